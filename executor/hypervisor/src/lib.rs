@@ -1,0 +1,167 @@
+//! The door to hypervisors: one trait, two implementations: libvirt and the simulated world.
+
+use uuid::Uuid;
+use vmpack_domain::cluster::Cluster;
+use vmpack_domain::plan::Mode;
+use vmpack_domain::units::{MiB, MiBPerSec, Micros};
+use vmpack_domain::{GuestName, HostName};
+
+/// Why a call on a hypervisor failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The host's daemon cannot be reached.
+    #[error("cannot reach host {host} at {uri}: {cause}")]
+    Unreachable {
+        /// Which host, or its URI when its name is not known yet.
+        host: String,
+        /// By which URI.
+        uri: String,
+        /// What the library said.
+        cause: String,
+    },
+    /// The guest is not where it was said to be.
+    #[error("guest {guest} is not on host {host}")]
+    NotThere {
+        /// Who.
+        guest: GuestName,
+        /// Where it was sought.
+        host: HostName,
+    },
+    /// The hypervisor refused or failed.
+    #[error("{host}: {cause}")]
+    Refused {
+        /// Which host.
+        host: String,
+        /// What it said.
+        cause: String,
+    },
+}
+
+/// A guest as a hypervisor sees it now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestState {
+    /// Its vCPUs run here.
+    Running,
+    /// It is here and paused by somebody.
+    Paused,
+    /// It is one half of a migration in progress: the memory is still coming, or a source that is
+    /// waiting to be let go.
+    Migrating,
+    /// Post-copy broke: half of it is here.
+    PostCopyFailed,
+    /// Defined and not running, or crashed.
+    Off,
+}
+
+/// One sight of a guest on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sighting {
+    /// Where.
+    pub host: HostName,
+    /// How.
+    pub state: GuestState,
+    /// Its identity.
+    pub uuid: Option<Uuid>,
+    /// Its configured memory.
+    pub memory: MiB,
+    /// Its vCPUs.
+    pub vcpus: u32,
+}
+
+/// What is asked of a migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MigrationRequest {
+    /// Who.
+    pub guest: GuestName,
+    /// From where.
+    pub from: HostName,
+    /// Where to.
+    pub to: HostName,
+    /// How; post-copy switches at once.
+    pub mode: Mode,
+    /// Cap on the stream; `None` leaves it to the link.
+    pub bandwidth: Option<MiBPerSec>,
+    /// After which the migration is given up if execution is not at the target.
+    pub give_up: Micros,
+}
+
+/// What is told while a migration runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MigrationEvent {
+    /// Part of the memory is over.
+    Progress {
+        /// Memory transferred so far.
+        transferred: MiB,
+        /// Memory still to go.
+        remaining: MiB,
+    },
+    /// Execution is at the target.
+    Switched {
+        /// Since the request.
+        after: Micros,
+    },
+}
+
+/// A migration that ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MigrationReport {
+    /// From the request to execution at the target.
+    pub switch: Micros,
+    /// From the request to a free source.
+    pub total: Micros,
+    /// Downtime as the hypervisor states it, where it does.
+    pub downtime: Option<Micros>,
+    /// Memory transferred.
+    pub transferred: MiB,
+}
+
+/// How a migration failed, by what is true of the guest afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MigrationFailure {
+    /// The guest runs at the source as before.
+    #[error("guest stays at the source: {0}")]
+    StaysAtSource(String),
+    /// The guest is in split state: neither side is whole.
+    #[error("guest is in split state: {0}")]
+    Split(String),
+    /// It is not known where the guest is.
+    #[error("the guest's state is unknown: {0}")]
+    Unknown(String),
+}
+
+/// What the executor needs of a hypervisor. Calls block; each migration is made on a thread and a
+/// connection of its own.
+pub trait Hypervisor: Send + Sync {
+    /// Hosts and guests as they are now.
+    ///
+    /// # Errors
+    /// When a host cannot be reached.
+    fn snapshot(&self) -> Result<Cluster, Error>;
+
+    /// Everywhere the guest is seen now, in host order; a healthy guest is running in one place.
+    ///
+    /// # Errors
+    /// When a host cannot be reached.
+    fn locate(&self, guest: &GuestName) -> Result<Vec<Sighting>, Error>;
+
+    /// Migrates a guest and returns when the source is free or it failed. `told` hears of progress
+    /// and of the switch.
+    ///
+    /// # Errors
+    /// What became of the guest.
+    fn migrate(
+        &self,
+        request: &MigrationRequest,
+        told: &mut dyn FnMut(MigrationEvent),
+    ) -> Result<MigrationReport, MigrationFailure>;
+
+    /// Aborts a migration of that guest from that host, if it has not switched yet.
+    ///
+    /// # Errors
+    /// When there is none, or it can no longer be aborted safely.
+    fn abort(&self, guest: &GuestName, from: &HostName) -> Result<(), Error>;
+
+    /// The time by this world's clock, in microseconds since its start: wall time for libvirt,
+    /// virtual time for a simulation.
+    fn now(&self) -> Micros;
+}

@@ -1,0 +1,228 @@
+//! What the executor writes before and after it acts. Progress is a fold over these events, so a
+//! process that died can be carried on by the next.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::plan::{Mode, MoveId, Plan};
+use crate::units::Micros;
+use crate::{GuestName, HostName};
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Event {
+    /// The plan, whole, before its first move.
+    Accepted {
+        /// What is to be carried out.
+        plan: Box<Plan>,
+    },
+    /// Written before a migration is asked for.
+    #[serde(rename_all = "kebab-case")]
+    Intended {
+        /// Which move.
+        id: MoveId,
+        /// Who moves.
+        guest: GuestName,
+        /// From where.
+        from: HostName,
+        /// Where to.
+        to: HostName,
+        /// How.
+        mode: Mode,
+        /// 1 for the first try.
+        attempt: u32,
+    },
+    /// Execution is at the target; with post-copy, the memory still follows.
+    Switched {
+        /// Which move.
+        id: MoveId,
+        /// From the decision to execution at the target.
+        switch: Micros,
+    },
+    /// The source is free.
+    Moved {
+        /// Which move.
+        id: MoveId,
+        /// From the decision on.
+        total: Micros,
+        /// From the decision to execution at the target.
+        switch: Micros,
+    },
+    /// The migration failed and the guest is where it was.
+    Failed {
+        /// Which move.
+        id: MoveId,
+        /// What the hypervisor said.
+        error: String,
+    },
+    /// The move was not tried.
+    Skipped {
+        /// Which move.
+        id: MoveId,
+        /// Why.
+        reason: String,
+    },
+    /// The guest is in split state or lost, and a person must look.
+    Stuck {
+        /// Which move.
+        id: MoveId,
+        /// What is known.
+        state: String,
+    },
+    /// No further move will be started.
+    Finished {
+        /// Whether the plan's target was reached.
+        complete: bool,
+    },
+    /// The user asked to stop.
+    Aborted {
+        /// By what.
+        by: String,
+    },
+}
+
+/// Where one move stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum MoveState {
+    /// Not begun.
+    Waiting,
+    /// Asked for; with a switch time, execution is at the target.
+    Running {
+        /// From the decision to execution at the target, once it is there.
+        switch: Option<Micros>,
+        /// Which try.
+        attempt: u32,
+    },
+    /// Done.
+    Moved {
+        /// From the decision to execution at the target.
+        switch: Micros,
+        /// From the decision on.
+        total: Micros,
+    },
+    /// Failed; the guest is at the source.
+    Failed {
+        /// What the hypervisor said.
+        error: String,
+        /// How often it was tried.
+        attempt: u32,
+    },
+    /// Not tried.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// A person must look.
+    Stuck {
+        /// What is known.
+        detail: String,
+    },
+}
+
+/// Where the carrying-out stands: a fold over the events.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// The plan that was accepted.
+    pub plan: Option<Box<Plan>>,
+    /// Each move's state, in the plan's order.
+    pub moves: BTreeMap<MoveId, MoveState>,
+    /// Whether the end was written, and whether the target was reached.
+    pub finished: Option<bool>,
+    /// Whether the user asked to stop.
+    pub aborted: bool,
+}
+
+impl Progress {
+    /// Folds events, oldest first.
+    #[must_use]
+    pub fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Self {
+        let mut progress = Self::default();
+        for event in events {
+            progress.apply(event);
+        }
+        progress
+    }
+
+    /// Takes one more event.
+    pub fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Accepted { plan } => {
+                self.moves = plan
+                    .moves
+                    .iter()
+                    .map(|m| (m.id.clone(), MoveState::Waiting))
+                    .collect();
+                self.plan = Some(plan.clone());
+                (self.finished, self.aborted) = (None, false);
+            }
+            Event::Intended { id, attempt, .. } => {
+                self.set(
+                    id,
+                    MoveState::Running {
+                        switch: None,
+                        attempt: *attempt,
+                    },
+                );
+            }
+            Event::Switched { id, switch } => {
+                let attempt = self.attempt(id);
+                self.set(
+                    id,
+                    MoveState::Running {
+                        switch: Some(*switch),
+                        attempt,
+                    },
+                );
+            }
+            Event::Moved { id, total, switch } => {
+                self.set(
+                    id,
+                    MoveState::Moved {
+                        switch: *switch,
+                        total: *total,
+                    },
+                );
+            }
+            Event::Failed { id, error } => {
+                let attempt = self.attempt(id);
+                self.set(
+                    id,
+                    MoveState::Failed {
+                        error: error.clone(),
+                        attempt,
+                    },
+                );
+            }
+            Event::Skipped { id, reason } => self.set(
+                id,
+                MoveState::Skipped {
+                    reason: reason.clone(),
+                },
+            ),
+            Event::Stuck { id, state } => self.set(
+                id,
+                MoveState::Stuck {
+                    detail: state.clone(),
+                },
+            ),
+            Event::Finished { complete } => self.finished = Some(*complete),
+            Event::Aborted { .. } => self.aborted = true,
+        }
+    }
+
+    fn set(&mut self, id: &MoveId, state: MoveState) {
+        self.moves.insert(id.clone(), state);
+    }
+
+    fn attempt(&self, id: &MoveId) -> u32 {
+        match self.moves.get(id) {
+            Some(MoveState::Running { attempt, .. } | MoveState::Failed { attempt, .. }) => {
+                *attempt
+            }
+            _ => 1,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What the operator wants: which statistic is packed, how much room stays free, the rules, the
+//! limits and the costs. Every field has a default; `Policy::default()` holds when no policy is
+//! given.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::load::Statistic;
+use crate::name::HostName;
+use crate::rule::Rule;
+use crate::units::{MiB, Micros, Permille, Ratio};
+
+/// The whole policy.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Policy {
+    /// Which statistic of a guest's load is packed.
+    pub demand: DemandPolicy,
+    /// The share of every host that stays free.
+    pub headroom: Headroom,
+    /// How many times a host's cores may be promised.
+    pub over_commit: OverCommit,
+    /// What a guest costs its host besides its own memory.
+    pub overhead: Overhead,
+    /// How far a plan may go and how long it may be sought.
+    pub limits: Limits,
+    /// What a host in use costs.
+    #[serde(skip_serializing_if = "Costs::is_default")]
+    pub costs: Costs,
+    /// Placement rules.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Rule>,
+}
+
+/// Which statistic is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct DemandPolicy {
+    /// Of the CPU demand; `p95` by default.
+    pub cpu: Statistic,
+}
+
+impl Default for DemandPolicy {
+    fn default() -> Self {
+        Self {
+            cpu: Statistic::P95,
+        }
+    }
+}
+
+/// The share of a host that stays free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Headroom {
+    /// Of its CPU; 10 % by default.
+    pub cpu: Permille,
+    /// Of its memory; 5 % by default.
+    pub memory: Permille,
+}
+
+impl Default for Headroom {
+    fn default() -> Self {
+        Self {
+            cpu: Permille(100),
+            memory: Permille(50),
+        }
+    }
+}
+
+/// How many times what a host has may be promised to guests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct OverCommit {
+    /// vCPUs per core; 4 by default.
+    pub cpu: Ratio,
+}
+
+impl Default for OverCommit {
+    fn default() -> Self {
+        Self { cpu: Ratio(4000) }
+    }
+}
+
+/// What a guest costs its host besides what it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Overhead {
+    /// QEMU's own memory, for each guest; 200 MiB by default.
+    pub memory: MiB,
+}
+
+impl Default for Overhead {
+    fn default() -> Self {
+        Self { memory: MiB(200) }
+    }
+}
+
+/// How far a plan may go and how long it may be sought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Limits {
+    /// Most migrations in one plan; unlimited by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub moves: Option<u32>,
+    /// Wall time for the search; 10 s by default.
+    pub time: Micros,
+    /// Search effort that repeats exactly: branch-and-bound nodes and annealing rounds. When it is
+    /// given, the time limit only ends a search that would run away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<u64>,
+    /// Seed of the search.
+    pub seed: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            moves: None,
+            time: Micros::secs(10),
+            nodes: None,
+            seed: 1,
+        }
+    }
+}
+
+/// What a host in use costs, as plain numbers; 1 unless it is named.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Costs {
+    /// By host name.
+    pub hosts: BTreeMap<HostName, Ratio>,
+}
+
+impl Costs {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+    /// What that host costs when it is in use.
+    #[must_use]
+    pub fn of(&self, host: &HostName) -> Ratio {
+        self.hosts.get(host).copied().unwrap_or(Ratio::ONE)
+    }
+}

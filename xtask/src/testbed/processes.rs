@@ -1,0 +1,106 @@
+//! Which processes belong to a testbed, found in /proc and not in notes that may be stale: those
+//! started with its mark in their environment, and those inside its network namespaces.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+/// The environment variable that marks what a testbed started; its value is the run directory.
+pub(super) const MARK: &str = "VMPACK_TESTBED_RUN";
+
+/// Kills every process of the testbed in `directory` and waits until none is left.
+pub(super) fn kill_all(directory: &Path) -> Result<()> {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut namespaces = BTreeSet::new();
+    loop {
+        let members = members(directory, &mut namespaces)?;
+        if members.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            bail!("processes of the testbed do not end: {members:?}");
+        }
+        for member in &members {
+            // It may have ended with its namespace meanwhile, which is what we want.
+            let _ = kill(Pid::from_raw(member.pid), Signal::SIGKILL);
+        }
+        for member in members.iter().filter(|member| member.marked) {
+            reap(member.pid);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Kills one process that the testbed in `directory` started, unless its number is somebody else's
+/// by now.
+pub(super) fn kill_one(directory: &Path, pid: i32) -> Result<()> {
+    if !is_marked(pid, directory) {
+        bail!("process {pid} is not of the testbed in {}", directory.display());
+    }
+    kill(Pid::from_raw(pid), Signal::SIGKILL).with_context(|| format!("cannot kill {pid}"))?;
+    reap(pid);
+    Ok(())
+}
+
+/// Waits for a killed process if it is our child. A testbed outlives the process that started it,
+/// but where it does not, this keeps zombies away.
+fn reap(pid: i32) {
+    // ECHILD, at once, when it is not ours.
+    let _ = waitpid(Pid::from_raw(pid), None);
+}
+
+/// Whether a process carries the mark of the testbed in `directory`.
+pub(super) fn is_marked(pid: i32, directory: &Path) -> bool {
+    // Of a process that has ended, the environment is empty.
+    let wanted = [MARK.as_bytes(), b"=", directory.as_os_str().as_encoded_bytes()].concat();
+    fs::read(format!("/proc/{pid}/environ"))
+        .is_ok_and(|environment| environment.split(|&byte| byte == 0).any(|entry| entry == wanted))
+}
+
+/// The network namespace a process is in; none once it has ended.
+pub(super) fn network_namespace(pid: i32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/net")).ok()
+}
+
+/// The network namespace of this process.
+pub(super) fn own_network_namespace() -> Result<PathBuf> {
+    fs::read_link("/proc/self/ns/net").context("cannot read /proc/self/ns/net")
+}
+
+#[derive(Debug)]
+struct Member {
+    pid: i32,
+    marked: bool,
+}
+
+/// Every living process of the testbed; `namespaces` gathers its network namespaces over calls, as
+/// a namespace outlives the marked process that made it while others are in it.
+fn members(directory: &Path, namespaces: &mut BTreeSet<PathBuf>) -> Result<Vec<Member>> {
+    let own = own_network_namespace()?;
+    let processes: Vec<Member> = fs::read_dir("/proc")
+        .context("cannot read /proc")?
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .map(|pid| Member { pid, marked: is_marked(pid, directory) })
+        .collect();
+    namespaces.extend(
+        processes
+            .iter()
+            .filter(|process| process.marked)
+            .filter_map(|process| network_namespace(process.pid))
+            .filter(|namespace| *namespace != own),
+    );
+    Ok(processes
+        .into_iter()
+        .filter(|process| {
+            process.marked
+                || network_namespace(process.pid).is_some_and(|ns| namespaces.contains(&ns))
+        })
+        .collect())
+}
