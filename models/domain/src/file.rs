@@ -1,1 +1,453 @@
-//! Files.
+//! The files, as pure functions from text to types: headers, merging, cross-checks, and errors that
+//! name file, line, column, what was read and what is accepted. Reading bytes is the caller's.
+
+mod doc;
+mod locate;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+
+use crate::cluster::{Cluster, Guest, Host, HostState};
+use crate::load::{GuestLoad, Load, Statistic};
+use crate::plan::Plan;
+use crate::policy::Policy;
+use crate::rule::{guests_named, hosts_named};
+use crate::units::{MilliCores, shorten};
+
+pub use doc::{API_VERSION, Doc, Kind};
+use locate::{Step, locate};
+
+/// The text of one file and the name by which errors speak of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// A path, or `-` for standard input.
+    pub name: String,
+    /// Its whole text.
+    pub text: String,
+}
+
+/// Input that cannot be read or contradicts itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputError {
+    /// Which file.
+    pub file: String,
+    /// From 1, where a place is at fault.
+    pub line: Option<u64>,
+    /// From 1, in characters.
+    pub column: Option<u64>,
+    /// What was read and what is accepted.
+    pub message: String,
+    /// What may help, apart.
+    pub hint: Option<String>,
+    /// The line at fault, shortened.
+    pub excerpt: Option<String>,
+}
+
+impl fmt::Display for InputError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file)?;
+        if let Some(line) = self.line {
+            write!(f, ":{line}")?;
+            if let Some(column) = self.column {
+                write!(f, ":{column}")?;
+            }
+        }
+        write!(f, ": {}", self.message)
+    }
+}
+
+impl std::error::Error for InputError {}
+
+/// Everything a plan is made from, read and cross-checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inputs {
+    /// Merged from all cluster files.
+    pub cluster: Cluster,
+    /// Merged from all load files.
+    pub load: Load,
+    /// The policy, or the default.
+    pub policy: Policy,
+    /// What is odd and still usable, such as load of guests that the cluster does not have.
+    pub warnings: Vec<String>,
+}
+
+/// Reads and cross-checks everything that a plan is made from. Cluster and load files are merged;
+/// of several policy files, one may say more than rules.
+///
+/// # Errors
+/// The first fault found.
+pub fn read_inputs(cluster: &[Source], load: &[Source], policy: &[Source]) -> Result<Inputs, InputError> {
+    let merged = read_cluster(cluster)?;
+    let load = read_load(load)?;
+    let (policy, owners) = merge_policies(policy)?;
+    check_policy(&merged, &policy, &owners)?;
+    let known: BTreeSet<_> = merged.guests.iter().map(|g| &g.name).collect();
+    let strangers: Vec<&str> = load.guests.keys().filter(|n| !known.contains(n)).map(crate::GuestName::as_str).collect();
+    let mut warnings = Vec::new();
+    if let Some(first) = strangers.first() {
+        warnings.push(format!("load of {} guests that are not in the cluster is left out, {first} among them", strangers.len()));
+    }
+    Ok(Inputs { cluster: merged, load, policy, warnings })
+}
+
+/// Reads and merges cluster files.
+///
+/// # Errors
+/// The first fault found, such as a name given twice or a guest on an unknown host.
+pub fn read_cluster(sources: &[Source]) -> Result<Cluster, InputError> {
+    let mut merged = Cluster::default();
+    let mut hosts = BTreeMap::new();
+    let mut guests = BTreeMap::new();
+    let mut uuids = BTreeMap::new();
+    let mut parts = Vec::new();
+    for source in sources {
+        let part: Cluster = parse(source, Kind::Cluster)?;
+        for (i, host) in part.hosts.iter().enumerate() {
+            let at = Place { source, steps: vec![Step::Key("hosts"), Step::Index(i)] };
+            if let Some(first) = hosts.insert(host.name.clone(), source.name.clone()) {
+                return Err(at.key("name").fault(format!("read host `{}` a second time (first in {first}), expected unique host names", host.name)));
+            }
+            check_host(host, &at)?;
+        }
+        for (i, guest) in part.guests.iter().enumerate() {
+            let at = Place { source, steps: vec![Step::Key("guests"), Step::Index(i)] };
+            if let Some(first) = guests.insert(guest.name.clone(), source.name.clone()) {
+                return Err(at.key("name").fault(format!("read guest `{}` a second time (first in {first}), expected unique guest names", guest.name)));
+            }
+            if let Some(uuid) = guest.uuid {
+                if let Some(first) = uuids.insert(uuid, guest.name.clone()) {
+                    return Err(at.key("uuid").fault(format!("read uuid {uuid} for guest `{}`, which guest `{first}` has already", guest.name)));
+                }
+            }
+            check_guest(guest, &at)?;
+        }
+        parts.push((source, part));
+    }
+    let states: BTreeMap<_, _> = parts.iter().flat_map(|(_, p)| &p.hosts).map(|h| (h.name.clone(), h.state)).collect();
+    for (source, part) in &parts {
+        for (i, guest) in part.guests.iter().enumerate() {
+            let Some(host) = &guest.host else { continue };
+            let at = Place { source, steps: vec![Step::Key("guests"), Step::Index(i), Step::Key("host")] };
+            match states.get(host) {
+                None => {
+                    let known: Vec<&str> = states.keys().map(crate::HostName::as_str).collect();
+                    return Err(at.fault(format!("read host `{host}` for guest `{}`, expected one of the cluster's hosts: {}", guest.name, some_of(&known))));
+                }
+                Some(HostState::Asleep) => {
+                    return Err(at.fault(format!("read guest `{}` on host `{host}`, which is said to be asleep; a host that carries guests is on, drain or out", guest.name)));
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    for (_, part) in parts {
+        merged.hosts.extend(part.hosts);
+        merged.guests.extend(part.guests);
+    }
+    Ok(merged)
+}
+
+/// Up to eight names, and how many more there are.
+fn some_of(names: &[&str]) -> String {
+    let shown = names.iter().take(8).copied().collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => "(none)".into(),
+        n if n > 8 => format!("{shown} and {} more", n - 8),
+        _ => shown,
+    }
+}
+
+fn check_host(host: &Host, at: &Place) -> Result<(), InputError> {
+    for (value, key) in [(host.cpu.0, "cpu"), (host.memory.0, "memory"), (host.network.0, "network"), (host.speed.0, "speed")] {
+        if value == 0 {
+            return Err(at.key(key).fault(format!("read a `{key}` of zero for host `{}`, expected more", host.name)));
+        }
+    }
+    Ok(())
+}
+
+fn check_guest(guest: &Guest, at: &Place) -> Result<(), InputError> {
+    if guest.vcpus == 0 || guest.vcpus > 100_000 {
+        return Err(at.key("vcpus").fault(format!("read {} vcpus for guest `{}`, expected 1 to 100000", guest.vcpus, guest.name)));
+    }
+    if guest.memory.0 == 0 {
+        return Err(at.key("memory").fault(format!("read a `memory` of zero for guest `{}`, expected more", guest.name)));
+    }
+    if guest.reserved > MilliCores::cores(u64::from(guest.vcpus)) {
+        return Err(at.key("reserved").fault(format!(
+            "read {} reserved for guest `{}`, expected at most its {} vcpus",
+            guest.reserved, guest.name, guest.vcpus
+        )));
+    }
+    if let Some((label, _)) = guest.requires.iter().find(|(_, values)| values.is_empty()) {
+        return Err(at.key("requires").fault(format!("read no value for `{label}` in what guest `{}` requires, expected at least one", guest.name)));
+    }
+    Ok(())
+}
+
+/// Reads and merges load files.
+///
+/// # Errors
+/// The first fault found, such as percentiles that fall.
+pub fn read_load(sources: &[Source]) -> Result<Load, InputError> {
+    let mut merged = Load::default();
+    let mut owner: BTreeMap<crate::GuestName, &str> = BTreeMap::new();
+    for source in sources {
+        let part: Load = parse(source, Kind::Load)?;
+        for (name, load) in part.guests {
+            let at = Place { source, steps: vec![Step::Key("guests"), Step::Name(name.as_str().to_owned())] };
+            check_guest_load(&name, &load, &at)?;
+            if let Some(first) = owner.insert(name.clone(), &source.name) {
+                return Err(at.fault(format!("read the load of guest `{name}` a second time (first in {first}), expected it once")));
+            }
+            merged.guests.insert(name, load);
+        }
+    }
+    Ok(merged)
+}
+
+fn check_guest_load(name: &crate::GuestName, load: &GuestLoad, at: &Place) -> Result<(), InputError> {
+    let Some(cpu) = &load.cpu else { return Ok(()) };
+    let at = at.key("cpu");
+    let mut below: Option<(Statistic, MilliCores)> = None;
+    for statistic in Statistic::ALL {
+        let Some(value) = cpu.stated(statistic) else { continue };
+        if statistic == Statistic::Mean {
+            if let Some(max) = cpu.max.filter(|m| *m < value) {
+                return Err(at.key("mean").fault(format!("read a mean of {value} above the max of {max} for guest `{name}`")));
+            }
+            continue;
+        }
+        if let Some((lower, least)) = below.filter(|(_, least)| value < *least) {
+            return Err(at.key(statistic.name()).fault(format!(
+                "read {value} as {} below {least} as {} for guest `{name}`, expected percentiles that do not fall",
+                statistic.name(),
+                lower.name()
+            )));
+        }
+        below = Some((statistic, value));
+    }
+    if let Some(windows) = &cpu.windows {
+        if windows.values.is_empty() {
+            return Err(at.key("windows").fault(format!("read no values in the windows of guest `{name}`, expected at least one")));
+        }
+        if windows.step.0 == 0 {
+            return Err(at.key("windows").fault(format!("read a step of zero in the windows of guest `{name}`, expected more")));
+        }
+    }
+    Ok(())
+}
+
+/// Reads a policy on its own; rules are checked against a cluster only by [`read_inputs`].
+///
+/// # Errors
+/// The first fault found.
+pub fn read_policy(sources: &[Source]) -> Result<Policy, InputError> {
+    merge_policies(sources).map(|(policy, _)| policy)
+}
+
+/// Where each rule of a merged policy stands.
+type Owners<'a> = Vec<(&'a Source, usize)>;
+
+fn merge_policies(sources: &[Source]) -> Result<(Policy, Owners<'_>), InputError> {
+    let mut merged = Policy::default();
+    let mut owners = Vec::new();
+    let mut names: BTreeMap<String, &str> = BTreeMap::new();
+    let mut spoken: Option<&str> = None;
+    for source in sources {
+        let mut part: Policy = parse(source, Kind::Policy)?;
+        let rules = std::mem::take(&mut part.rules);
+        if part != Policy::default() {
+            if let Some(first) = spoken {
+                return Err(Place { source, steps: vec![] }.fault(format!(
+                    "read a second policy with more than rules (first in {first}), expected one"
+                )));
+            }
+            spoken = Some(&source.name);
+            merged = Policy { rules: std::mem::take(&mut merged.rules), ..part };
+        }
+        for (i, rule) in rules.into_iter().enumerate() {
+            if let Some(first) = names.insert(rule.name.clone(), &source.name) {
+                return Err(Place { source, steps: vec![Step::Key("rules"), Step::Index(i)] }.fault(format!(
+                    "read rule `{}` a second time (first in {first}), expected unique rule names",
+                    rule.name
+                )));
+            }
+            owners.push((source, i));
+            merged.rules.push(rule);
+        }
+    }
+    Ok((merged, owners))
+}
+
+fn check_policy(cluster: &Cluster, policy: &Policy, owners: &Owners) -> Result<(), InputError> {
+    for (rule, (source, i)) in policy.rules.iter().zip(owners) {
+        let at = Place { source, steps: vec![Step::Key("rules"), Step::Index(*i)] };
+        if let Err(pattern) = guests_named(rule.kind.guests(), cluster) {
+            return Err(at.key("guests").fault(format!(
+                "read guest `{}` in rule `{}`, which names no guest of the cluster",
+                shorten(&pattern),
+                rule.name
+            )));
+        }
+        if let Err(selector) = hosts_named(rule.kind.hosts(), cluster) {
+            return Err(at.key("hosts").fault(format!(
+                "read host `{}` in rule `{}`, which names no host of the cluster (accepted: a name, a pattern with `*`, or `label=value`)",
+                shorten(&selector),
+                rule.name
+            )));
+        }
+    }
+    let known: BTreeSet<_> = cluster.hosts.iter().map(|h| &h.name).collect();
+    if let Some(stranger) = policy.costs.hosts.keys().find(|h| !known.contains(h)) {
+        return Err(InputError {
+            file: owners.first().map_or_else(|| "policy".into(), |(s, _)| s.name.clone()),
+            line: None,
+            column: None,
+            message: format!("read a cost for host `{stranger}`, which is not in the cluster"),
+            hint: None,
+            excerpt: None,
+        });
+    }
+    Ok(())
+}
+
+/// Reads a plan.
+///
+/// # Errors
+/// The first fault found.
+pub fn read_plan(source: &Source) -> Result<Plan, InputError> {
+    parse(source, Kind::Plan)
+}
+
+/// Which kind of file this is, by its header.
+///
+/// # Errors
+/// When it has no usable header.
+pub fn kind_of(source: &Source) -> Result<Kind, InputError> {
+    #[derive(serde::Deserialize)]
+    struct Header {
+        #[serde(default)]
+        kind: Option<String>,
+    }
+    let header: Header = from_yaml(source)?;
+    let place = Place { source, steps: vec![Step::Key("kind")] };
+    match header.kind {
+        None => Err(Place { source, steps: vec![] }.fault(format!("read no `kind`, expected one of {}", Kind::names()))),
+        Some(text) => Kind::from_name(&text)
+            .ok_or_else(|| place.fault(format!("read kind `{}`, expected one of {}", shorten(&text), Kind::names()))),
+    }
+}
+
+/// A cluster as a file.
+#[must_use]
+pub fn write_cluster(cluster: &Cluster) -> String {
+    write(Kind::Cluster, cluster)
+}
+/// A load as a file.
+#[must_use]
+pub fn write_load(load: &Load) -> String {
+    write(Kind::Load, load)
+}
+/// A policy as a file.
+#[must_use]
+pub fn write_policy(policy: &Policy) -> String {
+    write(Kind::Policy, policy)
+}
+/// A plan as a file.
+#[must_use]
+pub fn write_plan(plan: &Plan) -> String {
+    write(Kind::Plan, plan)
+}
+
+fn write<T: serde::Serialize>(kind: Kind, body: &T) -> String {
+    // Writing our own types to memory cannot fail: no maps with odd keys, no failing Serialize.
+    serde_yaml::to_string(&Doc { kind, body }).unwrap_or_default()
+}
+
+/// Parses one document of the given kind.
+///
+/// # Errors
+/// The first fault found, with its place.
+pub fn parse<T: DeserializeOwned>(source: &Source, kind: Kind) -> Result<T, InputError> {
+    let found = kind_of(source)?;
+    if found != kind {
+        return Err(Place { source, steps: vec![Step::Key("kind")] }.fault(format!("read kind `{}`, expected `{}`", found.name(), kind.name())));
+    }
+    let doc: Doc<T> = from_yaml(source)?;
+    Ok(doc.body)
+}
+
+fn from_yaml<T: DeserializeOwned>(source: &Source) -> Result<T, InputError> {
+    if source.text.trim().is_empty() {
+        return Err(Place { source, steps: vec![] }.fault("read an empty file, expected a YAML document".into()));
+    }
+    serde_yaml::from_str_with_options(&source.text, options(source.text.len())).map_err(|e| {
+        let location = e.location();
+        let (line, column) = (location.map(|l| l.line()), location.map(|l| l.column()));
+        let text = e.to_string();
+        // The library ends its message with the place, which stands in front of ours.
+        let message = text.split(" at line ").next().unwrap_or(&text).trim();
+        InputError {
+            file: source.name.clone(),
+            line: line.filter(|l| *l > 0),
+            column: column.filter(|c| *c > 0),
+            message: message.lines().next().unwrap_or(message).to_owned(),
+            hint: None,
+            excerpt: line.and_then(|l| excerpt(&source.text, l)),
+        }
+    })
+}
+
+/// Limits in proportion to the text: what it spells out is welcome, what aliases multiply is not.
+fn options(bytes: usize) -> serde_yaml::Options {
+    let mut budget = serde_yaml::Budget::default();
+    budget.max_reader_input_bytes = None;
+    budget.max_events = bytes.saturating_mul(2).saturating_add(1000);
+    budget.max_nodes = bytes.saturating_add(1000);
+    budget.max_total_scalar_bytes = bytes.saturating_mul(2).saturating_add(1000);
+    budget.max_depth = 64;
+    budget.max_documents = 1;
+    serde_yaml::options! {
+        budget: Some(budget),
+        with_snippet: false,
+        strict_booleans: true,
+        non_finite_float_policy: serde_yaml::NonFiniteFloatPolicy::PassThrough,
+    }
+}
+
+fn excerpt(text: &str, line: u64) -> Option<String> {
+    let at = usize::try_from(line.checked_sub(1)?).ok()?;
+    text.lines().nth(at).map(|l| shorten(l.trim_end())).filter(|l| !l.trim().is_empty())
+}
+
+/// A place in a document, for faults that only a whole document shows.
+struct Place<'a> {
+    source: &'a Source,
+    steps: Vec<Step>,
+}
+
+impl Place<'_> {
+    fn key(&self, key: &'static str) -> Self {
+        let mut steps = self.steps.clone();
+        steps.push(Step::Key(key));
+        Self { source: self.source, steps }
+    }
+
+    fn fault(&self, message: String) -> InputError {
+        let found = locate(&self.source.text, &self.steps);
+        InputError {
+            file: self.source.name.clone(),
+            line: found.map(|(line, _)| line),
+            column: found.map(|(_, column)| column),
+            message,
+            hint: None,
+            excerpt: found.and_then(|(line, _)| excerpt(&self.source.text, line)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
