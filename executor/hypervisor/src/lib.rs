@@ -1,5 +1,8 @@
 //! The door to hypervisors: one trait, two implementations: libvirt and the simulated world.
 
+pub mod libvirt;
+pub mod simulated;
+
 use uuid::Uuid;
 use vmpack_domain::cluster::Cluster;
 use vmpack_domain::plan::Mode;
