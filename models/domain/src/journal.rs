@@ -41,14 +41,19 @@ pub enum Event {
         /// From the decision to execution at the target.
         switch: Micros,
     },
-    /// The source is free.
+    /// The source is free. The times are not known of a move that ended while no executor ran.
     Moved {
         /// Which move.
         id: MoveId,
         /// From the decision on.
-        total: Micros,
+        total: Option<Micros>,
         /// From the decision to execution at the target.
-        switch: Micros,
+        switch: Option<Micros>,
+    },
+    /// The executor died during this try; the guest was found at the source, as before.
+    Interrupted {
+        /// Which move.
+        id: MoveId,
     },
     /// The migration failed and the guest is where it was.
     Failed {
@@ -98,10 +103,10 @@ pub enum MoveState {
     },
     /// Done.
     Moved {
-        /// From the decision to execution at the target.
-        switch: Micros,
-        /// From the decision on.
-        total: Micros,
+        /// From the decision to execution at the target, where it was seen.
+        switch: Option<Micros>,
+        /// From the decision on, where it was seen.
+        total: Option<Micros>,
     },
     /// Failed; the guest is at the source.
     Failed {
@@ -186,6 +191,7 @@ impl Progress {
                     },
                 );
             }
+            Event::Interrupted { id } => self.set(id, MoveState::Waiting),
             Event::Failed { id, error } => {
                 let attempt = self.attempt(id);
                 self.set(
