@@ -329,16 +329,23 @@ pub fn read_plan(source: &Source) -> Result<Plan, InputError> {
 pub fn kind_of(source: &Source) -> Result<Kind, InputError> {
     #[derive(serde::Deserialize)]
     struct Header {
+        #[serde(default, rename = "apiVersion")]
+        api_version: Option<String>,
         #[serde(default)]
         kind: Option<String>,
     }
     let header: Header = from_yaml(source)?;
-    let place = Place { source, steps: vec![Step::Key("kind")] };
-    match header.kind {
-        None => Err(Place { source, steps: vec![] }.fault(format!("read no `kind`, expected one of {}", Kind::names()))),
-        Some(text) => Kind::from_name(&text)
-            .ok_or_else(|| place.fault(format!("read kind `{}`, expected one of {}", shorten(&text), Kind::names()))),
+    let at = |key| Place { source, steps: vec![Step::Key(key)] };
+    match header.api_version {
+        None => return Err(at("apiVersion").fault(format!("read no `apiVersion`, expected `apiVersion: {API_VERSION}`"))),
+        Some(v) if v != API_VERSION => {
+            return Err(at("apiVersion").fault(format!("read apiVersion `{}`, expected `{API_VERSION}`", shorten(&v))));
+        }
+        Some(_) => {}
     }
+    let kind = header.kind.ok_or_else(|| at("kind").fault(format!("read no `kind`, expected one of {}", Kind::names())))?;
+    Kind::from_name(&kind)
+        .ok_or_else(|| at("kind").fault(format!("read kind `{}`, expected one of {}", shorten(&kind), Kind::names())))
 }
 
 /// A cluster as a file.
@@ -390,11 +397,13 @@ fn from_yaml<T: DeserializeOwned>(source: &Source) -> Result<T, InputError> {
         let text = e.to_string();
         // The library ends its message with the place, which stands in front of ours.
         let message = text.split(" at line ").next().unwrap_or(&text).trim();
+        let message = message.lines().next().unwrap_or(message);
+        let token = location.and_then(|l| token(&source.text, l.line(), l.column()));
         InputError {
             file: source.name.clone(),
             line: line.filter(|l| *l > 0),
             column: column.filter(|c| *c > 0),
-            message: message.lines().next().unwrap_or(message).to_owned(),
+            message: reworded(message, token),
             hint: None,
             excerpt: line.and_then(|l| excerpt(&source.text, l)),
         }
@@ -416,6 +425,30 @@ fn options(bytes: usize) -> serde_yaml::Options {
         strict_booleans: true,
         non_finite_float_policy: serde_yaml::NonFiniteFloatPolicy::PassThrough,
     }
+}
+
+/// The library's message in our words: what was read and what is accepted.
+fn reworded(message: &str, token: Option<String>) -> String {
+    if message.contains("read `") || message.contains("read no ") {
+        return message.to_owned();
+    }
+    let expected = match message {
+        m if m.starts_with("invalid u") || m.starts_with("invalid i") => "expected a whole number".to_owned(),
+        m if m.contains("boolean") => "expected `true` or `false`".to_owned(),
+        m => m.to_owned(),
+    };
+    match token {
+        Some(token) => format!("read `{token}`: {expected}"),
+        None => expected,
+    }
+}
+
+/// The word that begins at a place.
+fn token(text: &str, line: u64, column: u64) -> Option<String> {
+    let line = text.lines().nth(usize::try_from(line.checked_sub(1)?).ok()?)?;
+    let rest: String = line.chars().skip(usize::try_from(column.checked_sub(1)?).ok()?).collect();
+    let word = rest.split([',', '}', ']', ':', '\n']).next().unwrap_or_default().trim();
+    if word.is_empty() { None } else { Some(shorten(word)) }
 }
 
 fn excerpt(text: &str, line: u64) -> Option<String> {

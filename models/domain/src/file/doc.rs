@@ -95,17 +95,15 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for DocVisitor<T> {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Doc<T>, A::Error> {
         let mut header = Header::default();
         let body = T::deserialize(MapAccessDeserializer::new(Body { map, header: &mut header }))?;
-        match (header.api_version, header.kind) {
-            (None, _) => Err(de::Error::custom(format!("read no `apiVersion`, expected `apiVersion: {API_VERSION}`"))),
-            (_, None) => Err(de::Error::custom(format!("read no `kind`, expected one of {}", Kind::names()))),
-            (Some(()), Some(kind)) => Ok(Doc { kind, body }),
+        match header.kind {
+            Some(kind) => Ok(Doc { kind, body }),
+            None => Err(de::Error::custom(format!("read no `kind`, expected one of {}", Kind::names()))),
         }
     }
 }
 
 #[derive(Default)]
 struct Header {
-    api_version: Option<()>,
     kind: Option<Kind>,
 }
 
@@ -123,12 +121,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Body<'_, A> {
             let Some(key) = self.map.next_key::<String>()? else { return Ok(None) };
             match key.as_str() {
                 "apiVersion" => {
-                    let version: String = self.map.next_value()?;
-                    if version != API_VERSION {
-                        let read = crate::units::shorten(&version);
-                        return Err(de::Error::custom(format!("read apiVersion `{read}`, expected `{API_VERSION}`")));
-                    }
-                    self.header.api_version = Some(());
+                    // Its value was judged by `kind_of`, which knows its place.
+                    let _: String = self.map.next_value()?;
                 }
                 "kind" => {
                     let kind: String = self.map.next_value()?;
