@@ -1,1 +1,372 @@
-//! The judge.
+//! The judge: says whether a placement or a plan keeps what DESIGN calls feasible, and names what
+//! is violated. Its arithmetic is its own; no part of the planner or of the formulations is used.
+//!
+//! A host is feasible when, over its guests,
+//! - Σ max(demand, reserved) ≤ (1 − headroom) × (cores × speed − reserve),
+//! - Σ (memory + overhead) ≤ (1 − headroom) × (memory − reserve),
+//! - Σ vCPUs ≤ over-commit × cores.
+//!
+//! Both sides are multiplied out, so nothing is rounded.
+
+mod replay;
+mod rules;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::cluster::{Cluster, Guest, Host, HostState};
+use crate::demand::{Demand, demands};
+use crate::digest::digest;
+use crate::load::Load;
+use crate::name::{GuestName, HostName};
+use crate::plan::{MoveId, Plan, PlanStatus};
+use crate::policy::Policy;
+use crate::units::{MiB, MilliCores, Ratio};
+
+/// Something that must hold and does not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Violation {
+    /// Which law: `cpu`, `memory`, `vcpus`, `state`, `requires`, `rule NAME`, `moves`, `claim`, `base`.
+    pub law: String,
+    /// At the start of which move, when it is on the way.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<MoveId>,
+    /// What was found.
+    pub detail: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.law)?;
+        if let Some(at) = &self.at {
+            write!(f, "at the start of {at}: ")?;
+        }
+        f.write_str(&self.detail)
+    }
+}
+
+/// What a placement or plan is judged against, indexed by name.
+struct World<'a> {
+    cluster: &'a Cluster,
+    policy: &'a Policy,
+    hosts: BTreeMap<&'a HostName, &'a Host>,
+    guests: BTreeMap<&'a GuestName, (&'a Guest, Demand)>,
+}
+
+impl<'a> World<'a> {
+    fn new(cluster: &'a Cluster, load: &Load, policy: &'a Policy) -> Self {
+        let demands = demands(cluster, load, policy);
+        Self {
+            cluster,
+            policy,
+            hosts: cluster.hosts.iter().map(|h| (&h.name, h)).collect(),
+            guests: cluster
+                .guests
+                .iter()
+                .zip(demands)
+                .map(|(g, d)| (&g.name, (g, d)))
+                .collect(),
+        }
+    }
+}
+
+fn violation(law: impl Into<String>, detail: String) -> Violation {
+    Violation {
+        law: law.into(),
+        at: None,
+        detail,
+    }
+}
+
+/// Judges where guests run, with every host that is on counting as in use. Guests that wait without
+/// a host in `target` are judged only by the rules.
+#[must_use]
+pub fn placement(
+    cluster: &Cluster,
+    load: &Load,
+    policy: &Policy,
+    target: &BTreeMap<GuestName, HostName>,
+) -> Vec<Violation> {
+    let world = World::new(cluster, load, policy);
+    let awake: BTreeSet<&HostName> = cluster
+        .hosts
+        .iter()
+        .filter(|h| h.state == HostState::On)
+        .map(|h| &h.name)
+        .collect();
+    judge_placement(&world, target, &awake)
+}
+
+fn judge_placement(
+    world: &World,
+    target: &BTreeMap<GuestName, HostName>,
+    awake: &BTreeSet<&HostName>,
+) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut on: BTreeMap<&HostName, Vec<&GuestName>> = BTreeMap::new();
+    for (guest, host) in target {
+        if !world.guests.contains_key(guest) {
+            found.push(violation(
+                "state",
+                format!("guest {guest} is not in the cluster"),
+            ));
+            continue;
+        }
+        on.entry(host).or_default().push(guest);
+        found.extend(stands(world, guest, host));
+    }
+    for (host, guests) in &on {
+        if let Some(host) = world.hosts.get(*host) {
+            found.extend(room(world, host, guests.iter().copied()));
+        }
+    }
+    found.extend(rules::judge(world, target, awake));
+    found
+}
+
+/// Whether the guest may run on the host at all.
+fn stands(world: &World, guest: &GuestName, host: &HostName) -> Option<Violation> {
+    let Some(found) = world.hosts.get(host) else {
+        return Some(violation(
+            "state",
+            format!("guest {guest} is put on {host}, which is not in the cluster"),
+        ));
+    };
+    if !found.state.takes_guests() {
+        let state = match found.state {
+            HostState::Out => "out",
+            _ => "draining",
+        };
+        return Some(violation(
+            "state",
+            format!("guest {guest} is put on {host}, which is {state}"),
+        ));
+    }
+    let (who, _) = world.guests.get(guest)?;
+    if !who.runs_on(found) {
+        return Some(violation(
+            "requires",
+            format!("guest {guest} is put on {host}, which lacks what it requires"),
+        ));
+    }
+    None
+}
+
+/// What those guests take of the host beyond its room.
+fn room<'a>(
+    world: &World,
+    host: &Host,
+    guests: impl Iterator<Item = &'a GuestName>,
+) -> Vec<Violation> {
+    let (mut cpu, mut memory, mut vcpus) = (0u128, 0u128, 0u128);
+    for name in guests {
+        if let Some((guest, demand)) = world.guests.get(name) {
+            cpu += u128::from(demand.cpu.max(guest.reserved).0);
+            memory += u128::from(guest.memory.0) + u128::from(world.policy.overhead.memory.0);
+            vcpus += u128::from(guest.vcpus);
+        }
+    }
+    let share = |headroom: u64| u128::from(1000u64.saturating_sub(headroom));
+    // In thousandths of a milli-core, so that the speed's own thousandths stay whole.
+    let offered = (u128::from(host.cpu.0) * u128::from(host.speed.0))
+        .saturating_sub(u128::from(host.reserve.cpu.0) * 1000);
+    let offered_memory = u128::from(host.memory.0.saturating_sub(host.reserve.memory.0));
+    let promised = u128::from(host.cpu.0) * u128::from(world.policy.over_commit.cpu.0);
+    let mut found = Vec::new();
+    let small = |v: u128| u64::try_from(v).unwrap_or(u64::MAX);
+    let cpu_room = share(world.policy.headroom.cpu.0) * offered;
+    if cpu * 1_000_000 > cpu_room {
+        found.push(violation(
+            "cpu",
+            format!(
+                "host {} has a demand of {}, its room is {}",
+                host.name,
+                MilliCores(small(cpu)),
+                MilliCores(small(cpu_room / 1_000_000))
+            ),
+        ));
+    }
+    let memory_room = share(world.policy.headroom.memory.0) * offered_memory;
+    if memory * 1000 > memory_room {
+        found.push(violation(
+            "memory",
+            format!(
+                "host {} carries {} with overhead, its room is {}",
+                host.name,
+                MiB(small(memory)),
+                MiB(small(memory_room / 1000))
+            ),
+        ));
+    }
+    if vcpus * 1_000_000 > promised {
+        found.push(violation(
+            "vcpus",
+            format!(
+                "host {} has {vcpus} vCPUs, it may promise {}",
+                host.name,
+                promised / 1_000_000
+            ),
+        ));
+    }
+    found
+}
+
+/// Judges a plan: its base, its target, every move in order with the guest at both ends while it
+/// moves, and its claims. The policy judged by is the one given, which may be the plan's own.
+#[must_use]
+pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, plan: &Plan) -> Vec<Violation> {
+    let world = World::new(cluster, load, policy);
+    let mut found = Vec::new();
+    for (name, stated, is) in [
+        ("cluster", &plan.base.cluster, digest(cluster)),
+        ("load", &plan.base.load, digest(load)),
+    ] {
+        if *stated != is {
+            found.push(violation(
+                "base",
+                format!("the plan was made from another {name} ({stated}, here {is})"),
+            ));
+        }
+    }
+    for guest in &cluster.guests {
+        if !plan.target.contains_key(&guest.name) {
+            found.push(violation(
+                "state",
+                format!("guest {} has no host in the target", guest.name),
+            ));
+        }
+    }
+    let awake: BTreeSet<&HostName> = plan.hosts.after.iter().collect();
+    found.extend(judge_placement(&world, &plan.target, &awake));
+    found.extend(replay::judge(&world, plan));
+    found.extend(claims(&world, plan, &awake));
+    found
+}
+
+/// What a plan says of itself, recomputed.
+fn claims(world: &World, plan: &Plan, awake: &BTreeSet<&HostName>) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut claim = |ok: bool, detail: String| {
+        if !ok {
+            found.push(violation("claim", detail));
+        }
+    };
+    let before = world.cluster.hosts_in_use();
+    claim(
+        plan.hosts.before == before,
+        format!(
+            "hosts in use before are said to be {}, they are {}",
+            plan.hosts.before.len(),
+            before.len()
+        ),
+    );
+    claim(
+        awake.len() == plan.hosts.after.len(),
+        "a host is listed twice among those in use afterwards".into(),
+    );
+    for (guest, host) in &plan.target {
+        claim(
+            awake.contains(host),
+            format!("guest {guest} runs on {host}, which is not among the hosts in use afterwards"),
+        );
+    }
+    for host in &world.cluster.hosts {
+        let always = host.never_sleep && host.state == HostState::On;
+        claim(
+            !always || awake.contains(&host.name),
+            format!(
+                "host {} never sleeps and is not among the hosts in use afterwards",
+                host.name
+            ),
+        );
+        let wakes = host.state == HostState::Asleep && awake.contains(&host.name);
+        claim(
+            wakes == plan.hosts.wake.contains(&host.name),
+            format!(
+                "host {} is asleep: in use afterwards and to be woken do not agree",
+                host.name
+            ),
+        );
+    }
+    for host in awake {
+        let there = world
+            .hosts
+            .get(host)
+            .is_some_and(|h| h.state.takes_guests());
+        claim(
+            there,
+            format!("host {host} is in use afterwards and cannot be"),
+        );
+    }
+    let cost: u64 = awake.iter().map(|h| world.policy.costs.of(h).0).sum();
+    claim(
+        plan.claim.objective.0 == cost,
+        format!(
+            "the hosts in use are said to cost {}, they cost {}",
+            plan.claim.objective,
+            Ratio(cost)
+        ),
+    );
+    claim(
+        plan.claim.bound <= plan.claim.objective,
+        format!(
+            "the bound {} is above the cost {}",
+            plan.claim.bound, plan.claim.objective
+        ),
+    );
+    claim(
+        (plan.status == PlanStatus::Optimal) == (plan.claim.bound == plan.claim.objective),
+        "the status does not agree with cost and bound".into(),
+    );
+    claim(
+        plan.claim.hosts_bound as usize <= awake.len(),
+        format!(
+            "at least {} hosts are said to be needed, {} are in use",
+            plan.claim.hosts_bound,
+            awake.len()
+        ),
+    );
+    let moved: MiB = world
+        .cluster
+        .guests
+        .iter()
+        .filter(|g| moves_of(world, g, plan))
+        .map(|g| g.memory)
+        .sum();
+    claim(
+        plan.move_claim.objective == moved,
+        format!(
+            "{} are said to be moved, it is {moved}",
+            plan.move_claim.objective
+        ),
+    );
+    claim(
+        plan.move_claim.bound <= plan.move_claim.objective,
+        format!(
+            "the bound {} is above the {} moved",
+            plan.move_claim.bound, plan.move_claim.objective
+        ),
+    );
+    found
+}
+
+/// Whether the guest runs somewhere else afterwards than now (a guest on a host that is out does
+/// not move, it is started).
+fn moves_of(world: &World, guest: &Guest, plan: &Plan) -> bool {
+    running_on(world, guest).is_some_and(|from| plan.target.get(&guest.name) != Some(from))
+}
+
+/// The host on which the guest runs now, if that host is there.
+fn running_on<'a>(world: &World, guest: &'a Guest) -> Option<&'a HostName> {
+    let host = guest.host.as_ref()?;
+    world
+        .hosts
+        .get(host)
+        .filter(|h| h.state != HostState::Out)
+        .map(|_| host)
+}
+
+#[cfg(test)]
+mod tests;

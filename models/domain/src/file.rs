@@ -78,18 +78,35 @@ pub struct Inputs {
 ///
 /// # Errors
 /// The first fault found.
-pub fn read_inputs(cluster: &[Source], load: &[Source], policy: &[Source]) -> Result<Inputs, InputError> {
+pub fn read_inputs(
+    cluster: &[Source],
+    load: &[Source],
+    policy: &[Source],
+) -> Result<Inputs, InputError> {
     let merged = read_cluster(cluster)?;
     let load = read_load(load)?;
     let (policy, owners) = merge_policies(policy)?;
     check_policy(&merged, &policy, &owners)?;
     let known: BTreeSet<_> = merged.guests.iter().map(|g| &g.name).collect();
-    let strangers: Vec<&str> = load.guests.keys().filter(|n| !known.contains(n)).map(crate::GuestName::as_str).collect();
+    let strangers: Vec<&str> = load
+        .guests
+        .keys()
+        .filter(|n| !known.contains(n))
+        .map(crate::GuestName::as_str)
+        .collect();
     let mut warnings = Vec::new();
     if let Some(first) = strangers.first() {
-        warnings.push(format!("load of {} guests that are not in the cluster is left out, {first} among them", strangers.len()));
+        warnings.push(format!(
+            "load of {} guests that are not in the cluster is left out, {first} among them",
+            strangers.len()
+        ));
     }
-    Ok(Inputs { cluster: merged, load, policy, warnings })
+    Ok(Inputs {
+        cluster: merged,
+        load,
+        policy,
+        warnings,
+    })
 }
 
 /// Reads and merges cluster files.
@@ -105,31 +122,53 @@ pub fn read_cluster(sources: &[Source]) -> Result<Cluster, InputError> {
     for source in sources {
         let part: Cluster = parse(source, Kind::Cluster)?;
         for (i, host) in part.hosts.iter().enumerate() {
-            let at = Place { source, steps: vec![Step::Key("hosts"), Step::Index(i)] };
+            let at = Place {
+                source,
+                steps: vec![Step::Key("hosts"), Step::Index(i)],
+            };
             if let Some(first) = hosts.insert(host.name.clone(), source.name.clone()) {
-                return Err(at.key("name").fault(format!("read host `{}` a second time (first in {first}), expected unique host names", host.name)));
+                return Err(at.key("name").fault(format!(
+                    "read host `{}` a second time (first in {first}), expected unique host names",
+                    host.name
+                )));
             }
             check_host(host, &at)?;
         }
         for (i, guest) in part.guests.iter().enumerate() {
-            let at = Place { source, steps: vec![Step::Key("guests"), Step::Index(i)] };
+            let at = Place {
+                source,
+                steps: vec![Step::Key("guests"), Step::Index(i)],
+            };
             if let Some(first) = guests.insert(guest.name.clone(), source.name.clone()) {
-                return Err(at.key("name").fault(format!("read guest `{}` a second time (first in {first}), expected unique guest names", guest.name)));
+                return Err(at.key("name").fault(format!(
+                    "read guest `{}` a second time (first in {first}), expected unique guest names",
+                    guest.name
+                )));
             }
             if let Some(uuid) = guest.uuid {
                 if let Some(first) = uuids.insert(uuid, guest.name.clone()) {
-                    return Err(at.key("uuid").fault(format!("read uuid {uuid} for guest `{}`, which guest `{first}` has already", guest.name)));
+                    return Err(at.key("uuid").fault(format!(
+                        "read uuid {uuid} for guest `{}`, which guest `{first}` has already",
+                        guest.name
+                    )));
                 }
             }
             check_guest(guest, &at)?;
         }
         parts.push((source, part));
     }
-    let states: BTreeMap<_, _> = parts.iter().flat_map(|(_, p)| &p.hosts).map(|h| (h.name.clone(), h.state)).collect();
+    let states: BTreeMap<_, _> = parts
+        .iter()
+        .flat_map(|(_, p)| &p.hosts)
+        .map(|h| (h.name.clone(), h.state))
+        .collect();
     for (source, part) in &parts {
         for (i, guest) in part.guests.iter().enumerate() {
             let Some(host) = &guest.host else { continue };
-            let at = Place { source, steps: vec![Step::Key("guests"), Step::Index(i), Step::Key("host")] };
+            let at = Place {
+                source,
+                steps: vec![Step::Key("guests"), Step::Index(i), Step::Key("host")],
+            };
             match states.get(host) {
                 None => {
                     let known: Vec<&str> = states.keys().map(crate::HostName::as_str).collect();
@@ -160,9 +199,17 @@ fn some_of(names: &[&str]) -> String {
 }
 
 fn check_host(host: &Host, at: &Place) -> Result<(), InputError> {
-    for (value, key) in [(host.cpu.0, "cpu"), (host.memory.0, "memory"), (host.network.0, "network"), (host.speed.0, "speed")] {
+    for (value, key) in [
+        (host.cpu.0, "cpu"),
+        (host.memory.0, "memory"),
+        (host.network.0, "network"),
+        (host.speed.0, "speed"),
+    ] {
         if value == 0 {
-            return Err(at.key(key).fault(format!("read a `{key}` of zero for host `{}`, expected more", host.name)));
+            return Err(at.key(key).fault(format!(
+                "read a `{key}` of zero for host `{}`, expected more",
+                host.name
+            )));
         }
     }
     Ok(())
@@ -170,10 +217,16 @@ fn check_host(host: &Host, at: &Place) -> Result<(), InputError> {
 
 fn check_guest(guest: &Guest, at: &Place) -> Result<(), InputError> {
     if guest.vcpus == 0 || guest.vcpus > 100_000 {
-        return Err(at.key("vcpus").fault(format!("read {} vcpus for guest `{}`, expected 1 to 100000", guest.vcpus, guest.name)));
+        return Err(at.key("vcpus").fault(format!(
+            "read {} vcpus for guest `{}`, expected 1 to 100000",
+            guest.vcpus, guest.name
+        )));
     }
     if guest.memory.0 == 0 {
-        return Err(at.key("memory").fault(format!("read a `memory` of zero for guest `{}`, expected more", guest.name)));
+        return Err(at.key("memory").fault(format!(
+            "read a `memory` of zero for guest `{}`, expected more",
+            guest.name
+        )));
     }
     if guest.reserved > MilliCores::cores(u64::from(guest.vcpus)) {
         return Err(at.key("reserved").fault(format!(
@@ -182,7 +235,10 @@ fn check_guest(guest: &Guest, at: &Place) -> Result<(), InputError> {
         )));
     }
     if let Some((label, _)) = guest.requires.iter().find(|(_, values)| values.is_empty()) {
-        return Err(at.key("requires").fault(format!("read no value for `{label}` in what guest `{}` requires, expected at least one", guest.name)));
+        return Err(at.key("requires").fault(format!(
+            "read no value for `{label}` in what guest `{}` requires, expected at least one",
+            guest.name
+        )));
     }
     Ok(())
 }
@@ -197,7 +253,10 @@ pub fn read_load(sources: &[Source]) -> Result<Load, InputError> {
     for source in sources {
         let part: Load = parse(source, Kind::Load)?;
         for (name, load) in part.guests {
-            let at = Place { source, steps: vec![Step::Key("guests"), Step::Name(name.as_str().to_owned())] };
+            let at = Place {
+                source,
+                steps: vec![Step::Key("guests"), Step::Name(name.as_str().to_owned())],
+            };
             check_guest_load(&name, &load, &at)?;
             if let Some(first) = owner.insert(name.clone(), &source.name) {
                 return Err(at.fault(format!("read the load of guest `{name}` a second time (first in {first}), expected it once")));
@@ -208,15 +267,23 @@ pub fn read_load(sources: &[Source]) -> Result<Load, InputError> {
     Ok(merged)
 }
 
-fn check_guest_load(name: &crate::GuestName, load: &GuestLoad, at: &Place) -> Result<(), InputError> {
+fn check_guest_load(
+    name: &crate::GuestName,
+    load: &GuestLoad,
+    at: &Place,
+) -> Result<(), InputError> {
     let Some(cpu) = &load.cpu else { return Ok(()) };
     let at = at.key("cpu");
     let mut below: Option<(Statistic, MilliCores)> = None;
     for statistic in Statistic::ALL {
-        let Some(value) = cpu.stated(statistic) else { continue };
+        let Some(value) = cpu.stated(statistic) else {
+            continue;
+        };
         if statistic == Statistic::Mean {
             if let Some(max) = cpu.max.filter(|m| *m < value) {
-                return Err(at.key("mean").fault(format!("read a mean of {value} above the max of {max} for guest `{name}`")));
+                return Err(at.key("mean").fault(format!(
+                    "read a mean of {value} above the max of {max} for guest `{name}`"
+                )));
             }
             continue;
         }
@@ -231,10 +298,14 @@ fn check_guest_load(name: &crate::GuestName, load: &GuestLoad, at: &Place) -> Re
     }
     if let Some(windows) = &cpu.windows {
         if windows.values.is_empty() {
-            return Err(at.key("windows").fault(format!("read no values in the windows of guest `{name}`, expected at least one")));
+            return Err(at.key("windows").fault(format!(
+                "read no values in the windows of guest `{name}`, expected at least one"
+            )));
         }
         if windows.step.0 == 0 {
-            return Err(at.key("windows").fault(format!("read a step of zero in the windows of guest `{name}`, expected more")));
+            return Err(at.key("windows").fault(format!(
+                "read a step of zero in the windows of guest `{name}`, expected more"
+            )));
         }
     }
     Ok(())
@@ -261,16 +332,27 @@ fn merge_policies(sources: &[Source]) -> Result<(Policy, Owners<'_>), InputError
         let rules = std::mem::take(&mut part.rules);
         if part != Policy::default() {
             if let Some(first) = spoken {
-                return Err(Place { source, steps: vec![] }.fault(format!(
+                return Err(Place {
+                    source,
+                    steps: vec![],
+                }
+                .fault(format!(
                     "read a second policy with more than rules (first in {first}), expected one"
                 )));
             }
             spoken = Some(&source.name);
-            merged = Policy { rules: std::mem::take(&mut merged.rules), ..part };
+            merged = Policy {
+                rules: std::mem::take(&mut merged.rules),
+                ..part
+            };
         }
         for (i, rule) in rules.into_iter().enumerate() {
             if let Some(first) = names.insert(rule.name.clone(), &source.name) {
-                return Err(Place { source, steps: vec![Step::Key("rules"), Step::Index(i)] }.fault(format!(
+                return Err(Place {
+                    source,
+                    steps: vec![Step::Key("rules"), Step::Index(i)],
+                }
+                .fault(format!(
                     "read rule `{}` a second time (first in {first}), expected unique rule names",
                     rule.name
                 )));
@@ -284,7 +366,10 @@ fn merge_policies(sources: &[Source]) -> Result<(Policy, Owners<'_>), InputError
 
 fn check_policy(cluster: &Cluster, policy: &Policy, owners: &Owners) -> Result<(), InputError> {
     for (rule, (source, i)) in policy.rules.iter().zip(owners) {
-        let at = Place { source, steps: vec![Step::Key("rules"), Step::Index(*i)] };
+        let at = Place {
+            source,
+            steps: vec![Step::Key("rules"), Step::Index(*i)],
+        };
         if let Err(pattern) = guests_named(rule.kind.guests(), cluster) {
             return Err(at.key("guests").fault(format!(
                 "read guest `{}` in rule `{}`, which names no guest of the cluster",
@@ -303,7 +388,9 @@ fn check_policy(cluster: &Cluster, policy: &Policy, owners: &Owners) -> Result<(
     let known: BTreeSet<_> = cluster.hosts.iter().map(|h| &h.name).collect();
     if let Some(stranger) = policy.costs.hosts.keys().find(|h| !known.contains(h)) {
         return Err(InputError {
-            file: owners.first().map_or_else(|| "policy".into(), |(s, _)| s.name.clone()),
+            file: owners
+                .first()
+                .map_or_else(|| "policy".into(), |(s, _)| s.name.clone()),
             line: None,
             column: None,
             message: format!("read a cost for host `{stranger}`, which is not in the cluster"),
@@ -335,17 +422,34 @@ pub fn kind_of(source: &Source) -> Result<Kind, InputError> {
         kind: Option<String>,
     }
     let header: Header = from_yaml(source)?;
-    let at = |key| Place { source, steps: vec![Step::Key(key)] };
+    let at = |key| Place {
+        source,
+        steps: vec![Step::Key(key)],
+    };
     match header.api_version {
-        None => return Err(at("apiVersion").fault(format!("read no `apiVersion`, expected `apiVersion: {API_VERSION}`"))),
+        None => {
+            return Err(at("apiVersion").fault(format!(
+                "read no `apiVersion`, expected `apiVersion: {API_VERSION}`"
+            )));
+        }
         Some(v) if v != API_VERSION => {
-            return Err(at("apiVersion").fault(format!("read apiVersion `{}`, expected `{API_VERSION}`", shorten(&v))));
+            return Err(at("apiVersion").fault(format!(
+                "read apiVersion `{}`, expected `{API_VERSION}`",
+                shorten(&v)
+            )));
         }
         Some(_) => {}
     }
-    let kind = header.kind.ok_or_else(|| at("kind").fault(format!("read no `kind`, expected one of {}", Kind::names())))?;
-    Kind::from_name(&kind)
-        .ok_or_else(|| at("kind").fault(format!("read kind `{}`, expected one of {}", shorten(&kind), Kind::names())))
+    let kind = header.kind.ok_or_else(|| {
+        at("kind").fault(format!("read no `kind`, expected one of {}", Kind::names()))
+    })?;
+    Kind::from_name(&kind).ok_or_else(|| {
+        at("kind").fault(format!(
+            "read kind `{}`, expected one of {}",
+            shorten(&kind),
+            Kind::names()
+        ))
+    })
 }
 
 /// A cluster as a file.
@@ -381,7 +485,15 @@ fn write<T: serde::Serialize>(kind: Kind, body: &T) -> String {
 pub fn parse<T: DeserializeOwned>(source: &Source, kind: Kind) -> Result<T, InputError> {
     let found = kind_of(source)?;
     if found != kind {
-        return Err(Place { source, steps: vec![Step::Key("kind")] }.fault(format!("read kind `{}`, expected `{}`", found.name(), kind.name())));
+        return Err(Place {
+            source,
+            steps: vec![Step::Key("kind")],
+        }
+        .fault(format!(
+            "read kind `{}`, expected `{}`",
+            found.name(),
+            kind.name()
+        )));
     }
     let doc: Doc<T> = from_yaml(source)?;
     Ok(doc.body)
@@ -389,7 +501,11 @@ pub fn parse<T: DeserializeOwned>(source: &Source, kind: Kind) -> Result<T, Inpu
 
 fn from_yaml<T: DeserializeOwned>(source: &Source) -> Result<T, InputError> {
     if source.text.trim().is_empty() {
-        return Err(Place { source, steps: vec![] }.fault("read an empty file, expected a YAML document".into()));
+        return Err(Place {
+            source,
+            steps: vec![],
+        }
+        .fault("read an empty file, expected a YAML document".into()));
     }
     serde_yaml::from_str_with_options(&source.text, options(source.text.len())).map_err(|e| {
         let location = e.location();
@@ -433,7 +549,9 @@ fn reworded(message: &str, token: Option<String>) -> String {
         return message.to_owned();
     }
     let expected = match message {
-        m if m.starts_with("invalid u") || m.starts_with("invalid i") => "expected a whole number".to_owned(),
+        m if m.starts_with("invalid u") || m.starts_with("invalid i") => {
+            "expected a whole number".to_owned()
+        }
         m if m.contains("boolean") => "expected `true` or `false`".to_owned(),
         m => m.to_owned(),
     };
@@ -445,15 +563,31 @@ fn reworded(message: &str, token: Option<String>) -> String {
 
 /// The word that begins at a place.
 fn token(text: &str, line: u64, column: u64) -> Option<String> {
-    let line = text.lines().nth(usize::try_from(line.checked_sub(1)?).ok()?)?;
-    let rest: String = line.chars().skip(usize::try_from(column.checked_sub(1)?).ok()?).collect();
-    let word = rest.split([',', '}', ']', ':', '\n']).next().unwrap_or_default().trim();
-    if word.is_empty() { None } else { Some(shorten(word)) }
+    let line = text
+        .lines()
+        .nth(usize::try_from(line.checked_sub(1)?).ok()?)?;
+    let rest: String = line
+        .chars()
+        .skip(usize::try_from(column.checked_sub(1)?).ok()?)
+        .collect();
+    let word = rest
+        .split([',', '}', ']', ':', '\n'])
+        .next()
+        .unwrap_or_default()
+        .trim();
+    if word.is_empty() {
+        None
+    } else {
+        Some(shorten(word))
+    }
 }
 
 fn excerpt(text: &str, line: u64) -> Option<String> {
     let at = usize::try_from(line.checked_sub(1)?).ok()?;
-    text.lines().nth(at).map(|l| shorten(l.trim_end())).filter(|l| !l.trim().is_empty())
+    text.lines()
+        .nth(at)
+        .map(|l| shorten(l.trim_end()))
+        .filter(|l| !l.trim().is_empty())
 }
 
 /// A place in a document, for faults that only a whole document shows.
@@ -466,7 +600,10 @@ impl Place<'_> {
     fn key(&self, key: &'static str) -> Self {
         let mut steps = self.steps.clone();
         steps.push(Step::Key(key));
-        Self { source: self.source, steps }
+        Self {
+            source: self.source,
+            steps,
+        }
     }
 
     fn fault(&self, message: String) -> InputError {

@@ -27,7 +27,13 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::Cluster, Self::Load, Self::Policy, Self::Plan, Self::Case];
+    pub const ALL: [Self; 5] = [
+        Self::Cluster,
+        Self::Load,
+        Self::Policy,
+        Self::Plan,
+        Self::Case,
+    ];
 
     /// As the header says it.
     #[must_use]
@@ -73,7 +79,12 @@ impl<T: Serialize> Serialize for Doc<T> {
             #[serde(flatten)]
             body: &'a T,
         }
-        Flat { api_version: API_VERSION, kind: self.kind.name(), body: &self.body }.serialize(s)
+        Flat {
+            api_version: API_VERSION,
+            kind: self.kind.name(),
+            body: &self.body,
+        }
+        .serialize(s)
     }
 }
 
@@ -89,15 +100,24 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for DocVisitor<T> {
     type Value = Doc<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "a mapping that begins with `apiVersion: {API_VERSION}` and `kind: …`")
+        write!(
+            f,
+            "a mapping that begins with `apiVersion: {API_VERSION}` and `kind: …`"
+        )
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Doc<T>, A::Error> {
         let mut header = Header::default();
-        let body = T::deserialize(MapAccessDeserializer::new(Body { map, header: &mut header }))?;
+        let body = T::deserialize(MapAccessDeserializer::new(Body {
+            map,
+            header: &mut header,
+        }))?;
         match header.kind {
             Some(kind) => Ok(Doc { kind, body }),
-            None => Err(de::Error::custom(format!("read no `kind`, expected one of {}", Kind::names()))),
+            None => Err(de::Error::custom(format!(
+                "read no `kind`, expected one of {}",
+                Kind::names()
+            ))),
         }
     }
 }
@@ -116,9 +136,14 @@ struct Body<'h, A> {
 impl<'de, A: MapAccess<'de>> MapAccess<'de> for Body<'_, A> {
     type Error = A::Error;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, A::Error> {
         loop {
-            let Some(key) = self.map.next_key::<String>()? else { return Ok(None) };
+            let Some(key) = self.map.next_key::<String>()? else {
+                return Ok(None);
+            };
             match key.as_str() {
                 "apiVersion" => {
                     // Its value was judged by `kind_of`, which knows its place.
@@ -128,7 +153,11 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Body<'_, A> {
                     let kind: String = self.map.next_value()?;
                     self.header.kind = Kind::from_name(&kind);
                 }
-                _ => return seed.deserialize(de::value::StringDeserializer::new(key)).map(Some),
+                _ => {
+                    return seed
+                        .deserialize(de::value::StringDeserializer::new(key))
+                        .map(Some);
+                }
             }
         }
     }

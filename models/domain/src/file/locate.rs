@@ -21,13 +21,18 @@ pub(super) enum Step {
 /// Line and column, from 1, of the node that the steps lead to, or of the last one that exists on
 /// the way.
 pub(super) fn locate(text: &str, steps: &[Step]) -> Option<(u64, u64)> {
-    let root: Spanned<Node> = serde_yaml::from_str_with_options(text, super::options(text.len())).ok()?;
+    let root: Spanned<Node> =
+        serde_yaml::from_str_with_options(text, super::options(text.len())).ok()?;
     let mut at = &root;
     for step in steps {
         let next = match (step, &at.value) {
             (Step::Index(i), Node::Sequence(items)) => items.get(*i),
-            (Step::Key(key), Node::Mapping(entries)) => entries.iter().find(|(k, _)| k == key).map(|(_, v)| v),
-            (Step::Name(key), Node::Mapping(entries)) => entries.iter().find(|(k, _)| k == key).map(|(_, v)| v),
+            (Step::Key(key), Node::Mapping(entries)) => {
+                entries.iter().find(|(k, _)| k == key).map(|(_, v)| v)
+            }
+            (Step::Name(key), Node::Mapping(entries)) => {
+                entries.iter().find(|(k, _)| k == key).map(|(_, v)| v)
+            }
             _ => None,
         };
         match next {

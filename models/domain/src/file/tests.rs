@@ -1,7 +1,10 @@
 use super::*;
 
 fn source(text: &str) -> Source {
-    Source { name: "x.yaml".into(), text: text.into() }
+    Source {
+        name: "x.yaml".into(),
+        text: text.into(),
+    }
 }
 
 const CLUSTER: &str = "apiVersion: vmpack/v1
@@ -54,9 +57,21 @@ fn broken(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "{from}");
     let text = text.replacen(from, to, 1);
     match read_inputs(
-        &[source(if text.contains("kind: Cluster") { &text } else { CLUSTER })],
-        &[source(if text.contains("kind: Load") { &text } else { LOAD })],
-        &[source(if text.contains("kind: Policy") { &text } else { POLICY })],
+        &[source(if text.contains("kind: Cluster") {
+            &text
+        } else {
+            CLUSTER
+        })],
+        &[source(if text.contains("kind: Load") {
+            &text
+        } else {
+            LOAD
+        })],
+        &[source(if text.contains("kind: Policy") {
+            &text
+        } else {
+            POLICY
+        })],
     ) {
         Ok(_) => panic!("accepted {to}"),
         Err(e) => e.to_string(),
@@ -66,31 +81,124 @@ fn broken(text: &str, from: &str, to: &str) -> String {
 #[test]
 fn every_fault_names_its_line_what_was_read_and_what_is_accepted() {
     for (text, from, to, line, says) in [
-        (CLUSTER, "cpu: 32cores", "cpu: 32", 4, "read `32`, expected cores such as `2.5cores`"),
-        (CLUSTER, "memory: 128GiB", "memory: 128GB", 4, "read `128GB`"),
+        (
+            CLUSTER,
+            "cpu: 32cores",
+            "cpu: 32",
+            4,
+            "read `32`, expected cores such as `2.5cores`",
+        ),
+        (
+            CLUSTER,
+            "memory: 128GiB",
+            "memory: 128GB",
+            4,
+            "read `128GB`",
+        ),
         (CLUSTER, "memory: 128GiB", "memory: .nan", 4, "read `NaN`"),
-        (CLUSTER, "state: on }", "state: on, colour: red }", 4, "colour"),
+        (
+            CLUSTER,
+            "state: on }",
+            "state: on, colour: red }",
+            4,
+            "colour",
+        ),
         (CLUSTER, "state: on }", "state: up }", 4, "up"),
-        (CLUSTER, "name: h2", "name: h1", 5, "read host `h1` a second time"),
-        (CLUSTER, "host: h1", "host: h9", 8, "read host `h9` for guest `web-1`, expected one of the cluster's hosts: h1, h2"),
+        (
+            CLUSTER,
+            "name: h2",
+            "name: h1",
+            5,
+            "read host `h1` a second time",
+        ),
+        (
+            CLUSTER,
+            "host: h1",
+            "host: h9",
+            8,
+            "read host `h9` for guest `web-1`, expected one of the cluster's hosts: h1, h2",
+        ),
         (CLUSTER, ", host: h1", "", 8, "host"),
-        (CLUSTER, "name: db-1", "name: web-1", 9, "read guest `web-1` a second time"),
+        (
+            CLUSTER,
+            "name: db-1",
+            "name: web-1",
+            9,
+            "read guest `web-1` a second time",
+        ),
         (CLUSTER, "vcpus: 4", "vcpus: four", 8, "four"),
         (CLUSTER, "vcpus: 4", "vcpus: 0", 8, "read 0 vcpus"),
-        (CLUSTER, "reserved: 2cores", "reserved: 9cores", 9, "expected at most its 8 vcpus"),
-        (CLUSTER, "vmpack/v1", "vmpack/v2", 1, "read apiVersion `vmpack/v2`, expected `vmpack/v1`"),
-        (LOAD, "p95: 1.2cores", "p95: 0.2cores", 4, "expected percentiles that do not fall"),
-        (LOAD, "values: [1.2, 1.4]", "values: []", 5, "read no values"),
-        (LOAD, "values: [1.2, 1.4]", "values: [1.2, .inf]", 5, "read `inf`"),
-        (LOAD, "2026-01-05T00:00:00Z", "monday", 5, "read `monday`, expected a time"),
-        (POLICY, "headroom: { cpu: 10%", "headroom: { cpu: 110%", 4, "read `110%`"),
-        (POLICY, "guests: [web-1, db-1]", "guests: [web-1, ghost]", 9, "read guest `ghost` in rule `web-ha`"),
+        (
+            CLUSTER,
+            "reserved: 2cores",
+            "reserved: 9cores",
+            9,
+            "expected at most its 8 vcpus",
+        ),
+        (
+            CLUSTER,
+            "vmpack/v1",
+            "vmpack/v2",
+            1,
+            "read apiVersion `vmpack/v2`, expected `vmpack/v1`",
+        ),
+        (
+            LOAD,
+            "p95: 1.2cores",
+            "p95: 0.2cores",
+            4,
+            "expected percentiles that do not fall",
+        ),
+        (
+            LOAD,
+            "values: [1.2, 1.4]",
+            "values: []",
+            5,
+            "read no values",
+        ),
+        (
+            LOAD,
+            "values: [1.2, 1.4]",
+            "values: [1.2, .inf]",
+            5,
+            "read `inf`",
+        ),
+        (
+            LOAD,
+            "2026-01-05T00:00:00Z",
+            "monday",
+            5,
+            "read `monday`, expected a time",
+        ),
+        (
+            POLICY,
+            "headroom: { cpu: 10%",
+            "headroom: { cpu: 110%",
+            4,
+            "read `110%`",
+        ),
+        (
+            POLICY,
+            "guests: [web-1, db-1]",
+            "guests: [web-1, ghost]",
+            9,
+            "read guest `ghost` in rule `web-ha`",
+        ),
         (POLICY, "kind: spread", "kind: scatter", 9, "scatter"),
-        (POLICY, "over: rack", "hosts: [h1]", 9, "read `hosts` in a spread rule"),
+        (
+            POLICY,
+            "over: rack",
+            "hosts: [h1]",
+            9,
+            "read `hosts` in a spread rule",
+        ),
     ] {
         let message = broken(text, from, to);
         assert!(message.contains(says), "{to}: {message}");
-        assert!(message.starts_with(&format!("x.yaml:{line}:")), "{to}: {message}");
+        assert!(
+            message.starts_with(&format!("x.yaml:{line}:")),
+            "{to}: {message}"
+        );
     }
 }
 
@@ -98,15 +206,36 @@ fn every_fault_names_its_line_what_was_read_and_what_is_accepted() {
 fn a_bomb_of_aliases_is_refused() {
     let mut text = String::from("apiVersion: vmpack/v1\nkind: Cluster\nhosts:\n");
     text.push_str("a: &a [x,x,x,x,x,x,x,x,x]\n");
-    for (from, to) in [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("e", "f"), ("f", "g"), ("g", "h"), ("h", "i")] {
-        text.push_str(&format!("{to}: &{to} [{}]\n", vec![format!("*{from}"); 9].join(",")));
+    for (from, to) in [
+        ("a", "b"),
+        ("b", "c"),
+        ("c", "d"),
+        ("d", "e"),
+        ("e", "f"),
+        ("f", "g"),
+        ("g", "h"),
+        ("h", "i"),
+    ] {
+        text.push_str(&format!(
+            "{to}: &{to} [{}]\n",
+            vec![format!("*{from}"); 9].join(",")
+        ));
     }
     assert!(read_cluster(&[source(&text)]).is_err());
 }
 
 #[test]
 fn garbage_empty_and_wrong_kinds_are_refused() {
-    for text in ["", "   \n", "\u{0}\u{1}\u{2}", "[1, 2", "hello", "- a\n- b", "kind: Cluster", LOAD] {
+    for text in [
+        "",
+        "   \n",
+        "\u{0}\u{1}\u{2}",
+        "[1, 2",
+        "hello",
+        "- a\n- b",
+        "kind: Cluster",
+        LOAD,
+    ] {
         assert!(read_cluster(&[source(text)]).is_err(), "{text}");
     }
 }
@@ -121,5 +250,8 @@ guests:
     let merged = read_cluster(&[source(CLUSTER), source(second)]).unwrap();
     assert_eq!(merged.guests.len(), 3);
     let twice = read_cluster(&[source(CLUSTER), source(CLUSTER)]).unwrap_err();
-    assert!(twice.message.contains("a second time (first in x.yaml)"), "{twice}");
+    assert!(
+        twice.message.contains("a second time (first in x.yaml)"),
+        "{twice}"
+    );
 }

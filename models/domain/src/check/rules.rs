@@ -1,0 +1,198 @@
+//! Judges the rules of a policy on a placement.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Violation, World, running_on, violation};
+use crate::name::{GuestName, HostName};
+use crate::rule::{Over, Rule, RuleKind, guests_named, hosts_named};
+
+/// Every rule that the placement breaks. `awake` are the hosts in use.
+pub(super) fn judge(
+    world: &World,
+    target: &BTreeMap<GuestName, HostName>,
+    awake: &BTreeSet<&HostName>,
+) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for guest in &world.cluster.guests {
+        if !guest.movable {
+            found.extend(stays(world, &guest.name, target, "movable: false"));
+        }
+    }
+    for rule in &world.policy.rules {
+        found.extend(one(world, rule, target, awake));
+    }
+    found
+}
+
+/// A guest that must stay and would leave.
+fn stays(
+    world: &World,
+    guest: &GuestName,
+    target: &BTreeMap<GuestName, HostName>,
+    law: &str,
+) -> Option<Violation> {
+    let (who, _) = world.guests.get(guest)?;
+    let here = running_on(world, who)?;
+    let to = target.get(guest)?;
+    (here != to).then(|| {
+        violation(
+            law,
+            format!("guest {guest} must stay on {here} and is put on {to}"),
+        )
+    })
+}
+
+fn one(
+    world: &World,
+    rule: &Rule,
+    target: &BTreeMap<GuestName, HostName>,
+    awake: &BTreeSet<&HostName>,
+) -> Vec<Violation> {
+    let law = format!("rule {}", rule.name);
+    let (guests, hosts) = match (
+        guests_named(rule.kind.guests(), world.cluster),
+        hosts_named(rule.kind.hosts(), world.cluster),
+    ) {
+        (Ok(guests), Ok(hosts)) => (guests, hosts),
+        (Err(name), _) | (_, Err(name)) => {
+            return vec![violation(law, format!("`{name}` is not in the cluster"))];
+        }
+    };
+    let placed = guests.iter().filter_map(|g| Some((*g, target.get(*g)?)));
+    match &rule.kind {
+        RuleKind::Spread { over, .. } => {
+            let mut taken: BTreeMap<(&str, bool), &GuestName> = BTreeMap::new();
+            let mut found = Vec::new();
+            for (guest, host) in placed {
+                let Some(place) = place(world, over, host) else {
+                    continue;
+                };
+                if let Some(other) = taken.insert(place, guest) {
+                    found.push(violation(
+                        &*law,
+                        format!("guests {other} and {guest} are both in {}", place.0),
+                    ));
+                }
+            }
+            found
+        }
+        RuleKind::Gather { over, .. } => {
+            let places: BTreeSet<_> = placed
+                .filter_map(|(_, host)| place(world, over, host))
+                .collect();
+            if places.len() > 1 {
+                let names: Vec<&str> = places.iter().map(|p| p.0).collect();
+                vec![violation(
+                    law,
+                    format!(
+                        "its guests are in {} places: {}",
+                        names.len(),
+                        names.join(", ")
+                    ),
+                )]
+            } else {
+                Vec::new()
+            }
+        }
+        RuleKind::Fence { .. } => placed
+            .filter(|(_, host)| !hosts.contains(host))
+            .map(|(guest, host)| {
+                violation(
+                    &*law,
+                    format!("guest {guest} is put on {host}, outside its fence"),
+                )
+            })
+            .collect(),
+        RuleKind::Ban { .. } => placed
+            .filter(|(_, host)| hosts.contains(host))
+            .map(|(guest, host)| {
+                violation(
+                    &*law,
+                    format!("guest {guest} is put on {host}, from which it is banned"),
+                )
+            })
+            .collect(),
+        RuleKind::Pin { .. } => guests
+            .iter()
+            .filter_map(|g| stays(world, g, target, &law))
+            .collect(),
+        RuleKind::Spare { hosts } => spare(world, &law, *hosts, awake),
+        RuleKind::MaxMoves { moves, .. } => {
+            let all = rule.kind.guests().is_empty();
+            let moved = world
+                .cluster
+                .guests
+                .iter()
+                .filter(|g| all || guests.contains(&&g.name))
+                .filter(|g| {
+                    running_on(world, g)
+                        .is_some_and(|from| target.get(&g.name).is_some_and(|to| to != from))
+                })
+                .count();
+            if moved > *moves as usize {
+                vec![violation(
+                    law,
+                    format!("{moved} guests move, at most {moves} may"),
+                )]
+            } else {
+                Vec::new()
+            }
+        }
+    }
+}
+
+fn place<'a>(world: &World<'a>, over: &Over, host: &HostName) -> Option<(&'a str, bool)> {
+    world.hosts.get(host).map(|h| over.place(h))
+}
+
+/// Σ room of the hosts in use − Σ what all guests take ≥ so many times the largest room, for CPU,
+/// memory and vCPUs. Rooms are rounded down to milli-cores, MiB and thousandths of a vCPU.
+fn spare(world: &World, law: &str, worth: u32, awake: &BTreeSet<&HostName>) -> Vec<Violation> {
+    let rooms = |name: &HostName| -> [i128; 3] {
+        let Some(host) = world.hosts.get(name) else {
+            return [0; 3];
+        };
+        let cpu = (i128::from(host.cpu.0) * i128::from(host.speed.0) / 1000
+            - i128::from(host.reserve.cpu.0))
+        .max(0);
+        let memory = i128::from(host.memory.0.saturating_sub(host.reserve.memory.0));
+        let headroom = world.policy.headroom;
+        [
+            cpu * (1000 - i128::from(headroom.cpu.0)) / 1000,
+            memory * (1000 - i128::from(headroom.memory.0)) / 1000,
+            i128::from(host.cpu.0) * i128::from(world.policy.over_commit.cpu.0) / 1000,
+        ]
+    };
+    let mut free = [0i128; 3];
+    let mut largest = [0i128; 3];
+    for host in &world.cluster.hosts {
+        let room = rooms(&host.name);
+        for r in 0..3 {
+            if host.state.takes_guests() {
+                largest[r] = largest[r].max(room[r]);
+            }
+            if awake.contains(&host.name) {
+                free[r] += room[r];
+            }
+        }
+    }
+    for (guest, demand) in world.guests.values() {
+        free[0] -= i128::from(demand.cpu.0);
+        free[1] -= i128::from(guest.memory.0) + i128::from(world.policy.overhead.memory.0);
+        free[2] -= i128::from(guest.vcpus) * 1000;
+    }
+    ["cpu", "memory", "vcpus"]
+        .iter()
+        .zip(free)
+        .zip(largest)
+        .filter(|((_, free), largest)| *free < largest * i128::from(worth))
+        .map(|((name, free), largest)| {
+            violation(
+                law,
+                format!(
+                    "the hosts in use have {free} of {name} free, less than {worth} times {largest}"
+                ),
+            )
+        })
+        .collect()
+}

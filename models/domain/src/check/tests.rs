@@ -1,0 +1,294 @@
+use super::*;
+use crate::file::{Source, read_inputs};
+use crate::plan::{Base, Claim, HostChange, Mode, Move, MoveClaim, Start};
+use crate::units::{MiBPerSec, Micros};
+
+fn inputs(cluster: &str, policy: &str) -> (Cluster, Load, Policy) {
+    let source = |name: &str, kind: &str, text: &str| Source {
+        name: name.into(),
+        text: format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
+    };
+    let read = read_inputs(
+        &[source("c", "Cluster", cluster)],
+        &[],
+        &[source("p", "Policy", policy)],
+    )
+    .unwrap();
+    (read.cluster, read.load, read.policy)
+}
+
+fn name<T: std::str::FromStr<Err: fmt::Debug>>(s: &str) -> T {
+    s.parse().unwrap()
+}
+
+/// A plan that makes these moves (guest, from, to, after), with claims that are true.
+fn plan_of(
+    cluster: &Cluster,
+    load: &Load,
+    policy: &Policy,
+    moves: &[(&str, &str, &str, &[&str])],
+) -> Plan {
+    let mut target = cluster.placement();
+    let mut list = Vec::new();
+    for (i, (guest, from, to, after)) in moves.iter().enumerate() {
+        let who = cluster.guest(&name(guest)).unwrap();
+        target.insert(name(guest), name(to));
+        list.push(Move {
+            id: MoveId(format!("m{}", i + 1)),
+            guest: name(guest),
+            uuid: who.uuid,
+            from: name(from),
+            to: name(to),
+            mode: Mode::PostCopy,
+            memory: who.memory,
+            vcpus: who.vcpus,
+            demand: MilliCores(0),
+            bandwidth: MiBPerSec(100),
+            start: Micros::ZERO,
+            duration: Micros::secs(1),
+            after: after.iter().map(|a| MoveId((*a).into())).collect(),
+            reason: String::new(),
+        });
+    }
+    let mut after: BTreeSet<HostName> = target.values().cloned().collect();
+    after.extend(
+        cluster
+            .hosts
+            .iter()
+            .filter(|h| h.never_sleep)
+            .map(|h| h.name.clone()),
+    );
+    let cost: u64 = after.iter().map(|h| policy.costs.of(h).0).sum();
+    let moved: MiB = cluster
+        .guests
+        .iter()
+        .filter(|g| g.host.is_some() && target.get(&g.name) != g.host.as_ref())
+        .map(|g| g.memory)
+        .sum();
+    Plan {
+        base: Base {
+            cluster: digest(cluster),
+            load: digest(load),
+        },
+        policy: policy.clone(),
+        status: PlanStatus::Optimal,
+        claim: Claim {
+            objective: Ratio(cost),
+            bound: Ratio(cost),
+            origin: String::new(),
+            hosts_bound: 1,
+        },
+        move_claim: MoveClaim {
+            objective: moved,
+            bound: MiB(0),
+            origin: String::new(),
+        },
+        hosts: HostChange {
+            before: cluster.hosts_in_use(),
+            after: after.into_iter().collect(),
+            wake: vec![],
+        },
+        target,
+        moves: list,
+        starts: vec![],
+        reasons: vec![],
+    }
+}
+
+fn laws(found: &[Violation]) -> Vec<&str> {
+    found.iter().map(|v| v.law.as_str()).collect()
+}
+
+const THREE: &str = "
+hosts:
+  - { name: h1, cpu: 4cores, memory: 10GiB, network: 100MiB/s, state: on, labels: { rack: r1 } }
+  - { name: h2, cpu: 4cores, memory: 10GiB, network: 100MiB/s, state: on, labels: { rack: r1 } }
+  - { name: h3, cpu: 4cores, memory: 10GiB, network: 100MiB/s, state: on, labels: { rack: r2 } }
+guests:
+  - { name: a, vcpus: 1, memory: 6GiB, host: h1 }
+  - { name: b, vcpus: 1, memory: 6GiB, host: h2 }
+  - { name: c, vcpus: 1, memory: 3GiB, host: h3 }
+";
+const PLAIN: &str = "headroom: { cpu: 0%, memory: 0% }\noverhead: { memory: 0MiB }\n";
+
+#[test]
+fn a_good_plan_is_clean_and_each_law_is_seen_when_it_is_broken() {
+    let (cluster, load, policy) = inputs(THREE, PLAIN);
+    let good = plan_of(&cluster, &load, &policy, &[("c", "h3", "h1", &[])]);
+    assert_eq!(plan(&cluster, &load, &policy, &good), []);
+    type Change = fn(&mut Plan);
+    let changes: &[(&str, Change)] = &[
+        ("base", |p| p.base.load = "sha256:0".into()),
+        ("claim", |p| p.claim.objective = Ratio(1000)),
+        ("claim", |p| p.status = PlanStatus::Feasible),
+        ("claim", |p| p.claim.bound = Ratio(1)),
+        ("claim", |p| p.move_claim.objective = MiB(1)),
+        ("claim", |p| p.move_claim.bound = MiB(999_999)),
+        ("claim", |p| p.hosts.before.clear()),
+        ("claim", |p| p.hosts.after.clear()),
+        ("claim", |p| p.hosts.wake.push(name("h1"))),
+        ("claim", |p| p.claim.hosts_bound = 9),
+        ("moves", |p| p.moves.clear()),
+        ("moves", |p| p.moves[0].from = name("h2")),
+        ("moves", |p| p.moves[0].memory = MiB(1)),
+        ("moves", |p| p.moves[0].after.push(MoveId("m9".into()))),
+        ("moves", |p| {
+            p.starts.push(Start {
+                guest: name("a"),
+                on: name("h1"),
+            })
+        }),
+        ("state", |p| drop(p.target.remove("a"))),
+        ("memory", |p| drop(p.target.insert(name("b"), name("h1")))),
+    ];
+    for (law, change) in changes {
+        let mut bad = good.clone();
+        change(&mut bad);
+        let found = plan(&cluster, &load, &policy, &bad);
+        assert!(laws(&found).contains(law), "{law}: {found:?}");
+    }
+}
+
+#[test]
+fn a_swap_without_room_is_refused_and_one_by_a_parking_host_is_not() {
+    let (cluster, load, policy) = inputs(THREE, PLAIN);
+    let direct = plan_of(
+        &cluster,
+        &load,
+        &policy,
+        &[("a", "h1", "h2", &[]), ("b", "h2", "h1", &["m1"])],
+    );
+    assert!(laws(&plan(&cluster, &load, &policy, &direct)).contains(&"memory"));
+    let parked = [
+        ("a", "h1", "h3", &[][..]),
+        ("b", "h2", "h1", &["m1"]),
+        ("a", "h3", "h2", &["m2"]),
+    ];
+    assert_eq!(
+        plan(
+            &cluster,
+            &load,
+            &policy,
+            &plan_of(&cluster, &load, &policy, &parked)
+        ),
+        []
+    );
+    // Without the edges nothing says that h1 is free when b arrives.
+    let loose = [
+        ("a", "h1", "h3", &[][..]),
+        ("b", "h2", "h1", &[]),
+        ("a", "h3", "h2", &["m2", "m1"]),
+    ];
+    assert!(
+        laws(&plan(
+            &cluster,
+            &load,
+            &policy,
+            &plan_of(&cluster, &load, &policy, &loose)
+        ))
+        .contains(&"memory")
+    );
+}
+
+#[test]
+fn each_rule_is_judged() {
+    for (rule, moves, law) in [
+        (
+            "{ kind: spread, name: r, guests: [a, c] }",
+            ("c", "h3", "h1"),
+            true,
+        ),
+        (
+            "{ kind: spread, name: r, guests: [a, c], over: rack }",
+            ("c", "h3", "h2"),
+            true,
+        ),
+        (
+            "{ kind: spread, name: r, guests: [a, b] }",
+            ("c", "h3", "h2"),
+            false,
+        ),
+        (
+            "{ kind: gather, name: r, guests: [a, c] }",
+            ("c", "h3", "h2"),
+            true,
+        ),
+        (
+            "{ kind: gather, name: r, guests: [a, c], over: rack }",
+            ("c", "h3", "h2"),
+            false,
+        ),
+        (
+            "{ kind: fence, name: r, guests: [c], hosts: [h3] }",
+            ("c", "h3", "h2"),
+            true,
+        ),
+        (
+            "{ kind: fence, name: r, guests: [c], hosts: [rack=r1] }",
+            ("c", "h3", "h2"),
+            false,
+        ),
+        (
+            "{ kind: ban, name: r, guests: ['*'], hosts: [h1] }",
+            ("c", "h3", "h2"),
+            true,
+        ),
+        (
+            "{ kind: pin, name: r, guests: [c] }",
+            ("c", "h3", "h2"),
+            true,
+        ),
+        (
+            "{ kind: pin, name: r, guests: [a] }",
+            ("c", "h3", "h2"),
+            false,
+        ),
+        ("{ kind: spare, name: r, room: 1 }", ("c", "h3", "h2"), true),
+        (
+            "{ kind: max-moves, name: r, moves: 0 }",
+            ("c", "h3", "h2"),
+            true,
+        ),
+        (
+            "{ kind: max-moves, name: r, guests: [a], moves: 0 }",
+            ("c", "h3", "h2"),
+            false,
+        ),
+    ] {
+        let (cluster, load, policy) = inputs(THREE, &format!("{PLAIN}rules:\n  - {rule}\n"));
+        let (guest, from, to) = moves;
+        let found = plan(
+            &cluster,
+            &load,
+            &policy,
+            &plan_of(&cluster, &load, &policy, &[(guest, from, to, &[])]),
+        );
+        assert_eq!(laws(&found).contains(&"rule r"), law, "{rule}: {found:?}");
+    }
+}
+
+#[test]
+fn room_is_exact_to_the_last_unit() {
+    // 4 cores × 1.5 − 1 = 5 cores, less 10 %: 4.5; each guest counts its promise.
+    let host = "hosts:\n  - { name: h1, cpu: 4cores, memory: 10GiB, network: 1MiB/s, state: on, speed: 1.5, reserve: { cpu: 1cores, memory: 1GiB } }\n";
+    let policy = "headroom: { cpu: 10%, memory: 0% }\noverhead: { memory: 1GiB }\nover-commit: { cpu: 10 }\n";
+    for (vcpus, memory, reserved, expected) in [
+        (4, "8GiB", "0cores", vec![]),
+        (5, "8GiB", "0cores", vec!["cpu"]),
+        (4, "8193MiB", "0cores", vec!["memory"]),
+        (40, "8193MiB", "0cores", vec!["cpu", "memory"]),
+        (41, "1GiB", "5cores", vec!["cpu", "vcpus"]),
+    ] {
+        let (cluster, load, policy) = inputs(
+            &format!(
+                "{host}guests:\n  - {{ name: a, vcpus: {vcpus}, memory: {memory}, host: h1, reserved: {reserved} }}\n"
+            ),
+            policy,
+        );
+        assert_eq!(
+            laws(&placement(&cluster, &load, &policy, &cluster.placement())),
+            expected,
+            "{vcpus} {memory}"
+        );
+    }
+}
