@@ -3,6 +3,7 @@
 
 mod doc;
 mod locate;
+mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -17,7 +18,8 @@ use crate::rule::{guests_named, hosts_named};
 use crate::units::{MilliCores, shorten};
 
 pub use doc::{API_VERSION, Doc, Kind};
-use locate::{Step, locate};
+use locate::Step;
+use text::{Place, from_yaml};
 
 /// The text of one file and the name by which errors speak of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,13 +147,13 @@ pub fn read_cluster(sources: &[Source]) -> Result<Cluster, InputError> {
                     guest.name
                 )));
             }
-            if let Some(uuid) = guest.uuid {
-                if let Some(first) = uuids.insert(uuid, guest.name.clone()) {
-                    return Err(at.key("uuid").fault(format!(
-                        "read uuid {uuid} for guest `{}`, which guest `{first}` has already",
-                        guest.name
-                    )));
-                }
+            if let Some(uuid) = guest.uuid
+                && let Some(first) = uuids.insert(uuid, guest.name.clone())
+            {
+                return Err(at.key("uuid").fault(format!(
+                    "read uuid {uuid} for guest `{}`, which guest `{first}` has already",
+                    guest.name
+                )));
             }
             check_guest(guest, &at)?;
         }
@@ -497,126 +499,6 @@ pub fn parse<T: DeserializeOwned>(source: &Source, kind: Kind) -> Result<T, Inpu
     }
     let doc: Doc<T> = from_yaml(source)?;
     Ok(doc.body)
-}
-
-fn from_yaml<T: DeserializeOwned>(source: &Source) -> Result<T, InputError> {
-    if source.text.trim().is_empty() {
-        return Err(Place {
-            source,
-            steps: vec![],
-        }
-        .fault("read an empty file, expected a YAML document".into()));
-    }
-    serde_yaml::from_str_with_options(&source.text, options(source.text.len())).map_err(|e| {
-        let location = e.location();
-        let (line, column) = (location.map(|l| l.line()), location.map(|l| l.column()));
-        let text = e.to_string();
-        // The library ends its message with the place, which stands in front of ours.
-        let message = text.split(" at line ").next().unwrap_or(&text).trim();
-        let message = message.lines().next().unwrap_or(message);
-        let token = location.and_then(|l| token(&source.text, l.line(), l.column()));
-        InputError {
-            file: source.name.clone(),
-            line: line.filter(|l| *l > 0),
-            column: column.filter(|c| *c > 0),
-            message: reworded(message, token),
-            hint: None,
-            excerpt: line.and_then(|l| excerpt(&source.text, l)),
-        }
-    })
-}
-
-/// Limits in proportion to the text: what it spells out is welcome, what aliases multiply is not.
-fn options(bytes: usize) -> serde_yaml::Options {
-    let mut budget = serde_yaml::Budget::default();
-    budget.max_reader_input_bytes = None;
-    budget.max_events = bytes.saturating_mul(2).saturating_add(1000);
-    budget.max_nodes = bytes.saturating_add(1000);
-    budget.max_total_scalar_bytes = bytes.saturating_mul(2).saturating_add(1000);
-    budget.max_depth = 64;
-    budget.max_documents = 1;
-    serde_yaml::options! {
-        budget: Some(budget),
-        with_snippet: false,
-        strict_booleans: true,
-        non_finite_float_policy: serde_yaml::NonFiniteFloatPolicy::PassThrough,
-    }
-}
-
-/// The library's message in our words: what was read and what is accepted.
-fn reworded(message: &str, token: Option<String>) -> String {
-    if message.contains("read `") || message.contains("read no ") {
-        return message.to_owned();
-    }
-    let expected = match message {
-        m if m.starts_with("invalid u") || m.starts_with("invalid i") => {
-            "expected a whole number".to_owned()
-        }
-        m if m.contains("boolean") => "expected `true` or `false`".to_owned(),
-        m => m.to_owned(),
-    };
-    match token {
-        Some(token) => format!("read `{token}`: {expected}"),
-        None => expected,
-    }
-}
-
-/// The word that begins at a place.
-fn token(text: &str, line: u64, column: u64) -> Option<String> {
-    let line = text
-        .lines()
-        .nth(usize::try_from(line.checked_sub(1)?).ok()?)?;
-    let rest: String = line
-        .chars()
-        .skip(usize::try_from(column.checked_sub(1)?).ok()?)
-        .collect();
-    let word = rest
-        .split([',', '}', ']', ':', '\n'])
-        .next()
-        .unwrap_or_default()
-        .trim();
-    if word.is_empty() {
-        None
-    } else {
-        Some(shorten(word))
-    }
-}
-
-fn excerpt(text: &str, line: u64) -> Option<String> {
-    let at = usize::try_from(line.checked_sub(1)?).ok()?;
-    text.lines()
-        .nth(at)
-        .map(|l| shorten(l.trim_end()))
-        .filter(|l| !l.trim().is_empty())
-}
-
-/// A place in a document, for faults that only a whole document shows.
-struct Place<'a> {
-    source: &'a Source,
-    steps: Vec<Step>,
-}
-
-impl Place<'_> {
-    fn key(&self, key: &'static str) -> Self {
-        let mut steps = self.steps.clone();
-        steps.push(Step::Key(key));
-        Self {
-            source: self.source,
-            steps,
-        }
-    }
-
-    fn fault(&self, message: String) -> InputError {
-        let found = locate(&self.source.text, &self.steps);
-        InputError {
-            file: self.source.name.clone(),
-            line: found.map(|(line, _)| line),
-            column: found.map(|(_, column)| column),
-            message,
-            hint: None,
-            excerpt: found.and_then(|(line, _)| excerpt(&self.source.text, line)),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -98,13 +98,13 @@ pub(super) fn judge(world: &World, plan: &Plan) -> Vec<Violation> {
                 mv.guest, mv.mode
             )));
         }
-        if let Some(previous) = last.insert(&mv.guest, i) {
-            if !before.get(i).is_some_and(|b| b.has(previous)) {
-                found.push(fault(format!(
-                    "guest {} may still be moving by an earlier move",
-                    mv.guest
-                )));
-            }
+        if let Some(previous) = last.insert(&mv.guest, i)
+            && !before.get(i).is_some_and(|b| b.has(previous))
+        {
+            found.push(fault(format!(
+                "guest {} may still be moving by an earlier move",
+                mv.guest
+            )));
         }
         found.extend(stands(world, &mv.guest, &mv.to).map(|v| Violation {
             at: Some(mv.id.clone()),

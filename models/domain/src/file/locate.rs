@@ -22,7 +22,7 @@ pub(super) enum Step {
 /// the way.
 pub(super) fn locate(text: &str, steps: &[Step]) -> Option<(u64, u64)> {
     let root: Spanned<Node> =
-        serde_yaml::from_str_with_options(text, super::options(text.len())).ok()?;
+        serde_yaml::from_str_with_options(text, super::text::options(text.len())).ok()?;
     let mut at = &root;
     for step in steps {
         let next = match (step, &at.value) {
