@@ -110,7 +110,8 @@ pub enum GroupKind {
 
 /// The room of a host: ⌊(1 − headroom) × (cores × speed − reserve)⌋, ⌊(1 − headroom) × (memory −
 /// reserve)⌋, ⌊over-commit × cores⌋ in thousandths of a vCPU.
-fn room(host: &vmpack_domain::Host, policy: &Policy) -> Amounts {
+#[must_use]
+pub fn room(host: &vmpack_domain::Host, policy: &Policy) -> Amounts {
     let free = |headroom: u64| u128::from(1000 - headroom.min(1000));
     let cpu = (u128::from(host.cpu.0) * u128::from(host.speed.0) / 1000)
         .saturating_sub(u128::from(host.reserve.cpu.0));
