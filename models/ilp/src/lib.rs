@@ -1,4 +1,65 @@
 //! The formulations of vmpack, one a file, and the one door to HiGHS. A formulation takes a
 //! [`problem::Problem`]: integers only, rules resolved to indices.
+//!
+//! - [`assignment`]: the cheapest set of hosts (stage 1).
+//! - [`moves`]: the least memory moved at a given cost of hosts (stage 2).
+//! - [`bound`]: what no placement can undercut, in integers only.
+//! - [`rule`]: the policy's rules, one a file, folded into a problem or encoded as rows.
+//! - `highs`: the solver's door; answers are checked in integers before they leave.
 
+pub mod assignment;
+pub mod bound;
+mod highs;
+pub mod moves;
 pub mod problem;
+pub mod rule;
+
+pub use rule::spare::in_use;
+
+use vmpack_domain::units::Micros;
+
+/// Where every guest runs: a host index for each guest, in the problem's order.
+pub type Placement = Vec<usize>;
+
+/// How far a solve may go.
+pub struct Limits<'a> {
+    /// Wall time.
+    pub time: Micros,
+    /// Branch-and-bound nodes; with them, and one thread, a solve repeats exactly.
+    pub nodes: Option<u64>,
+    /// Seed of the solver's own random choices.
+    pub seed: u64,
+    /// Threads that the solver may use, at least 1.
+    pub threads: u32,
+    /// Asked often during a solve, on the caller's thread; `true` ends it with what it has.
+    pub stop: &'a dyn Fn() -> bool,
+}
+
+/// How a solve ended. Bounds and objectives are in the formulation's own unit, as integers: cost in
+/// thousandths of a host (stage 1), MiB moved (stage 2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Solved<T> {
+    /// Nothing is better; `bound` is the answer's objective.
+    Optimal {
+        /// The best there is.
+        answer: T,
+        /// Its objective.
+        bound: i64,
+    },
+    /// An answer that keeps every rule; nothing undercuts `bound`.
+    Feasible {
+        /// The best found.
+        answer: T,
+        /// What no answer undercuts.
+        bound: i64,
+    },
+    /// Proven: no answer exists.
+    Infeasible,
+    /// Nothing found before the limit.
+    NoAnswer {
+        /// Which limit ended the search.
+        limit: String,
+        /// What no answer undercuts.
+        bound: i64,
+    },
+}

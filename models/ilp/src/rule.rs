@@ -1,0 +1,3 @@
+//! The policy's rules, one a file.
+
+pub mod spare;
