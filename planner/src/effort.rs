@@ -1,0 +1,101 @@
+//! What a search may spend: annealing rounds where the policy counts nodes, so that it repeats
+//! exactly; time otherwise.
+
+use vmpack_domain::Policy;
+use vmpack_domain::units::Micros;
+
+use crate::search::Search;
+
+/// Annealing steps in a round.
+pub(crate) const ROUND: u64 = 10_000;
+
+/// A budget of one phase.
+pub(crate) struct Effort<'a> {
+    elapsed: &'a dyn Fn() -> Micros,
+    stop: &'a dyn Fn() -> bool,
+    /// When the phase must end, on the caller's clock.
+    end: Micros,
+    /// Rounds left; `None` where only time counts.
+    rounds: Option<u64>,
+}
+
+/// The budget of one annealing run.
+pub(crate) enum Slice {
+    /// So many steps.
+    Steps(u64),
+    /// From when to when, on the caller's clock.
+    Time(Micros, Micros),
+}
+
+impl<'a> Effort<'a> {
+    /// A phase that ends when `permille` of the policy's time limit has passed, or after as many
+    /// rounds as the policy has nodes. In the latter case the time limit only ends a search that
+    /// would run away.
+    pub(crate) fn until(search: &Search<'a>, policy: &Policy, permille: u64) -> Self {
+        let limit = policy.limits.time.0;
+        let end = match policy.limits.nodes {
+            Some(_) => limit,
+            None => limit.saturating_mul(permille) / 1000,
+        };
+        Self {
+            elapsed: search.elapsed,
+            stop: search.stop,
+            end: Micros(end),
+            rounds: policy.limits.nodes,
+        }
+    }
+    /// Whether nothing is left.
+    pub(crate) fn spent(&self) -> bool {
+        self.rounds == Some(0) || self.cut_off()
+    }
+    /// Whether the user or the clock says that it is over.
+    pub(crate) fn cut_off(&self) -> bool {
+        (self.stop)() || (self.elapsed)() >= self.end
+    }
+    /// Time left.
+    pub(crate) fn left(&self) -> Micros {
+        self.end.saturating_sub((self.elapsed)())
+    }
+    /// A part of what is left for one run over so many guests: 400 µs (2,000 steps) a guest times
+    /// `weight`, at most half of what is left.
+    pub(crate) fn slice(&mut self, guests: usize, weight: u64) -> Slice {
+        let guests = guests as u64;
+        match &mut self.rounds {
+            Some(left) => {
+                let want = (guests / 5).max(5).saturating_mul(weight);
+                let take = want.min((*left).div_ceil(2));
+                *left -= take;
+                Slice::Steps(take * ROUND)
+            }
+            None => {
+                let now = (self.elapsed)();
+                let want = (guests * 400).max(30_000).saturating_mul(weight);
+                let take = want.min(self.left().0.div_ceil(2));
+                Slice::Time(now, now + Micros(take))
+            }
+        }
+    }
+    /// Gives back what a run did not need.
+    pub(crate) fn refund(&mut self, slice: &Slice, steps: u64) {
+        if let (Some(left), Slice::Steps(given)) = (&mut self.rounds, slice) {
+            *left += given.saturating_sub(steps) / ROUND;
+        }
+    }
+    /// How far a run is through its slice after so many steps; 1 and more when it must end.
+    pub(crate) fn progress(&self, slice: &Slice, steps: u64) -> f64 {
+        if self.cut_off() {
+            return 1.0;
+        }
+        match slice {
+            Slice::Steps(given) => steps as f64 / (*given).max(1) as f64,
+            Slice::Time(from, to) => {
+                let now = (self.elapsed)().saturating_sub(*from).0;
+                now as f64 / to.saturating_sub(*from).0.max(1) as f64
+            }
+        }
+    }
+    /// The stop signal, for a solver.
+    pub(crate) fn stop(&self) -> &'a dyn Fn() -> bool {
+        self.stop
+    }
+}

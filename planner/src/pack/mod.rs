@@ -1,0 +1,170 @@
+//! Stage 1: the fewest hosts, that is the least Σ cost of hosts in use.
+//!
+//! Constructive placements first, then annealing towards the bound, then the assignment ILP where
+//! a gap is left and the instance is small enough for it.
+
+mod fit;
+
+use vmpack_ilp::bound::Bound;
+use vmpack_ilp::in_use;
+
+use crate::effort::Effort;
+use crate::instance::{Instance, NOWHERE, State};
+use crate::search::Step;
+
+/// A feasible placement of bundles and what its hosts cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Packed {
+    /// The host of each bundle.
+    pub(crate) at: Vec<usize>,
+    /// Σ cost of the hosts in use, in thousandths.
+    pub(crate) cost: i64,
+    /// The hosts in use.
+    pub(crate) awake: Vec<usize>,
+}
+
+impl Packed {
+    /// The placement with its cheapest set of awake hosts, if it is feasible.
+    pub(crate) fn of(inst: &Instance, at: &[usize]) -> Option<Self> {
+        if !inst.feasible(at) {
+            return None;
+        }
+        let awake = in_use(inst.problem, &inst.placement(at))?;
+        let cost = awake.iter().map(|h| inst.problem.hosts[*h].cost).sum();
+        Some(Self {
+            at: at.to_vec(),
+            cost,
+            awake,
+        })
+    }
+    /// Whether it is the better one: cheaper, or as cheap with less memory moved.
+    fn beats(&self, inst: &Instance, other: &Self) -> bool {
+        (self.cost, inst.moved(&self.at)) < (other.cost, inst.moved(&other.at))
+    }
+}
+
+/// The best placement found so far.
+struct Best<'i, 'p, 'r> {
+    inst: &'i Instance<'p>,
+    packed: Option<Packed>,
+    report: &'r mut dyn FnMut(Step),
+}
+
+impl Best<'_, '_, '_> {
+    /// Keeps the placement if it is feasible and better.
+    fn offer(&mut self, at: &[usize]) {
+        let Some(packed) = Packed::of(self.inst, at) else {
+            return;
+        };
+        if self
+            .packed
+            .as_ref()
+            .is_none_or(|p| packed.beats(self.inst, p))
+        {
+            (self.report)(Step::Best {
+                cost: packed.cost,
+                hosts: packed.awake.len(),
+            });
+            self.packed = Some(packed);
+        }
+    }
+    fn reaches(&self, bound: &Bound) -> bool {
+        self.packed.as_ref().is_some_and(|p| p.cost <= bound.cost)
+    }
+}
+
+/// How stage 1 ended.
+pub(crate) enum Answer {
+    /// With a placement.
+    Found(Packed),
+    /// With a proof that there is none.
+    Impossible,
+    /// With nothing.
+    Nothing,
+}
+
+/// The cheapest placement that the effort affords. `bound` rises when the ILP proves more.
+pub(crate) fn pack(
+    inst: &Instance,
+    bound: &mut Bound,
+    effort: &mut Effort,
+    _seed: u64,
+    report: &mut dyn FnMut(Step),
+) -> Answer {
+    let mut best = Best {
+        inst,
+        packed: None,
+        report,
+    };
+    construct(&mut best, bound, effort);
+    match best.packed {
+        Some(packed) => Answer::Found(packed),
+        None => Answer::Nothing,
+    }
+}
+
+/// Where guests are, hosts emptied from there, and fits from nothing.
+fn construct(best: &mut Best, bound: &Bound, effort: &Effort) {
+    let inst = best.inst;
+    let now = settled(inst);
+    best.offer(&now.at);
+    for by in [
+        fit::Empty::LeastMemory,
+        fit::Empty::FewestGuests,
+        fit::Empty::LeastLoad,
+    ] {
+        let mut state = now.clone();
+        fit::shrink(&mut state, by);
+        best.offer(&state.at);
+    }
+    let order = by_worth(inst);
+    for recipe in fit::Recipe::all() {
+        if best.reaches(bound) || effort.cut_off() {
+            return;
+        }
+        best.offer(&fit::fit(inst, &order, recipe).at);
+    }
+}
+
+/// Where guests are now; those without a place that they may have are put where they break least.
+fn settled<'i, 'p>(inst: &'i Instance<'p>) -> State<'i, 'p> {
+    let mut state = State::new(inst, &inst.current());
+    let open: Vec<usize> = (0..inst.problem.hosts.len()).collect();
+    for b in 0..inst.bundles.len() {
+        if state.at[b] == NOWHERE {
+            fit::put_least(&mut state, b, &open);
+        }
+    }
+    state
+}
+
+/// Hosts that may be used, the best to open first: those in use anyway, then cheap room, then much
+/// memory of guests that are there already.
+fn by_worth(inst: &Instance) -> Vec<usize> {
+    let weights = fit::need_weights(inst);
+    let held = inst.held();
+    let worth = |h: usize| -> f64 {
+        let host = &inst.problem.hosts[h];
+        let room: f64 = host
+            .room
+            .iter()
+            .zip(weights)
+            .zip(inst.scale)
+            .map(|((r, w), s)| *r as f64 * w * s)
+            .sum();
+        room / host.cost.max(1) as f64
+    };
+    let mut order: Vec<usize> = (0..inst.problem.hosts.len())
+        .filter(|h| inst.problem.hosts[*h].open)
+        .collect();
+    order.sort_by(|a, b| {
+        let (x, y) = (&inst.problem.hosts[*a], &inst.problem.hosts[*b]);
+        y.always
+            .cmp(&x.always)
+            .then(worth(*b).total_cmp(&worth(*a)))
+            .then(x.asleep.cmp(&y.asleep))
+            .then(held[*b].cmp(&held[*a]))
+            .then(a.cmp(b))
+    });
+    order
+}

@@ -1,0 +1,249 @@
+//! The order of the migrations: at every moment each target has room for what is there and what
+//! comes, a guest counting at both ends while it moves. A cycle of guests that wait for each
+//! other's room is broken by parking one of them on a host with room. Moves run one after another.
+//!
+//! A move that would put two guests of a spread rule together on the way waits until no other move
+//! is left; it is preferred to parking, which costs one more migration.
+
+pub(crate) mod migrations;
+
+use vmpack_ilp::problem::{Amounts, GroupKind, Problem, RESOURCES};
+
+use crate::rng::Rng;
+
+/// One migration in the order, by index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hop {
+    pub(crate) guest: usize,
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    /// Whether the guest only makes room there and goes on later.
+    pub(crate) parks: bool,
+}
+
+/// Whether the target can be reached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// These migrations lead there.
+    Whole(Vec<Hop>),
+    /// These migrations can be made; the guests that then wait for each other's room.
+    Stuck { hops: Vec<Hop>, waiting: Vec<usize> },
+}
+
+/// How many orders are tried before a target counts as out of reach.
+const TRIES: u64 = 12;
+
+/// An order of the migrations that lead from where guests run to `target`.
+pub(crate) fn order(problem: &Problem, target: &[usize], seed: u64) -> Order {
+    let mut best: Option<(Vec<Hop>, Vec<usize>)> = None;
+    for attempt in 0..TRIES {
+        let mut rng = Rng::new(seed, 1000 + attempt);
+        // The first attempt empties host after host; the others shuffle.
+        let rank: Vec<usize> = (0..problem.guests.len())
+            .map(|g| match attempt {
+                0 => problem.guests[g].current.unwrap_or(0),
+                _ => rng.below(1 << 20),
+            })
+            .collect();
+        let (hops, waiting) = Replay::new(problem, target, rank).run();
+        if waiting.is_empty() {
+            return Order::Whole(hops);
+        }
+        if best.as_ref().is_none_or(|b| waiting.len() < b.1.len()) {
+            best = Some((hops, waiting));
+        }
+    }
+    let (hops, waiting) = best.unwrap_or_default();
+    Order::Stuck { hops, waiting }
+}
+
+/// The hosts while migrations run.
+struct Replay<'a> {
+    problem: &'a Problem,
+    target: &'a [usize],
+    rank: Vec<usize>,
+    at: Vec<Option<usize>>,
+    load: Vec<Amounts>,
+    /// Per spread rule, its members on each place.
+    spread: Vec<(&'a [usize], &'a [usize], Vec<u32>)>,
+    /// Per guest, the spread rules that it is in.
+    spreads_of: Vec<Vec<usize>>,
+    /// Migrations that max-moves rules leave for parking, and whom they count.
+    spare_moves: Vec<(Vec<bool>, usize)>,
+    parked: Vec<bool>,
+    hops: Vec<Hop>,
+}
+
+impl<'a> Replay<'a> {
+    fn new(problem: &'a Problem, target: &'a [usize], rank: Vec<usize>) -> Self {
+        let guests = problem.guests.len();
+        let mut replay = Self {
+            problem,
+            target,
+            rank,
+            at: problem.guests.iter().map(|g| g.current).collect(),
+            load: vec![[0; RESOURCES]; problem.hosts.len()],
+            spread: Vec::new(),
+            spreads_of: vec![Vec::new(); guests],
+            spare_moves: Vec::new(),
+            parked: vec![false; guests],
+            hops: Vec::new(),
+        };
+        for rule in &problem.rules {
+            match &rule.kind {
+                GroupKind::Spread { guests, place } => {
+                    let mut count = vec![0; place.iter().max().map_or(0, |m| m + 1)];
+                    for g in guests {
+                        replay.spreads_of[*g].push(replay.spread.len());
+                        if let Some(h) = problem.guests[*g].current {
+                            count[place[h]] += 1;
+                        }
+                    }
+                    replay.spread.push((guests, place, count));
+                }
+                GroupKind::MaxMoves {
+                    guests: members,
+                    moves,
+                } => {
+                    let mut counted = vec![false; guests];
+                    members.iter().for_each(|g| counted[*g] = true);
+                    let needed = (0..guests)
+                        .filter(|g| counted[*g] && replay.pending(*g))
+                        .count();
+                    replay
+                        .spare_moves
+                        .push((counted, moves.saturating_sub(needed)));
+                }
+                GroupKind::Gather { .. } | GroupKind::Spare { .. } => {}
+            }
+        }
+        for guest in &problem.guests {
+            if let Some(h) = guest.current {
+                for (l, n) in replay.load[h].iter_mut().zip(guest.need) {
+                    *l += n;
+                }
+            }
+        }
+        replay
+    }
+    fn pending(&self, guest: usize) -> bool {
+        self.at[guest].is_some_and(|h| h != self.target[guest])
+    }
+    fn room_for(&self, guest: usize, host: usize) -> bool {
+        let (room, need) = (
+            &self.problem.hosts[host].room,
+            &self.problem.guests[guest].need,
+        );
+        (0..RESOURCES).all(|r| self.load[host][r] + need[r] <= room[r])
+    }
+    /// Whether another guest of one of its spread rules is in the host's place now.
+    fn joins(&self, guest: usize, host: usize) -> bool {
+        self.spreads_of[guest].iter().any(|s| {
+            let (_, place, count) = &self.spread[*s];
+            let own = self.at[guest].is_some_and(|h| place[h] == place[host]);
+            count[place[host]] > u32::from(own)
+        })
+    }
+    fn hop(&mut self, guest: usize, to: usize, parks: bool) {
+        let Some(from) = self.at[guest] else { return };
+        for (r, n) in self.problem.guests[guest].need.into_iter().enumerate() {
+            self.load[from][r] -= n;
+            self.load[to][r] += n;
+        }
+        for s in &self.spreads_of[guest] {
+            let (_, place, count) = &mut self.spread[*s];
+            count[place[from]] -= 1;
+            count[place[to]] += 1;
+        }
+        self.at[guest] = Some(to);
+        self.hops.push(Hop {
+            guest,
+            from,
+            to,
+            parks,
+        });
+    }
+    /// The migrations in order, and the guests for which none is left.
+    fn run(mut self) -> (Vec<Hop>, Vec<usize>) {
+        let mut pending: Vec<usize> = (0..self.at.len()).filter(|g| self.pending(*g)).collect();
+        pending.sort_by_key(|g| (self.rank[*g], *g));
+        while !pending.is_empty() {
+            if let Some(i) = self.next(&pending) {
+                let guest = pending.remove(i);
+                self.hop(guest, self.target[guest], false);
+            } else if !self.park(&pending) {
+                break;
+            }
+        }
+        (self.hops, pending)
+    }
+    /// The next of the pending guests that can go to its target: first where that breaks no spread
+    /// rule on the way, and among those first from a host that others wait for.
+    fn next(&self, pending: &[usize]) -> Option<usize> {
+        let mut awaited = vec![false; self.load.len()];
+        for g in pending {
+            awaited[self.target[*g]] = true;
+        }
+        let ready = pending
+            .iter()
+            .enumerate()
+            .filter(|(_, g)| self.room_for(**g, self.target[**g]));
+        ready
+            .min_by_key(|(i, g)| {
+                let from = self.at[**g].unwrap_or(0);
+                (self.joins(**g, self.target[**g]), !awaited[from], *i)
+            })
+            .map(|(i, _)| i)
+    }
+    /// Parks one guest whose leaving makes room for another, the smallest such; `false` when no
+    /// host has room for any.
+    fn park(&mut self, pending: &[usize]) -> bool {
+        let mut awaited = vec![false; self.load.len()];
+        for g in pending {
+            awaited[self.target[*g]] = true;
+        }
+        let mut best: Option<((bool, i64, bool, bool, i64), usize, usize)> = None;
+        for g in pending.iter().copied() {
+            let Some(from) = self.at[g].filter(|h| awaited[*h] && !self.parked[g]) else {
+                continue;
+            };
+            let allowed = |(counted, left): &(Vec<bool>, usize)| !counted[g] || *left > 0;
+            if !self.spare_moves.iter().all(allowed) {
+                continue;
+            }
+            let frees = pending
+                .iter()
+                .any(|w| self.target[*w] == from && self.frees(g, *w, from));
+            for h in self.problem.guests[g].allowed.iter().copied() {
+                let host = &self.problem.hosts[h];
+                if h == from || host.asleep || !self.room_for(g, h) {
+                    continue;
+                }
+                let free = host.room[1] - self.load[h][1];
+                let memory = self.problem.guests[g].memory;
+                let key = (!frees, memory, self.joins(g, h), awaited[h], -free);
+                if best.as_ref().is_none_or(|b| key < b.0) {
+                    best = Some((key, g, h));
+                }
+            }
+        }
+        let Some((_, guest, host)) = best else {
+            return false;
+        };
+        self.parked[guest] = true;
+        for (counted, left) in &mut self.spare_moves {
+            if counted[guest] {
+                *left -= 1;
+            }
+        }
+        self.hop(guest, host, true);
+        true
+    }
+    /// Whether `waiting` would fit its target once `guest` has left it.
+    fn frees(&self, guest: usize, waiting: usize, host: usize) -> bool {
+        let (room, guests) = (&self.problem.hosts[host].room, &self.problem.guests);
+        (0..RESOURCES).all(|r| {
+            self.load[host][r] - guests[guest].need[r] + guests[waiting].need[r] <= room[r]
+        })
+    }
+}
