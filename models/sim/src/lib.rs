@@ -1,77 +1,28 @@
 //! The simulated world: hosts, guests, links and live migrations on a virtual clock. Pure and
-//! seeded: the same inputs give the same history.
+//! seeded: the same calls give the same history, whatever the machine and the day.
+//!
+//! The way of one migration, and what a death or a dead link makes of it:
+//!
+//! ```text
+//!            ┌─ Setup ─┬─ pre-copy, hybrid ─> Copy ─┬─ pre-copy ──────────> at the target
+//! start() ───┘         │                      (passes) └─ hybrid ─┐
+//!                      └─ post-copy ────────────────────────────> Fetch ──> at the target
+//! source dies           lost                    lost              lost
+//! target dies           stays                   stays             lost
+//! link down 30 s        stays                   stays             split; healed when it is up
+//! given up, aborted     stays                   stays             (refused)
+//! ```
+//!
+//! In `Fetch` the guest runs at the target and part of its memory is still at the source: neither
+//! host holds it whole. A guest is lost only when a host dies that holds pages nobody else has.
 
-use vmpack_domain::units::{Micros, Permille};
-use vmpack_domain::{GuestName, HostName};
+mod fault;
+mod link;
+mod migration;
+mod world;
 
-/// What a world is made with besides its cluster and load.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
-    /// Of the jitter.
-    pub seed: u64,
-    /// How far a set-up may stray either way, and how much slower than its link a stream may be.
-    pub jitter: Permille,
-    /// What goes wrong, and when.
-    pub faults: Vec<Fault>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            seed: 0,
-            jitter: Permille(100),
-            faults: Vec::new(),
-        }
-    }
-}
-
-/// Something that goes wrong.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// When it strikes.
-    pub when: When,
-    /// What it does.
-    pub what: Trouble,
-}
-
-/// When a fault strikes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum When {
-    /// At that virtual time.
-    At(Micros),
-    /// When a migration of that guest first enters the phase, and so long after.
-    Phase {
-        /// Whose migration.
-        guest: GuestName,
-        /// Which phase.
-        phase: Phase,
-        /// How long into it.
-        after: Micros,
-    },
-}
-
-/// Phases of a migration, in their order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// Connections and processes are being made.
-    Setup,
-    /// Pre-copy passes; execution is at the source.
-    Copy,
-    /// Execution is at the target and the memory follows: split state.
-    Fetch,
-}
-
-/// What a fault does.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Trouble {
-    /// The host dies with all that is on it, and stays dead.
-    Dies(HostName),
-    /// Nothing passes over the host's link.
-    LinkDown(HostName),
-    /// The link is whole and at full speed again.
-    LinkUp(HostName),
-    /// The link runs at that share of its bandwidth.
-    LinkSlow(HostName, Permille),
-    /// The host refuses the next migration towards it.
-    Refuses(HostName),
-}
+pub use fault::{Fault, Options, Phase, Trouble, When};
+pub use migration::{
+    Event, Failure, Fate, Happening, LINK_TIMEOUT, MigrationId, Refusal, Report, Request,
+};
+pub use world::{CopyState, World};
