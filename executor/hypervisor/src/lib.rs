@@ -3,6 +3,8 @@
 pub mod libvirt;
 pub mod simulated;
 
+pub use vmpack_sim as sim;
+
 use uuid::Uuid;
 use vmpack_domain::cluster::Cluster;
 use vmpack_domain::plan::Mode;

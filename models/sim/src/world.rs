@@ -64,6 +64,7 @@ struct SimGuest {
     /// MiB.
     working_set: f64,
     copies: BTreeMap<HostName, CopyState>,
+    home: Option<HostName>,
     lost: bool,
     starts: u64,
 }
@@ -113,6 +114,7 @@ impl World {
                         .map(|h| (h.clone(), CopyState::Running))
                         .into_iter()
                         .collect(),
+                    home: g.host.clone(),
                     lost: false,
                     starts: 0,
                 };
@@ -163,6 +165,12 @@ impl World {
             .flatten()
             .map(|(h, s)| (h.clone(), *s))
             .collect()
+    }
+
+    /// Where the guest runs, or last ran.
+    #[must_use]
+    pub fn home(&self, guest: &GuestName) -> Option<&HostName> {
+        self.guests.get(guest)?.home.as_ref()
     }
 
     /// Whether memory of the guest is gone for good.
@@ -463,7 +471,8 @@ impl World {
         if let Some(g) = self.guests.get_mut(&request.guest) {
             m.left = number(g.memory.0);
             g.copies.insert(request.from, CopyState::Outgoing);
-            g.copies.insert(request.to, CopyState::Running);
+            g.copies.insert(request.to.clone(), CopyState::Running);
+            g.home = Some(request.to);
         }
         self.tell(id, Happening::Switched { after });
         self.awaken(&request.guest, Phase::Fetch);
@@ -491,7 +500,8 @@ impl World {
         }
         if let Some(g) = self.guests.get_mut(&m.request.guest) {
             g.copies.remove(&m.request.from);
-            g.copies.insert(m.request.to, CopyState::Running);
+            g.copies.insert(m.request.to.clone(), CopyState::Running);
+            g.home = Some(m.request.to);
         }
         self.migrations.remove(&id);
     }
