@@ -1,2 +1,5 @@
-//! bin
-fn main() {}
+//! `vmpack-executor`: carries plans out by live migrations.
+
+fn main() -> std::process::ExitCode {
+    vmpack_executor::cli::main().into()
+}

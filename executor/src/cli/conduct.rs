@@ -1,0 +1,478 @@
+//! `apply`, `resume` and `abort`: begin, carry on and end a run.
+
+use std::io::{BufRead, IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use vmpack_domain::exit::Exit;
+use vmpack_domain::file::{read_cluster, read_load, read_plan};
+use vmpack_domain::journal::{Event, MoveState, Progress};
+use vmpack_domain::plan::Plan;
+use vmpack_domain::{Cluster, HostName, Load};
+use vmpack_hypervisor::Hypervisor;
+
+use super::display::Display;
+use super::failure::Failure;
+use super::files::{Place, read, read_all};
+use super::summary::{lines, remaining, table};
+use crate::carry::{Heard, Scene, carry};
+use crate::decide::{Action, Limits, Observed, decide};
+use crate::journal::{Journal, Run};
+use crate::lock::{Lock, LockError};
+use crate::overlay::overlay;
+use crate::preflight::{preflight, well_formed};
+use crate::world::World;
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  vmpack-executor apply plan.yaml --cluster cluster.yaml --dry-run
+  vmpack-executor apply plan.yaml --cluster cluster.yaml
+  vmpack-executor apply plan.yaml --cluster cluster.yaml --yes --json
+  vmpack-executor apply plan.yaml --cluster cluster.yaml --simulated --load load.yaml --yes
+
+The hosts are reached by the `uri` of each host in the cluster file (a snapshot has them). Ctrl-C
+finishes the migrations that run and starts no more; `vmpack-executor resume` carries on.";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Apply {
+    /// The plan, or - for standard input
+    plan: PathBuf,
+    /// The cluster's files or folders; with --simulated they are the world at its start
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    cluster: Vec<PathBuf>,
+    /// Show what would be done and whether it still can be, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    parallel: Resume,
+    /// Act on a simulated world instead of real hosts
+    #[arg(long)]
+    simulated: bool,
+    /// What the simulated guests do
+    #[arg(long, value_name = "FILE", requires = "simulated", num_args = 1..)]
+    load: Vec<PathBuf>,
+    /// Simulated seconds per second; without it, simulated time jumps
+    #[arg(long, value_name = "TIMES", requires = "simulated", value_parser = clap::value_parser!(u32).range(1..))]
+    speed_up: Option<u32>,
+    /// Of the simulation
+    #[arg(long, requires = "simulated", default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Resume {
+    /// Migrations at once, as far as the plan allows it
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    parallel: u16,
+}
+
+impl Resume {
+    fn limits(&self) -> Limits {
+        Limits {
+            parallel: usize::from(self.parallel),
+            ..Limits::default()
+        }
+    }
+}
+
+pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit, Failure> {
+    let source = read(&arguments.plan)?;
+    let plan = read_plan(&source)?;
+    well_formed(&plan)
+        .map_err(|what| Failure::new(Exit::BadInput, format!("{}: {what}", source.name)))?;
+    let cluster = read_cluster(&read_all(&arguments.cluster)?)?;
+    let world = if arguments.simulated {
+        World::Simulated {
+            cluster,
+            load: if arguments.load.is_empty() {
+                Load::default()
+            } else {
+                read_load(&read_all(&arguments.load)?)?
+            },
+            seed: arguments.seed,
+            speed_up: arguments.speed_up,
+        }
+    } else {
+        World::Libvirt { cluster }
+    };
+    if arguments.dry_run {
+        return rehearse(&plan, &world, json);
+    }
+    let asks = !arguments.yes && !plan.moves.is_empty();
+    if asks && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Err(Failure::new(
+            Exit::Usage,
+            "there is no terminal to ask whether the plan may be carried out",
+        )
+        .hint("say --yes, or --dry-run to see what would be done"));
+    }
+    let _lock = take_lock(place, "apply")?;
+    let mut journal = Journal::open(&place.journal)?;
+    if let Some(run) = unfinished(&journal)? {
+        if run.progress().plan.as_deref() != Some(&plan) {
+            return Err(Failure::new(
+                Exit::PartlyDone,
+                format!(
+                    "the run of another plan is unfinished in {}",
+                    place.journal.display()
+                ),
+            )
+            .hint("`vmpack-executor resume` carries it on, `vmpack-executor abort` ends it"));
+        }
+        eprintln!("this plan was begun already and is carried on");
+        return carry_on(
+            &run,
+            &arguments.parallel.limits(),
+            place,
+            &mut journal,
+            json,
+        );
+    }
+    let hypervisor = world.open(&place.world)?;
+    let now = overlay(hypervisor.snapshot()?, world.given());
+    judge(&plan, &now, json)?;
+    if asks {
+        show(&plan);
+        if !confirmed()? {
+            eprintln!("nothing was done");
+            return Ok(Exit::Done);
+        }
+    }
+    let accepted = journal.accept(&plan, &world)?;
+    let progress = Progress::fold([&accepted.event]);
+    conduct(
+        hypervisor,
+        &world,
+        &plan,
+        progress,
+        now.hosts_in_use(),
+        &arguments.parallel.limits(),
+        &mut journal,
+        json,
+    )
+}
+
+pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Exit, Failure> {
+    let _lock = match Journal::existing(&place.journal)? {
+        Some(_) => take_lock(place, "resume")?,
+        None => return Err(no_run(place)),
+    };
+    let mut journal = Journal::open(&place.journal)?;
+    match journal.newest()? {
+        None => Err(no_run(place)),
+        Some(run) if run.progress().finished.is_some() => {
+            eprintln!("the last run is at its end already");
+            super::status::run(place, json)?;
+            Ok(match run.progress().finished {
+                Some(true) => Exit::Done,
+                _ => Exit::PartlyDone,
+            })
+        }
+        Some(run) => carry_on(&run, &arguments.limits(), place, &mut journal, json),
+    }
+}
+
+/// Ends the newest run: a running executor is asked through the journal; without one, this process
+/// does it.
+pub(crate) fn abort(place: &Place, json: bool) -> Result<Exit, Failure> {
+    let Some(mut journal) = Journal::existing(&place.journal)? else {
+        return Ok(nothing_to_stop(json));
+    };
+    let held = match take_lock(place, "abort") {
+        Ok(lock) => Some(lock),
+        Err(LockError::Held { .. }) => None,
+        Err(e) => return Err(e.into()),
+    };
+    let Some(run) = unfinished(&journal)? else {
+        return Ok(nothing_to_stop(json));
+    };
+    journal.append(Event::Aborted {
+        by: format!("process {}", std::process::id()),
+    })?;
+    if held.is_none() {
+        return wait_for_end(place, &mut journal, json);
+    }
+    let progress = journal.newest()?.unwrap_or(run.clone()).progress();
+    let runs = |s: &MoveState| matches!(s, MoveState::Running { .. });
+    if progress.moves.values().any(runs) {
+        let run = Run {
+            entries: journal.newest()?.map_or(run.entries, |r| r.entries),
+            ..run
+        };
+        carry_on(&run, &Limits::default(), place, &mut journal, json)?;
+    } else {
+        end_on_paper(progress, &mut journal)?;
+        super::status::run(place, json)?;
+    }
+    // What was asked for was to stop.
+    Ok(match unfinished(&journal)? {
+        Some(_) => Exit::PartlyDone,
+        None => Exit::Done,
+    })
+}
+
+fn nothing_to_stop(json: bool) -> Exit {
+    if json {
+        println!("{}", serde_json::json!({ "run": null }));
+    }
+    eprintln!("there is nothing to stop");
+    Exit::Done
+}
+
+/// Gives up what waits of a run of which no migration is underway: no host need be asked.
+fn end_on_paper(mut progress: Progress, journal: &mut Journal) -> Result<(), Failure> {
+    let Some(plan) = progress.plan.clone() else {
+        return Ok(());
+    };
+    loop {
+        let actions = decide(&plan, &progress, &Limits::default(), &Observed::default());
+        for action in &actions {
+            let event = match action.clone() {
+                Action::Skip { id, reason } => Event::Skipped { id, reason },
+                Action::Finish { complete } => Event::Finished { complete },
+                Action::Start { .. } | Action::Wait { .. } | Action::Leave => return Ok(()),
+            };
+            progress.apply(&journal.append(event)?.event);
+        }
+        if actions.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits until the executor that was asked has ended its run.
+fn wait_for_end(place: &Place, journal: &mut Journal, json: bool) -> Result<Exit, Failure> {
+    eprintln!(
+        "the executor was asked to stop; migrations that have switched are let run to their end"
+    );
+    while unfinished(journal)?.is_some() && Lock::holder(&place.lock).is_some() {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+    super::status::run(place, json)?;
+    Ok(match unfinished(journal)? {
+        Some(_) => Exit::PartlyDone,
+        None => Exit::Done,
+    })
+}
+
+fn no_run(place: &Place) -> Failure {
+    Failure::new(
+        Exit::Usage,
+        format!("there is no run in {}", place.journal.display()),
+    )
+    .hint("`vmpack-executor apply` begins one")
+}
+
+fn unfinished(journal: &Journal) -> Result<Option<Run>, Failure> {
+    Ok(journal
+        .newest()?
+        .filter(|r| r.progress().finished.is_none()))
+}
+
+fn take_lock(place: &Place, doing: &str) -> Result<Lock, LockError> {
+    if let Some(folder) = place.lock.parent().filter(|f| !f.as_os_str().is_empty()) {
+        // The journal makes it with its own mode; a failure shows when the lock's file is opened.
+        let _ = crate::journal::make_folder(folder);
+    }
+    let who = format!(
+        "process {} ({doing}) since {}",
+        std::process::id(),
+        jiff::Timestamp::now()
+    );
+    Lock::take(&place.lock, &who)
+}
+
+/// Whether the plan still fits, told as a failure with all that changed.
+fn judge(plan: &Plan, now: &Cluster, json: bool) -> Result<(), Failure> {
+    let changes = preflight(plan, now);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    if json {
+        println!(
+            "{}",
+            serde_json::json!({ "event": "stale", "changes": changes })
+        );
+    }
+    let all: Vec<String> = changes.iter().map(|c| format!("\n  {c}")).collect();
+    Err(Failure::new(
+        Exit::StalePlan,
+        format!("the plan is stale, nothing was done:{}", all.concat()),
+    )
+    .hint("take a new snapshot and plan again"))
+}
+
+/// `--dry-run`.
+fn rehearse(plan: &Plan, world: &World, json: bool) -> Result<Exit, Failure> {
+    let now = overlay(world.look()?.snapshot()?, world.given());
+    judge(plan, &now, json)?;
+    if json {
+        let moves = lines(plan, &Progress::default());
+        println!(
+            "{}",
+            serde_json::json!({
+                "event": "rehearsed", "hosts_before": now.hosts_in_use().len(),
+                "hosts_after": plan.hosts.after.len(), "moves": moves,
+            })
+        );
+    } else {
+        print!("{}", table(&lines(plan, &Progress::default())));
+        println!("{}", intent(plan));
+    }
+    Ok(Exit::Done)
+}
+
+/// What the plan comes to, in a line.
+fn intent(plan: &Plan) -> String {
+    let memory: vmpack_domain::units::MiB = plan.moves.iter().map(|m| m.memory).sum();
+    let end = plan.moves.iter().map(|m| m.start.0 + m.duration.0).max();
+    format!(
+        "{} moves, {memory} of memory, about {}s as planned; hosts in use: {} -> {}",
+        plan.moves.len(),
+        end.unwrap_or(0).div_ceil(1_000_000),
+        plan.hosts.before.len(),
+        plan.hosts.after.len()
+    )
+}
+
+fn show(plan: &Plan) {
+    eprint!("{}", table(&lines(plan, &Progress::default())));
+    eprintln!("{}", intent(plan));
+}
+
+fn confirmed() -> Result<bool, Failure> {
+    let failed = |e: std::io::Error| Failure::new(Exit::Environment, format!("the terminal: {e}"));
+    eprint!("carry it out? [y/N] ");
+    std::io::stderr().flush().map_err(failed)?;
+    let mut answer = String::new();
+    std::io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .map_err(failed)?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+/// Carries a run on that another process began.
+fn carry_on(
+    run: &Run,
+    limits: &Limits,
+    place: &Place,
+    journal: &mut Journal,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let progress = run.progress();
+    let Some(plan) = progress.plan.clone() else {
+        return Err(Failure::new(Exit::Bug, "a run without a plan"));
+    };
+    let hypervisor = run.world.reopen(&place.world)?;
+    conduct(
+        hypervisor,
+        &run.world,
+        &plan,
+        progress,
+        plan.hosts.before.clone(),
+        limits,
+        journal,
+        json,
+    )
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "all that a run consists of, at its one place"
+)]
+fn conduct(
+    hypervisor: Arc<dyn Hypervisor>,
+    world: &World,
+    plan: &Plan,
+    progress: Progress,
+    before: Vec<HostName>,
+    limits: &Limits,
+    journal: &mut Journal,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let scene = Scene {
+        hypervisor,
+        given: Arc::new(world.given().clone()),
+        plan: Arc::new(plan.clone()),
+    };
+    let mut display = Display::new(plan, json);
+    let failed = |e: std::io::Error| Failure::new(Exit::Environment, e.to_string());
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    let end = runtime.block_on(async {
+        let mut interrupts = signals().map_err(failed)?;
+        let hear = &mut |heard: Heard<'_>| display.hear(&heard);
+        carry(&scene, progress, limits, journal, &mut interrupts, hear)
+            .await
+            .map_err(|e| {
+                Failure::from(e).hint(
+                    "no further migration was started; mend it, then `vmpack-executor resume`",
+                )
+            })
+    });
+    display.close();
+    let progress = end?;
+    let (after, left) = match scene.hypervisor.snapshot() {
+        Ok(now) => {
+            let now = overlay(now, &scene.given);
+            (Some(now.hosts_in_use()), remaining(plan, &progress, &now))
+        }
+        Err(e) => (
+            None,
+            vec![format!("where the guests are now cannot be seen: {e}")],
+        ),
+    };
+    let exit = if progress.finished == Some(true) && left.is_empty() {
+        Exit::Done
+    } else {
+        Exit::PartlyDone
+    };
+    let moves = lines(plan, &progress);
+    if json {
+        println!(
+            "{}",
+            serde_json::json!({
+                "event": "summary", "exit": exit as u8, "finished": progress.finished,
+                "hosts_before": before.len(), "hosts_after": after.as_ref().map(Vec::len),
+                "hosts_in_use": after, "moves": moves, "remaining": left,
+            })
+        );
+        return Ok(exit);
+    }
+    print!("{}", table(&moves));
+    if let Some(after) = after {
+        println!("hosts in use: {} -> {}", before.len(), after.len());
+    }
+    if left.is_empty() {
+        println!("the plan's target is reached");
+    } else {
+        println!("remaining:");
+        for what in left {
+            println!("  {what}");
+        }
+    }
+    if progress.finished.is_none() {
+        eprintln!("hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it");
+    }
+    Ok(exit)
+}
+
+/// One message for each SIGINT or SIGTERM.
+fn signals() -> std::io::Result<mpsc::UnboundedReceiver<()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (tell, hear) = mpsc::unbounded_channel();
+    for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
+        let (mut signals, tell) = (signal(kind)?, tell.clone());
+        tokio::spawn(
+            async move { while signals.recv().await.is_some() && tell.send(()).is_ok() {} },
+        );
+    }
+    Ok(hear)
+}

@@ -1,0 +1,167 @@
+//! What is shown while a run goes on: bars on a terminal, else a line for each event; with `--json`
+//! each journal entry on standard output.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use vmpack_domain::journal::Event;
+use vmpack_domain::plan::{Move, MoveId, Plan};
+
+use super::summary::seconds;
+use crate::carry::Heard;
+use crate::journal::Entry;
+
+/// A display of one run.
+pub(crate) struct Display {
+    moves: BTreeMap<MoveId, Move>,
+    json: bool,
+    /// Nothing is drawn when standard error is no terminal.
+    all: MultiProgress,
+    total: ProgressBar,
+    bars: BTreeMap<MoveId, ProgressBar>,
+}
+
+impl Display {
+    pub(crate) fn new(plan: &Plan, json: bool) -> Self {
+        let drawn = !json && std::io::stderr().is_terminal();
+        let all = MultiProgress::with_draw_target(if drawn {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        });
+        let total = all.add(ProgressBar::new(plan.moves.len() as u64));
+        total.set_style(style(
+            "all moves  {wide_bar} {pos}/{len}  {elapsed_precise}",
+        ));
+        Self {
+            moves: plan
+                .moves
+                .iter()
+                .map(|m| (m.id.clone(), m.clone()))
+                .collect(),
+            json,
+            all,
+            total,
+            bars: BTreeMap::new(),
+        }
+    }
+
+    pub(crate) fn hear(&mut self, heard: &Heard<'_>) {
+        match heard {
+            Heard::Entry(entry) => self.entry(entry),
+            Heard::Progress {
+                id,
+                transferred,
+                remaining,
+            } => {
+                if let Some(bar) = self.bars.get(*id) {
+                    bar.set_length(transferred.0 + remaining.0);
+                    bar.set_position(transferred.0);
+                }
+            }
+            Heard::Interrupt { times: 1 } => self.say(
+                "stopping: the migrations that run are finished, no more are started; once more aborts those that have not switched",
+            ),
+            Heard::Interrupt { times: 2 } => {
+                self.say("aborting the migrations that have not switched yet");
+            }
+            Heard::Interrupt { .. } => {
+                self.say("waiting for migrations that can no longer be aborted safely");
+            }
+        }
+    }
+
+    fn entry(&mut self, entry: &Entry) {
+        if self.json {
+            match serde_json::to_string(entry) {
+                Ok(line) => println!("{line}"),
+                Err(e) => tracing::error!("entry {} cannot be shown: {e}", entry.seq),
+            }
+        }
+        let id = match &entry.event {
+            Event::Accepted { .. } | Event::Finished { .. } => return,
+            Event::Aborted { by } => {
+                self.say(&format!("asked to abort by {by}"));
+                return;
+            }
+            Event::Intended { id, .. }
+            | Event::Switched { id, .. }
+            | Event::Moved { id, .. }
+            | Event::Interrupted { id }
+            | Event::Failed { id, .. }
+            | Event::Skipped { id, .. }
+            | Event::Stuck { id, .. } => id.clone(),
+        };
+        let Some(mv) = self.moves.get(&id) else {
+            return;
+        };
+        let title = format!("{id} {} {} -> {}", mv.guest, mv.from, mv.to);
+        let told = match &entry.event {
+            Event::Intended { attempt, .. } => {
+                let bar = self
+                    .all
+                    .insert_before(&self.total, ProgressBar::new(mv.memory.0));
+                bar.set_style(style("{msg}  {wide_bar} {pos}/{len} MiB"));
+                bar.set_message(title.clone());
+                bar.enable_steady_tick(Duration::from_millis(200));
+                self.bars.insert(id.clone(), bar);
+                let again = if *attempt > 1 {
+                    format!(", try {attempt}")
+                } else {
+                    String::new()
+                };
+                self.line(&format!("{title}: {}{again}", mv.mode));
+                return;
+            }
+            Event::Switched { switch, .. } => {
+                if let Some(bar) = self.bars.get(&id) {
+                    bar.set_message(format!("{title} switched"));
+                }
+                self.line(&format!("{title}: switched after {:.2}s", seconds(*switch)));
+                return;
+            }
+            Event::Moved { total, switch, .. } => {
+                self.total.inc(1);
+                match (total, switch) {
+                    (Some(total), Some(switch)) => format!(
+                        "moved in {:.2}s, switched after {:.2}s",
+                        seconds(*total),
+                        seconds(*switch)
+                    ),
+                    _ => "found moved".to_owned(),
+                }
+            }
+            Event::Interrupted { .. } => "called off, the guest is at the source".to_owned(),
+            Event::Failed { error, .. } => format!("failed, the guest is at the source: {error}"),
+            Event::Skipped { reason, .. } => format!("skipped: {reason}"),
+            Event::Stuck { state, .. } => format!("STUCK, a person must look: {state}"),
+            Event::Accepted { .. } | Event::Finished { .. } | Event::Aborted { .. } => return,
+        };
+        if let Some(bar) = self.bars.remove(&id) {
+            bar.finish_and_clear();
+            self.all.remove(&bar);
+        }
+        self.say(&format!("{title}: {told}"));
+    }
+
+    /// A line that a terminal shows as a bar instead.
+    fn line(&self, text: &str) {
+        if self.all.is_hidden() {
+            self.say(text);
+        }
+    }
+
+    fn say(&self, text: &str) {
+        self.all.suspend(|| eprintln!("{text}"));
+    }
+
+    pub(crate) fn close(&self) {
+        self.total.finish_and_clear();
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}

@@ -1,0 +1,77 @@
+//! `snapshot`: what libvirt says of hosts and guests, as a cluster file.
+
+use std::path::PathBuf;
+
+use vmpack_domain::exit::Exit;
+use vmpack_domain::file::write_cluster;
+use vmpack_domain::units::MiBPerSec;
+use vmpack_hypervisor::Hypervisor;
+use vmpack_hypervisor::libvirt::Libvirt;
+
+use super::failure::Failure;
+use crate::world::write_atomically;
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  vmpack-executor snapshot --uri qemu:///system
+  vmpack-executor snapshot --uri qemu+tls://h1/system=10.0.0.1 --uri qemu+tls://h2/system=10.0.0.2 -o cluster.yaml
+  vmpack-executor snapshot --uri 'qemu+unix:///system?socket=/run/h1/libvirt-sock=10.0.0.1' --network 1250MiB/s
+
+libvirt does not know the speed of the link that migrations use: say it with --network, or write
+each host's into the file.";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// A host's libvirt URI, and if it differs the address by which other hosts reach it
+    #[arg(long = "uri", value_name = "URI[=MIGRATE-ADDRESS]", required = true, value_parser = parse_endpoint)]
+    uris: Vec<(String, Option<String>)>,
+    /// Where the cluster file is written; standard output without it
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// The bandwidth of each host's link, such as 1250MiB/s
+    #[arg(long, value_name = "RATE", value_parser = super::bandwidth)]
+    network: Option<MiBPerSec>,
+}
+
+fn parse_endpoint(text: &str) -> Result<(String, Option<String>), std::convert::Infallible> {
+    Ok(super::endpoint(text))
+}
+
+pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<Exit, Failure> {
+    let mut cluster = Libvirt::from_uris(&arguments.uris)?.snapshot()?;
+    if let Some(network) = arguments.network {
+        for host in &mut cluster.hosts {
+            host.network = network;
+        }
+    }
+    let text = write_cluster(&cluster);
+    match &arguments.output {
+        Some(path) => {
+            write_atomically(path, &text).map_err(|e| {
+                Failure::new(
+                    Exit::Environment,
+                    format!("cannot write {}: {e}", path.display()),
+                )
+            })?;
+            eprintln!(
+                "{} hosts and {} guests are in {}",
+                cluster.hosts.len(),
+                cluster.guests.len(),
+                path.display()
+            );
+            if json {
+                println!(
+                    "{}",
+                    serde_json::json!({ "hosts": cluster.hosts.len(), "guests": cluster.guests.len(), "output": path })
+                );
+            }
+        }
+        None if json => {
+            let cluster = serde_json::to_string(&cluster)
+                .map_err(|e| Failure::new(Exit::Bug, e.to_string()))?;
+            println!("{cluster}");
+        }
+        None => print!("{text}"),
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,63 @@
+//! `status`: how far the newest run is, from its journal.
+
+use vmpack_domain::exit::Exit;
+
+use super::failure::Failure;
+use super::files::Place;
+use super::summary::{lines, table};
+use crate::journal::Journal;
+use crate::lock::Lock;
+
+pub(crate) fn run(place: &Place, json: bool) -> Result<Exit, Failure> {
+    let newest = match Journal::existing(&place.journal)? {
+        Some(journal) => journal.newest()?,
+        None => None,
+    };
+    let holder = Lock::holder(&place.lock);
+    let Some(run) = newest else {
+        if json {
+            println!(
+                "{}",
+                serde_json::json!({ "run": null, "journal": place.journal, "executor": holder })
+            );
+        } else {
+            println!("no run in {}", place.journal.display());
+        }
+        return Ok(Exit::Done);
+    };
+    let progress = run.progress();
+    let Some(plan) = &progress.plan else {
+        return Ok(Exit::Done);
+    };
+    let moves = lines(plan, &progress);
+    let began = run.entries.first().map(|e| e.time);
+    let last = run.entries.last().map(|e| e.time);
+    let word = match (progress.finished, progress.aborted, &holder) {
+        (Some(true), ..) => "complete",
+        (Some(false), true, _) => "aborted",
+        (Some(false), false, _) => "partly done",
+        (None, true, Some(_)) => "being aborted",
+        (None, false, Some(_)) => "running",
+        (None, _, None) => "interrupted",
+    };
+    if json {
+        let status = serde_json::json!({
+            "run": word, "began": began, "last": last, "journal": place.journal, "executor": holder,
+            "hosts_before": plan.hosts.before.len(), "hosts_planned": plan.hosts.after.len(), "moves": moves,
+        });
+        println!("{status}");
+        return Ok(Exit::Done);
+    }
+    let time = |t: Option<vmpack_domain::load::jiff_serde::Timestamp>| {
+        t.map_or_else(String::new, |t| t.0.to_string())
+    };
+    println!("run of {}: {word}, last event {}", time(began), time(last));
+    if let Some(holder) = holder {
+        println!("executor: {holder}");
+    }
+    print!("{}", table(&moves));
+    if word == "interrupted" {
+        eprintln!("hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it");
+    }
+    Ok(Exit::Done)
+}

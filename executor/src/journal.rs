@@ -1,0 +1,335 @@
+//! The journal: every event of every run in one SQLite file, durable before the executor acts on
+//! it. Rows are only ever added, so the newest run is what follows the last `accepted`.
+//!
+//! Another process may add a row too: that is how `abort` speaks to a running executor, which
+//! looks for rows that it did not write ([`Journal::news`]).
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
+use serde::Serialize;
+use vmpack_domain::journal::{Event, Progress};
+use vmpack_domain::load::jiff_serde::Timestamp;
+use vmpack_domain::plan::Plan;
+
+use crate::world::World;
+
+/// The schema's version, kept in the file's `user_version`.
+const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE event (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    time TEXT NOT NULL,      -- RFC 3339, UTC, by the executor's wall clock
+    event TEXT NOT NULL      -- JSON of vmpack_domain::journal::Event
+) STRICT;
+CREATE TABLE run (
+    seq INTEGER PRIMARY KEY REFERENCES event (seq),  -- of its `accepted`
+    world TEXT NOT NULL      -- JSON: the hosts it acts on, so that it can be resumed
+) STRICT;
+PRAGMA user_version = 1;
+";
+
+/// Why the journal cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// SQLite failed: no space, no permission, not a database.
+    #[error("journal {path}: {cause}")]
+    Store {
+        /// Which file.
+        path: PathBuf,
+        /// What SQLite said.
+        cause: rusqlite::Error,
+    },
+    /// The file or its directory cannot be made.
+    #[error("journal {path}: {cause}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        cause: std::io::Error,
+    },
+    /// The file was written by another version.
+    #[error("journal {path}: read schema version {found}, expected {VERSION}")]
+    Version {
+        /// Which file.
+        path: PathBuf,
+        /// What it says.
+        found: i64,
+    },
+    /// A row cannot be understood.
+    #[error("journal {path}: row {seq} cannot be read: {cause}")]
+    Row {
+        /// Which file.
+        path: PathBuf,
+        /// Which row.
+        seq: i64,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// Its number in the file, from 1, rising.
+    pub seq: i64,
+    /// Wall time at which it was written.
+    pub time: Timestamp,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// A run: what it acts on, and what happened.
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// The hosts it acts on.
+    pub world: World,
+    /// From its `accepted` on.
+    pub entries: Vec<Entry>,
+}
+
+impl Run {
+    /// Where it stands.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress::fold(self.entries.iter().map(|e| &e.event))
+    }
+}
+
+/// An open journal.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    connection: Connection,
+    /// The last row that this process wrote or was told of.
+    known: i64,
+}
+
+impl Journal {
+    /// Opens the journal, making it and its directory when there is none. Only the owner may read
+    /// it (mode 0600, a new directory 0700): a plan names guests and hosts.
+    ///
+    /// # Errors
+    /// When it cannot be made, or is not a journal of this version.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let file = |cause| JournalError::File {
+            path: path.to_owned(),
+            cause,
+        };
+        if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+            make_folder(dir).map_err(file)?;
+        }
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(file)?;
+        Self::connect(path)
+    }
+
+    /// Opens the journal if there is one.
+    ///
+    /// # Errors
+    /// When it is there and is not a journal of this version.
+    pub fn existing(path: &Path) -> Result<Option<Self>, JournalError> {
+        if path.exists() {
+            Self::connect(path).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn connect(path: &Path) -> Result<Self, JournalError> {
+        let store = |cause| JournalError::Store {
+            path: path.to_owned(),
+            cause,
+        };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let mut connection = Connection::open_with_flags(path, flags).map_err(store)?;
+        connection
+            .busy_timeout(Duration::from_secs(5))
+            .map_err(store)?;
+        connection
+            .pragma_update(None, "journal_mode", "WAL")
+            .map_err(store)?;
+        // An event counts as written only when it survives a power cut.
+        connection
+            .pragma_update(None, "synchronous", "FULL")
+            .map_err(store)?;
+        let found = ensure_schema(&mut connection).map_err(store)?;
+        if found != VERSION {
+            return Err(JournalError::Version {
+                path: path.to_owned(),
+                found,
+            });
+        }
+        let known = connection
+            .query_row("SELECT coalesce(max(seq), 0) FROM event", [], |r| r.get(0))
+            .map_err(store)?;
+        Ok(Self {
+            path: path.to_owned(),
+            connection,
+            known,
+        })
+    }
+
+    /// Begins a run.
+    ///
+    /// # Errors
+    /// When it could not be made durable; then nothing was written.
+    pub fn accept(&mut self, plan: &Plan, world: &World) -> Result<Entry, JournalError> {
+        let event = Event::Accepted {
+            plan: Box::new(plan.clone()),
+        };
+        self.write(event, Some(world))
+    }
+
+    /// Writes an event; it is durable on return.
+    ///
+    /// # Errors
+    /// When it could not be made durable; then nothing was written.
+    pub fn append(&mut self, event: Event) -> Result<Entry, JournalError> {
+        self.write(event, None)
+    }
+
+    fn write(&mut self, event: Event, world: Option<&World>) -> Result<Entry, JournalError> {
+        let time = Timestamp(jiff::Timestamp::now());
+        let seq = insert(&mut self.connection, time, &event, world)
+            .map_err(|cause| store(&self.path, cause))?;
+        // Rows of others in between are left for `news`, which tells them by their event.
+        if seq == self.known + 1 {
+            self.known = seq;
+        }
+        Ok(Entry { seq, time, event })
+    }
+
+    /// The newest run, if there was any.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn newest(&self) -> Result<Option<Run>, JournalError> {
+        let row: Option<(i64, String)> = self
+            .connection
+            .query_row(
+                "SELECT seq, world FROM run ORDER BY seq DESC LIMIT 1",
+                [],
+                |r| Ok((r.get(0)?, r.get(1)?)),
+            )
+            .optional()
+            .map_err(|cause| store(&self.path, cause))?;
+        let Some((seq, world)) = row else {
+            return Ok(None);
+        };
+        let world = serde_json::from_str(&world).map_err(|e| self.row(seq, &e))?;
+        let entries = self.after(seq - 1)?;
+        Ok(Some(Run { world, entries }))
+    }
+
+    /// Requests to abort that another process wrote since the last call.
+    ///
+    /// # Errors
+    /// When the journal cannot be read.
+    pub fn news(&mut self) -> Result<Vec<Entry>, JournalError> {
+        let fresh = self.after(self.known)?;
+        if let Some(last) = fresh.last() {
+            self.known = last.seq;
+        }
+        Ok(fresh
+            .into_iter()
+            .filter(|e| matches!(e.event, Event::Aborted { .. }))
+            .collect())
+    }
+
+    fn after(&self, seq: i64) -> Result<Vec<Entry>, JournalError> {
+        let rows: Vec<(i64, String, String)> = self
+            .connection
+            .prepare_cached("SELECT seq, time, event FROM event WHERE seq > ?1 ORDER BY seq")
+            .and_then(|mut statement| {
+                statement
+                    .query_map([seq], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+                    .collect()
+            })
+            .map_err(|cause| store(&self.path, cause))?;
+        rows.into_iter()
+            .map(|(seq, time, event)| {
+                let time: jiff::Timestamp = time.parse().map_err(|e| self.row(seq, &e))?;
+                let event = serde_json::from_str(&event).map_err(|e| self.row(seq, &e))?;
+                Ok(Entry {
+                    seq,
+                    time: Timestamp(time),
+                    event,
+                })
+            })
+            .collect()
+    }
+
+    fn row(&self, seq: i64, cause: &dyn std::fmt::Display) -> JournalError {
+        JournalError::Row {
+            path: self.path.clone(),
+            seq,
+            cause: cause.to_string(),
+        }
+    }
+}
+
+/// Makes a folder, mode 0700, and those above it, where they are missing.
+///
+/// # Errors
+/// The system's.
+pub fn make_folder(folder: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}
+
+fn store(path: &Path, cause: rusqlite::Error) -> JournalError {
+    JournalError::Store {
+        path: path.to_owned(),
+        cause,
+    }
+}
+
+/// Makes the tables in an empty file; returns the version that holds.
+fn ensure_schema(connection: &mut Connection) -> rusqlite::Result<i64> {
+    let version = |c: &Connection| c.pragma_query_value(None, "user_version", |r| r.get(0));
+    if version(connection)? == 0 {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Another process may have made them between the question and the lock.
+        let found: i64 = version(&transaction)?;
+        if found == 0 {
+            transaction.execute_batch(SCHEMA)?;
+        }
+        transaction.commit()?;
+    }
+    version(connection)
+}
+
+fn insert(
+    connection: &mut Connection,
+    time: Timestamp,
+    event: &Event,
+    world: Option<&World>,
+) -> rusqlite::Result<i64> {
+    let json = |e: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(e));
+    let transaction: Transaction =
+        connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let text = serde_json::to_string(event).map_err(json)?;
+    transaction.execute(
+        "INSERT INTO event (time, event) VALUES (?1, ?2)",
+        (time.0.to_string(), text),
+    )?;
+    let seq = transaction.last_insert_rowid();
+    if let Some(world) = world {
+        let text = serde_json::to_string(world).map_err(json)?;
+        transaction.execute("INSERT INTO run (seq, world) VALUES (?1, ?2)", (seq, text))?;
+    }
+    transaction.commit()?;
+    Ok(seq)
+}

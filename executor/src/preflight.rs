@@ -1,0 +1,360 @@
+//! Do the preconditions of a plan's moves still hold? Judged for the whole plan against a fresh
+//! snapshot before anything starts, and again for each move right before it starts.
+//!
+//! Room is judged as the plan was made: by the policy in the plan, with the guest at both ends
+//! while it moves. Memory and vCPUs come from the snapshot. CPU demand is known only of the guests
+//! that the plan moves; others count with what is reserved for them, and a guest that the plan did
+//! not expect on a host counts with all its vCPUs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use serde::Serialize;
+use vmpack_domain::cluster::{Cluster, Guest, Host, HostState, PostCopy};
+use vmpack_domain::plan::{Mode, Move, MoveId, Plan};
+use vmpack_domain::units::{MiB, MilliCores};
+use vmpack_domain::{GuestName, HostName};
+use vmpack_hypervisor::{GuestState, Sighting};
+
+/// A precondition that no longer holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Change {
+    /// Of which move.
+    #[serde(rename = "move")]
+    pub id: MoveId,
+    /// What kind of precondition.
+    pub of: Precondition,
+    /// What was expected and what was found.
+    pub detail: String,
+}
+
+/// What must hold before a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Precondition {
+    /// The guest is there, once, running, and is the same one.
+    Guest,
+    /// The guest is on the host that the move starts from.
+    Place,
+    /// Its memory and vCPUs are as planned.
+    Size,
+    /// It may be moved, and in this mode.
+    Consent,
+    /// Source and target are there and awake, and the guest may run on the target.
+    Host,
+    /// The target has room.
+    Room,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.id, self.detail)
+    }
+}
+
+/// What of the plan no longer holds in the snapshot; nothing when it can be carried out. The moves
+/// are replayed in the plan's order.
+#[must_use]
+pub fn preflight(plan: &Plan, now: &Cluster) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut placement = now.placement();
+    for mv in &plan.moves {
+        let view = View { plan, mv, now };
+        view.judge_guest(&mut changes);
+        view.judge_place(placement.get(&mv.guest), &mut changes);
+        view.judge_hosts(&mut changes);
+        view.judge_room(&placement, &[], &mut changes);
+        placement.insert(mv.guest.clone(), mv.to.clone());
+    }
+    changes
+}
+
+/// What of one move no longer holds, right before it starts. `seen` is where the guest is seen
+/// now, `underway` are the moves that run at this moment.
+#[must_use]
+pub fn recheck(
+    plan: &Plan,
+    mv: &Move,
+    now: &Cluster,
+    seen: &[Sighting],
+    underway: &[Move],
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let view = View { plan, mv, now };
+    view.judge_guest(&mut changes);
+    let placement = now.placement();
+    view.judge_place(placement.get(&mv.guest), &mut changes);
+    view.judge_sightings(seen, &mut changes);
+    view.judge_hosts(&mut changes);
+    view.judge_room(&placement, underway, &mut changes);
+    changes
+}
+
+/// Faults of a plan's own, which no snapshot could mend: moves named twice, `after` edges that do
+/// not point to an earlier move.
+///
+/// # Errors
+/// The first of them.
+pub fn well_formed(plan: &Plan) -> Result<(), String> {
+    let mut earlier = BTreeSet::new();
+    for mv in &plan.moves {
+        if let Some(edge) = mv.after.iter().find(|a| !earlier.contains(a)) {
+            return Err(format!(
+                "read `after: {edge}` in move {}, expected a move that stands before it",
+                mv.id
+            ));
+        }
+        if !earlier.insert(&mv.id) {
+            return Err(format!("read move {} twice, expected unique ids", mv.id));
+        }
+    }
+    Ok(())
+}
+
+struct View<'a> {
+    plan: &'a Plan,
+    mv: &'a Move,
+    now: &'a Cluster,
+}
+
+impl View<'_> {
+    fn change(&self, of: Precondition, detail: String) -> Change {
+        Change {
+            id: self.mv.id.clone(),
+            of,
+            detail,
+        }
+    }
+
+    /// Identity, size and consent.
+    fn judge_guest(&self, changes: &mut Vec<Change>) {
+        let mv = self.mv;
+        let found: Vec<&Guest> = self
+            .now
+            .guests
+            .iter()
+            .filter(|g| g.name == mv.guest)
+            .collect();
+        let guest = match found.as_slice() {
+            [] => {
+                changes.push(self.change(
+                    Precondition::Guest,
+                    format!("guest {} is not there any more", mv.guest),
+                ));
+                return;
+            }
+            [guest] => guest,
+            [..] => {
+                let at: Vec<&str> = found
+                    .iter()
+                    .filter_map(|g| g.host.as_ref().map(HostName::as_str))
+                    .collect();
+                changes.push(self.change(
+                    Precondition::Guest,
+                    format!(
+                        "guest {} is there more than once: {}",
+                        mv.guest,
+                        at.join(", ")
+                    ),
+                ));
+                return;
+            }
+        };
+        if let (Some(planned), Some(is)) = (mv.uuid, guest.uuid)
+            && planned != is
+        {
+            changes.push(self.change(
+                Precondition::Guest,
+                format!(
+                    "guest {} is another one: its uuid was {planned}, it is {is}",
+                    mv.guest
+                ),
+            ));
+        }
+        if guest.memory != mv.memory {
+            changes.push(self.change(
+                Precondition::Size,
+                format!(
+                    "guest {} had {} of memory, it has {}",
+                    mv.guest, mv.memory, guest.memory
+                ),
+            ));
+        }
+        if guest.vcpus != mv.vcpus {
+            changes.push(self.change(
+                Precondition::Size,
+                format!(
+                    "guest {} had {} vCPUs, it has {}",
+                    mv.guest, mv.vcpus, guest.vcpus
+                ),
+            ));
+        }
+        if !guest.movable {
+            changes.push(self.change(
+                Precondition::Consent,
+                format!("guest {} may not be moved any more", mv.guest),
+            ));
+        }
+        if guest.post_copy == PostCopy::Never && mv.mode != Mode::PreCopy {
+            changes.push(self.change(
+                Precondition::Consent,
+                format!(
+                    "guest {} may not be moved by {} any more",
+                    mv.guest, mv.mode
+                ),
+            ));
+        }
+    }
+
+    fn judge_place(&self, at: Option<&HostName>, changes: &mut Vec<Change>) {
+        let mv = self.mv;
+        // A guest that is not there at all was reported already.
+        if self.now.guest(&mv.guest).is_some() && at != Some(&mv.from) {
+            let at = at.map_or("no host", HostName::as_str);
+            changes.push(self.change(
+                Precondition::Place,
+                format!(
+                    "guest {} is on {at}, the plan expects it on {}",
+                    mv.guest, mv.from
+                ),
+            ));
+        }
+    }
+
+    /// A snapshot tells where a guest is; only the hypervisor's own view tells how it is.
+    fn judge_sightings(&self, seen: &[Sighting], changes: &mut Vec<Change>) {
+        let mv = self.mv;
+        for sighting in seen {
+            let how = match sighting.state {
+                GuestState::Running if sighting.host == mv.from => continue,
+                // A definition that is left over elsewhere does no harm.
+                GuestState::Off if sighting.host != mv.from => continue,
+                GuestState::Running => "runs",
+                GuestState::Paused => "is paused",
+                GuestState::Migrating => "is being migrated by somebody else",
+                GuestState::PostCopyFailed => "is in split state after a failed post-copy",
+                GuestState::Off => "is switched off",
+            };
+            changes.push(self.change(
+                Precondition::Guest,
+                format!("guest {} {how} on {}", mv.guest, sighting.host),
+            ));
+        }
+    }
+
+    fn judge_hosts(&self, changes: &mut Vec<Change>) {
+        let mv = self.mv;
+        for (name, is_target) in [(&mv.from, false), (&mv.to, true)] {
+            let wrong = match self.now.host(name).map(|h| h.state) {
+                None => "is not there any more",
+                Some(HostState::Out) => "is out",
+                Some(HostState::Asleep) => "is asleep, wake it first",
+                Some(HostState::Drain) if is_target => "is draining",
+                Some(HostState::On | HostState::Drain) => continue,
+            };
+            changes.push(self.change(Precondition::Host, format!("host {name} {wrong}")));
+        }
+        if let (Some(guest), Some(to)) = (self.now.guest(&mv.guest), self.now.host(&mv.to))
+            && !guest.runs_on(to)
+        {
+            changes.push(self.change(
+                Precondition::Host,
+                format!("host {} lacks what guest {} requires", mv.to, mv.guest),
+            ));
+        }
+    }
+
+    /// Room at the target for what is on it, what is on its way to it, and this guest.
+    fn judge_room(
+        &self,
+        placement: &BTreeMap<GuestName, HostName>,
+        underway: &[Move],
+        changes: &mut Vec<Change>,
+    ) {
+        let mv = self.mv;
+        let Some(host) = self.now.host(&mv.to) else {
+            return;
+        };
+        let mut takes = Amounts {
+            cpu: self.demand(self.now.guest(&mv.guest), &mv.guest, &mv.to),
+            memory: u128::from((mv.memory + self.plan.policy.overhead.memory).0),
+            vcpus: u128::from(mv.vcpus),
+        };
+        for guest in &self.now.guests {
+            let there = placement.get(&guest.name) == Some(&mv.to);
+            let coming = underway
+                .iter()
+                .any(|m| m.guest == guest.name && m.to == mv.to);
+            if guest.name != mv.guest && (there || coming) {
+                takes.cpu += self.demand(Some(guest), &guest.name, &mv.to);
+                takes.memory += u128::from((guest.memory + self.plan.policy.overhead.memory).0);
+                takes.vcpus += u128::from(guest.vcpus);
+            }
+        }
+        if let Some(short) = self.short_of(host, &takes) {
+            changes.push(self.change(
+                Precondition::Room,
+                format!("host {} has no room for guest {}: {short}", mv.to, mv.guest),
+            ));
+        }
+    }
+
+    /// The CPU that a guest counts with on that host, in milli-cores.
+    fn demand(&self, guest: Option<&Guest>, name: &GuestName, on: &HostName) -> u128 {
+        let reserved = guest.map_or(MilliCores::ZERO, |g| g.reserved);
+        let moves = || self.plan.moves.iter().filter(|m| m.guest == *name);
+        if let Some(planned) = moves().map(|m| m.demand).max() {
+            return u128::from(planned.max(reserved).0);
+        }
+        let expected = self.plan.target.get(name) == Some(on);
+        let promise = guest.map_or(MilliCores::ZERO, |g| MilliCores::cores(u64::from(g.vcpus)));
+        u128::from(if expected { reserved } else { promise }.0)
+    }
+
+    /// Which resource those amounts exceed. Both sides are multiplied out, nothing is rounded.
+    fn short_of(&self, host: &Host, takes: &Amounts) -> Option<String> {
+        let policy = &self.plan.policy;
+        let share = |headroom: u64| u128::from(1000u64.saturating_sub(headroom));
+        let memory = share(policy.headroom.memory.0)
+            * u128::from(host.memory.0.saturating_sub(host.reserve.memory.0));
+        if takes.memory * 1000 > memory {
+            return Some(format!(
+                "{} of memory with overhead, usable are {}",
+                MiB(small(takes.memory)),
+                MiB(small(memory / 1000))
+            ));
+        }
+        let vcpus = u128::from(host.cpu.0) * u128::from(policy.over_commit.cpu.0);
+        if takes.vcpus * 1_000_000 > vcpus {
+            return Some(format!(
+                "{} vCPUs, it may promise {}",
+                takes.vcpus,
+                vcpus / 1_000_000
+            ));
+        }
+        let cpu = share(policy.headroom.cpu.0)
+            * (u128::from(host.cpu.0) * u128::from(host.speed.0))
+                .saturating_sub(u128::from(host.reserve.cpu.0) * 1000);
+        (takes.cpu * 1_000_000 > cpu).then(|| {
+            format!(
+                "a demand of {}, usable are {}",
+                MilliCores(small(takes.cpu)),
+                MilliCores(small(cpu / 1_000_000))
+            )
+        })
+    }
+}
+
+/// What guests take: milli-cores, MiB, vCPUs.
+struct Amounts {
+    cpu: u128,
+    memory: u128,
+    vcpus: u128,
+}
+
+fn small(v: u128) -> u64 {
+    u64::try_from(v).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

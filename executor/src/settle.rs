@@ -1,0 +1,117 @@
+//! Where a move stands that nobody watched to its end: its executor died, or the hypervisor could
+//! not say how it ended. What the hypervisor sees now is the truth.
+
+use vmpack_domain::plan::Move;
+use vmpack_hypervisor::{GuestState, Sighting};
+
+/// Where the move stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// The guest runs at the target and nowhere else.
+    Moved,
+    /// The guest is at the source, as if nothing had been asked.
+    AtSource,
+    /// The migration still runs; look again.
+    Underway,
+    /// The guest was changed by somebody else meanwhile; the move makes no sense any more.
+    Changed(String),
+    /// A person must look; the text says at what.
+    Stuck(String),
+}
+
+/// Judges the sightings of the move's guest.
+#[must_use]
+pub fn settle(mv: &Move, seen: &[Sighting]) -> Standing {
+    let is = |s: &Sighting, state: GuestState| s.state == state;
+    if seen.iter().any(|s| is(s, GuestState::PostCopyFailed)) {
+        return Standing::Stuck(split(mv, seen));
+    }
+    if seen.iter().any(|s| is(s, GuestState::Migrating)) {
+        return Standing::Underway;
+    }
+    let alive: Vec<&Sighting> = seen.iter().filter(|s| !is(s, GuestState::Off)).collect();
+    match alive.as_slice() {
+        [one] if one.host == mv.to && is(one, GuestState::Running) => Standing::Moved,
+        [one] if one.host == mv.from => Standing::AtSource,
+        [one] if one.host == mv.to => Standing::Stuck(format!(
+            "guest {} is paused on {} and gone from {}: look at its console and resume it there if it is whole",
+            mv.guest, mv.to, mv.from
+        )),
+        [one] => Standing::Changed(format!("guest {} is on {} now", mv.guest, one.host)),
+        [] if seen.is_empty() => Standing::Stuck(format!(
+            "guest {} is seen on no host: look for it on {} and {}, and start it on one of them only",
+            mv.guest, mv.from, mv.to
+        )),
+        [] => Standing::Changed(format!("guest {} is switched off", mv.guest)),
+        [..] => Standing::Stuck(format!(
+            "guest {} is in two places ({}): never let both run; the one at the target is the guest if it runs, a paused one at the source is what a migration left behind and is to be destroyed",
+            mv.guest,
+            places(seen)
+        )),
+    }
+}
+
+/// What a person must know of a guest in split state.
+#[must_use]
+pub fn split(mv: &Move, seen: &[Sighting]) -> String {
+    format!(
+        "guest {} is in split state ({}): its memory lies on both hosts, so destroy neither side; mend the link between {} and {} and resume the post-copy migration (virsh migrate --postcopy --postcopy-resume); only if one side's QEMU is dead is the guest lost: destroy the other side and start it anew",
+        mv.guest,
+        places(seen),
+        mv.from,
+        mv.to
+    )
+}
+
+fn places(seen: &[Sighting]) -> String {
+    let each: Vec<String> = seen
+        .iter()
+        .map(|s| {
+            let how = match s.state {
+                GuestState::Running => "running",
+                GuestState::Paused => "paused",
+                GuestState::Migrating => "migrating",
+                GuestState::PostCopyFailed => "post-copy failed",
+                GuestState::Off => "off",
+            };
+            format!("{how} on {}", s.host)
+        })
+        .collect();
+    if each.is_empty() {
+        "seen nowhere".to_owned()
+    } else {
+        each.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{a_move, sighting};
+
+    fn check(seen: &[(&str, GuestState)], expected: &str) {
+        let seen: Vec<Sighting> = seen.iter().map(|(h, s)| sighting(h, *s)).collect();
+        let found = settle(&a_move("m1", "web", "h1", "h2"), &seen);
+        let text = format!("{found:?}");
+        assert!(text.starts_with(expected), "{text}, expected {expected}");
+    }
+
+    #[test]
+    fn what_the_hypervisor_sees_decides() {
+        use GuestState::{Migrating, Off, Paused, PostCopyFailed, Running};
+        check(&[("h2", Running)], "Moved");
+        check(&[("h1", Off), ("h2", Running)], "Moved");
+        check(&[("h1", Running)], "AtSource");
+        check(&[("h1", Running), ("h2", Off)], "AtSource");
+        check(&[("h1", Paused)], "AtSource");
+        check(&[("h1", Running), ("h2", Migrating)], "Underway");
+        check(&[("h1", Migrating), ("h2", Running)], "Underway");
+        check(&[("h1", PostCopyFailed), ("h2", PostCopyFailed)], "Stuck");
+        check(&[("h1", PostCopyFailed), ("h2", Off)], "Stuck");
+        check(&[("h1", Paused), ("h2", Running)], "Stuck");
+        check(&[("h2", Paused)], "Stuck");
+        check(&[], "Stuck");
+        check(&[("h3", Running)], "Changed");
+        check(&[("h1", Off)], "Changed");
+    }
+}

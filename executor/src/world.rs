@@ -1,0 +1,233 @@
+//! Which hosts a run acts on: real ones through libvirt, or a simulated world. It is written to
+//! the journal, so that a run can be resumed without being told again.
+//!
+//! A simulated world lives in the executor's process and would die with it. So each change of
+//! place is written to a file beside the journal as it happens; a resumed run finds its guests
+//! where the migrations had left them, as it would find real ones.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+use vmpack_domain::file::{Source, read_cluster, write_cluster};
+use vmpack_domain::units::Micros;
+use vmpack_domain::{Cluster, GuestName, HostName, Load};
+use vmpack_hypervisor::libvirt::Libvirt;
+use vmpack_hypervisor::simulated::Simulated;
+use vmpack_hypervisor::{
+    Error, Hypervisor, MigrationEvent, MigrationFailure, MigrationReport, MigrationRequest,
+    Sighting, sim,
+};
+
+/// The hosts of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum World {
+    /// Real hosts.
+    Libvirt {
+        /// The snapshot that names their URIs, and what only the operator knows of them.
+        cluster: Cluster,
+    },
+    /// Simulated hosts.
+    #[serde(rename_all = "kebab-case")]
+    Simulated {
+        /// As it was at first.
+        cluster: Cluster,
+        /// What the guests do; it decides how long migrations take.
+        load: Load,
+        /// Of the jitter.
+        seed: u64,
+        /// Virtual seconds per second; without it, virtual time jumps.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        speed_up: Option<u32>,
+    },
+}
+
+/// Why the hosts cannot be acted on.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// The hypervisor's door did not open.
+    #[error(transparent)]
+    Hypervisor(#[from] Error),
+    /// The simulated world's file cannot be read back or written.
+    #[error("simulated world {path}: {cause}")]
+    State {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        cause: String,
+    },
+}
+
+impl World {
+    /// What the operator's file said of the cluster.
+    #[must_use]
+    pub fn given(&self) -> &Cluster {
+        match self {
+            Self::Libvirt { cluster } | Self::Simulated { cluster, .. } => cluster,
+        }
+    }
+
+    /// The hosts, for a new run. A simulated world begins as its cluster says.
+    ///
+    /// # Errors
+    /// When they cannot be reached, or the simulated world's file not be written.
+    pub fn open(&self, state: &Path) -> Result<Arc<dyn Hypervisor>, WorldError> {
+        match self {
+            Self::Libvirt { cluster } => Ok(Arc::new(Libvirt::from_cluster(cluster)?)),
+            Self::Simulated { cluster, .. } => {
+                let failed = |e: std::io::Error| WorldError::State {
+                    path: state.to_owned(),
+                    cause: e.to_string(),
+                };
+                write_atomically(state, &write_cluster(cluster)).map_err(failed)?;
+                Ok(Arc::new(self.simulated(cluster.clone(), state)))
+            }
+        }
+    }
+
+    /// The hosts, for a run that another process began. A simulated world is as that one left it.
+    ///
+    /// # Errors
+    /// When they cannot be reached, or the simulated world's file not be read.
+    pub fn reopen(&self, state: &Path) -> Result<Arc<dyn Hypervisor>, WorldError> {
+        if let Self::Libvirt { .. } = self {
+            return self.open(state);
+        }
+        let failed = |cause: String| WorldError::State {
+            path: state.to_owned(),
+            cause,
+        };
+        let text = std::fs::read_to_string(state).map_err(|e| failed(e.to_string()))?;
+        let source = Source {
+            name: state.display().to_string(),
+            text,
+        };
+        let cluster = read_cluster(&[source]).map_err(|e| failed(e.message))?;
+        Ok(Arc::new(self.simulated(cluster, state)))
+    }
+
+    /// The hosts only to look at: nothing is written.
+    ///
+    /// # Errors
+    /// When they cannot be reached.
+    pub fn look(&self) -> Result<Arc<dyn Hypervisor>, WorldError> {
+        Ok(match self {
+            Self::Libvirt { cluster } => Arc::new(Libvirt::from_cluster(cluster)?),
+            Self::Simulated { cluster, load, .. } => Arc::new(Simulated::new(
+                cluster.clone(),
+                load.clone(),
+                sim::Options::default(),
+            )),
+        })
+    }
+
+    fn simulated(&self, cluster: Cluster, state: &Path) -> Kept {
+        let (load, seed, speed_up) = match self {
+            Self::Libvirt { .. } => (Load::default(), 0, None),
+            Self::Simulated {
+                load,
+                seed,
+                speed_up,
+                ..
+            } => (load.clone(), *seed, *speed_up),
+        };
+        let options = sim::Options {
+            seed,
+            ..sim::Options::default()
+        };
+        let world = Simulated::new(cluster.clone(), load, options);
+        Kept::new(
+            match speed_up {
+                Some(times) => world.paced(times),
+                None => world,
+            },
+            cluster,
+            state,
+        )
+    }
+}
+
+/// A simulated world whose placement is kept in a file.
+#[derive(Debug)]
+pub struct Kept {
+    world: Simulated,
+    cluster: Mutex<Cluster>,
+    file: PathBuf,
+}
+
+impl Kept {
+    /// That world, which begins as that cluster, kept in that file.
+    #[must_use]
+    pub fn new(world: Simulated, cluster: Cluster, file: &Path) -> Self {
+        Self {
+            world,
+            cluster: Mutex::new(cluster),
+            file: file.to_owned(),
+        }
+    }
+
+    /// Execution is at that host now; a migration past its switch ends well without us.
+    fn keep(&self, guest: &GuestName, at: &HostName) {
+        let mut cluster = self.cluster.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = cluster.guests.iter_mut().find(|g| g.name == *guest);
+        match found {
+            Some(found) if found.host.as_ref() != Some(at) => found.host = Some(at.clone()),
+            _ => return,
+        }
+        if let Err(e) = write_atomically(&self.file, &write_cluster(&cluster)) {
+            tracing::error!("simulated world {}: {e}", self.file.display());
+        }
+    }
+}
+
+impl Hypervisor for Kept {
+    fn snapshot(&self) -> Result<Cluster, Error> {
+        self.world.snapshot()
+    }
+    fn locate(&self, guest: &GuestName) -> Result<Vec<Sighting>, Error> {
+        self.world.locate(guest)
+    }
+    fn migrate(
+        &self,
+        request: &MigrationRequest,
+        told: &mut dyn FnMut(MigrationEvent),
+    ) -> Result<MigrationReport, MigrationFailure> {
+        let report = self.world.migrate(request, &mut |event| {
+            if matches!(event, MigrationEvent::Switched { .. }) {
+                self.keep(&request.guest, &request.to);
+            }
+            told(event);
+        })?;
+        self.keep(&request.guest, &request.to);
+        Ok(report)
+    }
+    fn abort(&self, guest: &GuestName, from: &HostName) -> Result<(), Error> {
+        self.world.abort(guest, from)
+    }
+    fn now(&self) -> Micros {
+        self.world.now()
+    }
+}
+
+/// Writes a file beside its place and moves it there, so that nobody sees half of it. Its mode is
+/// that of any new file, 0666 less the umask.
+///
+/// # Errors
+/// The system's.
+pub fn write_atomically(path: &Path, text: &str) -> std::io::Result<()> {
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::Builder::new()
+        .prefix(".vmpack-")
+        .permissions(std::fs::Permissions::from_mode(0o666))
+        .tempfile_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|e| e.error)?;
+    Ok(())
+}
