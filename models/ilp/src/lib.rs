@@ -7,9 +7,12 @@
 //! - [`rule`]: the policy's rules, one a file, folded into a problem or encoded as rows.
 //! - `highs`: the solver's door; answers are checked in integers before they leave.
 
+mod answer;
 pub mod assignment;
 pub mod bound;
+mod grid;
 mod highs;
+mod model;
 pub mod moves;
 pub mod problem;
 pub mod rule;

@@ -7,12 +7,14 @@
 
 use std::collections::BTreeMap;
 
-use vmpack_domain::cluster::{Cluster, HostState};
-use vmpack_domain::demand::{Basis, demands};
+use vmpack_domain::cluster::{Cluster, Guest, Host, HostState};
+use vmpack_domain::demand::{Basis, Demand, demands};
 use vmpack_domain::load::Load;
 use vmpack_domain::policy::Policy;
-use vmpack_domain::rule::{Over, RuleKind, guests_named, hosts_named};
+use vmpack_domain::rule::{Over, Rule, RuleKind, guests_named, hosts_named};
 use vmpack_domain::{GuestName, HostName};
+
+use crate::rule::{Choice, ban, fence, pin, spare};
 
 /// How many resources a problem has.
 pub const RESOURCES: usize = 3;
@@ -108,18 +110,19 @@ pub enum GroupKind {
     },
 }
 
-/// The room of a host: ⌊(1 − headroom) × (cores × speed − reserve)⌋, ⌊(1 − headroom) × (memory −
-/// reserve)⌋, ⌊over-commit × cores⌋ in thousandths of a vCPU.
+/// What guests may use of a host, rounded down: ⌊(1 − headroom) × (cores × speed − reserve)⌋,
+/// ⌊(1 − headroom) × (memory − reserve)⌋, ⌊over-commit × cores⌋ in thousandths of a vCPU.
 #[must_use]
-pub fn room(host: &vmpack_domain::Host, policy: &Policy) -> Amounts {
+pub fn room(host: &Host, policy: &Policy) -> Amounts {
     let free = |headroom: u64| u128::from(1000 - headroom.min(1000));
-    let cpu = (u128::from(host.cpu.0) * u128::from(host.speed.0) / 1000)
-        .saturating_sub(u128::from(host.reserve.cpu.0));
+    // In thousandths of a milli-core, so that it is rounded once.
+    let cpu = (u128::from(host.cpu.0) * u128::from(host.speed.0))
+        .saturating_sub(u128::from(host.reserve.cpu.0) * 1000);
     let memory = u128::from(host.memory.0).saturating_sub(u128::from(host.reserve.memory.0));
     let vcpus = u128::from(host.cpu.0) * u128::from(policy.over_commit.cpu.0) / 1000;
     let clamp = |v: u128| i64::try_from(v).unwrap_or(i64::MAX >> 20);
     [
-        clamp(cpu * free(policy.headroom.cpu.0) / 1000),
+        clamp(cpu * free(policy.headroom.cpu.0) / 1_000_000),
         clamp(memory * free(policy.headroom.memory.0) / 1000),
         clamp(vcpus),
     ]
@@ -136,219 +139,54 @@ impl Problem {
     /// The reasons why no placement can exist, where that shows at once: a guest that no host may
     /// or can take, no hosts at all, a rule that names nothing.
     pub fn build(cluster: &Cluster, load: &Load, policy: &Policy) -> Result<Self, Vec<String>> {
-        let present: Vec<_> = cluster
+        let present: Vec<&Host> = cluster
             .hosts
             .iter()
             .filter(|h| h.state != HostState::Out)
             .collect();
-        let index: BTreeMap<&HostName, usize> = present
-            .iter()
-            .enumerate()
-            .map(|(i, h)| (&h.name, i))
-            .collect();
-        let guest_index: BTreeMap<&GuestName, usize> = cluster
-            .guests
-            .iter()
-            .enumerate()
-            .map(|(i, g)| (&g.name, i))
-            .collect();
-        let hosts: Vec<HostSlot> = present
-            .iter()
-            .map(|h| HostSlot {
-                name: h.name.clone(),
-                cost: amount(policy.costs.of(&h.name).0),
-                room: room(h, policy),
-                always: h.never_sleep && h.state == HostState::On,
-                asleep: h.state == HostState::Asleep,
-                open: h.state.takes_guests(),
-            })
-            .collect();
-        if hosts.is_empty() && !cluster.guests.is_empty() {
+        if present.is_empty() && !cluster.guests.is_empty() {
             return Err(vec![format!(
                 "there is no host for {} guests",
                 cluster.guests.len()
             )]);
         }
-        let mut warnings = Vec::new();
+        let hosts: Vec<HostSlot> = present.iter().map(|h| slot(h, policy)).collect();
+        let names = Names::new(&present, cluster);
         let demands = demands(cluster, load, policy);
-        let promised: Vec<&str> = cluster
-            .guests
-            .iter()
-            .zip(&demands)
-            .filter(|(_, d)| d.basis == Basis::Promise)
-            .map(|(g, _)| g.name.as_str())
-            .collect();
-        if let Some(first) = promised.first() {
-            warnings.push(format!(
-                "{} of {} guests were not measured and count at all their vCPUs, {first} among them",
-                promised.len(),
-                cluster.guests.len()
-            ));
-        }
-        // may[g][h]: what unary rules leave, with the rule that took a host away.
-        let mut may: Vec<Vec<bool>> = Vec::with_capacity(cluster.guests.len());
-        let mut taken_by: Vec<Vec<String>> = vec![Vec::new(); cluster.guests.len()];
-        for (g, guest) in cluster.guests.iter().enumerate() {
-            let row: Vec<bool> = present
-                .iter()
-                .map(|h| h.state.takes_guests() && guest.runs_on(h))
-                .collect();
-            if !guest.requires.is_empty() {
-                if let Some(by) = taken_by.get_mut(g) {
-                    by.push("its `requires`".into());
-                }
-            }
-            may.push(row);
-        }
+        let mut choice = choice(cluster, &present, &names);
         let mut rules = Vec::new();
-        let mut reasons = Vec::new();
-        let keep_only = |may: &mut Vec<Vec<bool>>,
-                         taken: &mut Vec<Vec<String>>,
-                         g: usize,
-                         rule: &str,
-                         keep: &dyn Fn(usize) -> bool| {
-            if let Some(row) = may.get_mut(g) {
-                for (h, ok) in row.iter_mut().enumerate() {
-                    *ok = *ok && keep(h);
-                }
-            }
-            if let Some(by) = taken.get_mut(g) {
-                by.push(format!("rule {rule}"));
-            }
-        };
-        for (g, guest) in cluster.guests.iter().enumerate() {
-            if !guest.movable {
-                let current = guest.host.as_ref().and_then(|h| index.get(h)).copied();
-                if let Some(at) = current {
-                    keep_only(&mut may, &mut taken_by, g, "`movable: false`", &|h| h == at);
-                }
-            }
-        }
         for rule in &policy.rules {
-            let named = guests_named(rule.kind.guests(), cluster).map_err(|p| {
-                vec![format!(
-                    "rule {} names guest `{p}`, which is not in the cluster",
-                    rule.name
-                )]
-            })?;
-            let members: Vec<usize> = named
-                .iter()
-                .filter_map(|n| guest_index.get(*n))
-                .copied()
-                .collect();
-            let at: Vec<usize> = hosts_named(rule.kind.hosts(), cluster)
-                .map_err(|p| {
-                    vec![format!(
-                        "rule {} names host `{p}`, which is not in the cluster",
-                        rule.name
-                    )]
-                })?
-                .iter()
-                .filter_map(|n| index.get(*n))
-                .copied()
-                .collect();
-            let group = match &rule.kind {
-                RuleKind::Fence { .. } => {
-                    for g in members {
-                        keep_only(&mut may, &mut taken_by, g, &rule.name, &|h| at.contains(&h));
-                    }
-                    continue;
-                }
-                RuleKind::Ban { .. } => {
-                    for g in members {
-                        keep_only(&mut may, &mut taken_by, g, &rule.name, &|h| {
-                            !at.contains(&h)
-                        });
-                    }
-                    continue;
-                }
-                RuleKind::Pin { .. } => {
-                    for g in members {
-                        let current = cluster
-                            .guests
-                            .get(g)
-                            .and_then(|x| x.host.as_ref())
-                            .and_then(|h| index.get(h))
-                            .copied();
-                        if let Some(current) = current {
-                            keep_only(&mut may, &mut taken_by, g, &rule.name, &|h| h == current);
-                        }
-                    }
-                    continue;
-                }
-                RuleKind::Spread { over, .. } => GroupKind::Spread {
-                    guests: members,
-                    place: places(&present, over),
-                },
-                RuleKind::Gather { over, .. } => GroupKind::Gather {
-                    guests: members,
-                    place: places(&present, over),
-                },
-                RuleKind::Spare { hosts: worth } => {
-                    let mut largest = [0i64; RESOURCES];
-                    for slot in hosts.iter().filter(|h| h.open) {
-                        for (l, r) in largest.iter_mut().zip(slot.room) {
-                            *l = (*l).max(r);
-                        }
-                    }
-                    GroupKind::Spare {
-                        amount: largest.map(|l| l.saturating_mul(i64::from(*worth))),
-                    }
-                }
-                RuleKind::MaxMoves { guests, moves } => GroupKind::MaxMoves {
-                    guests: if guests.is_empty() {
-                        (0..cluster.guests.len()).collect()
-                    } else {
-                        members
-                    },
-                    moves: usize::try_from(*moves).unwrap_or(usize::MAX),
-                },
-            };
-            rules.push(GroupRule {
+            let kind = names
+                .resolve(rule, cluster, &present, &hosts, &mut choice)
+                .map_err(|unknown| vec![unknown])?;
+            rules.extend(kind.map(|kind| GroupRule {
                 name: rule.name.clone(),
-                kind: group,
-            });
+                kind,
+            }));
         }
         if let Some(most) = policy.limits.moves {
             rules.push(GroupRule {
                 name: "limits.moves".into(),
                 kind: GroupKind::MaxMoves {
                     guests: (0..cluster.guests.len()).collect(),
-                    moves: usize::try_from(most).unwrap_or(usize::MAX),
+                    moves: count(most),
                 },
             });
         }
+
         let mut guests = Vec::with_capacity(cluster.guests.len());
-        for (((guest, demand), row), taken) in
-            cluster.guests.iter().zip(&demands).zip(&may).zip(&taken_by)
-        {
+        let mut reasons = Vec::new();
+        for (g, (guest, demand)) in cluster.guests.iter().zip(&demands).enumerate() {
             let need = [
                 amount(demand.cpu.0),
                 amount((guest.memory + policy.overhead.memory).0),
                 i64::from(guest.vcpus) * 1000,
             ];
-            let permitted: Vec<usize> = row
-                .iter()
-                .enumerate()
-                .filter(|(_, ok)| **ok)
-                .map(|(h, _)| h)
-                .collect();
-            let allowed: Vec<usize> = permitted
-                .iter()
-                .copied()
-                .filter(|h| {
-                    hosts
-                        .get(*h)
-                        .is_some_and(|s| s.room.iter().zip(&need).all(|(r, n)| n <= r))
-                })
-                .collect();
+            let permitted = choice.left(g);
+            let mut allowed = permitted.clone();
+            allowed.retain(|h| hosts[*h].room.iter().zip(&need).all(|(r, n)| n <= r));
             if permitted.is_empty() {
-                let by = if taken.is_empty() {
-                    "no host is on".to_owned()
-                } else {
-                    taken.join(" and ")
-                };
-                reasons.push(format!("guest {} may run on no host: {by}", guest.name));
+                reasons.push(nowhere(guest, choice.taken_by(g), names.current[g], &hosts));
             } else if allowed.is_empty() {
                 reasons.push(too_large(guest, demand, need, &permitted, &hosts));
             }
@@ -356,7 +194,7 @@ impl Problem {
                 name: guest.name.clone(),
                 need,
                 memory: amount(guest.memory.0),
-                current: guest.host.as_ref().and_then(|h| index.get(h)).copied(),
+                current: names.current[g],
                 allowed,
             });
         }
@@ -365,7 +203,7 @@ impl Problem {
                 hosts,
                 guests,
                 rules,
-                warnings,
+                warnings: unmeasured(cluster, &demands).into_iter().collect(),
             })
         } else {
             Err(reasons)
@@ -373,10 +211,166 @@ impl Problem {
     }
 }
 
+fn slot(host: &Host, policy: &Policy) -> HostSlot {
+    HostSlot {
+        name: host.name.clone(),
+        cost: amount(policy.costs.of(&host.name).0),
+        room: room(host, policy),
+        always: host.never_sleep && host.state == HostState::On,
+        asleep: host.state == HostState::Asleep,
+        open: host.state.takes_guests(),
+    }
+}
+
+/// The hosts that each guest may take by the hosts' states, `requires` and `movable`.
+fn choice(cluster: &Cluster, present: &[&Host], names: &Names) -> Choice {
+    let open: Vec<bool> = present.iter().map(|h| h.state.takes_guests()).collect();
+    let mut choice = Choice::new(vec![open; cluster.guests.len()]);
+    for (g, guest) in cluster.guests.iter().enumerate() {
+        if !guest.requires.is_empty() {
+            choice.keep(g, "its `requires`", |h| guest.runs_on(present[h]));
+        }
+        if !guest.movable {
+            pin::fold(&mut choice, "`movable: false`", &[g], &names.current);
+        }
+    }
+    choice
+}
+
+/// What names stand for.
+struct Names<'a> {
+    hosts: BTreeMap<&'a HostName, usize>,
+    guests: BTreeMap<&'a GuestName, usize>,
+    /// Where each guest runs, among the hosts that are there.
+    current: Vec<Option<usize>>,
+}
+
+impl<'a> Names<'a> {
+    fn new(present: &[&'a Host], cluster: &'a Cluster) -> Self {
+        let hosts: BTreeMap<_, _> = present.iter().map(|h| &h.name).zip(0..).collect();
+        Self {
+            current: cluster
+                .guests
+                .iter()
+                .map(|g| g.host.as_ref().and_then(|h| hosts.get(h)).copied())
+                .collect(),
+            guests: cluster.guests.iter().map(|g| &g.name).zip(0..).collect(),
+            hosts,
+        }
+    }
+
+    /// Folds a rule about single guests into `choice`, or says what a rule about several demands.
+    /// `Err` is the complaint about a name that names nothing.
+    fn resolve(
+        &self,
+        rule: &Rule,
+        cluster: &Cluster,
+        present: &[&Host],
+        slots: &[HostSlot],
+        choice: &mut Choice,
+    ) -> Result<Option<GroupKind>, String> {
+        let absent = |what: &str, name: String| {
+            format!(
+                "rule {} names {what} `{name}`, which is not in the cluster",
+                rule.name
+            )
+        };
+        let mut guests: Vec<usize> = guests_named(rule.kind.guests(), cluster)
+            .map_err(|name| absent("guest", name))?
+            .iter()
+            .filter_map(|n| self.guests.get(*n).copied())
+            .collect();
+        guests.sort_unstable();
+        let hosts: Vec<usize> = hosts_named(rule.kind.hosts(), cluster)
+            .map_err(|name| absent("host", name))?
+            .iter()
+            .filter_map(|n| self.hosts.get(*n).copied())
+            .collect();
+        Ok(match &rule.kind {
+            RuleKind::Fence { .. } => {
+                fence::fold(choice, &rule.name, &guests, &hosts);
+                None
+            }
+            RuleKind::Ban { .. } => {
+                ban::fold(choice, &rule.name, &guests, &hosts);
+                None
+            }
+            RuleKind::Pin { .. } => {
+                pin::fold(
+                    choice,
+                    &format!("rule {}", rule.name),
+                    &guests,
+                    &self.current,
+                );
+                None
+            }
+            RuleKind::Spread { over, .. } => Some(GroupKind::Spread {
+                guests,
+                place: places(present, over),
+            }),
+            RuleKind::Gather { over, .. } => Some(GroupKind::Gather {
+                guests,
+                place: places(present, over),
+            }),
+            RuleKind::Spare { hosts: worth } => Some(GroupKind::Spare {
+                amount: spare::amount(slots, *worth),
+            }),
+            RuleKind::MaxMoves { guests: of, moves } => Some(GroupKind::MaxMoves {
+                guests: if of.is_empty() {
+                    (0..cluster.guests.len()).collect()
+                } else {
+                    guests
+                },
+                moves: count(*moves),
+            }),
+        })
+    }
+}
+
+fn count(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+/// The warning that guests were not measured, if some were not.
+fn unmeasured(cluster: &Cluster, demands: &[Demand]) -> Option<String> {
+    let mut promised = cluster
+        .guests
+        .iter()
+        .zip(demands)
+        .filter(|(_, d)| d.basis == Basis::Promise)
+        .map(|(g, _)| &g.name);
+    let first = promised.next()?;
+    Some(format!(
+        "{} of {} guests were not measured and count at all their vCPUs, {first} among them",
+        promised.count() + 1,
+        cluster.guests.len()
+    ))
+}
+
+/// Why a guest may run on no host.
+fn nowhere(
+    guest: &Guest,
+    taken_by: &[String],
+    current: Option<usize>,
+    hosts: &[HostSlot],
+) -> String {
+    let by = if taken_by.is_empty() {
+        "every host is out or drains".to_owned()
+    } else {
+        taken_by.join(" and ")
+    };
+    let drains = current
+        .map(|h| &hosts[h])
+        .filter(|h| !h.open && !taken_by.is_empty())
+        .map(|h| format!(", while {} drains", h.name))
+        .unwrap_or_default();
+    format!("guest {} may run on no host: {by}{drains}", guest.name)
+}
+
 /// Why a guest fits none of the hosts that it may run on.
 fn too_large(
-    guest: &vmpack_domain::Guest,
-    demand: &vmpack_domain::demand::Demand,
+    guest: &Guest,
+    demand: &Demand,
     need: Amounts,
     permitted: &[usize],
     hosts: &[HostSlot],
@@ -426,7 +420,7 @@ fn too_large(
 }
 
 /// The place of each host: hosts with the same label value share a number.
-fn places(hosts: &[&vmpack_domain::Host], over: &Over) -> Vec<usize> {
+fn places(hosts: &[&Host], over: &Over) -> Vec<usize> {
     let mut known: BTreeMap<(bool, String), usize> = BTreeMap::new();
     hosts
         .iter()

@@ -152,13 +152,13 @@ fn spare(world: &World, law: &str, worth: u32, awake: &BTreeSet<&HostName>) -> V
         let Some(host) = world.hosts.get(name) else {
             return [0; 3];
         };
-        let cpu = (i128::from(host.cpu.0) * i128::from(host.speed.0) / 1000
-            - i128::from(host.reserve.cpu.0))
-        .max(0);
+        let cpu = (i128::from(host.cpu.0) * i128::from(host.speed.0)
+            - i128::from(host.reserve.cpu.0) * 1000)
+            .max(0);
         let memory = i128::from(host.memory.0.saturating_sub(host.reserve.memory.0));
         let headroom = world.policy.headroom;
         [
-            cpu * (1000 - i128::from(headroom.cpu.0)) / 1000,
+            cpu * (1000 - i128::from(headroom.cpu.0)) / 1_000_000,
             memory * (1000 - i128::from(headroom.memory.0)) / 1000,
             i128::from(host.cpu.0) * i128::from(world.policy.over_commit.cpu.0) / 1000,
         ]
