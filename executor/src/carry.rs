@@ -457,3 +457,6 @@ fn find_out(scene: &Scene, mv: &Move, patience: Micros) -> Ended {
         std::thread::sleep(LOOK);
     }
 }
+
+#[cfg(test)]
+mod tests;

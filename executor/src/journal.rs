@@ -333,3 +333,100 @@ fn insert(
     transaction.commit()?;
     Ok(seq)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use vmpack_domain::plan::MoveId;
+
+    use super::*;
+    use crate::fixture::{a_move, cluster, plan};
+
+    fn world() -> World {
+        World::Libvirt {
+            cluster: cluster(&["h1", "h2"], &[("web", "h1")]),
+        }
+    }
+
+    fn skipped(id: &str) -> Event {
+        Event::Skipped {
+            id: MoveId(id.to_owned()),
+            reason: "test".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_back_by_the_next_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/er/journal.db");
+        assert!(Journal::existing(&path).unwrap().is_none());
+        let plan = plan(world().given(), vec![a_move("m1", "web", "h1", "h2")]);
+        let mut journal = Journal::open(&path).unwrap();
+        assert!(journal.newest().unwrap().is_none());
+        journal.accept(&plan, &world()).unwrap();
+        journal.append(skipped("m1")).unwrap();
+        let second = journal.accept(&plan, &world()).unwrap();
+        let last = journal.append(skipped("m1")).unwrap();
+        drop(journal);
+
+        let journal = Journal::existing(&path).unwrap().unwrap();
+        let run = journal.newest().unwrap().unwrap();
+        assert_eq!(run.world, world());
+        assert_eq!(run.entries, [second, last]);
+        assert_eq!(run.progress().plan.as_deref(), Some(&plan));
+        for file in [path.clone(), path.with_extension("db-wal")] {
+            let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{}", file.display());
+        }
+        let version: i64 = journal
+            .connection
+            .pragma_query_value(None, "user_version", |r| r.get(0))
+            .unwrap();
+        assert_eq!(version, VERSION);
+    }
+
+    #[test]
+    fn a_request_of_another_process_is_news_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let (mut own, mut other) = (Journal::open(&path).unwrap(), Journal::open(&path).unwrap());
+        let plan = plan(world().given(), vec![]);
+        own.accept(&plan, &world()).unwrap();
+        assert!(own.news().unwrap().is_empty());
+        let asked = other
+            .append(Event::Aborted {
+                by: "other".to_owned(),
+            })
+            .unwrap();
+        own.append(skipped("m1")).unwrap();
+        assert_eq!(own.news().unwrap(), [asked]);
+        assert!(own.news().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_file_that_is_no_journal_of_this_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let garbage = folder.path().join("garbage");
+        std::fs::write(
+            &garbage,
+            "not a database, but long enough to be read as one",
+        )
+        .unwrap();
+        let error = Journal::open(&garbage).unwrap_err().to_string();
+        assert!(error.contains("garbage: file is not a database"), "{error}");
+
+        let newer = folder.path().join("newer.db");
+        let journal = Journal::open(&newer).unwrap();
+        journal
+            .connection
+            .pragma_update(None, "user_version", 7)
+            .unwrap();
+        drop(journal);
+        let error = Journal::open(&newer).unwrap_err().to_string();
+        assert!(
+            error.ends_with("read schema version 7, expected 1"),
+            "{error}"
+        );
+    }
+}

@@ -49,3 +49,37 @@ pub fn overlay(mut fresh: Cluster, given: &Cluster) -> Cluster {
     }
     fresh
 }
+
+#[cfg(test)]
+mod tests {
+    use vmpack_domain::units::{MiB, MilliCores};
+
+    use super::*;
+    use crate::fixture::cluster;
+
+    #[test]
+    fn the_stricter_of_file_and_hypervisor_holds() {
+        let fresh = cluster(&["h1", "h2"], &[("web", "h1"), ("new", "h2")]);
+        let mut given = cluster(&["h1", "h2", "gone"], &[("web", "h2")]);
+        given.hosts[0].state = HostState::Drain;
+        given.hosts[1].state = HostState::Asleep;
+        given.hosts[0].reserve.memory = MiB(100);
+        given.hosts[0].labels.insert("rack".into(), "r1".into());
+        given.guests[0].movable = false;
+        given.guests[0].post_copy = PostCopy::Never;
+        given.guests[0].reserved = MilliCores(300);
+        let now = overlay(fresh.clone(), &given);
+        assert_eq!(now.hosts[0].state, HostState::Drain);
+        // Its daemon answers: it was woken since.
+        assert_eq!(now.hosts[1].state, HostState::On);
+        assert_eq!(now.hosts[0].reserve.memory, MiB(100));
+        assert_eq!(now.hosts[0].labels["rack"], "r1");
+        assert!(!now.guests[0].movable);
+        assert_eq!(now.guests[0].post_copy, PostCopy::Never);
+        assert_eq!(now.guests[0].reserved, MilliCores(300));
+        // Where a guest is, how large, and which hosts there are is the hypervisor's to say.
+        assert_eq!(now.placement(), fresh.placement());
+        assert_eq!(now.hosts.len(), 2);
+        assert_eq!(now.guests[1], fresh.guests[1]);
+    }
+}
