@@ -72,12 +72,9 @@ pub fn setup(purpose: Purpose) -> Result<()> {
 /// Fetches the package lists of a machine that has none, as fresh container images do.
 pub(crate) fn ensure_package_lists(prefix: &[&str]) -> Result<()> {
     let have_lists = std::fs::read_dir("/var/lib/apt/lists").is_ok_and(|entries| {
-        entries.flatten().any(|entry| {
-            entry
-                .file_name()
-                .to_string_lossy()
-                .contains("_Packages")
-        })
+        entries
+            .flatten()
+            .any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
     });
     if have_lists {
         return Ok(());
@@ -88,7 +85,12 @@ pub(crate) fn ensure_package_lists(prefix: &[&str]) -> Result<()> {
 fn install(prefix: &[&str], missing: &[&str]) -> Result<()> {
     ensure_package_lists(prefix)?;
     let mut argv = prefix.to_vec();
-    argv.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install"]);
+    argv.extend([
+        "env",
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "install",
+    ]);
     argv.extend(["--yes", "--quiet", "--no-install-recommends"]);
     argv.extend(missing);
     if run(&mut command(&argv)).is_ok() {
@@ -136,10 +138,14 @@ fn missing<'a>(wanted: &[&'a str], installed: &BTreeSet<String>) -> Vec<&'a str>
 /// The packages among `wanted` that dpkg lists as installed.
 fn installed(wanted: &[&str]) -> Result<BTreeSet<String>> {
     // dpkg-query ends with 1 when it does not know one of the names, so its status says nothing.
-    let output = command(["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n"])
-        .args(wanted)
-        .output()
-        .context("cannot start dpkg-query")?;
+    let output = command([
+        "dpkg-query",
+        "--show",
+        "--showformat=${Package} ${db:Status-Status}\n",
+    ])
+    .args(wanted)
+    .output()
+    .context("cannot start dpkg-query")?;
     let listing = String::from_utf8_lossy(&output.stdout);
     Ok(parse_installed(&listing))
 }

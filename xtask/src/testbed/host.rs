@@ -81,7 +81,9 @@ impl Host {
     pub fn restart_libvirtd(&self) -> Result<()> {
         let mut start = self.exec(["libvirtd", "--daemon", "--listen"]);
         start.args(["--config", "/etc/libvirt/libvirtd.conf"]);
-        start.args(["--pid-file", "/run/libvirtd.pid"]).env("PATH", PATH);
+        start
+            .args(["--pid-file", "/run/libvirtd.pid"])
+            .env("PATH", PATH);
         read(&mut start)?;
         self.wait_for_libvirtd()
     }
@@ -103,10 +105,13 @@ impl Host {
 
     /// Lays the cable between the host and the bridge in the switch's namespace.
     pub(super) fn connect(&self, switch: i32) -> Result<()> {
-        in_switch(switch, &format!(
-            "link add name {} type veth peer name eth0 netns {}",
-            self.name, self.pid
-        ))?;
+        in_switch(
+            switch,
+            &format!(
+                "link add name {} type veth peer name eth0 netns {}",
+                self.name, self.pid
+            ),
+        )?;
         in_switch(switch, &format!("link set dev {} master br0 up", self.name))
     }
 
@@ -154,7 +159,10 @@ impl Host {
             etc.join("passwd"),
             users + "libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin\n",
         )?;
-        fs::write(etc.join("group"), groups + "libvirt-qemu:x:64055:\nlibvirt:x:64056:\n")?;
+        fs::write(
+            etc.join("group"),
+            groups + "libvirt-qemu:x:64055:\nlibvirt:x:64056:\n",
+        )?;
         Ok(())
     }
 

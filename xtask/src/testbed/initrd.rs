@@ -16,8 +16,8 @@ pub(super) fn build(scratch: &Path, initrd: &Path) -> Result<()> {
         .with_context(|| format!("cannot write {}", source.display()))?;
     let mut compile = command(["gcc", "-O2", "-static", "-s", "-o"]);
     read(compile.arg(&program).arg(&source))?;
-    let agent = std::fs::read(&program)
-        .with_context(|| format!("cannot read {}", program.display()))?;
+    let agent =
+        std::fs::read(&program).with_context(|| format!("cannot read {}", program.display()))?;
     std::fs::write(initrd, archive(&agent)?)
         .with_context(|| format!("cannot write {}", initrd.display()))
 }

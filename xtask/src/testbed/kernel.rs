@@ -57,7 +57,10 @@ fn file_named(directory: &Path, wanted: impl Fn(&str) -> bool) -> Result<PathBuf
         .with_context(|| format!("cannot read {}", directory.display()))?
         .flatten()
         .map(|entry| entry.path())
-        .find(|path| path.file_name().is_some_and(|name| wanted(&name.to_string_lossy())))
+        .find(|path| {
+            path.file_name()
+                .is_some_and(|name| wanted(&name.to_string_lossy()))
+        })
         .with_context(|| format!("the kernel package left nothing in {}", directory.display()))
 }
 
@@ -76,7 +79,10 @@ mod tests {
     #[test]
     fn the_image_is_read_from_what_the_meta_package_depends_on() {
         let depends = "linux-image-cloud-amd64\n  Depends: linux-image-6.1.0-9-cloud-amd64\n";
-        assert_eq!(image_package(depends).as_deref(), Some("linux-image-6.1.0-9-cloud-amd64"));
+        assert_eq!(
+            image_package(depends).as_deref(),
+            Some("linux-image-6.1.0-9-cloud-amd64")
+        );
         assert_eq!(image_package("linux-image-cloud-amd64\n"), None);
     }
 }

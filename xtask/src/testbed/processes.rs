@@ -41,7 +41,10 @@ pub(super) fn kill_all(directory: &Path) -> Result<()> {
 /// by now.
 pub(super) fn kill_one(directory: &Path, pid: i32) -> Result<()> {
     if !is_marked(pid, directory) {
-        bail!("process {pid} is not of the testbed in {}", directory.display());
+        bail!(
+            "process {pid} is not of the testbed in {}",
+            directory.display()
+        );
     }
     kill(Pid::from_raw(pid), Signal::SIGKILL).with_context(|| format!("cannot kill {pid}"))?;
     reap(pid);
@@ -55,12 +58,26 @@ fn reap(pid: i32) {
     let _ = waitpid(Pid::from_raw(pid), None);
 }
 
+/// Every living process of the testbed in `directory`.
+pub(super) fn list(directory: &Path) -> Result<Vec<i32>> {
+    let members = members(directory, &mut BTreeSet::new())?;
+    Ok(members.into_iter().map(|member| member.pid).collect())
+}
+
 /// Whether a process carries the mark of the testbed in `directory`.
 pub(super) fn is_marked(pid: i32, directory: &Path) -> bool {
     // Of a process that has ended, the environment is empty.
-    let wanted = [MARK.as_bytes(), b"=", directory.as_os_str().as_encoded_bytes()].concat();
-    fs::read(format!("/proc/{pid}/environ"))
-        .is_ok_and(|environment| environment.split(|&byte| byte == 0).any(|entry| entry == wanted))
+    let wanted = [
+        MARK.as_bytes(),
+        b"=",
+        directory.as_os_str().as_encoded_bytes(),
+    ]
+    .concat();
+    fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+        environment
+            .split(|&byte| byte == 0)
+            .any(|entry| entry == wanted)
+    })
 }
 
 /// The network namespace a process is in; none once it has ended.
@@ -87,7 +104,10 @@ fn members(directory: &Path, namespaces: &mut BTreeSet<PathBuf>) -> Result<Vec<M
         .context("cannot read /proc")?
         .flatten()
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-        .map(|pid| Member { pid, marked: is_marked(pid, directory) })
+        .map(|pid| Member {
+            pid,
+            marked: is_marked(pid, directory),
+        })
         .collect();
     namespaces.extend(
         processes
