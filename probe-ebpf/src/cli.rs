@@ -1,0 +1,407 @@
+//! The command line of `vmpack-probe`.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use comfy_table::Table;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::SignalFd;
+use nix::sys::time::TimeSpec;
+use serde_json::json;
+use std::os::fd::AsFd;
+use vmpack_domain::Tier;
+use vmpack_domain::exit::Exit;
+use vmpack_domain::file::write_load;
+use vmpack_domain::units::{Micros, Ratio};
+use vmpack_hypervisor::libvirt::observe;
+
+use crate::doctor::examine;
+use crate::record::{Progress, Recording, STEPS, Settings, record};
+use crate::sample::{now, schedstat_grain, tickless_cpus};
+
+const EXAMPLES: &str = "\
+Examples:
+  vmpack-probe doctor                                how well can this host be measured?
+  vmpack-probe record --seconds 60 -o load.yaml      one minute of every running guest
+  vmpack plan --cluster cluster.yaml --load load.yaml
+
+Exit codes: 0 done, 2 wrong usage, 9 environment (libvirt or /proc cannot be read, or no file can be
+written). Run it on the host itself, inside the host's PID namespace. It needs no root: reading
+/proc and libvirt's read-only socket is enough.";
+
+/// Records the CPU demand and the memory of every guest on this host
+#[derive(Debug, Parser)]
+#[command(name = "vmpack-probe", version, after_help = EXAMPLES)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Arguments {
+    /// Say more on standard error (RUST_LOG is honoured too)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Record the load of the running guests into load.yaml
+    #[command(after_help = "\
+Examples:
+  vmpack-probe record --seconds 60 -o load.yaml
+  vmpack-probe record --seconds 10 --window 1s --json
+  vmpack-probe record --seconds 60 --speed 1.2 > load.yaml    this host's cores are 1.2 times as fast
+
+A demand is run time, plus the waiting for a CPU that was not worked off by the end of its window;
+it is never more than the vCPUs. Ctrl-C ends the recording early and writes what there is.")]
+    Record(RecordArguments),
+    /// Say how each guest would be measured, and why
+    Doctor(DoctorArguments),
+    /// Print a shell's completions
+    #[command(hide = true)]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Docs {
+        /// The folder, made where it is missing
+        folder: PathBuf,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RecordArguments {
+    /// For how many seconds
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=604_800))]
+    seconds: u64,
+    /// The length of a window
+    #[arg(long, value_name = "TIME", default_value = "100ms")]
+    window: Micros,
+    /// The libvirt of this host
+    #[arg(long, default_value = "qemu:///system")]
+    uri: String,
+    /// The speed of this host's cores, 1 being what demand is counted in
+    #[arg(long, value_name = "FACTOR", default_value = "1")]
+    speed: Ratio,
+    /// The file to write; standard output if absent
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Print JSON: the load, what was not measured and why, windows missed
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct DoctorArguments {
+    /// The libvirt of this host
+    #[arg(long, default_value = "qemu:///system")]
+    uri: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command line; how it ended is the exit code.
+#[must_use]
+pub fn run() -> Exit {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let exit = if error.use_stderr() {
+                Exit::Usage
+            } else {
+                Exit::Done
+            };
+            // When nobody listens there is nobody to tell.
+            let _ = error.print();
+            return exit;
+        }
+    };
+    start_tracing(arguments.verbose);
+    let (exit, error) = match arguments.command {
+        Command::Record(arguments) => match check(&arguments) {
+            Ok(()) => (Exit::Environment, record_guests(&arguments)),
+            Err(error) => (Exit::Usage, Err(error)),
+        },
+        Command::Doctor(arguments) => (Exit::Environment, doctor(&arguments)),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut command(), "vmpack-probe", &mut io::stdout());
+            (Exit::Done, Ok(()))
+        }
+        Command::Docs { folder } => (Exit::Environment, write_docs(&folder)),
+    };
+    match error {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            exit
+        }
+    }
+}
+
+/// The command line, for completions and manual pages.
+fn command() -> clap::Command {
+    Arguments::command()
+}
+
+fn start_tracing(verbose: u8) {
+    use tracing_subscriber::EnvFilter;
+    let level = match verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .without_time()
+        .init();
+}
+
+/// What the parser cannot refuse.
+fn check(arguments: &RecordArguments) -> anyhow::Result<()> {
+    let least = Micros(STEPS * schedstat_grain() / 1000).max(Micros::millis(20));
+    let most = Micros::secs(arguments.seconds);
+    anyhow::ensure!(
+        (least..=most).contains(&arguments.window),
+        "read `--window {}`, expected {least} to {most}: a window has {STEPS} steps of at least a \
+         scheduler tick, and the recording has at least one window",
+        arguments.window,
+    );
+    anyhow::ensure!(
+        arguments.speed.0 > 0,
+        "read `--speed 0`, expected more than 0"
+    );
+    Ok(())
+}
+
+fn record_guests(arguments: &RecordArguments) -> anyhow::Result<()> {
+    let settings = Settings {
+        length: Micros::secs(arguments.seconds),
+        window: arguments.window,
+        speed: arguments.speed,
+        proc: PathBuf::from("/proc"),
+    };
+    let interrupt = Interrupt::new()?;
+    let uri = arguments.uri.clone();
+    let progress = io::stderr().is_terminal();
+    let mut told = |now: Progress| {
+        if progress {
+            let _ = write!(io::stderr(), "\r\u{1b}[K{}", progress_line(&settings, &now));
+        }
+    };
+    let ended = record(
+        &settings,
+        move || observe(&uri),
+        &mut |at| interrupt.wait(at),
+        &mut told,
+    );
+    if progress {
+        let _ = write!(io::stderr(), "\r\u{1b}[K");
+    }
+    let recording = ended?;
+    refuse_nothing(&recording)?;
+    let text = write_load(&recording.load);
+    if let Some(file) = &arguments.output {
+        write_whole(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
+    let mut out = io::stdout();
+    match (arguments.json, &arguments.output) {
+        (true, _) => writeln!(out, "{:#}", as_json(&recording))?,
+        (false, None) => write!(out, "{text}")?,
+        (false, Some(file)) => writeln!(out, "{}\nwrote {}", table(&recording), file.display())?,
+    }
+    talk(&recording);
+    Ok(())
+}
+
+/// Guests that run and of which none could be measured are an error, not an empty load.
+fn refuse_nothing(recording: &Recording) -> anyhow::Result<()> {
+    if let (true, Some((guest, why))) = (
+        recording.load.guests.is_empty(),
+        recording.not_measured.first_key_value(),
+    ) {
+        let others = recording.not_measured.len() - 1;
+        anyhow::bail!("no guest was measured: {guest}: {why} (and {others} more)");
+    }
+    Ok(())
+}
+
+fn progress_line(settings: &Settings, now: &Progress) -> String {
+    let seconds = |time: Micros| time.0 / 1_000_000;
+    let missed = match now.missed {
+        0 => String::new(),
+        n => format!(", {n} windows missed"),
+    };
+    format!(
+        "recording: {} of {} s, {} guests, {} vCPUs{missed}",
+        seconds(now.elapsed),
+        seconds(settings.length),
+        now.guests,
+        now.vcpus
+    )
+}
+
+/// Warnings and the recording's own figures, on standard error.
+fn talk(recording: &Recording) {
+    let mut err = io::stderr();
+    for (guest, why) in &recording.not_measured {
+        let _ = writeln!(err, "warning: {guest} was not measured: {why}");
+    }
+    if recording.load.guests.is_empty() {
+        let _ = writeln!(err, "warning: no guest was running");
+    }
+    let _ = writeln!(
+        err,
+        "{} windows, {} missed; the probe used {}",
+        recording.windows, recording.missed, recording.cost
+    );
+}
+
+fn table(recording: &Recording) -> Table {
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["GUEST", "MEAN", "P95", "MAX", "RUN DELAY", "MEMORY", "TIER"]);
+    let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    for (name, guest) in &recording.load.guests {
+        let cpu = guest.cpu.clone().unwrap_or_default();
+        let cores =
+            [cpu.mean, cpu.p95, cpu.max, cpu.run_delay].map(|c| text(c.map(|c| c.to_string())));
+        let [mean, p95, max, delay] = cores;
+        let memory = text(guest.memory.map(|m| m.to_string()));
+        let tier = text(guest.tier.map(|t| tier_name(t).to_owned()));
+        table.add_row([name.to_string(), mean, p95, max, delay, memory, tier]);
+    }
+    table
+}
+
+fn as_json(recording: &Recording) -> serde_json::Value {
+    json!({
+        "load": recording.load,
+        "not_measured": recording.not_measured,
+        "windows": recording.windows,
+        "windows_missed": recording.missed,
+        "notes": recording.notes,
+        "probe_cpu": recording.cost,
+    })
+}
+
+fn tier_name(tier: Tier) -> &'static str {
+    match tier {
+        Tier::Ebpf => "ebpf",
+        Tier::Schedstat => "schedstat",
+        Tier::Libvirt => "libvirt",
+        Tier::DirtyLog => "dirty-log",
+        Tier::PageSampling => "page-sampling",
+    }
+}
+
+fn doctor(arguments: &DoctorArguments) -> anyhow::Result<()> {
+    let uid = nix::unistd::Uid::effective();
+    let guests = observe(&arguments.uri)?;
+    let findings = examine(Path::new("/proc"), &guests);
+    let tick = Micros(schedstat_grain() / 1000);
+    let tickless = tickless_cpus();
+    let mut out = io::stdout();
+    if arguments.json {
+        let guests: serde_json::Map<_, _> = findings
+            .iter()
+            .map(|(name, f)| (name.to_string(), json!({ "tier": f.tier, "why": f.why })))
+            .collect();
+        let report = json!({
+            "uid": uid.as_raw(), "uri": arguments.uri, "guests": guests,
+            "run_time_lags_by": tick, "tickless_cpus": tickless,
+        });
+        writeln!(out, "{report:#}")?;
+        return Ok(());
+    }
+    writeln!(out, "user: uid {uid}")?;
+    writeln!(
+        out,
+        "libvirt: {} answers, {} guests run",
+        arguments.uri,
+        findings.len()
+    )?;
+    writeln!(out, "run time in schedstat lags by at most {tick}")?;
+    if let Some(cpus) = tickless {
+        writeln!(
+            out,
+            "warning: CPUs {cpus} run without a tick; use windows of 1s or more"
+        )?;
+    }
+    writeln!(
+        out,
+        "dirty pages and working set are not measured by this version"
+    )?;
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["GUEST", "TIER", "WHY"]);
+    for (name, finding) in &findings {
+        let tier = finding.tier.map_or("not measured", tier_name);
+        table.add_row([name.as_str(), tier, finding.why.as_str()]);
+    }
+    if !findings.is_empty() {
+        writeln!(out, "{table}")?;
+    }
+    Ok(())
+}
+
+fn write_docs(folder: &Path) -> anyhow::Result<()> {
+    std::fs::create_dir_all(folder)
+        .with_context(|| format!("cannot make folder {}", folder.display()))?;
+    clap_mangen::generate_to(command(), folder)
+        .with_context(|| format!("cannot write into {}", folder.display()))
+}
+
+/// Writes the text to the file, whole or not at all.
+fn write_whole(file: &Path, text: &str) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    if file.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let folder = file
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let mut part = tempfile::Builder::new()
+        .prefix(".vmpack-")
+        .suffix(".part")
+        // Less the user's umask, as any file that a program creates.
+        .permissions(std::fs::Permissions::from_mode(0o666))
+        .tempfile_in(folder)?;
+    part.write_all(text.as_bytes())?;
+    part.as_file().sync_all()?;
+    part.persist(file).map_err(|e| e.error)?;
+    Ok(())
+}
+
+/// SIGINT and SIGTERM as something that ends a wait.
+struct Interrupt(SignalFd);
+
+impl Interrupt {
+    /// Blocks the signals in this thread and those that it starts from now on.
+    fn new() -> anyhow::Result<Self> {
+        let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
+        signals.thread_block()?;
+        Ok(Self(SignalFd::new(&signals)?))
+    }
+
+    /// Waits until that moment of `CLOCK_MONOTONIC`, in nanoseconds; false once a signal came.
+    fn wait(&self, at: u64) -> bool {
+        loop {
+            let left = std::time::Duration::from_nanos(at.saturating_sub(now()));
+            let mut signals = [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)];
+            match ppoll(&mut signals, Some(TimeSpec::from(left)), None) {
+                Ok(0) => return true,
+                Err(nix::errno::Errno::EINTR) => {}
+                // Without its signals the recording must not become endless.
+                Ok(_) | Err(_) => return false,
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Folds a guest's samples into windows, and the windows into its CPU load. Pure.
+
+use vmpack_domain::CpuLoad;
+use vmpack_domain::load::{Statistic, Windows, jiff_serde::Timestamp};
+use vmpack_domain::units::{Micros, MilliCores, Ratio};
+
+use crate::demand::{Sample, Step, guest_demand, share, wanted};
+
+/// A guest's windows so far.
+///
+/// A window counts when every vCPU was read at its start and at its end, and once the next window
+/// is there too, which tells of waits that were in progress at its end.
+#[derive(Debug, Default)]
+pub struct GuestWindows {
+    vcpus: Vec<Vcpu>,
+    demands: Vec<MilliCores>,
+    length: u64,
+    run: u64,
+    delay: u64,
+    newest: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Vcpu {
+    last: Option<Sample>,
+    /// The steps of the window that is open, if the vCPU was read at its start.
+    open: Option<Vec<Step>>,
+    /// The steps of the window before it.
+    closed: Option<Vec<Step>>,
+}
+
+impl GuestWindows {
+    /// The guest's vCPUs are other threads from now on: what is open is dropped.
+    pub fn restart(&mut self, vcpus: usize) {
+        self.vcpus = (0..vcpus).map(|_| Vcpu::default()).collect();
+    }
+
+    /// One sample of every vCPU, in the same order each time.
+    pub fn sample(&mut self, samples: &[Sample]) {
+        for (vcpu, sample) in self.vcpus.iter_mut().zip(samples) {
+            if let (Some(last), Some(open)) = (&vcpu.last, &mut vcpu.open) {
+                open.push(Step::between(last, sample));
+            }
+            vcpu.last = Some(*sample);
+        }
+    }
+
+    /// The last samples ended a window; see [`wanted`] for `grain`, in nanoseconds.
+    pub fn close(&mut self, grain: u64, speed: Ratio) {
+        let mut parts = Vec::with_capacity(self.vcpus.len());
+        let (mut length, mut run, mut delay, mut end) = (0, 0, 0, None);
+        for vcpu in &mut self.vcpus {
+            let later = vcpu
+                .open
+                .replace(Vec::new())
+                .filter(|steps| !steps.is_empty());
+            if vcpu.last.is_none() {
+                vcpu.open = None;
+            }
+            let window = vcpu.closed.take();
+            if let (Some(window), Some(later)) = (&window, &later) {
+                let total = |steps: &[Step], part: fn(&Step) -> u64| steps.iter().map(part).sum();
+                let own: u64 = total(window, |s| s.length);
+                parts.push((wanted(window, later, grain), own));
+                length = own.max(length);
+                run += total(window, |s| s.run);
+                delay += total(window, |s| s.delay);
+                let after: u64 = total(later, |s| s.length);
+                end = vcpu.last.map(|s| s.at.saturating_sub(after)).max(end);
+            }
+            vcpu.closed = later;
+        }
+        if !parts.is_empty() && parts.len() == self.vcpus.len() {
+            self.demands.push(guest_demand(&parts, speed));
+            self.length += length;
+            self.run += run;
+            self.delay += delay;
+            self.newest = end;
+        }
+    }
+
+    /// How many windows count.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.demands.len()
+    }
+
+    /// When the newest window that counts ended, in nanoseconds of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub fn newest(&self) -> Option<u64> {
+        self.newest
+    }
+
+    /// The load over the windows that count; `None` when there is none. `window` is their nominal
+    /// length.
+    #[must_use]
+    pub fn load(&self, window: Micros) -> Option<CpuLoad> {
+        // The file's own definition of each statistic; nothing here depends on the start.
+        let series = Windows {
+            start: Timestamp(jiff::Timestamp::UNIX_EPOCH),
+            step: window,
+            values: self.demands.clone(),
+        };
+        Some(CpuLoad {
+            mean: Some(series.statistic(Statistic::Mean)?),
+            p50: series.statistic(Statistic::P50),
+            p90: series.statistic(Statistic::P90),
+            p95: series.statistic(Statistic::P95),
+            p99: series.statistic(Statistic::P99),
+            max: series.statistic(Statistic::Max),
+            window: Some(window),
+            span: Some(Micros(self.length / 1000)),
+            run: Some(share(self.run, self.length)),
+            run_delay: Some(share(self.delay, self.length)),
+            windows: None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    /// One vCPU that runs and waits so many milliseconds in each 100 ms window.
+    fn recorded(windows: &[(u64, u64)], late: u64) -> GuestWindows {
+        let mut guest = GuestWindows::default();
+        guest.restart(1);
+        let mut sample = Sample {
+            at: 7,
+            run: 0,
+            delay: 0,
+        };
+        guest.sample(&[sample]);
+        guest.close(4 * MS, Ratio::ONE);
+        for (run, delay) in windows {
+            sample.at += 100 * MS + late;
+            sample.run += run * MS;
+            sample.delay += delay * MS;
+            guest.sample(&[sample]);
+            guest.close(4 * MS, Ratio::ONE);
+        }
+        guest
+    }
+
+    #[test]
+    fn a_window_counts_once_the_next_is_there() {
+        assert_eq!(recorded(&[], 0).load(Micros::millis(100)), None);
+        assert_eq!(recorded(&[(50, 0)], 0).count(), 0);
+        let guest = recorded(&[(50, 0), (10, 0), (90, 0)], 0);
+        assert_eq!(guest.count(), 2);
+        assert_eq!(guest.newest(), Some(200 * MS + 7));
+        let load = guest.load(Micros::millis(100)).unwrap();
+        assert_eq!(load.max, Some(MilliCores(500)));
+        assert_eq!(load.p50, Some(MilliCores(100)));
+        assert_eq!(load.mean, Some(MilliCores(300)));
+        assert_eq!(load.run, Some(MilliCores(300)));
+        assert_eq!(load.run_delay, Some(MilliCores(0)));
+        assert_eq!(load.span, Some(Micros::millis(200)));
+    }
+
+    #[test]
+    fn a_late_wake_up_is_no_demand() {
+        let guest = recorded(&[(50, 0), (50, 0), (50, 0)], 100 * MS);
+        let load = guest.load(Micros::millis(100)).unwrap();
+        assert_eq!(load.max, Some(MilliCores(250)));
+        assert_eq!(load.span, Some(Micros::millis(400)));
+    }
+
+    #[test]
+    fn a_starved_guest_wants_its_whole_cpu() {
+        let load = recorded(&[(50, 50); 5], 0)
+            .load(Micros::millis(100))
+            .unwrap();
+        assert_eq!(load.p50, Some(MilliCores(1000)));
+        assert_eq!(
+            (load.run, load.run_delay),
+            (Some(MilliCores(500)), Some(MilliCores(500)))
+        );
+    }
+
+    #[test]
+    fn a_window_that_was_not_read_whole_does_not_count() {
+        let mut guest = GuestWindows::default();
+        guest.restart(2);
+        let at = |ms: u64, run: u64| Sample {
+            at: ms * MS,
+            run: run * MS,
+            delay: 0,
+        };
+        guest.close(0, Ratio::ONE);
+        // Found in the middle of a window, which is therefore not counted.
+        guest.sample(&[at(50, 0), at(50, 0)]);
+        guest.close(0, Ratio::ONE);
+        for ms in [150, 250, 350] {
+            guest.sample(&[at(ms, ms), at(ms, ms)]);
+            guest.close(0, Ratio::ONE);
+        }
+        assert_eq!(guest.count(), 2);
+        // Its threads are others now: the open and the last window are dropped, the rest stays.
+        guest.restart(1);
+        guest.sample(&[at(400, 0)]);
+        guest.close(0, Ratio::ONE);
+        assert_eq!(guest.count(), 2);
+        assert_eq!(
+            guest.load(Micros::millis(100)).unwrap().max,
+            Some(MilliCores(2000))
+        );
+    }
+}
