@@ -94,6 +94,13 @@ impl Bundle {
     }
 }
 
+impl Group {
+    /// Whether several hosts can be one place.
+    pub(crate) fn labelled(&self) -> bool {
+        self.places < self.place.len()
+    }
+}
+
 impl Cap {
     fn moves(&self, bundle: usize, host: usize) -> i64 {
         self.total[bundle] - at(&self.homes[bundle], host)

@@ -1,10 +1,12 @@
 //! Plans the placement of guests on the fewest hosts without overload, and the cheapest way there.
 //! Pure: the clock, the stop signal and the seed come from the caller.
 
+mod anneal;
 mod assemble;
 mod effort;
 mod explain;
 mod instance;
+mod moves;
 mod pack;
 mod rng;
 mod schedule;
@@ -55,7 +57,8 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
             };
         }
     };
-    let moves_bound = bound::moves(&problem, packed.cost);
+    let mut effort = Effort::until(search, policy, 900);
+    let (packed, moves_bound) = moves::cheapest(&inst, packed, policy, &mut effort, search.report);
     let (packed, hops) = match schedule::order(&problem, &inst.placement(&packed.at), seed) {
         Order::Whole(hops) => (packed, hops),
         Order::Stuck { hops, .. } => {

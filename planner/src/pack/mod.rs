@@ -3,7 +3,8 @@
 //! Constructive placements first, then annealing towards the bound, then the assignment ILP where
 //! a gap is left and the instance is small enough for it.
 
-mod fit;
+pub(crate) mod descend;
+pub(crate) mod fit;
 
 use vmpack_ilp::bound::Bound;
 use vmpack_ilp::in_use;
@@ -88,7 +89,7 @@ pub(crate) fn pack(
     inst: &Instance,
     bound: &mut Bound,
     effort: &mut Effort,
-    _seed: u64,
+    seed: u64,
     report: &mut dyn FnMut(Step),
 ) -> Answer {
     let mut best = Best {
@@ -97,6 +98,7 @@ pub(crate) fn pack(
         report,
     };
     construct(&mut best, bound, effort);
+    descend::descend(&mut best, bound, effort, seed);
     match best.packed {
         Some(packed) => Answer::Found(packed),
         None => Answer::Nothing,

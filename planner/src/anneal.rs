@@ -1,0 +1,228 @@
+//! Simulated annealing over placements on a fixed number of open hosts: shifts of one bundle and
+//! swaps of two, many of the picks from overloaded hosts or broken rules (Kirkpatrick, Gelatt,
+//! Vecchi, 1983). One walk serves both stages: towards no penalty at all, or towards the least
+//! memory moved with the penalty's weight rising.
+
+use vmpack_ilp::problem::RESOURCES;
+
+use crate::effort::{Effort, Slice};
+use crate::instance::State;
+use crate::pack::fit::need_weights;
+use crate::rng::Rng;
+
+/// What a walk is after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Goal {
+    /// Any feasible placement; the walk ends there.
+    Feasible,
+    /// The feasible placement that moves the least memory.
+    LeastMoved,
+}
+
+/// Steps between looks at the clock.
+const LOOK: u64 = 1024;
+/// Steps between attempts to exchange a whole host for a closed one.
+const EXCHANGE: u64 = 512;
+
+/// Walks from `state`, all of whose bundles are on hosts marked `open`, and leaves it where the
+/// walk ended. Returns the best feasible placement met, and the steps made.
+pub(crate) fn anneal(
+    state: &mut State,
+    open: &mut [bool],
+    goal: Goal,
+    effort: &Effort,
+    slice: &Slice,
+    rng: &mut Rng,
+) -> (Option<Vec<usize>>, u64) {
+    let mut walk = Walk::new(state, open, goal);
+    let mut steps = 0;
+    loop {
+        if goal == Goal::Feasible && walk.state.feasible() {
+            return (Some(walk.state.at.clone()), steps);
+        }
+        if steps % LOOK == 0 {
+            let through = effort.progress(slice, steps);
+            if through >= 1.0 || walk.state.at.is_empty() {
+                return (walk.best.map(|b| b.1), steps);
+            }
+            walk.cool(through);
+        }
+        steps += 1;
+        if goal == Goal::LeastMoved && steps % EXCHANGE == 0 {
+            walk.exchange(open, rng);
+        } else {
+            walk.step(rng);
+        }
+    }
+}
+
+struct Walk<'w, 'i, 'p> {
+    state: &'w mut State<'i, 'p>,
+    goal: Goal,
+    /// Open hosts that each set allows.
+    choices: Vec<Vec<usize>>,
+    /// Mean share of a host that a bundle takes.
+    mean_size: f64,
+    /// Mean memory of a bundle, MiB.
+    mean_memory: f64,
+    temperature: f64,
+    /// What the penalty weighs.
+    weight: f64,
+    moved: i64,
+    best: Option<(i64, Vec<usize>)>,
+}
+
+impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
+    fn new(state: &'w mut State<'i, 'p>, open: &[bool], goal: Goal) -> Self {
+        let inst = state.inst;
+        let count = inst.bundles.len().max(1) as f64;
+        let weights = need_weights(inst);
+        let scarce: Vec<usize> = (0..RESOURCES).filter(|r| weights[*r] >= 0.5).collect();
+        let size: f64 = inst
+            .bundles
+            .iter()
+            .flat_map(|b| scarce.iter().map(|r| b.need[*r] as f64 * inst.scale[*r]))
+            .sum();
+        let memory: f64 = inst.bundles.iter().map(|b| b.memory as f64).sum();
+        let choices = inst
+            .sets
+            .iter()
+            .map(|s| s.list.iter().copied().filter(|h| open[*h]).collect())
+            .collect();
+        let moved = inst.moved(&state.at);
+        let mut walk = Self {
+            state,
+            goal,
+            choices,
+            mean_size: (size / count / scarce.len().max(1) as f64).max(1e-9),
+            mean_memory: (memory / count).max(1.0),
+            temperature: 0.0,
+            weight: 1.0,
+            moved,
+            best: None,
+        };
+        walk.remember();
+        walk
+    }
+    /// Sets temperature and weight for that share of the walk.
+    fn cool(&mut self, through: f64) {
+        let between = |from: f64, to: f64| from * (to / from).powf(through);
+        match self.goal {
+            Goal::Feasible => {
+                self.temperature = self.mean_size * between(0.12, 0.0004);
+            }
+            Goal::LeastMoved => {
+                self.temperature = between(0.6, 0.004);
+                self.weight = between(1.4, 280.0) / self.mean_size;
+            }
+        }
+    }
+    fn step(&mut self, rng: &mut Rng) {
+        let bundle = self.pick(rng);
+        let from = self.state.at[bundle];
+        let inst = self.state.inst;
+        let choices = &self.choices[inst.bundles[bundle].set];
+        let kind = rng.below(8);
+        let homeward = self.goal == Goal::LeastMoved || !inst.caps.is_empty();
+        let (to, other) = if kind == 0 && homeward {
+            let homes = &inst.bundles[bundle].homes;
+            match homes.get(rng.below(homes.len())) {
+                Some((home, _)) if choices.binary_search(home).is_ok() => (*home, None),
+                _ => return,
+            }
+        } else if kind < 3 {
+            match choices.get(rng.below(choices.len())) {
+                Some(h) => (*h, None),
+                None => return,
+            }
+        } else {
+            let other = rng.below(inst.bundles.len());
+            let there = self.state.at[other];
+            let may = inst.sets[inst.bundles[bundle].set].contains(there)
+                && inst.sets[inst.bundles[other].set].contains(from);
+            if !may {
+                return;
+            }
+            (there, Some(other))
+        };
+        if to == from {
+            return;
+        }
+        let mut moved = 0;
+        let mut change = self.weight * self.state.change(bundle, to, other);
+        if self.goal == Goal::LeastMoved {
+            let of = |b: usize, from, to| inst.bundles[b].moved(to) - inst.bundles[b].moved(from);
+            moved = of(bundle, from, to) + other.map_or(0, |o| of(o, to, from));
+            change += moved as f64 / self.mean_memory;
+        }
+        if change <= 0.0 || rng.unit() < (-change / self.temperature).exp() {
+            self.state.shift(bundle, to, other);
+            self.moved += moved;
+            self.remember();
+        }
+    }
+    /// A bundle: half of the time from an overloaded host or a broken rule if there is one.
+    fn pick(&self, rng: &mut Rng) -> usize {
+        let state = &*self.state;
+        let chance = if self.goal == Goal::Feasible { 2 } else { 4 };
+        if rng.below(chance) == 0 {
+            let broken = state.inst.groups.len();
+            if broken > 0 && (state.over.is_empty() || rng.below(2) == 0) {
+                let g = rng.below(broken);
+                if state.broken[g] > 0 {
+                    let members = &state.inst.groups[g].members;
+                    return members[rng.below(members.len())];
+                }
+            }
+            if let Some(h) = state.over.get(rng.below(state.over.len())) {
+                return state.on[*h][rng.below(state.on[*h].len())];
+            }
+        }
+        rng.below(state.at.len())
+    }
+    fn remember(&mut self) {
+        if self.goal == Goal::LeastMoved
+            && self.best.as_ref().is_none_or(|b| self.moved < b.0)
+            && self.state.feasible()
+        {
+            self.best = Some((self.moved, self.state.at.clone()));
+        }
+    }
+    /// Tries to empty an open host into a closed one that is like it.
+    fn exchange(&mut self, open: &mut [bool], rng: &mut Rng) {
+        let hosts = &self.state.inst.problem.hosts;
+        let (from, to) = (rng.below(hosts.len()), rng.below(hosts.len()));
+        let alike = hosts[from].room == hosts[to].room && hosts[from].cost == hosts[to].cost;
+        if !open[from] || open[to] || !hosts[to].open || hosts[from].always || !alike {
+            return;
+        }
+        let inst = self.state.inst;
+        let there = self.state.on[from].clone();
+        if !there
+            .iter()
+            .all(|b| inst.sets[inst.bundles[*b].set].contains(to))
+        {
+            return;
+        }
+        let of = |b: &usize| inst.bundles[*b].moved(to) - inst.bundles[*b].moved(from);
+        let moved: i64 = there.iter().map(of).sum();
+        let mut change = moved as f64 / self.mean_memory;
+        let before = self.state.penalty();
+        if inst.groups.is_empty() && inst.caps.is_empty() && change > 8.0 * self.temperature {
+            return;
+        }
+        there.iter().for_each(|b| self.state.shift(*b, to, None));
+        change += self.weight * (self.state.penalty() - before);
+        if change <= 0.0 || rng.unit() < (-change / self.temperature).exp() {
+            self.moved += moved;
+            (open[from], open[to]) = (false, true);
+            for (set, choices) in inst.sets.iter().zip(&mut self.choices) {
+                choices.clear();
+                choices.extend(set.list.iter().copied().filter(|h| open[*h]));
+            }
+            self.remember();
+        } else {
+            there.iter().for_each(|b| self.state.shift(*b, from, None));
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Stage 2: at the cost of hosts that stage 1 found, the least memory moved.
+//!
+//! Alike hosts are relabelled first; then annealing from where guests are now, with the hosts that
+//! carry little emptied, and from the packed placement; then HiGHS on the whole when it is small,
+//! else on blocks of hosts.
+
+mod relabel;
+
+use vmpack_domain::Policy;
+use vmpack_ilp::bound::{self, MovesBound};
+use vmpack_ilp::{Limits, Solved, moves};
+
+use crate::anneal::{Goal, anneal};
+use crate::effort::Effort;
+use crate::instance::{Instance, NOWHERE, State};
+use crate::pack::Packed;
+use crate::pack::descend::confined;
+use crate::rng::Rng;
+use crate::search::Step;
+
+/// The largest whole instance given to HiGHS, in guest-host pairs.
+const WHOLE: usize = 12_000;
+/// Guest-host pairs in a block given to HiGHS.
+const BLOCK: usize = 1_600;
+
+/// The placement that moves least at no more than the packed cost, and what no such placement can
+/// undercut.
+pub(crate) fn cheapest(
+    inst: &Instance,
+    packed: Packed,
+    policy: &Policy,
+    effort: &mut Effort,
+    report: &mut dyn FnMut(Step),
+) -> (Packed, MovesBound) {
+    let mut bound = bound::moves(inst.problem, packed.cost);
+    let mut best = Best {
+        inst,
+        packed,
+        report,
+    };
+    best.offer(&relabel::relabel(inst, &best.packed.at), bound.memory);
+    walks(&mut best, &bound, effort, policy.limits.seed);
+    if best.moved() > bound.memory && !effort.cut_off() {
+        if pairs(inst, |_| true) <= WHOLE {
+            whole(&mut best, &mut bound, effort, policy);
+        } else {
+            blocks(&mut best, &bound, effort, policy);
+        }
+    }
+    (best.packed, bound)
+}
+
+/// The placement that moves least so far.
+struct Best<'i, 'p, 'r> {
+    inst: &'i Instance<'p>,
+    packed: Packed,
+    report: &'r mut dyn FnMut(Step),
+}
+
+impl Best<'_, '_, '_> {
+    fn moved(&self) -> i64 {
+        self.inst.moved(&self.packed.at)
+    }
+    /// Keeps the placement if it is feasible, costs no more and moves less.
+    fn offer(&mut self, at: &[usize], bound: i64) -> bool {
+        let memory = self.inst.moved(at);
+        if memory >= self.moved() {
+            return false;
+        }
+        let Some(packed) = Packed::of(self.inst, at).filter(|p| p.cost <= self.packed.cost) else {
+            return false;
+        };
+        (self.report)(Step::Moves { memory, bound });
+        self.packed = packed;
+        true
+    }
+}
+
+/// Annealing from where guests are now and from the best placement.
+fn walks(best: &mut Best, bound: &MovesBound, effort: &mut Effort, seed: u64) {
+    let inst = best.inst;
+    let starts = [(inst.current(), heaviest(inst, &best.packed.awake)), {
+        (best.packed.at.clone(), best.packed.awake.clone())
+    }];
+    for (salt, (from, kept)) in (500..).zip(starts) {
+        if best.moved() <= bound.memory || effort.spent() {
+            return;
+        }
+        let mut open = vec![false; inst.problem.hosts.len()];
+        kept.iter().for_each(|h| open[*h] = true);
+        let mut state = confined(inst, &from, &kept, &open);
+        if state.at.contains(&NOWHERE) {
+            continue;
+        }
+        let slice = effort.slice(inst.bundles.len(), 6);
+        let mut rng = Rng::new(seed, salt);
+        let (found, steps) = anneal(
+            &mut state,
+            &mut open,
+            Goal::LeastMoved,
+            effort,
+            &slice,
+            &mut rng,
+        );
+        effort.refund(&slice, steps);
+        if let Some(at) = found {
+            best.offer(&at, bound.memory);
+        }
+    }
+}
+
+/// As many hosts of each class as are awake, those that carry most memory now.
+fn heaviest(inst: &Instance, awake: &[usize]) -> Vec<usize> {
+    let held = inst.held();
+    let mut kept = Vec::new();
+    for mut class in relabel::classes(inst) {
+        let count = class.iter().filter(|h| awake.contains(h)).count();
+        class.sort_by_key(|h| (std::cmp::Reverse(held[*h]), *h));
+        kept.extend(class.into_iter().take(count));
+    }
+    kept.sort_unstable();
+    kept
+}
+
+/// How many guest-host pairs the hosts of that kind have.
+fn pairs(inst: &Instance, host: impl Fn(usize) -> bool) -> usize {
+    let guests = inst.problem.guests.iter();
+    guests
+        .map(|g| g.allowed.iter().filter(|h| host(**h)).count())
+        .sum()
+}
+
+fn limits<'a>(effort: &Effort<'a>, policy: &Policy, permille: u64) -> Limits<'a> {
+    Limits {
+        time: vmpack_domain::units::Micros(effort.left().0.saturating_mul(permille) / 1000),
+        nodes: policy.limits.nodes,
+        seed: policy.limits.seed,
+        threads: 1,
+        stop: effort.stop(),
+    }
+}
+
+/// Offers a placement of guests.
+fn offer(best: &mut Best, placement: &[usize], bound: i64) -> bool {
+    let guests: Vec<Option<usize>> = placement.iter().map(|h| Some(*h)).collect();
+    let at = best.inst.bundled(&guests);
+    !at.contains(&NOWHERE) && best.offer(&at, bound)
+}
+
+/// HiGHS on the whole instance; its bound counts.
+fn whole(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &Policy) {
+    let inst = best.inst;
+    let warm = inst.placement(&best.packed.at);
+    let solved = moves::solve(
+        inst.problem,
+        best.packed.cost,
+        Some(&warm),
+        &limits(effort, policy, 1000),
+    );
+    let proven = match &solved {
+        Solved::Optimal { bound, .. }
+        | Solved::Feasible { bound, .. }
+        | Solved::NoAnswer { bound, .. } => *bound,
+        Solved::Infeasible => 0,
+    };
+    if proven > bound.memory {
+        *bound = MovesBound {
+            memory: proven,
+            origin: "moves ILP".into(),
+        };
+    }
+    if let Solved::Optimal { answer, .. } | Solved::Feasible { answer, .. } = solved {
+        offer(best, &answer, bound.memory);
+    }
+}
+
+/// HiGHS on blocks of hosts until no block of a whole pass gains.
+fn blocks(best: &mut Best, bound: &MovesBound, effort: &Effort, policy: &Policy) {
+    let mut rng = Rng::new(policy.limits.seed, 600);
+    let mut idle = 0;
+    let awake = best.packed.awake.len();
+    let size = block_size(best.inst, awake);
+    let patience = 2 * awake.div_ceil(size.max(1));
+    // Where only nodes count, so many blocks.
+    let most = policy.limits.nodes.unwrap_or(u64::MAX);
+    let mut tried = 0;
+    while !effort.cut_off() && idle < patience && tried < most && best.moved() > bound.memory {
+        tried += 1;
+        let block = block(best, size, &mut rng);
+        let from = best.inst.placement(&best.packed.at);
+        let solved = moves::improve(
+            best.inst.problem,
+            &from,
+            &block,
+            &limits(effort, policy, 250),
+        );
+        let gained = match solved {
+            Solved::Optimal { answer, .. } | Solved::Feasible { answer, .. } => {
+                offer(best, &answer, bound.memory)
+            }
+            Solved::Infeasible | Solved::NoAnswer { .. } => false,
+        };
+        idle = if gained { 0 } else { idle + 1 };
+    }
+}
+
+/// How many hosts make a block: guests of k hosts times k about [`BLOCK`].
+fn block_size(inst: &Instance, awake: usize) -> usize {
+    let guests_each = inst.problem.guests.len().div_ceil(awake.max(1)).max(1);
+    (BLOCK / guests_each).isqrt().clamp(2, awake.max(2))
+}
+
+/// Hosts to place anew together: some with guests that came from elsewhere, where these guests
+/// came from, and others by chance.
+fn block(best: &Best, size: usize, rng: &mut Rng) -> Vec<usize> {
+    let inst = best.inst;
+    let state = State::new(inst, &best.packed.at);
+    let awake = &best.packed.awake;
+    let mut block: Vec<usize> = Vec::new();
+    while block.len() < size.min(awake.len()) {
+        let seed = awake[rng.below(awake.len())];
+        let moved = |b: &&usize| inst.bundles[**b].moved(seed) > 0;
+        let origins = state.on[seed]
+            .iter()
+            .filter(moved)
+            .flat_map(|b| &inst.bundles[*b].homes);
+        let near = origins
+            .map(|(h, _)| *h)
+            .filter(|h| awake.contains(h))
+            .take(2);
+        for h in std::iter::once(seed).chain(near) {
+            if !block.contains(&h) && block.len() < size {
+                block.push(h);
+            }
+        }
+    }
+    block.sort_unstable();
+    block
+}

@@ -1,0 +1,90 @@
+//! Hosts that are alike can change places without any guest noticing. A packed placement says
+//! which guests share a host; which of the alike hosts that is, is free: the one where most of
+//! their memory is already.
+
+use std::collections::BTreeMap;
+
+use crate::instance::Instance;
+
+/// Hosts that no rule and no guest tells apart, as lists of host indices.
+pub(super) fn classes(inst: &Instance) -> Vec<Vec<usize>> {
+    let mut known: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+    for (h, host) in inst.problem.hosts.iter().enumerate() {
+        let sets: Vec<bool> = inst.sets.iter().map(|s| s.contains(h)).collect();
+        let places: Vec<usize> = inst
+            .groups
+            .iter()
+            .filter(|g| g.labelled())
+            .map(|g| g.place[h])
+            .collect();
+        let look = (host.room, host.cost, host.always, host.open, sets, places);
+        known.entry(look).or_default().push(h);
+    }
+    known.into_values().collect()
+}
+
+/// The placement with alike hosts renamed so that much memory stays where it is: greedily, then by
+/// exchanges of two while that gains.
+pub(super) fn relabel(inst: &Instance, at: &[usize]) -> Vec<usize> {
+    let hosts = inst.problem.hosts.len();
+    // Memory of each host's new guests, by where it is now.
+    let mut kept: Vec<BTreeMap<usize, i64>> = vec![BTreeMap::new(); hosts];
+    for (bundle, host) in inst.bundles.iter().zip(at) {
+        for (home, memory) in &bundle.homes {
+            *kept[*host].entry(*home).or_default() += memory;
+        }
+    }
+    let gain = |from: usize, to: usize| kept[from].get(&to).copied().unwrap_or(0);
+    let mut name: Vec<usize> = (0..hosts).collect();
+    for class in classes(inst) {
+        let member = |h: &usize| class.binary_search(h).is_ok();
+        let mut pairs: Vec<(i64, usize, usize)> = class
+            .iter()
+            .flat_map(|from| {
+                kept[*from]
+                    .iter()
+                    .map(move |(to, memory)| (*memory, *from, *to))
+            })
+            .filter(|(_, _, to)| member(to))
+            .collect();
+        pairs.sort_unstable_by(|a, b| b.0.cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+        let mut named: BTreeMap<usize, usize> = BTreeMap::new();
+        let mut free: BTreeMap<usize, ()> = class.iter().map(|h| (*h, ())).collect();
+        for (_, from, to) in pairs {
+            if !named.contains_key(&from) && free.remove(&to).is_some() {
+                named.insert(from, to);
+            }
+        }
+        for from in &class {
+            if !named.contains_key(from)
+                && let Some((to, ())) = free.pop_first()
+            {
+                named.insert(*from, to);
+            }
+        }
+        for (from, to) in named {
+            name[from] = to;
+        }
+        exchange(&class, &mut name, gain);
+    }
+    at.iter().map(|h| name[*h]).collect()
+}
+
+fn exchange(class: &[usize], name: &mut [usize], gain: impl Fn(usize, usize) -> i64) {
+    // A handful of passes: each costs the square of the class.
+    for _ in 0..4 {
+        let mut better = false;
+        for (i, a) in class.iter().enumerate() {
+            for b in &class[i + 1..] {
+                let now = gain(*a, name[*a]) + gain(*b, name[*b]);
+                if gain(*a, name[*b]) + gain(*b, name[*a]) > now {
+                    name.swap(*a, *b);
+                    better = true;
+                }
+            }
+        }
+        if !better {
+            return;
+        }
+    }
+}
