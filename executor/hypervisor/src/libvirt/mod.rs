@@ -1,114 +1,262 @@
 //! Real hosts, through libvirt.
+//!
+//! One open connection for each host serves questions, events and short orders. Each migration
+//! blocks on a connection of its own: over a shared one, short calls stall for seconds behind it.
 
-use vmpack_domain::units::{MiB, Micros};
-use vmpack_domain::{Cluster, GuestName, HostName};
+mod connection;
+mod description;
+mod door;
+mod migrate;
+mod observe;
+mod snapshot;
+mod state;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use virt::domain::Domain;
+use virt::error::ErrorNumber;
+use vmpack_domain::units::{MiB, MiBPerSec, Micros};
+use vmpack_domain::{Cluster, Guest, GuestName, Host, HostName, HostState};
 
 use crate::{
-    Error, Hypervisor, MigrationEvent, MigrationFailure, MigrationReport, MigrationRequest,
-    Sighting,
+    Error, GuestState, Hypervisor, MigrationEvent, MigrationFailure, MigrationReport,
+    MigrationRequest, Sighting,
 };
+use connection::Connection;
 
-/// A host's daemon: its URI, and the address or URI by which other hosts reach it.
+pub use description::{Accelerator, METADATA};
+pub use observe::{Observed, VcpuTime, observe};
+
+/// What a host's link is taken to carry when nobody said: libvirt does not know it (10 Gbit/s).
+pub const DEFAULT_NETWORK: MiBPerSec = MiBPerSec(1250);
+
+/// A host's daemon: its URI, and the address or libvirt URI by which other hosts reach it.
 pub type Endpoint = (String, Option<String>);
 
 /// A hypervisor of real hosts.
 #[derive(Debug)]
-pub struct Libvirt {}
+pub struct Libvirt {
+    doors: Vec<Door>,
+    /// Hosts of the given cluster that are not asked: asleep or out.
+    unasked: Vec<Host>,
+    /// Guests as they were given, with what libvirt does not know of them.
+    given: Vec<Guest>,
+    started: Instant,
+}
 
-fn unfinished() -> Error {
-    Error::Refused {
-        host: "libvirt".to_owned(),
-        cause: "the libvirt door is being built".to_owned(),
-    }
+/// The way to one host.
+#[derive(Debug)]
+struct Door {
+    name: HostName,
+    uri: String,
+    migrate_address: Option<String>,
+    /// The host as a cluster file describes it.
+    given: Option<Host>,
+    control: Mutex<Option<Arc<Connection>>>,
 }
 
 impl Libvirt {
     /// The hosts behind those URIs; each host's name is what its daemon says.
     ///
     /// # Errors
-    /// When one cannot be reached.
-    pub fn from_uris(_uris: &[Endpoint]) -> Result<Self, Error> {
-        Err(unfinished())
+    /// When one cannot be reached, or two daemons say the same name.
+    pub fn from_uris(uris: &[Endpoint]) -> Result<Self, Error> {
+        let open = |(uri, migrate_address): &Endpoint| {
+            let connection = Connection::open(uri, uri)?;
+            let name = connection.get_hostname().map_err(|e| refused(uri, &e))?;
+            let name = name.parse().map_err(|e| Error::Refused {
+                host: uri.clone(),
+                cause: format!("its daemon's host name: {e}"),
+            })?;
+            Ok(Door {
+                name,
+                uri: uri.clone(),
+                migrate_address: migrate_address.clone(),
+                given: None,
+                control: Mutex::new(Some(Arc::new(connection))),
+            })
+        };
+        let doors: Vec<Door> = at_once(uris, open).into_iter().collect::<Result<_, _>>()?;
+        for (i, door) in doors.iter().enumerate() {
+            if let Some(other) = doors[..i].iter().find(|d| d.name == door.name) {
+                return Err(Error::Refused {
+                    host: door.uri.clone(),
+                    cause: format!("its name is {}, as that of {}", door.name, other.uri),
+                });
+            }
+        }
+        Ok(Self::of(doors, Vec::new(), Vec::new()))
     }
 
-    /// The hosts of a snapshot, by their `uri` and `migrate-address`.
+    /// The hosts of a snapshot, by their `uri` and `migrate-address`. Nothing is opened yet; hosts
+    /// that are asleep or out are never asked. What libvirt does not know of hosts and guests
+    /// (labels, links, reservations) stays as it is given here.
     ///
     /// # Errors
-    /// When a host has no `uri`.
-    pub fn from_cluster(_cluster: &Cluster) -> Result<Self, Error> {
-        Err(unfinished())
+    /// When a host that is on has no `uri`.
+    pub fn from_cluster(cluster: &Cluster) -> Result<Self, Error> {
+        let awake = |h: &&Host| matches!(h.state, HostState::On | HostState::Drain);
+        let (ask, rest): (Vec<&Host>, Vec<&Host>) = cluster.hosts.iter().partition(awake);
+        let door = |host: &Host| {
+            let uri = host.uri.clone().ok_or_else(|| Error::Refused {
+                host: host.name.to_string(),
+                cause: "it has no `uri` in the cluster file".to_owned(),
+            })?;
+            Ok(Door {
+                name: host.name.clone(),
+                uri,
+                migrate_address: host.migrate_address.clone(),
+                given: Some(host.clone()),
+                control: Mutex::new(None),
+            })
+        };
+        let doors = ask.into_iter().map(door).collect::<Result<_, _>>()?;
+        let unasked = rest.into_iter().cloned().collect();
+        Ok(Self::of(doors, unasked, cluster.guests.clone()))
+    }
+
+    fn of(doors: Vec<Door>, unasked: Vec<Host>, given: Vec<Guest>) -> Self {
+        Self {
+            doors,
+            unasked,
+            given,
+            started: Instant::now(),
+        }
+    }
+
+    fn door(&self, host: &HostName) -> Option<&Door> {
+        self.doors.iter().find(|d| d.name == *host)
+    }
+}
+
+impl Door {
+    /// The connection for everything but the blocking call of a migration.
+    fn control(&self) -> Result<Arc<Connection>, Error> {
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = control.as_ref().filter(|c| c.is_alive().unwrap_or(false)) {
+            return Ok(Arc::clone(open));
+        }
+        let fresh = Arc::new(Connection::open(self.name.as_str(), &self.uri)?);
+        *control = Some(Arc::clone(&fresh));
+        Ok(fresh)
+    }
+
+    /// The guest on this host, if it is defined or runs there.
+    fn find(&self, connection: &Connection, guest: &GuestName) -> Result<Option<Domain>, Error> {
+        match Domain::lookup_by_name(connection, guest.as_str()) {
+            Ok(domain) => Ok(Some(domain)),
+            Err(e) if e.code() == ErrorNumber::NoDomain => Ok(None),
+            Err(e) => Err(refused(self.name.as_str(), &e)),
+        }
+    }
+
+    fn sight(&self, guest: &GuestName) -> Result<Option<Sighting>, Error> {
+        let connection = self.control()?;
+        let Some(domain) = self.find(&connection, guest)? else {
+            return Ok(None);
+        };
+        let read = || -> Result<Sighting, virt::error::Error> {
+            let info = domain.get_info()?;
+            Ok(Sighting {
+                host: self.name.clone(),
+                state: state::state_of(&domain)?,
+                uuid: Some(domain.get_uuid()?),
+                memory: MiB(info.max_mem.div_ceil(1024)),
+                vcpus: info.nr_virt_cpu,
+            })
+        };
+        match read() {
+            Ok(sighting) => Ok(Some(sighting)),
+            // It went between the two questions.
+            Err(e) if e.code() == ErrorNumber::NoDomain => Ok(None),
+            Err(e) => Err(refused(self.name.as_str(), &e)),
+        }
     }
 }
 
 impl Hypervisor for Libvirt {
     fn snapshot(&self) -> Result<Cluster, Error> {
-        Err(unfinished())
+        let read = at_once(&self.doors, snapshot::read)
+            .into_iter()
+            .collect::<Result<_, _>>()?;
+        snapshot::merge(read, &self.unasked, &self.given)
     }
-    fn locate(&self, _guest: &GuestName) -> Result<Vec<Sighting>, Error> {
-        Err(unfinished())
+
+    fn locate(&self, guest: &GuestName) -> Result<Vec<Sighting>, Error> {
+        let sights = at_once(&self.doors, |door| door.sight(guest));
+        let mut seen = Vec::new();
+        for sight in sights {
+            seen.extend(sight?);
+        }
+        seen.sort_by(|a: &Sighting, b| a.host.cmp(&b.host));
+        Ok(seen)
     }
+
     fn migrate(
         &self,
-        _request: &MigrationRequest,
-        _told: &mut dyn FnMut(MigrationEvent),
+        request: &MigrationRequest,
+        told: &mut dyn FnMut(MigrationEvent),
     ) -> Result<MigrationReport, MigrationFailure> {
-        Err(MigrationFailure::StaysAtSource(unfinished().to_string()))
+        let (Some(from), Some(to)) = (self.door(&request.from), self.door(&request.to)) else {
+            return Err(MigrationFailure::Unknown(format!(
+                "host {} or {} is not known here, or not on",
+                request.from, request.to
+            )));
+        };
+        migrate::migrate(from, to, request, told)
     }
-    fn abort(&self, _guest: &GuestName, _from: &HostName) -> Result<(), Error> {
-        Err(unfinished())
+
+    fn abort(&self, guest: &GuestName, from: &HostName) -> Result<(), Error> {
+        let not_there = || Error::NotThere {
+            guest: guest.clone(),
+            host: from.clone(),
+        };
+        let door = self.door(from).ok_or_else(not_there)?;
+        let connection = door.control()?;
+        let domain = door.find(&connection, guest)?.ok_or_else(not_there)?;
+        // libvirt refuses after the switch; the state is asked first for a message that says why.
+        let state = state::state_of(&domain).map_err(|e| refused(from.as_str(), &e))?;
+        if matches!(state, GuestState::PostCopyFailed) {
+            return Err(Error::Refused {
+                host: from.to_string(),
+                cause: format!("guest {guest} is in split state: an abort would lose it"),
+            });
+        }
+        door::abort_job(&domain).map_err(|e| refused(from.as_str(), &e))
     }
+
     fn now(&self) -> Micros {
-        Micros::ZERO
+        since(self.started)
     }
 }
 
-/// What a host's daemon tells of a running guest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Observed {
-    /// Its name.
-    pub name: GuestName,
-    /// Its identity.
-    pub uuid: uuid::Uuid,
-    /// Its vCPUs.
-    pub vcpus: u32,
-    /// Its configured memory.
-    pub memory: MiB,
-    /// Memory resident on the host.
-    pub resident: Option<MiB>,
-    /// CPU time of the whole guest since its start, in nanoseconds.
-    pub cpu_time_ns: Option<u64>,
-    /// Each vCPU that is online.
-    pub vcpu_times: Vec<VcpuTime>,
-    /// How it is run.
-    pub accelerator: Accelerator,
+fn since(start: Instant) -> Micros {
+    Micros(u64::try_from(start.elapsed().as_micros()).unwrap_or(u64::MAX))
 }
 
-/// One vCPU's times since its start, in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VcpuTime {
-    /// Its number.
-    pub number: u32,
-    /// Run time.
-    pub time_ns: Option<u64>,
-    /// Run delay: time it was ready and waited.
-    pub delay_ns: Option<u64>,
+fn refused(host: &str, error: &virt::error::Error) -> Error {
+    Error::Refused {
+        host: host.to_owned(),
+        cause: error.message().to_owned(),
+    }
 }
 
-/// How QEMU runs a guest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Accelerator {
-    /// In hardware.
-    Kvm,
-    /// By translation (TCG).
-    Tcg,
-    /// Something else.
-    Other,
-}
-
-/// Reads a host's running guests over a read-only connection, in order of their names.
-///
-/// # Errors
-/// When the daemon cannot be reached.
-pub fn observe(_uri: &str) -> Result<Vec<Observed>, Error> {
-    Err(unfinished())
+/// Does the same for all at once, a thread for each; the answers are in order.
+fn at_once<T: Sync, U: Send>(
+    all: &[T],
+    each: impl Fn(&T) -> Result<U, Error> + Sync,
+) -> Vec<Result<U, Error>> {
+    std::thread::scope(|scope| {
+        let each = &each;
+        let threads: Vec<_> = all
+            .iter()
+            .map(|one| scope.spawn(move || each(one)))
+            .collect();
+        let joined = threads.into_iter().map(|t| {
+            t.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        joined.collect()
+    })
 }

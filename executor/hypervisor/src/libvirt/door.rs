@@ -1,0 +1,306 @@
+//! The calls of libvirt that the `virt` crate does not wrap: the one place with `unsafe` here.
+#![expect(
+    unsafe_code,
+    reason = "calls into the C library, each with its SAFETY comment"
+)]
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, c_char, c_int, c_void};
+
+use uuid::Uuid;
+use virt::connect::Connect;
+use virt::domain::Domain;
+use virt::error::Error;
+use virt_sys as sys;
+
+/// Asks a migration that was begun with the post-copy flag to switch now.
+pub(super) fn start_post_copy(domain: &Domain) -> Result<(), Error> {
+    // SAFETY: the pointer is valid as long as `domain` lives; the call keeps none of it.
+    checked(unsafe { sys::virDomainMigrateStartPostCopy(domain.as_ptr(), 0) })
+}
+
+/// Aborts the domain's job. Without flags libvirt refuses to abort a migration after its switch.
+pub(super) fn abort_job(domain: &Domain) -> Result<(), Error> {
+    // SAFETY: as above.
+    checked(unsafe { sys::virDomainAbortJob(domain.as_ptr()) })
+}
+
+fn checked(answer: c_int) -> Result<(), Error> {
+    if answer < 0 {
+        Err(Error::last_error())
+    } else {
+        Ok(())
+    }
+}
+
+/// What libvirt tells by itself of a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Notice {
+    /// Its vCPUs began to run on this host.
+    Resumed,
+    /// At the source, pre-copy's pass of that number (from 1) began.
+    Pass(i32),
+    /// At the source, a job ended with these figures.
+    JobCompleted(BTreeMap<String, Figure>),
+}
+
+/// A typed value as libvirt hands it over.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Figure {
+    Integer(i128),
+    Float(f64),
+    Text(String),
+}
+
+impl Eq for Figure {}
+
+impl Figure {
+    /// An integer that is not negative.
+    pub(super) fn count(&self) -> Option<u64> {
+        match self {
+            Self::Integer(n) => u64::try_from(*n).ok(),
+            Self::Float(_) | Self::Text(_) => None,
+        }
+    }
+}
+
+/// A kind of notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Lifecycle,
+    Pass,
+    JobCompleted,
+}
+
+type Tell = Box<dyn Fn(Notice) + Send + Sync>;
+
+struct Listener {
+    uuid: Uuid,
+    tell: Tell,
+}
+
+/// Listening that ends when this is dropped.
+pub(super) struct Watch<'a> {
+    connect: &'a Connect,
+    callback: c_int,
+}
+
+/// Tells `tell` of that kind of notice about that guest on that connection, on libvirt's event
+/// thread, until the watch is dropped.
+pub(super) fn watch<'a>(
+    connect: &'a Connect,
+    uuid: Uuid,
+    kind: Kind,
+    tell: impl Fn(Notice) + Send + Sync + 'static,
+) -> Result<Watch<'a>, Error> {
+    type Generic = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut c_void);
+    let (id, callback) = match kind {
+        Kind::Lifecycle => (
+            sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+            on_lifecycle as *const (),
+        ),
+        Kind::Pass => (
+            sys::VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION,
+            on_pass as *const (),
+        ),
+        Kind::JobCompleted => (sys::VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, on_job as *const ()),
+    };
+    let id = c_int::try_from(id).unwrap_or(c_int::MAX);
+    // SAFETY: libvirt's registration takes every callback as this generic type and calls it by the
+    // event's own type, which is the one that each of the three functions has.
+    let callback: Generic = unsafe { std::mem::transmute::<*const (), Generic>(callback) };
+    let listener = Box::new(Listener {
+        uuid,
+        tell: Box::new(tell),
+    });
+    let opaque = Box::into_raw(listener).cast::<c_void>();
+    // SAFETY: the connection is open for as long as it is borrowed; `opaque` is a leaked
+    // `Listener`, which libvirt gives back to `free_listener` after the last call that uses it.
+    let answer = unsafe {
+        sys::virConnectDomainEventRegisterAny(
+            connect.as_ptr(),
+            std::ptr::null_mut(),
+            id,
+            Some(callback),
+            opaque,
+            Some(free_listener),
+        )
+    };
+    if answer < 0 {
+        let error = Error::last_error();
+        // SAFETY: libvirt refused the registration and does not know `opaque`.
+        unsafe { free_listener(opaque) };
+        return Err(error);
+    }
+    Ok(Watch {
+        connect,
+        callback: answer,
+    })
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the connection is still borrowed and the callback was registered on it. A
+        // failure means that the connection is broken, and then nothing is heard either.
+        unsafe { sys::virConnectDomainEventDeregisterAny(self.connect.as_ptr(), self.callback) };
+    }
+}
+
+unsafe extern "C" fn free_listener(opaque: *mut c_void) {
+    // SAFETY: `opaque` came from `Box::into_raw` in `watch`, and libvirt frees it once.
+    drop(unsafe { Box::from_raw(opaque.cast::<Listener>()) });
+}
+
+/// Passes a notice on if it is about the listener's guest. Nothing may unwind into C, so a
+/// listener must not panic: each one only sends on a channel.
+///
+/// # Safety
+/// `domain` is a valid domain and `opaque` a live `Listener`, as libvirt hands them to a callback.
+unsafe fn hear(domain: sys::virDomainPtr, opaque: *mut c_void, notice: impl FnOnce() -> Notice) {
+    // SAFETY: by this function's contract.
+    let listener = unsafe { &*opaque.cast::<Listener>() };
+    // SAFETY: likewise.
+    if unsafe { uuid_of(domain) } == Some(listener.uuid) {
+        (listener.tell)(notice());
+    }
+}
+
+unsafe extern "C" fn on_lifecycle(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    event: c_int,
+    _detail: c_int,
+    opaque: *mut c_void,
+) -> c_int {
+    if u32::try_from(event) == Ok(sys::VIR_DOMAIN_EVENT_RESUMED) {
+        // SAFETY: libvirt's arguments to a callback of this event.
+        unsafe { hear(domain, opaque, || Notice::Resumed) };
+    }
+    0
+}
+
+unsafe extern "C" fn on_pass(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    pass: c_int,
+    opaque: *mut c_void,
+) {
+    // SAFETY: libvirt's arguments to a callback of this event.
+    unsafe { hear(domain, opaque, || Notice::Pass(pass)) };
+}
+
+unsafe extern "C" fn on_job(
+    _: sys::virConnectPtr,
+    domain: sys::virDomainPtr,
+    parameters: sys::virTypedParameterPtr,
+    count: c_int,
+    opaque: *mut c_void,
+) {
+    // SAFETY: libvirt's arguments to a callback of this event: `count` parameters.
+    unsafe {
+        hear(domain, opaque, || {
+            Notice::JobCompleted(figures(parameters, count))
+        });
+    }
+}
+
+/// # Safety
+/// `domain` is a valid domain.
+unsafe fn uuid_of(domain: sys::virDomainPtr) -> Option<Uuid> {
+    let mut bytes = [0u8; 16];
+    // SAFETY: the buffer has the 16 bytes that the call writes.
+    let answer = unsafe { sys::virDomainGetUUID(domain, bytes.as_mut_ptr()) };
+    (answer == 0).then(|| Uuid::from_bytes(bytes))
+}
+
+/// # Safety
+/// `parameters` points to `count` parameters as libvirt fills them, or `count` is not positive.
+unsafe fn figures(parameters: sys::virTypedParameterPtr, count: c_int) -> BTreeMap<String, Figure> {
+    let count = usize::try_from(count).unwrap_or(0);
+    if parameters.is_null() || count == 0 {
+        return BTreeMap::new();
+    }
+    // SAFETY: by this function's contract.
+    let parameters = unsafe { std::slice::from_raw_parts(parameters, count) };
+    let figure = |p: &sys::virTypedParameter| {
+        let value = &p.value;
+        // SAFETY: `type_` says which field of the union is filled; a text is NUL-terminated and
+        // lives as long as its parameter.
+        let figure = unsafe {
+            match u32::try_from(p.type_).unwrap_or(0) {
+                sys::VIR_TYPED_PARAM_INT => Figure::Integer(value.i.into()),
+                sys::VIR_TYPED_PARAM_UINT => Figure::Integer(value.ui.into()),
+                sys::VIR_TYPED_PARAM_LLONG => Figure::Integer(value.l.into()),
+                sys::VIR_TYPED_PARAM_ULLONG => Figure::Integer(value.ul.into()),
+                sys::VIR_TYPED_PARAM_BOOLEAN => Figure::Integer(value.b.into()),
+                sys::VIR_TYPED_PARAM_DOUBLE => Figure::Float(value.d),
+                sys::VIR_TYPED_PARAM_STRING if !value.s.is_null() => Figure::Text(text(value.s)),
+                _ => return None,
+            }
+        };
+        // SAFETY: a field's name is NUL-terminated within its array.
+        Some((unsafe { text(p.field.as_ptr()) }, figure))
+    };
+    parameters.iter().filter_map(figure).collect()
+}
+
+/// # Safety
+/// `chars` is a NUL-terminated string.
+unsafe fn text(chars: *const c_char) -> String {
+    // SAFETY: by this function's contract.
+    unsafe { CStr::from_ptr(chars) }
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// One guest's statistics by libvirt's names, such as `vcpu.0.time`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Statistics {
+    pub(super) name: String,
+    pub(super) uuid: Uuid,
+    pub(super) figures: BTreeMap<String, Figure>,
+}
+
+/// The statistics of a connection's running guests; `groups` are libvirt's `VIR_DOMAIN_STATS_*`.
+pub(super) fn statistics(connect: &Connect, groups: u32) -> Result<Vec<Statistics>, Error> {
+    let mut records: *mut sys::virDomainStatsRecordPtr = std::ptr::null_mut();
+    // SAFETY: the connection is open while it is borrowed; libvirt fills `records`.
+    let count = unsafe {
+        sys::virConnectGetAllDomainStats(
+            connect.as_ptr(),
+            groups,
+            &raw mut records,
+            sys::VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE,
+        )
+    };
+    let Ok(count) = usize::try_from(count) else {
+        return Err(Error::last_error());
+    };
+    let mut all = Vec::with_capacity(count);
+    for i in 0..count {
+        // SAFETY: `records` holds `count` valid records, each with a valid domain and `nparams`
+        // parameters, until they are freed below.
+        let (name, uuid, figures) = unsafe {
+            let record = &**records.add(i);
+            let name = sys::virDomainGetName(record.dom);
+            let name = (!name.is_null()).then(|| text(name));
+            (
+                name,
+                uuid_of(record.dom),
+                figures(record.params, record.nparams),
+            )
+        };
+        if let (Some(name), Some(uuid)) = (name, uuid) {
+            all.push(Statistics {
+                name,
+                uuid,
+                figures,
+            });
+        }
+    }
+    if !records.is_null() {
+        // SAFETY: the list came from libvirt and nothing refers to it any more.
+        unsafe { sys::virDomainStatsRecordListFree(records) };
+    }
+    Ok(all)
+}

@@ -1,0 +1,103 @@
+//! A host's running guests, read-only, for the probe.
+
+use uuid::Uuid;
+use virt::domain::Domain;
+use virt_sys as sys;
+use vmpack_domain::GuestName;
+use vmpack_domain::units::MiB;
+
+use super::connection::Connection;
+use super::description::{Accelerator, describe};
+use super::door::{Figure, Statistics, statistics};
+use super::refused;
+use crate::Error;
+
+/// What a host's daemon tells of a running guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// Its name.
+    pub name: GuestName,
+    /// Its identity.
+    pub uuid: Uuid,
+    /// Its vCPUs.
+    pub vcpus: u32,
+    /// Its configured memory.
+    pub memory: MiB,
+    /// Memory resident on the host.
+    pub resident: Option<MiB>,
+    /// CPU time of the whole guest since its start, in nanoseconds.
+    pub cpu_time_ns: Option<u64>,
+    /// Each vCPU that is online.
+    pub vcpu_times: Vec<VcpuTime>,
+    /// How it is run.
+    pub accelerator: Accelerator,
+}
+
+/// One vCPU's times since its start, in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VcpuTime {
+    /// Its number.
+    pub number: u32,
+    /// Run time.
+    pub time_ns: Option<u64>,
+    /// Run delay: time it was ready and waited.
+    pub delay_ns: Option<u64>,
+}
+
+/// Reads a host's running guests over a read-only connection, in order of their names. A guest
+/// that ends meanwhile is left out.
+///
+/// # Errors
+/// When the daemon cannot be reached or refuses.
+pub fn observe(uri: &str) -> Result<Vec<Observed>, Error> {
+    let connection = Connection::open_read_only(uri, uri)?;
+    let groups = sys::VIR_DOMAIN_STATS_CPU_TOTAL
+        | sys::VIR_DOMAIN_STATS_BALLOON
+        | sys::VIR_DOMAIN_STATS_VCPU;
+    let all = statistics(&connection, groups).map_err(|e| refused(uri, &e))?;
+    let mut observed: Vec<Observed> = all
+        .iter()
+        .filter_map(|one| {
+            let domain = Domain::lookup_by_uuid(&connection, one.uuid).ok()?;
+            let xml = domain.get_xml_desc(0).ok()?;
+            let accelerator = describe(&xml).map_or(Accelerator::Other, |d| d.accelerator);
+            guest(one, accelerator)
+        })
+        .collect();
+    observed.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(observed)
+}
+
+fn guest(one: &Statistics, accelerator: Accelerator) -> Option<Observed> {
+    let count = |name: &str| one.figures.get(name).and_then(Figure::count);
+    let number = |name: &str| count(name).and_then(|n| u32::try_from(n).ok());
+    // libvirt speaks of KiB.
+    let memory = |name: &str| count(name).map(|kib| MiB(kib.div_ceil(1024)));
+    // Numbers of vCPUs that are offline are left out by libvirt, so none can be counted up to.
+    let mut vcpu_times: Vec<VcpuTime> = one
+        .figures
+        .keys()
+        .filter_map(|key| {
+            key.strip_prefix("vcpu.")?
+                .strip_suffix(".state")?
+                .parse()
+                .ok()
+        })
+        .map(|number: u32| VcpuTime {
+            number,
+            time_ns: count(&format!("vcpu.{number}.time")),
+            delay_ns: count(&format!("vcpu.{number}.delay")),
+        })
+        .collect();
+    vcpu_times.sort_by_key(|v| v.number);
+    Some(Observed {
+        name: one.name.parse().ok()?,
+        uuid: one.uuid,
+        vcpus: number("vcpu.current")?,
+        memory: memory("balloon.maximum")?,
+        resident: memory("balloon.rss"),
+        cpu_time_ns: count("cpu.time"),
+        vcpu_times,
+        accelerator,
+    })
+}
