@@ -1,5 +1,25 @@
 //! What no placement can undercut, in integers only.
+//!
+//! Every bound on the hosts in use comes down to one question, asked of many weights: which hosts
+//! must be in use so that Σ weight\[h\] over them reaches a demand ([`cover`]). A bound may forget
+//! rules, never invent any:
+//! - by size: volume, reachable sums, dual-feasible functions, per resource and on sums of two
+//!   resources ([`size`])
+//! - by guests of which no two share a host ([`clique`])
+//! - by a limit on moves: a host that empties moves all its guests ([`leave`])
+//! - the same on parts of the cluster that share no guest, or to which guests are fenced, added up
 
+mod clique;
+mod cover;
+mod leave;
+mod part;
+mod size;
+
+pub(crate) use size::reach;
+
+use part::Part;
+
+use crate::model::ceil_div;
 use crate::problem::Problem;
 
 /// A lower bound on the hosts in use.
@@ -22,27 +42,84 @@ pub struct MovesBound {
     pub origin: String,
 }
 
-/// A bound on the hosts in use of every placement.
+/// A bound on the hosts in use of every placement, on their cost and apart from it on their number.
+/// When it proves that there is no placement at all, it exceeds all hosts together.
 #[must_use]
-pub fn hosts(_p: &Problem) -> Bound {
-    Bound {
-        cost: 0,
-        hosts: 0,
-        origin: "none".into(),
+pub fn hosts(p: &Problem) -> Bound {
+    let whole = Part::whole(p);
+    let unit = crate::assignment::cost_unit(p);
+    let mut best = Best::default();
+    best.offer(whole.forced(), || {
+        "hosts that are in use whatever happens".into()
+    });
+    size::bound(p, &whole, &mut best);
+    size::spare(p, &whole, &mut best);
+    clique::bound(p, &whole, &mut best);
+    leave::hosts(p, &whole, &mut best);
+    part::sums(p, &whole, &mut best);
+    match best.found {
+        Some(found) => Bound {
+            cost: ceil_div(found.cost, unit).saturating_mul(unit),
+            hosts: found.hosts,
+            origin: best.origin,
+        },
+        None => Bound {
+            cost: whole.all().cost.saturating_add(unit),
+            hosts: whole.all().hosts + 1,
+            origin: best.origin,
+        },
     }
 }
 
-/// A bound on the memory moved by every placement whose hosts in use cost at most `cost`.
+/// A bound on the memory moved by every placement whose hosts in use cost at most `cost`, in
+/// thousandths of a host. Meaningless, though harmless, when there is no such placement.
 #[must_use]
-pub fn moves(_p: &Problem, _cost: i64) -> MovesBound {
-    MovesBound {
-        memory: 0,
-        origin: "none".into(),
+pub fn moves(p: &Problem, cost: i64) -> MovesBound {
+    leave::moves(p, &Part::whole(p), cost)
+}
+
+/// How many hosts and at what cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Least {
+    cost: i64,
+    hosts: usize,
+}
+
+/// The best bound so far; `None` once it is proven that there is no placement.
+struct Best {
+    found: Option<Least>,
+    /// Of the bound on the cost.
+    origin: String,
+}
+
+impl Default for Best {
+    fn default() -> Self {
+        Self {
+            found: Some(Least::default()),
+            origin: "no host is needed".into(),
+        }
     }
 }
 
-/// The largest sum of some of the needs that is at most `room`.
-pub(crate) fn reach(needs: impl Iterator<Item = i64>, room: i64) -> i64 {
-    let _ = needs;
-    room
+impl Best {
+    /// Takes over what is better in `least`; `None` says that there is no placement.
+    fn offer(&mut self, least: Option<Least>, origin: impl FnOnce() -> String) {
+        match (&mut self.found, least) {
+            (None, _) => {}
+            (found, None) => {
+                *found = None;
+                self.origin = format!("no placement exists: {}", origin());
+            }
+            (Some(best), Some(least)) => {
+                if least.cost > best.cost || (least.cost == best.cost && least.hosts > best.hosts) {
+                    self.origin = origin();
+                }
+                best.cost = best.cost.max(least.cost);
+                best.hosts = best.hosts.max(least.hosts);
+            }
+        }
+    }
 }
+
+#[cfg(test)]
+mod tests;

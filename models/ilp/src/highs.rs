@@ -10,7 +10,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::thread::ThreadId;
 
 use good_lp::solvers::highs::HighsProblem;
-use highs::{HighsModelStatus, HighsSolutionStatus, Model};
+use highs::{HighsModelStatus, Model};
 use highs_sys::{HighsCallbackDataIn, HighsCallbackDataOut};
 use vmpack_domain::units::Micros;
 
@@ -115,7 +115,9 @@ pub(crate) fn solve(model: HighsProblem, start: Option<&[f64]>, limits: &Limits)
         Ok(solved) => solved,
         Err(e) => return failed(&format!("{e:?}"), columns),
     };
-    let values = (solved.primal_solution_status() == HighsSolutionStatus::Feasible)
+    // Read as a number: where HiGHS has no such status the typed reading of the binding panics.
+    let feasible = i64::from(highs_sys::kHighsSolutionStatusFeasible);
+    let values = (solved.int_info_value(c"primal_solution_status") == Ok(feasible))
         .then(|| solved.get_solution().columns().to_vec());
     let bound = solved.double_info_value(c"mip_dual_bound");
     let end = match solved.status() {

@@ -66,3 +66,6 @@ pub enum Solved<T> {
         bound: i64,
     },
 }
+
+#[cfg(test)]
+mod tests;
