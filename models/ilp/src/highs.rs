@@ -97,13 +97,12 @@ pub(crate) fn solve(model: HighsProblem, start: Option<&[f64]>, limits: &Limits)
     if set_options(&mut model, limits, threads).is_err() {
         return failed("an option was refused", columns);
     }
-    if let Some(start) = start {
-        if model
+    if let Some(start) = start
+        && model
             .try_set_solution(Some(start), None, None, None)
             .is_err()
-        {
-            tracing::debug!("the warm start was refused");
-        }
+    {
+        tracing::debug!("the warm start was refused");
     }
     let ear = Ear {
         stop: limits.stop,

@@ -13,13 +13,13 @@ use crate::model::Sum;
 use crate::problem::{Amounts, GroupKind, HostSlot, Problem, RESOURCES};
 
 pub(crate) fn rows(p: &Problem, grid: &Grid, amount: &Amounts, rows: &mut Vec<Constraint>) {
-    for r in 0..RESOURCES {
+    for (r, amount) in amount.iter().enumerate() {
         let mut awake = Sum::new();
         for (h, host) in p.hosts.iter().enumerate() {
             awake.add(host.room[r], grid.y(h));
         }
         let need: i64 = p.guests.iter().map(|g| g.need[r]).sum();
-        rows.push(awake.at_least(need.saturating_add(amount[r])));
+        rows.push(awake.at_least(need.saturating_add(*amount)));
     }
 }
 
