@@ -4,6 +4,7 @@
     reason = "these are a developer's tools: they say on standard error what they install and fetch"
 )]
 
+pub mod binaries;
 pub mod command;
 pub mod setup;
 pub mod testbed;

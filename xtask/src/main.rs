@@ -5,8 +5,13 @@
     reason = "a command-line program: standard output is its result, standard error its talk"
 )]
 
+mod checks;
+mod demo;
+mod generate;
 mod testbed_commands;
+mod testbed_demo;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -23,6 +28,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Plan an example cluster of 40 hosts and 400 guests and carry it out in a simulation
+    Demo,
+    /// Run every check: format, lints, all tests, the planner's cases
+    Test,
     /// Install the Debian packages that building needs, if they are missing
     Setup {
         /// Also those of the testbed: QEMU and libvirt
@@ -31,6 +40,18 @@ enum Task {
     },
     /// Several libvirt hosts on this machine, with tiny guests, for real migrations (needs root)
     Testbed(testbed_commands::Arguments),
+    /// Plan every case in models/cases and compare with what it expects
+    Cases {
+        /// More arguments for `vmpack regress`, such as `--filter spread`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Write models/schema/ anew from the types that read the files
+    Schema,
+    /// Write docs/ anew from the programs' own help: reference, man pages, completions
+    Docs,
+    /// Build for release and pack it into target/
+    Dist,
 }
 
 fn main() -> ExitCode {
@@ -55,6 +76,12 @@ fn run(task: Task) -> Result<()> {
             eprintln!("all packages are here");
             Ok(())
         }
+        Task::Demo => demo::demo(),
+        Task::Test => checks::run(),
         Task::Testbed(arguments) => testbed_commands::run(arguments),
+        Task::Cases { arguments } => checks::cases(&arguments),
+        Task::Schema => generate::schema(),
+        Task::Docs => generate::docs(),
+        Task::Dist => generate::dist(),
     }
 }

@@ -43,6 +43,12 @@ enum Action {
     },
     /// End all of it: processes, namespaces, mounts, files
     Down,
+    /// Measure, plan and migrate on three hosts, and judge it by the guests' heartbeats
+    Demo {
+        /// Leave the testbed up
+        #[arg(long)]
+        keep: bool,
+    },
     /// What is up, and which guest runs where
     Status {
         /// The whole testbed.json
@@ -91,8 +97,8 @@ enum Action {
 
 pub(crate) fn run(arguments: Arguments) -> Result<()> {
     let mut config = Config::default();
-    if let Some(directory) = arguments.dir {
-        config.directory = directory;
+    if let Some(directory) = &arguments.dir {
+        config.directory.clone_from(directory);
     }
     let directory = config.directory.clone();
     match arguments.action {
@@ -118,6 +124,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             }
             Ok(())
         }
+        Action::Demo { keep } => crate::testbed_demo::demo(arguments.dir, keep),
         Action::Status { json } => status(&directory, json),
         Action::Exec { host, command } => {
             let testbed = Testbed::open(&directory)?;
