@@ -129,8 +129,10 @@ pub fn run() -> Exit {
         },
         Command::Doctor(arguments) => (Exit::Environment, doctor(&arguments)),
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut command(), "vmpack-probe", &mut io::stdout());
-            (Exit::Done, Ok(()))
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut command(), "vmpack-probe", &mut script);
+            let written = io::stdout().write_all(&script);
+            (Exit::Environment, written.map_err(anyhow::Error::from))
         }
         Command::Docs { folder } => (Exit::Environment, write_docs(&folder)),
     };
@@ -187,6 +189,10 @@ fn record_guests(arguments: &RecordArguments) -> anyhow::Result<()> {
         speed: arguments.speed,
         proc: PathBuf::from("/proc"),
     };
+    if let Some(file) = &arguments.output {
+        // Before the recording, not after it.
+        writable_place(file).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     let interrupt = Interrupt::new()?;
     let uri = arguments.uri.clone();
     let progress = io::stderr().is_terminal();
@@ -358,16 +364,21 @@ fn write_docs(folder: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write into {}", folder.display()))
 }
 
-/// Writes the text to the file, whole or not at all.
-fn write_whole(file: &Path, text: &str) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
+/// The folder of a file that is to be written.
+fn writable_place(file: &Path) -> io::Result<&Path> {
     if file.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    let folder = file
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let parent = file.parent().filter(|p| !p.as_os_str().is_empty());
+    let folder = parent.unwrap_or(Path::new("."));
+    std::fs::metadata(folder)?;
+    Ok(folder)
+}
+
+/// Writes the text to the file, whole or not at all.
+fn write_whole(file: &Path, text: &str) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = writable_place(file)?;
     let mut part = tempfile::Builder::new()
         .prefix(".vmpack-")
         .suffix(".part")

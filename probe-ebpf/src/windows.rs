@@ -9,7 +9,8 @@ use crate::demand::{Sample, Step, guest_demand, share, wanted};
 /// A guest's windows so far.
 ///
 /// A window counts when every vCPU was read at its start and at its end, and once the next window
-/// is there too, which tells of waits that were in progress at its end.
+/// is there too, which tells of waits that were in progress at its end. Where a window has but one
+/// step, as from libvirt's counters, a wait in progress at its end counts in the next window.
 #[derive(Debug, Default)]
 pub struct GuestWindows {
     vcpus: Vec<Vcpu>,
@@ -61,7 +62,13 @@ impl GuestWindows {
             if let (Some(window), Some(later)) = (&window, &later) {
                 let total = |steps: &[Step], part: fn(&Step) -> u64| steps.iter().map(part).sum();
                 let own: u64 = total(window, |s| s.length);
-                parts.push((wanted(window, later, grain), own));
+                // Steps as long as the window itself would take all their waiting for in progress.
+                let fine = if later.len() > 1 {
+                    later.as_slice()
+                } else {
+                    &[]
+                };
+                parts.push((wanted(window, fine, grain), own));
                 length = own.max(length);
                 run += total(window, |s| s.run);
                 delay += total(window, |s| s.delay);
