@@ -4,33 +4,28 @@ use vmpack_domain::digest::digest;
 use vmpack_domain::plan::{Base, Claim, HostChange, MoveClaim, Plan, PlanStatus, Start};
 use vmpack_domain::units::{MiB, Ratio};
 use vmpack_domain::{Cluster, Load, Policy};
-use vmpack_ilp::bound::{Bound, MovesBound};
+use vmpack_ilp::bound::Bound;
+use vmpack_ilp::problem::Problem;
 
 use crate::explain::{self, Motives};
-use crate::instance::Instance;
-use crate::pack::Packed;
-use crate::schedule::Hop;
 use crate::schedule::migrations::migrations;
+use crate::schedule::reach::Route;
 
 fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// The plan that leads to `packed` by these migrations.
+/// The plan that takes the route.
 pub(crate) fn assemble(
     (cluster, load, policy): (&Cluster, &Load, &Policy),
-    inst: &Instance,
-    packed: &Packed,
-    hops: &[Hop],
+    problem: &Problem,
+    route: &Route,
     bound: &Bound,
-    moves_bound: &MovesBound,
 ) -> Plan {
-    let problem = inst.problem;
-    let placement = inst.placement(&packed.at);
     let mut awake = vec![false; problem.hosts.len()];
-    packed.awake.iter().for_each(|h| awake[*h] = true);
+    route.awake.iter().for_each(|h| awake[*h] = true);
     let named = |keep: &dyn Fn(usize) -> bool| {
-        let kept = packed.awake.iter().filter(|h| keep(**h));
+        let kept = route.awake.iter().filter(|h| keep(**h));
         let mut names: Vec<_> = kept.map(|h| problem.hosts[*h].name.clone()).collect();
         names.sort();
         names
@@ -41,51 +36,48 @@ pub(crate) fn assemble(
         problem,
         awake,
     };
-    let waits = problem
-        .guests
-        .iter()
-        .zip(&placement)
-        .filter(|(g, _)| g.current.is_none());
+    let placed = || problem.guests.iter().zip(&route.placement);
+    let moved = placed().filter(|(g, h)| g.current.is_some_and(|c| c != **h));
     Plan {
         base: Base {
             cluster: digest(cluster),
             load: digest(load),
         },
         policy: policy.clone(),
-        status: if packed.cost <= bound.cost {
+        status: if route.cost <= bound.cost {
             PlanStatus::Optimal
         } else {
             PlanStatus::Feasible
         },
         claim: Claim {
-            objective: Ratio(unsigned(packed.cost)),
-            bound: Ratio(unsigned(bound.cost.min(packed.cost))),
+            objective: Ratio(unsigned(route.cost)),
+            bound: Ratio(unsigned(bound.cost.min(route.cost))),
             origin: bound.origin.clone(),
             hosts_bound: u32::try_from(bound.hosts).unwrap_or(u32::MAX),
         },
         move_claim: MoveClaim {
-            objective: MiB(unsigned(inst.moved(&packed.at))),
-            bound: MiB(unsigned(moves_bound.memory)),
-            origin: moves_bound.origin.clone(),
+            objective: MiB(moved.map(|(g, _)| unsigned(g.memory)).sum()),
+            bound: MiB(unsigned(route.bound.memory)),
+            origin: route.bound.origin.clone(),
         },
         hosts: HostChange {
             before: cluster.hosts_in_use(),
             after: named(&|_| true),
             wake: named(&|h| problem.hosts[h].asleep),
         },
-        target: problem
-            .guests
-            .iter()
-            .zip(&placement)
+        target: placed()
             .map(|(g, h)| (g.name.clone(), problem.hosts[*h].name.clone()))
             .collect(),
-        moves: migrations(cluster, load, problem, hops, |hop| motives.of(hop, hops)),
-        starts: waits
+        moves: migrations(cluster, load, problem, &route.hops, |hop| {
+            motives.of(hop, &route.hops)
+        }),
+        starts: placed()
+            .filter(|(g, _)| g.current.is_none())
             .map(|(g, h)| Start {
                 guest: g.name.clone(),
                 on: problem.hosts[*h].name.clone(),
             })
             .collect(),
-        reasons: explain::plan(inst, packed, bound),
+        reasons: explain::plan(problem, route, bound),
     }
 }

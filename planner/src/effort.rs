@@ -3,6 +3,7 @@
 
 use vmpack_domain::Policy;
 use vmpack_domain::units::Micros;
+use vmpack_ilp::Limits;
 
 use crate::search::Search;
 
@@ -28,19 +29,20 @@ pub(crate) enum Slice {
 }
 
 impl<'a> Effort<'a> {
-    /// A phase that ends when `permille` of the policy's time limit has passed, or after as many
-    /// rounds as the policy has nodes. In the latter case the time limit only ends a search that
-    /// would run away.
-    pub(crate) fn until(search: &Search<'a>, policy: &Policy, permille: u64) -> Self {
-        let limit = policy.limits.time.0;
+    /// A phase that ends when `permille` of the time left has passed, or after as many rounds as
+    /// the policy has nodes. In the latter case the time limit only ends a search that would run
+    /// away.
+    pub(crate) fn share(search: &Search<'a>, policy: &Policy, permille: u64) -> Self {
+        let now = (search.elapsed)();
+        let left = policy.limits.time.saturating_sub(now);
         let end = match policy.limits.nodes {
-            Some(_) => limit,
-            None => limit.saturating_mul(permille) / 1000,
+            Some(_) => policy.limits.time,
+            None => now + part(left, permille),
         };
         Self {
             elapsed: search.elapsed,
             stop: search.stop,
-            end: Micros(end),
+            end,
             rounds: policy.limits.nodes,
         }
     }
@@ -52,9 +54,18 @@ impl<'a> Effort<'a> {
     pub(crate) fn cut_off(&self) -> bool {
         (self.stop)() || (self.elapsed)() >= self.end
     }
-    /// Time left.
-    pub(crate) fn left(&self) -> Micros {
+    fn left(&self) -> Micros {
         self.end.saturating_sub((self.elapsed)())
+    }
+    /// The limits of a solver that may have `permille` of the time left.
+    pub(crate) fn limits(&self, policy: &Policy, permille: u64) -> Limits<'a> {
+        Limits {
+            time: part(self.left(), permille),
+            nodes: policy.limits.nodes,
+            seed: policy.limits.seed,
+            threads: 1,
+            stop: self.stop,
+        }
     }
     /// A part of what is left for one run over so many guests: 400 µs (2,000 steps) a guest times
     /// `weight`, at most half of what is left.
@@ -94,8 +105,8 @@ impl<'a> Effort<'a> {
             }
         }
     }
-    /// The stop signal, for a solver.
-    pub(crate) fn stop(&self) -> &'a dyn Fn() -> bool {
-        self.stop
-    }
+}
+
+fn part(time: Micros, permille: u64) -> Micros {
+    Micros(time.0.saturating_mul(permille) / 1000)
 }

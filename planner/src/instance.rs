@@ -241,6 +241,15 @@ impl<'p> Instance<'p> {
             })
             .collect()
     }
+    /// The bundles' places of a whole placement of guests.
+    pub(crate) fn bundles_at(&self, placement: &[usize]) -> Vec<usize> {
+        let guests: Vec<Option<usize>> = placement.iter().map(|h| Some(*h)).collect();
+        self.bundled(&guests)
+    }
+    /// Guest-host pairs: the size of the formulations.
+    pub(crate) fn pairs(&self) -> usize {
+        self.problem.guests.iter().map(|g| g.allowed.len()).sum()
+    }
     /// Where each bundle runs now.
     pub(crate) fn current(&self) -> Vec<usize> {
         let now: Vec<Option<usize>> = self.problem.guests.iter().map(|g| g.current).collect();

@@ -8,7 +8,7 @@ mod relabel;
 
 use vmpack_domain::Policy;
 use vmpack_ilp::bound::{self, MovesBound};
-use vmpack_ilp::{Limits, Solved, moves};
+use vmpack_ilp::{Solved, moves};
 
 use crate::anneal::{Goal, anneal};
 use crate::effort::Effort;
@@ -41,7 +41,7 @@ pub(crate) fn cheapest(
     best.offer(&relabel::relabel(inst, &best.packed.at), bound.memory);
     walks(&mut best, &bound, effort, policy.limits.seed);
     if best.moved() > bound.memory && !effort.cut_off() {
-        if pairs(inst, |_| true) <= WHOLE {
+        if inst.pairs() <= WHOLE {
             whole(&mut best, &mut bound, effort, policy);
         } else {
             blocks(&mut best, &bound, effort, policy);
@@ -122,28 +122,9 @@ fn heaviest(inst: &Instance, awake: &[usize]) -> Vec<usize> {
     kept
 }
 
-/// How many guest-host pairs the hosts of that kind have.
-fn pairs(inst: &Instance, host: impl Fn(usize) -> bool) -> usize {
-    let guests = inst.problem.guests.iter();
-    guests
-        .map(|g| g.allowed.iter().filter(|h| host(**h)).count())
-        .sum()
-}
-
-fn limits<'a>(effort: &Effort<'a>, policy: &Policy, permille: u64) -> Limits<'a> {
-    Limits {
-        time: vmpack_domain::units::Micros(effort.left().0.saturating_mul(permille) / 1000),
-        nodes: policy.limits.nodes,
-        seed: policy.limits.seed,
-        threads: 1,
-        stop: effort.stop(),
-    }
-}
-
 /// Offers a placement of guests.
 fn offer(best: &mut Best, placement: &[usize], bound: i64) -> bool {
-    let guests: Vec<Option<usize>> = placement.iter().map(|h| Some(*h)).collect();
-    let at = best.inst.bundled(&guests);
+    let at = best.inst.bundles_at(placement);
     !at.contains(&NOWHERE) && best.offer(&at, bound)
 }
 
@@ -155,7 +136,7 @@ fn whole(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &Poli
         inst.problem,
         best.packed.cost,
         Some(&warm),
-        &limits(effort, policy, 1000),
+        &effort.limits(policy, 1000),
     );
     let proven = match &solved {
         Solved::Optimal { bound, .. }
@@ -192,7 +173,7 @@ fn blocks(best: &mut Best, bound: &MovesBound, effort: &Effort, policy: &Policy)
             best.inst.problem,
             &from,
             &block,
-            &limits(effort, policy, 250),
+            &effort.limits(policy, 250),
         );
         let gained = match solved {
             Solved::Optimal { answer, .. } | Solved::Feasible { answer, .. } => {

@@ -2,6 +2,8 @@
 //! what is left is repaired into further hosts; the number of hosts is bisected between the bound
 //! and the best.
 
+use std::ops::Range;
+
 use vmpack_ilp::bound::Bound;
 use vmpack_ilp::problem::RESOURCES;
 
@@ -12,12 +14,18 @@ use crate::instance::{Instance, NOWHERE, State};
 use crate::pack::fit::{need_weights, put_least};
 use crate::rng::Rng;
 
-/// Anneals until the bound is reached or the effort is spent.
-pub(super) fn descend(best: &mut Best, bound: &Bound, effort: &mut Effort, seed: u64) {
+/// Anneals until the bound is reached, the effort is spent, or the rounds are over.
+pub(super) fn descend(
+    best: &mut Best,
+    bound: &Bound,
+    effort: &mut Effort,
+    seed: u64,
+    rounds: Range<u64>,
+) {
     let inst = best.inst;
     let worth = by_worth(inst);
     let mut idle = 0;
-    for round in 0.. {
+    for round in rounds {
         // Each of the four orders may leave no number of hosts to try.
         if best.reaches(bound) || effort.spent() || idle == 4 {
             return;

@@ -6,8 +6,9 @@
 pub(crate) mod descend;
 pub(crate) mod fit;
 
+use vmpack_domain::Policy;
 use vmpack_ilp::bound::Bound;
-use vmpack_ilp::in_use;
+use vmpack_ilp::{Solved, assignment, in_use};
 
 use crate::effort::Effort;
 use crate::instance::{Instance, NOWHERE, State};
@@ -80,29 +81,110 @@ pub(crate) enum Answer {
     Found(Packed),
     /// With a proof that there is none.
     Impossible,
-    /// With nothing.
-    Nothing,
+    /// With nothing, because of this limit.
+    Nothing(String),
 }
+
+/// The largest instance given to HiGHS, in guest-host pairs.
+const WHOLE: usize = 12_000;
+/// Rounds of annealing before HiGHS is asked: each of the four orders of hosts once.
+const ROUNDS: u64 = 4;
 
 /// The cheapest placement that the effort affords. `bound` rises when the ILP proves more.
 pub(crate) fn pack(
     inst: &Instance,
     bound: &mut Bound,
+    policy: &Policy,
     effort: &mut Effort,
-    seed: u64,
     report: &mut dyn FnMut(Step),
 ) -> Answer {
+    let seed = policy.limits.seed;
     let mut best = Best {
         inst,
         packed: None,
         report,
     };
     construct(&mut best, bound, effort);
-    descend::descend(&mut best, bound, effort, seed);
+    descend::descend(&mut best, bound, effort, seed, 0..ROUNDS);
+    if inst.pairs() <= WHOLE && !best.reaches(bound) && exact(&mut best, bound, effort, policy) {
+        return Answer::Impossible;
+    }
+    descend::descend(&mut best, bound, effort, seed, ROUNDS..u64::MAX);
     match best.packed {
         Some(packed) => Answer::Found(packed),
-        None => Answer::Nothing,
+        None => Answer::Nothing(match policy.limits.nodes {
+            Some(nodes) => format!("no placement was found within {nodes} nodes"),
+            None => format!("no placement was found within {}", policy.limits.time),
+        }),
     }
+}
+
+/// Whether there is any placement; `None` when that was not found out.
+pub(crate) fn exists(inst: &Instance, policy: &Policy, effort: &Effort) -> Option<bool> {
+    let mut best = Best {
+        inst,
+        packed: None,
+        report: &mut |_| {},
+    };
+    let any = Bound {
+        cost: i64::MAX,
+        hosts: 0,
+        origin: String::new(),
+    };
+    construct(&mut best, &any, effort);
+    if best.packed.is_some() {
+        return Some(true);
+    }
+    if inst.pairs() > WHOLE {
+        return None;
+    }
+    let mut bound = vmpack_ilp::bound::hosts(inst.problem);
+    if exact(&mut best, &mut bound, effort, policy) {
+        return Some(false);
+    }
+    best.packed.map(|_| true)
+}
+
+/// HiGHS on the assignment, for half of the time left; `true` when it proves that there is none.
+fn exact(best: &mut Best, bound: &mut Bound, effort: &Effort, policy: &Policy) -> bool {
+    let inst = best.inst;
+    let warm = best.packed.as_ref().map(|p| inst.placement(&p.at));
+    let limits = effort.limits(policy, 500);
+    let solved = assignment::solve(inst.problem, warm.as_deref(), bound.cost, &limits);
+    let (answer, proven) = match solved {
+        Solved::Optimal { answer, bound } | Solved::Feasible { answer, bound } => {
+            (Some(answer), bound)
+        }
+        Solved::NoAnswer { bound, .. } => (None, bound),
+        Solved::Infeasible => return true,
+    };
+    if let Some(answer) = answer {
+        let at = inst.bundles_at(&answer);
+        if !at.contains(&NOWHERE) {
+            best.offer(&at);
+        }
+    }
+    if proven > bound.cost {
+        let dearest = inst
+            .problem
+            .hosts
+            .iter()
+            .map(|h| h.cost)
+            .max()
+            .unwrap_or(0)
+            .max(1);
+        let hosts = usize::try_from((proven + dearest - 1) / dearest).unwrap_or(0);
+        *bound = Bound {
+            cost: proven,
+            hosts: bound.hosts.max(hosts),
+            origin: "assignment ILP".into(),
+        };
+        (best.report)(Step::Bound {
+            cost: bound.cost,
+            origin: bound.origin.clone(),
+        });
+    }
+    false
 }
 
 /// Where guests are, hosts emptied from there, and fits from nothing.

@@ -6,6 +6,7 @@
 //! is left; it is preferred to parking, which costs one more migration.
 
 pub(crate) mod migrations;
+pub(crate) mod reach;
 
 use vmpack_ilp::problem::{Amounts, GroupKind, Problem, RESOURCES};
 

@@ -1,14 +1,59 @@
-//! Why: the reason of each move, and why there is no plan, in words.
+//! Why: what a plan rests on, the reason of each move, and why there is no plan, in words.
 
-use vmpack_domain::rule::{RuleKind, guests_named, hosts_named};
-use vmpack_domain::units::Ratio;
-use vmpack_domain::{Cluster, HostState, Policy};
+mod conflict;
+mod moves;
+
+pub(crate) use conflict::conflict;
+pub(crate) use moves::Motives;
+
+use vmpack_domain::units::{MiB, MilliCores, Ratio};
+use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::bound::Bound;
 use vmpack_ilp::problem::{GroupKind, GroupRule, Problem, RESOURCE_NAMES, RESOURCES};
 
 use crate::instance::Instance;
-use crate::pack::Packed;
-use crate::schedule::Hop;
+use crate::schedule::reach::Route;
+
+/// What the reader of a plan should know.
+pub(crate) fn plan(problem: &Problem, route: &Route, bound: &Bound) -> Vec<String> {
+    let mut reasons = problem.warnings.clone();
+    let plain = |cost: i64| Ratio(u64::try_from(cost).unwrap_or(0));
+    if route.cost <= bound.cost {
+        reasons.push(format!(
+            "no placement costs less than {}: {}",
+            plain(bound.cost),
+            bound.origin
+        ));
+    } else {
+        reasons.push(format!(
+            "whether hosts that cost less than {} would do is open down to {}: {}",
+            plain(route.cost),
+            plain(bound.cost),
+            bound.origin
+        ));
+    }
+    reasons.extend(route.beyond.clone());
+    reasons
+}
+
+/// The problem of a cluster, unless looking at it shows that it has no answer.
+///
+/// # Errors
+/// Why no placement can exist.
+pub(crate) fn contradiction(
+    cluster: &Cluster,
+    load: &Load,
+    policy: &Policy,
+) -> Result<Problem, Vec<String>> {
+    let problem = Problem::build(cluster, load, policy)?;
+    Instance::build(&problem)?;
+    let reasons = by_counting(&problem);
+    if reasons.is_empty() {
+        Ok(problem)
+    } else {
+        Err(reasons)
+    }
+}
 
 /// Names, at most three of them.
 fn few<'a>(names: impl Iterator<Item = &'a str> + Clone) -> String {
@@ -70,9 +115,16 @@ pub(crate) fn bundle_without_host(problem: &Problem, guests: &[usize]) -> String
     format!("rule {rules} puts {who} on one host, and none has room for them: {lacks}")
 }
 
+/// A rule as the user knows it.
+fn named(rule: &GroupRule) -> String {
+    match rule.name.as_str() {
+        name @ "limits.moves" => format!("`{name}`"),
+        name => format!("rule {name}"),
+    }
+}
+
 /// An amount of a resource with its unit.
 fn amount(resource: usize, value: i64) -> String {
-    use vmpack_domain::units::{MiB, MilliCores};
     let value = u64::try_from(value).unwrap_or(0);
     match resource {
         0 => MilliCores(value).to_string(),
@@ -97,7 +149,7 @@ pub(crate) fn spread_in_a_bundle(problem: &Problem, rule: &GroupRule, root: &[us
 }
 
 /// Why no placement can exist, as far as counting tells: volume, and more guests apart than places.
-pub(crate) fn by_counting(problem: &Problem) -> Vec<String> {
+fn by_counting(problem: &Problem) -> Vec<String> {
     let mut reasons = Vec::new();
     for r in 0..RESOURCES {
         let need: i64 = problem.guests.iter().map(|g| g.need[r]).sum();
@@ -130,6 +182,21 @@ pub(crate) fn by_counting(problem: &Problem) -> Vec<String> {
         }
     }
     for rule in &problem.rules {
+        if let GroupKind::MaxMoves { guests, moves } = &rule.kind {
+            let leaves = |g: &&usize| {
+                let guest = &problem.guests[**g];
+                guest.current.is_some_and(|h| !guest.allowed.contains(&h))
+            };
+            let leaving: Vec<usize> = guests.iter().filter(leaves).copied().collect();
+            if leaving.len() > *moves {
+                reasons.push(format!(
+                    "{} allows {moves} moves, and {} guests must leave where they are: {}",
+                    named(rule),
+                    leaving.len(),
+                    few(names(problem, &leaving))
+                ));
+            }
+        }
         if let GroupKind::Spread { guests, place } = &rule.kind {
             let mut places: Vec<usize> = guests
                 .iter()
@@ -146,129 +213,6 @@ pub(crate) fn by_counting(problem: &Problem) -> Vec<String> {
                 ));
             }
         }
-    }
-    reasons
-}
-
-/// What the reasons of moves are read from.
-pub(crate) struct Motives<'a> {
-    pub(crate) cluster: &'a Cluster,
-    pub(crate) policy: &'a Policy,
-    pub(crate) problem: &'a Problem,
-    /// Hosts in use afterwards, by index.
-    pub(crate) awake: Vec<bool>,
-}
-
-impl Motives<'_> {
-    /// Why a guest makes this migration.
-    pub(crate) fn of(&self, hop: &Hop, hops: &[Hop]) -> String {
-        let name = |h: usize| self.problem.hosts[h].name.as_str();
-        if hop.parks {
-            return format!("parked on {} to make room", name(hop.to));
-        }
-        let parked = |h: &&Hop| h.guest == hop.guest && h.parks;
-        let from = match hops.iter().find(parked) {
-            Some(first) => return format!("goes on from {}, where it was parked", name(first.to)),
-            None => hop.from,
-        };
-        let source = self.cluster.host(&self.problem.hosts[from].name);
-        if source.is_some_and(|h| h.state == HostState::Drain) {
-            return format!("{} is drained", name(from));
-        }
-        if let Some(why) = self.forbidden(hop.guest, from) {
-            return why;
-        }
-        if self.overloaded(from) {
-            return format!("{} was overloaded", name(from));
-        }
-        if let Some(rule) = self.broken(hop.guest) {
-            return format!("rule {rule}");
-        }
-        if !self.awake[from] {
-            return format!("{} is emptied", name(from));
-        }
-        format!("makes room on {}", name(from))
-    }
-    /// Which unary rule says that the guest may not be where it is.
-    fn forbidden(&self, guest: usize, host: usize) -> Option<String> {
-        let who = self.cluster.guests.get(guest)?;
-        let at = self.cluster.host(&self.problem.hosts[host].name)?;
-        if !who.runs_on(at) {
-            return Some(format!("{} lacks what it requires", at.name));
-        }
-        let breaks = |rule: &&vmpack_domain::Rule| {
-            let here = |hosts: &[String]| {
-                hosts_named(hosts, self.cluster).is_ok_and(|h| h.contains(&&at.name))
-            };
-            match &rule.kind {
-                RuleKind::Fence { guests, hosts } => self.names(guests, guest) && !here(hosts),
-                RuleKind::Ban { guests, hosts } => self.names(guests, guest) && here(hosts),
-                _ => false,
-            }
-        };
-        let rule = self.policy.rules.iter().find(breaks)?;
-        Some(format!("rule {}", rule.name))
-    }
-    fn names(&self, patterns: &[String], guest: usize) -> bool {
-        let name = &self.problem.guests[guest].name;
-        guests_named(patterns, self.cluster).is_ok_and(|g| g.contains(&name))
-    }
-    fn overloaded(&self, host: usize) -> bool {
-        let here = self
-            .problem
-            .guests
-            .iter()
-            .filter(|g| g.current == Some(host));
-        let mut load = [0; RESOURCES];
-        for guest in here {
-            for (l, n) in load.iter_mut().zip(guest.need) {
-                *l += n;
-            }
-        }
-        load.iter()
-            .zip(self.problem.hosts[host].room)
-            .any(|(l, r)| *l > r)
-    }
-    /// A rule over several guests that the snapshot breaks, this guest among them.
-    fn broken(&self, guest: usize) -> Option<&str> {
-        let at = |g: &usize| self.problem.guests[*g].current;
-        let own = at(&guest)?;
-        let breaks = |rule: &&GroupRule| match &rule.kind {
-            GroupKind::Spread { guests, place } => {
-                guests.contains(&guest)
-                    && guests
-                        .iter()
-                        .any(|o| *o != guest && at(o).is_some_and(|h| place[h] == place[own]))
-            }
-            GroupKind::Gather { guests, place } => {
-                guests.contains(&guest)
-                    && guests
-                        .iter()
-                        .any(|o| at(o).is_some_and(|h| place[h] != place[own]))
-            }
-            GroupKind::Spare { .. } | GroupKind::MaxMoves { .. } => false,
-        };
-        self.problem
-            .rules
-            .iter()
-            .find(breaks)
-            .map(|r| r.name.as_str())
-    }
-}
-
-/// What the reader of a plan should know.
-pub(crate) fn plan(inst: &Instance, packed: &Packed, bound: &Bound) -> Vec<String> {
-    let mut reasons = inst.problem.warnings.clone();
-    let plain = |cost: i64| Ratio(u64::try_from(cost).unwrap_or(0));
-    if packed.cost <= bound.cost {
-        reasons.push(format!("fewer hosts are impossible: {}", bound.origin));
-    } else {
-        reasons.push(format!(
-            "a cost of hosts between {} and {} is not ruled out; the bound is by {}",
-            plain(bound.cost),
-            plain(packed.cost),
-            bound.origin
-        ));
     }
     reasons
 }

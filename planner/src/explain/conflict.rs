@@ -1,0 +1,80 @@
+//! Which rules are in each other's way: a deletion filter (Chinneck, "Feasibility and Infeasibility
+//! in Optimization", 2008, chapter 6). A rule without which there is still no placement is dropped;
+//! of those that remain, each is needed for the conflict.
+
+use vmpack_domain::{Cluster, Load, Policy};
+
+use crate::effort::Effort;
+use crate::instance::Instance;
+use crate::pack::exists;
+use crate::search::Search;
+
+/// The most rules that are tried one by one.
+const RULES: usize = 60;
+
+/// Why a problem that is proven to have no placement has none.
+pub(crate) fn conflict(
+    cluster: &Cluster,
+    load: &Load,
+    policy: &Policy,
+    search: &Search,
+) -> Vec<String> {
+    let mut left = policy.clone();
+    let mut certain = true;
+    // Without the limit on moves first: the user would rather move more than drop a rule.
+    let most = left.limits.moves.take();
+    match without(cluster, load, &left, search) {
+        Some(false) => {}
+        found => {
+            certain &= found.is_some();
+            left.limits.moves = most;
+        }
+    }
+    let mut tried = 0;
+    while tried < left.rules.len().min(RULES) {
+        let rule = left.rules.remove(tried);
+        match without(cluster, load, &left, search) {
+            Some(false) => {}
+            found => {
+                certain &= found.is_some();
+                left.rules.insert(tried, rule);
+                tried += 1;
+            }
+        }
+    }
+    let mut named: Vec<String> = left
+        .rules
+        .iter()
+        .map(|r| format!("rule {}", r.name))
+        .collect();
+    named.extend(left.limits.moves.map(|m| format!("`limits.moves` of {m}")));
+    let text = match named.as_slice() {
+        [] => {
+            "the guests do not fit the hosts, whatever the rules: no assignment keeps every host \
+             within its room"
+                .to_owned()
+        }
+        [one] => format!("{one} cannot hold: without it there is a placement"),
+        many => format!(
+            "{} cannot all hold: without any one of them there is a placement",
+            many.join(" and ")
+        ),
+    };
+    if certain {
+        vec![text]
+    } else {
+        vec![
+            text,
+            "some of these may be innocent: the time ended the search for the cause".into(),
+        ]
+    }
+}
+
+/// Whether there is a placement under that policy.
+fn without(cluster: &Cluster, load: &Load, policy: &Policy, search: &Search) -> Option<bool> {
+    let Ok(problem) = super::contradiction(cluster, load, policy) else {
+        return Some(false);
+    };
+    let inst = Instance::build(&problem).ok()?;
+    exists(&inst, policy, &Effort::share(search, policy, 300))
+}

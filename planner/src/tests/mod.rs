@@ -1,0 +1,73 @@
+//! What every plan keeps, and the situations a plan must master.
+
+mod cases;
+mod random;
+
+use std::collections::BTreeMap;
+
+use vmpack_domain::file::{Source, read_inputs};
+use vmpack_domain::plan::{Outcome, Plan};
+use vmpack_domain::units::Micros;
+use vmpack_domain::{Cluster, Load, Policy, check};
+
+use crate::search::{Search, Step};
+
+/// Inputs as their files hold them, less the header.
+fn read(cluster: &str, load: &str, policy: &str) -> (Cluster, Load, Policy) {
+    let source = |kind: &str, text: &str| {
+        vec![Source {
+            name: kind.to_lowercase(),
+            text: format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
+        }]
+    };
+    let loads = if load.is_empty() {
+        Vec::new()
+    } else {
+        source("Load", load)
+    };
+    let inputs = read_inputs(
+        &source("Cluster", cluster),
+        &loads,
+        &source("Policy", policy),
+    )
+    .expect("the test's inputs are well-formed");
+    (inputs.cluster, inputs.load, inputs.policy)
+}
+
+/// Plans by counted rounds on a clock that stands still, so that it repeats exactly.
+fn solve(cluster: &Cluster, load: &Load, policy: &Policy) -> Outcome<Plan> {
+    let mut policy = policy.clone();
+    policy.limits.nodes = policy.limits.nodes.or(Some(40));
+    let outcome = crate::plan(
+        cluster,
+        load,
+        &policy,
+        &mut Search {
+            elapsed: &|| Micros::ZERO,
+            stop: &|| false,
+            report: &mut |_: Step| {},
+        },
+    );
+    if let Outcome::Optimal(plan) | Outcome::Feasible(plan) = &outcome {
+        assert_eq!(check::plan(cluster, load, &policy, plan), []);
+        assert!(plan.claim.bound <= plan.claim.objective);
+    }
+    outcome
+}
+
+/// The plan of an outcome that has one.
+fn planned(outcome: &Outcome<Plan>) -> &Plan {
+    match outcome {
+        Outcome::Optimal(plan) | Outcome::Feasible(plan) => plan,
+        other => panic!("no plan: {other:?}"),
+    }
+}
+
+/// How many times each guest moves.
+fn moves_each(plan: &Plan) -> BTreeMap<&str, usize> {
+    let mut moves = BTreeMap::new();
+    for m in &plan.moves {
+        *moves.entry(m.guest.as_str()).or_default() += 1;
+    }
+    moves
+}
