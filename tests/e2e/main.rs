@@ -1,5 +1,7 @@
 //! End-to-end tests: the binaries as a user runs them, and the rules of the house.
 
+mod crash;
+mod executor;
 mod house;
 
 use std::path::{Path, PathBuf};
@@ -21,7 +23,8 @@ fn bin(name: &str) -> PathBuf {
         let test = std::env::current_exe().expect("a running test has a path");
         let profile_dir = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/test").to_path_buf();
         let target_dir = profile_dir.parent().expect("target/PROFILE");
-        let status = Command::new(env!("CARGO"))
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
             .args(["build", "--quiet", "--bins", "--workspace", "--target-dir"])
             .arg(target_dir)
             .current_dir(root())

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
+use vmpack_domain::cluster::{Host, HostState};
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{read_cluster, read_load, read_plan};
 use vmpack_domain::journal::{Event, MoveState, Progress};
@@ -31,15 +32,17 @@ Examples:
   vmpack-executor apply plan.yaml --cluster cluster.yaml --yes --json
   vmpack-executor apply plan.yaml --cluster cluster.yaml --simulated --load load.yaml --yes
 
-The hosts are reached by the `uri` of each host in the cluster file (a snapshot has them). Ctrl-C
-finishes the migrations that run and starts no more; `vmpack-executor resume` carries on.";
+Without --cluster, the cluster.yaml beside the plan is read. The hosts are reached by the `uri` of
+each host in it (a snapshot has them). Ctrl-C finishes the migrations that run and starts no more;
+`vmpack-executor resume` carries on.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Apply {
     /// The plan, or - for standard input
     plan: PathBuf,
-    /// The cluster's files or folders; with --simulated they are the world at its start
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    /// The cluster's files or folders, instead of the cluster.yaml beside the plan; with --simulated
+    /// they are the world at its start
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     cluster: Vec<PathBuf>,
     /// Show what would be done and whether it still can be, and do nothing
     #[arg(long)]
@@ -84,7 +87,7 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
     let plan = read_plan(&source)?;
     well_formed(&plan)
         .map_err(|what| Failure::new(Exit::BadInput, format!("{}: {what}", source.name)))?;
-    let cluster = read_cluster(&read_all(&arguments.cluster)?)?;
+    let cluster = read_cluster(&read_all(&cluster_files(arguments)?)?)?;
     let world = if arguments.simulated {
         World::Simulated {
             cluster,
@@ -97,6 +100,7 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
             speed_up: arguments.speed_up,
         }
     } else {
+        reachable(&cluster)?;
         World::Libvirt { cluster }
     };
     if arguments.dry_run {
@@ -156,6 +160,45 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
     )
 }
 
+fn cluster_files(arguments: &Apply) -> Result<Vec<PathBuf>, Failure> {
+    if !arguments.cluster.is_empty() {
+        return Ok(arguments.cluster.clone());
+    }
+    let beside = arguments.plan.with_file_name("cluster.yaml");
+    if beside.is_file() {
+        return Ok(vec![beside]);
+    }
+    Err(Failure::new(
+        Exit::Usage,
+        format!(
+            "which hosts is not said: there is no {} beside the plan",
+            beside.display()
+        ),
+    )
+    .hint("name the cluster file with --cluster"))
+}
+
+/// Real hosts that are there must say how they are reached.
+fn reachable(cluster: &Cluster) -> Result<(), Failure> {
+    let there = |h: &&Host| matches!(h.state, HostState::On | HostState::Drain);
+    match cluster
+        .hosts
+        .iter()
+        .filter(there)
+        .find(|h| h.uri.is_none())
+    {
+        None => Ok(()),
+        Some(host) => Err(Failure::new(
+            Exit::BadInput,
+            format!(
+                "host {} has no `uri` in the cluster file, expected a libvirt URI such as qemu+tls://{}/system",
+                host.name, host.name
+            ),
+        )
+        .hint("`vmpack-executor snapshot` writes it; --simulated needs none")),
+    }
+}
+
 pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Exit, Failure> {
     let _lock = match Journal::existing(&place.journal)? {
         Some(_) => take_lock(place, "resume")?,
@@ -166,7 +209,7 @@ pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Ex
         None => Err(no_run(place)),
         Some(run) if run.progress().finished.is_some() => {
             eprintln!("the last run is at its end already");
-            super::status::run(place, json)?;
+            super::status::show(place, None, json)?;
             Ok(match run.progress().finished {
                 Some(true) => Exit::Done,
                 _ => Exit::PartlyDone,
@@ -206,7 +249,7 @@ pub(crate) fn abort(place: &Place, json: bool) -> Result<Exit, Failure> {
         carry_on(&run, &Limits::default(), place, &mut journal, json)?;
     } else {
         end_on_paper(progress, &mut journal)?;
-        super::status::run(place, json)?;
+        super::status::show(place, None, json)?;
     }
     // What was asked for was to stop.
     Ok(match unfinished(&journal)? {
@@ -252,7 +295,7 @@ fn wait_for_end(place: &Place, journal: &mut Journal, json: bool) -> Result<Exit
     while unfinished(journal)?.is_some() && Lock::holder(&place.lock).is_some() {
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
-    super::status::run(place, json)?;
+    super::status::show(place, None, json)?;
     Ok(match unfinished(journal)? {
         Some(_) => Exit::PartlyDone,
         None => Exit::Done,

@@ -9,11 +9,15 @@ use crate::journal::Journal;
 use crate::lock::Lock;
 
 pub(crate) fn run(place: &Place, json: bool) -> Result<Exit, Failure> {
+    show(place, Lock::holder(&place.lock), json)
+}
+
+/// Shows the newest run; `holder` is the executor at work, if there is one.
+pub(crate) fn show(place: &Place, holder: Option<String>, json: bool) -> Result<Exit, Failure> {
     let newest = match Journal::existing(&place.journal)? {
         Some(journal) => journal.newest()?,
         None => None,
     };
-    let holder = Lock::holder(&place.lock);
     let Some(run) = newest else {
         if json {
             println!(

@@ -1,0 +1,371 @@
+//! `vmpack-executor` as a user runs it, on the simulated world.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// Three hosts; h1 and h3 are to be emptied onto h2.
+const CLUSTER: &str = "
+apiVersion: vmpack/v1
+kind: Cluster
+hosts:
+  - { name: h1, cpu: 8cores, memory: 16GiB, network: 1000MiB/s, state: on }
+  - { name: h2, cpu: 8cores, memory: 16GiB, network: 1000MiB/s, state: on }
+  - { name: h3, cpu: 8cores, memory: 16GiB, network: 1000MiB/s, state: on }
+guests:
+  - { name: a, vcpus: 2, memory: 2GiB, host: h1 }
+  - { name: b, vcpus: 2, memory: 2GiB, host: h1 }
+  - { name: c, vcpus: 2, memory: 2GiB, host: h3 }
+  - { name: d, vcpus: 2, memory: 2GiB, host: h2 }
+";
+
+const PLAN: &str = "
+apiVersion: vmpack/v1
+kind: Plan
+base: { cluster: 'sha256:0', load: 'sha256:0' }
+policy: {}
+status: optimal
+claim: { objective: 1, bound: 1, origin: test, hosts-bound: 1 }
+move-claim: { objective: 6GiB, bound: 6GiB, origin: test }
+hosts: { before: [h1, h2, h3], after: [h2] }
+target: { a: h2, b: h2, c: h2, d: h2 }
+moves:
+  - { id: m1, guest: a, from: h1, to: h2, mode: post-copy, memory: 2GiB, vcpus: 2, demand: 1cores,
+      bandwidth: 1000MiB/s, start: 0s, duration: 3s, reason: h1 is emptied }
+  - { id: m2, guest: b, from: h1, to: h2, mode: post-copy, memory: 2GiB, vcpus: 2, demand: 1cores,
+      bandwidth: 1000MiB/s, start: 3s, duration: 3s, after: [m1], reason: h1 is emptied }
+  - { id: m3, guest: c, from: h3, to: h2, mode: pre-copy, memory: 2GiB, vcpus: 2, demand: 1cores,
+      bandwidth: 1000MiB/s, start: 6s, duration: 3s, after: [m2], reason: h3 is emptied }
+";
+
+/// A folder with a cluster, a plan and a place for the journal.
+pub(crate) struct Desk {
+    folder: tempfile::TempDir,
+}
+
+impl Desk {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("cluster.yaml"), CLUSTER).unwrap();
+        std::fs::write(folder.path().join("plan.yaml"), PLAN).unwrap();
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The file with a text replaced everywhere.
+    fn edit(&self, name: &str, from: &str, to: &str) {
+        let text = std::fs::read_to_string(self.path(name)).unwrap();
+        assert!(text.contains(from), "{name} has no `{from}`");
+        std::fs::write(self.path(name), text.replace(from, to)).unwrap();
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(crate::bin("vmpack-executor"));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("VMPACK_STATE", self.path("state"))
+            .env_remove("RUST_LOG")
+            .stdin(Stdio::null());
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Begins the plan in a world that takes its time: a migration takes 2.7 s by its clock, which
+    /// runs so many times as fast as ours.
+    pub(crate) fn begin(&self, speed_up: u32) -> Child {
+        self.command(&APPLY)
+            .args(["--speed-up", &speed_up.to_string()])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    pub(crate) fn events(&self) -> i64 {
+        let path = self.path("state/journal.db");
+        if !path.exists() {
+            return 0;
+        }
+        // Before the executor has made the table there is no event either.
+        rusqlite::Connection::open(path)
+            .and_then(|c| c.query_row("SELECT count(*) FROM event", [], |r| r.get(0)))
+            .unwrap_or(0)
+    }
+
+    /// Waits until the journal holds so many events.
+    pub(crate) fn wait_for(&self, events: i64) {
+        let began = Instant::now();
+        while self.events() < events {
+            assert!(
+                began.elapsed() < Duration::from_secs(120),
+                "{events} events never came"
+            );
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    pub(crate) fn status(&self) -> Value {
+        let output = self.run(&["status", "--json"]);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+/// Exit code, standard output, standard error.
+pub(crate) fn told(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (
+        output.status.code().unwrap_or(-1),
+        text(&output.stdout),
+        text(&output.stderr),
+    )
+}
+
+/// Runs it and checks its exit code and that each text stands in what it said.
+fn check(desk: &Desk, arguments: &[&str], exit: i32, says: &[&str]) -> String {
+    let (code, out, err) = told(&desk.run(arguments));
+    assert_eq!(code, exit, "{arguments:?}\n{out}{err}");
+    for text in says {
+        assert!(
+            out.contains(text) || err.contains(text),
+            "`{text}` is not in\n{out}{err}"
+        );
+    }
+    out
+}
+
+fn signal(child: &Child, name: &str) {
+    let kill = format!("kill -{name} {}", child.id());
+    assert!(
+        Command::new("sh")
+            .args(["-c", &kill])
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+const APPLY: [&str; 4] = ["apply", "plan.yaml", "--simulated", "--yes"];
+
+#[test]
+fn a_plan_is_carried_out_and_its_outcome_shown() {
+    let desk = Desk::new();
+    let out = check(
+        &desk,
+        &APPLY,
+        0,
+        &["hosts in use: 3 -> 1", "the plan's target is reached"],
+    );
+    assert_eq!(out.matches("moved").count(), 3, "{out}");
+    let status = desk.status();
+    assert_eq!(status["run"], "complete");
+    assert_eq!(status["moves"][2]["state"], "moved");
+    assert!(
+        status["moves"][0]["switch_seconds"].as_f64()
+            < status["moves"][0]["total_seconds"].as_f64()
+    );
+    assert!(
+        std::fs::read_to_string(desk.path("cluster.yaml")).unwrap() == CLUSTER,
+        "the input stays as it is"
+    );
+    check(&desk, &["abort"], 0, &["nothing to stop"]);
+    check(&desk, &["resume"], 0, &["at its end already"]);
+}
+
+#[test]
+fn each_line_of_json_is_a_document_and_the_last_the_summary() {
+    let desk = Desk::new();
+    let out = check(
+        &desk,
+        &[&APPLY[..], &["--json", "--parallel", "3"]].concat(),
+        0,
+        &[],
+    );
+    let lines: Vec<Value> = out
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
+    let kinds: Vec<&str> = lines.iter().map(|l| l["event"].as_str().unwrap()).collect();
+    let one = ["intended", "switched", "moved"];
+    let all = [&one[..], &one, &one, &["finished", "summary"]].concat();
+    assert_eq!(kinds, all);
+    let summary = lines.last().unwrap();
+    assert_eq!(
+        (&summary["hosts_before"], &summary["hosts_after"]),
+        (&3.into(), &1.into())
+    );
+    assert_eq!(summary["remaining"], serde_json::json!([]));
+}
+
+#[test]
+fn what_cannot_be_done_is_refused_before_anything_is_written() {
+    let desk = Desk::new();
+    check(
+        &desk,
+        &["apply", "plan.yaml", "--simulated"],
+        2,
+        &["no terminal", "--yes"],
+    );
+    check(
+        &desk,
+        &["apply", "plan.yaml", "--yes"],
+        3,
+        &["host h1 has no `uri`"],
+    );
+    check(
+        &desk,
+        &["apply", "nowhere.yaml", "--simulated", "--yes"],
+        3,
+        &["cannot read nowhere.yaml"],
+    );
+    check(
+        &desk,
+        &[
+            "apply",
+            "plan.yaml",
+            "--cluster",
+            "plan.yaml",
+            "--simulated",
+            "--yes",
+        ],
+        3,
+        &["plan.yaml:3", "kind `Plan`"],
+    );
+    check(&desk, &["resume"], 2, &["no run"]);
+    check(&desk, &["abort"], 0, &["nothing to stop"]);
+    check(&desk, &["status"], 0, &["no run"]);
+    check(
+        &desk,
+        &["apply", "plan.yaml", "--simulated", "--dry-run"],
+        0,
+        &["3 moves, 6GiB", "3 -> 1"],
+    );
+    assert!(!desk.path("state").exists());
+    desk.edit("plan.yaml", "after: [m1]", "after: [m3]");
+    check(&desk, &APPLY, 3, &["`after: m3` in move m2"]);
+}
+
+#[test]
+fn a_stale_plan_is_refused_with_all_that_changed() {
+    let desk = Desk::new();
+    desk.edit(
+        "cluster.yaml",
+        "name: a, vcpus: 2, memory: 2GiB, host: h1",
+        "name: a, vcpus: 3, memory: 4GiB, host: h3",
+    );
+    let changes = [
+        "guest a is on h3, the plan expects it on h1",
+        "had 2GiB of memory, it has 4GiB",
+        "had 2 vCPUs, it has 3",
+    ];
+    check(&desk, &APPLY, 6, &changes);
+    check(
+        &desk,
+        &["apply", "plan.yaml", "--simulated", "--dry-run"],
+        6,
+        &changes,
+    );
+    assert_eq!(desk.events(), 0);
+}
+
+#[test]
+fn one_executor_works_at_a_time_and_can_be_told_to_stop() {
+    let desk = Desk::new();
+    let first = desk.begin(1);
+    desk.wait_for(2);
+    let holder = format!("process {}", first.id());
+    check(&desk, &APPLY, 9, &["another executor is at work", &holder]);
+    check(&desk, &["resume"], 9, &[&holder]);
+    assert_eq!(desk.status()["run"], "running");
+    check(&desk, &["abort"], 0, &["asked to stop", "aborted"]);
+    let (code, out, err) = told(&first.wait_with_output().unwrap());
+    assert_eq!(code, 7, "{out}{err}");
+    assert!(out.contains("skipped: the run was aborted"), "{out}");
+    assert!(
+        out.contains("guest c is on h3, the plan puts it on h2"),
+        "{out}"
+    );
+    assert_eq!(desk.status()["run"], "aborted");
+}
+
+#[test]
+fn an_interrupt_finishes_what_runs_and_the_rest_can_be_resumed_or_ended() {
+    let desk = Desk::new();
+    let first = desk.begin(1);
+    desk.wait_for(2);
+    signal(&first, "INT");
+    let (code, out, err) = told(&first.wait_with_output().unwrap());
+    assert_eq!(code, 7, "{out}{err}");
+    let status = desk.status();
+    assert_eq!(status["run"], "interrupted");
+    assert_eq!(status["moves"][0]["state"], "moved");
+    assert_eq!(status["moves"][1]["state"], "waiting");
+    // Another plan is not begun over it, the same one is carried on.
+    std::fs::write(
+        desk.path("other.yaml"),
+        PLAN.replace("h1 is emptied", "another"),
+    )
+    .unwrap();
+    let other = ["apply", "other.yaml", "--simulated", "--yes"];
+    check(&desk, &other, 7, &["another plan is unfinished", "resume"]);
+    check(&desk, &APPLY, 0, &["carried on", "hosts in use: 3 -> 1"]);
+
+    let first = desk.begin(1);
+    desk.wait_for(desk.events() + 2);
+    signal(&first, "TERM");
+    first.wait_with_output().unwrap();
+    check(&desk, &["abort"], 0, &["skipped: the run was aborted"]);
+    assert_eq!(desk.status()["run"], "aborted");
+    check(&desk, &other, 0, &["hosts in use: 3 -> 1"]);
+}
+
+#[test]
+fn a_journal_that_cannot_be_written_starts_nothing() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("state")).unwrap();
+    std::fs::write(
+        desk.path("state/journal.db"),
+        "this is no database, though it is long enough to be taken for one",
+    )
+    .unwrap();
+    check(&desk, &APPLY, 9, &["journal.db: file is not a database"]);
+    let full = Path::new("/dev/full");
+    check(
+        &desk,
+        &[&APPLY[..], &["--journal", &full.display().to_string()]].concat(),
+        9,
+        &["error: "],
+    );
+}
+
+#[test]
+fn every_command_teaches_by_examples() {
+    let desk = Desk::new();
+    for command in [
+        "snapshot",
+        "apply",
+        "resume",
+        "status",
+        "abort",
+        "completions",
+    ] {
+        check(
+            &desk,
+            &[command, "--help"],
+            0,
+            &[&format!("Examples:\n  vmpack-executor {command}")],
+        );
+    }
+    check(&desk, &["completions", "bash"], 0, &["complete -F"]);
+    check(&desk, &["docs", "man"], 0, &[]);
+    assert!(desk.path("man/vmpack-executor-apply.1").is_file());
+    check(&desk, &["aply"], 2, &["unrecognized subcommand"]);
+}
