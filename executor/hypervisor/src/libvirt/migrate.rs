@@ -248,6 +248,13 @@ fn order(
             host: request.from.clone(),
         })?;
     let (uri, stream) = peer(to.name.as_str(), to.migrate_address.as_deref());
+    // A NUL would end the text that libvirt reads.
+    if uri.contains('\0') {
+        return Err(crate::Error::Refused {
+            host: to.name.to_string(),
+            cause: "its `migrate-address` has a NUL character in it".to_owned(),
+        });
+    }
     let bandwidth = request.bandwidth.map(|b| b.0);
     let parameters = MigrateParameters {
         bandwidth,

@@ -10,6 +10,8 @@ mod migrate;
 mod observe;
 mod snapshot;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
