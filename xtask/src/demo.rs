@@ -5,7 +5,7 @@ use std::fs::{self, File};
 
 use anyhow::{Context, Result};
 use xtask::binaries::Binaries;
-use xtask::command::run;
+use xtask::command::{read, run};
 use xtask::target_directory;
 
 pub(crate) fn demo() -> Result<()> {
@@ -39,10 +39,20 @@ pub(crate) fn demo() -> Result<()> {
         .stdout(json))?;
     let apply = "apply plan.yaml --cluster cluster.yaml --simulated --load load.yaml --yes --journal journal.db";
     say(&format!("vmpack-executor {apply}"));
-    run(inside("vmpack-executor").args(apply.split(' ')))?;
+    let log = directory.join("apply.log");
+    let talk = File::create(&log).context("cannot write apply.log")?;
+    let told = read(
+        inside("vmpack-executor")
+            .args(apply.split(' '))
+            .stderr(talk),
+    )?;
+    let lines: Vec<&str> = told.lines().collect();
+    // Before these stands a line for each move, which the plan has shown already.
+    println!("{}", lines[lines.len().saturating_sub(2)..].join("\n"));
 
     println!("\nplan:          {}", directory.join("plan.yaml").display());
     println!("plan as JSON:  {}", directory.join("plan.json").display());
+    println!("every move:    {}", log.display());
     println!("journal:       {}", directory.join("journal.db").display());
     Ok(())
 }

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -39,7 +40,7 @@ pub(crate) fn demo(directory: Option<PathBuf>, keep: bool) -> Result<()> {
     let binaries = Binaries::build()?;
     let defaults = Config::default();
     let config = Config {
-        directory: directory.unwrap_or_else(|| defaults.directory.with_extension("demo")),
+        directory: directory.unwrap_or_else(|| beside(&defaults.directory, "-demo")),
         beat_ms: 20,
         ..defaults
     };
@@ -137,9 +138,7 @@ struct Files {
 
 impl Files {
     fn below(config: &Config) -> Result<Files> {
-        let mut name = config.directory.file_name().unwrap_or_default().to_owned();
-        name.push("-files");
-        let directory = std::path::absolute(config.directory.with_file_name(name))?;
+        let directory = std::path::absolute(beside(&config.directory, "-files"))?;
         if directory.exists() {
             fs::remove_dir_all(&directory)
                 .with_context(|| format!("cannot remove {}", directory.display()))?;
@@ -153,6 +152,13 @@ impl Files {
             directory,
         })
     }
+}
+
+/// The same path with something added to its last part.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
 }
 
 fn executor(binaries: &Binaries, files: &Files) -> std::process::Command {
@@ -180,14 +186,22 @@ fn record(binaries: &Binaries, testbed: &Testbed, files: &Files) -> Result<Vec<P
         probe
             .args(["record", "--seconds", &seconds, "--output"])
             .arg(&load);
+        // Shown one after the other once all are done.
+        probe.stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = probe.spawn().context("cannot start the probe")?;
         probes.push((host, load, child));
     }
     let mut loads = Vec::new();
-    for (host, load, mut child) in probes {
-        let status = child.wait()?;
-        if !status.success() {
-            bail!("the probe failed on {}: {status}", host.name);
+    for (host, load, child) in probes {
+        let output = child.wait_with_output()?;
+        print!("{}", String::from_utf8_lossy(&output.stdout));
+        if !output.status.success() {
+            let talk = String::from_utf8_lossy(&output.stderr);
+            bail!(
+                "the probe failed on {}: {}\n{talk}",
+                host.name,
+                output.status
+            );
         }
         loads.push(load);
     }
