@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
-use vmpack_domain::Cluster;
 use vmpack_domain::journal::{Event, MoveState, Progress};
 use vmpack_domain::plan::{Move, MoveId, Plan};
 use vmpack_domain::units::{MiB, Micros};
@@ -18,7 +17,6 @@ use vmpack_hypervisor::{
 
 use crate::decide::{Action, Limits, Observed, back_off, decide};
 use crate::journal::{Entry, Journal, JournalError};
-use crate::overlay::overlay;
 use crate::preflight::recheck;
 use crate::settle::{Standing, settle, split};
 
@@ -32,8 +30,6 @@ const LOOK: Duration = Duration::from_millis(500);
 pub struct Scene {
     /// The hosts.
     pub hypervisor: Arc<dyn Hypervisor>,
-    /// What the operator's cluster file said.
-    pub given: Arc<Cluster>,
     /// What is carried out.
     pub plan: Arc<Plan>,
 }
@@ -205,12 +201,12 @@ impl Shell<'_> {
             attempt,
         })?;
         let (scene, mv, told) = (self.scene.clone(), mv.clone(), self.told.clone());
-        let patience = self.limits.patience;
+        let limits = *self.limits;
         let off = Arc::new(AtomicBool::new(false));
         self.called_off.insert(mv.id.clone(), off.clone());
         let id = mv.id.clone();
         let thread = self.threads.spawn_blocking(move || {
-            migrate(&scene, &mv, &underway, &off, patience, &mut |event| {
+            migrate(&scene, &mv, &underway, &off, &limits, &mut |event| {
                 // The shell hears until its threads have ended; nobody else drops the other end.
                 let _ = told.send((mv.id.clone(), event));
             })
@@ -221,13 +217,13 @@ impl Shell<'_> {
 
     /// Finds out where a move stands whose executor died.
     fn find_out(&mut self, mv: &Move) {
-        let (scene, mv, patience) = (self.scene.clone(), mv.clone(), self.limits.patience);
+        let (scene, mv, limits) = (self.scene.clone(), mv.clone(), *self.limits);
         self.called_off
             .insert(mv.id.clone(), Arc::new(AtomicBool::new(false)));
         let id = mv.id.clone();
         let thread = self
             .threads
-            .spawn_blocking(move || find_out(&scene, &mv, patience));
+            .spawn_blocking(move || find_out(&scene, &mv, &limits));
         self.ids.insert(thread.id(), id);
     }
 
@@ -380,7 +376,7 @@ fn migrate(
     mv: &Move,
     underway: &[Move],
     off: &AtomicBool,
-    patience: Micros,
+    limits: &Limits,
     told: &mut dyn FnMut(MigrationEvent),
 ) -> Ended {
     let looked = scene
@@ -388,7 +384,7 @@ fn migrate(
         .snapshot()
         .and_then(|now| Ok((now, scene.hypervisor.locate(&mv.guest)?)));
     let (now, seen) = match looked {
-        Ok((now, seen)) => (overlay(now, &scene.given), seen),
+        Ok(looked) => looked,
         Err(e) => return Ended::Failed(e.to_string()),
     };
     let changes = recheck(&scene.plan, mv, &now, &seen, underway);
@@ -414,7 +410,7 @@ fn migrate(
             let seen = scene.hypervisor.locate(&mv.guest).unwrap_or_default();
             Ended::Stuck(format!("{}: {error}", split(mv, &seen)))
         }
-        Err(MigrationFailure::Unknown(error)) => match find_out(scene, mv, patience) {
+        Err(MigrationFailure::Unknown(error)) => match find_out(scene, mv, limits) {
             Ended::Interrupted => Ended::Failed(error),
             other => other,
         },
@@ -427,30 +423,40 @@ fn give_up(mv: &Move) -> Micros {
     Micros(mv.duration.0.saturating_mul(2)) + Micros::secs(30)
 }
 
-/// Looks at the guest until it is clear where the move stands. Blocks.
-fn find_out(scene: &Scene, mv: &Move, patience: Micros) -> Ended {
+/// Looks at the guest until it is clear where the move stands. Blocks. A migration that was only
+/// just asked for cannot be seen yet, so the guest counts as left at the source only when it is
+/// still seen there a back-off later.
+fn find_out(scene: &Scene, mv: &Move, limits: &Limits) -> Ended {
     let began = Instant::now();
+    let mut at_source = false;
     loop {
-        let (limit, unclear) = match scene.hypervisor.locate(&mv.guest).map(|s| settle(mv, &s)) {
+        let standing = scene.hypervisor.locate(&mv.guest).map(|s| settle(mv, &s));
+        let (limit, unclear) = match standing {
             Ok(Standing::Moved) => return Ended::Moved(None),
-            Ok(Standing::AtSource) => return Ended::Interrupted,
+            Ok(Standing::AtSource) if at_source => return Ended::Interrupted,
+            Ok(Standing::AtSource) => {
+                at_source = true;
+                std::thread::sleep(limits.back_off.to_std());
+                continue;
+            }
             Ok(Standing::Changed(reason)) => return Ended::Changed(reason),
             Ok(Standing::Stuck(state)) => return Ended::Stuck(state),
             Ok(Standing::Underway) => (
-                patience.max(give_up(mv)),
+                limits.patience.max(give_up(mv)),
                 format!(
                     "guest {} is still being migrated from {} to {}, and does not come to an end",
                     mv.guest, mv.from, mv.to
                 ),
             ),
             Err(e) => (
-                patience,
+                limits.patience,
                 format!(
                     "where guest {} is cannot be seen ({e}): look for it on {} and {}",
                     mv.guest, mv.from, mv.to
                 ),
             ),
         };
+        at_source = false;
         if began.elapsed() >= limit.to_std() {
             return Ended::Stuck(unclear);
         }

@@ -338,15 +338,18 @@ fn insert(
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use vmpack_domain::Cluster;
     use vmpack_domain::plan::MoveId;
 
     use super::*;
     use crate::fixture::{a_move, cluster, plan};
 
+    fn hosts() -> Cluster {
+        cluster(&["h1", "h2"], &[("web", "h1")])
+    }
+
     fn world() -> World {
-        World::Libvirt {
-            cluster: cluster(&["h1", "h2"], &[("web", "h1")]),
-        }
+        World::Libvirt { cluster: hosts() }
     }
 
     fn skipped(id: &str) -> Event {
@@ -361,7 +364,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/er/journal.db");
         assert!(Journal::existing(&path).unwrap().is_none());
-        let plan = plan(world().given(), vec![a_move("m1", "web", "h1", "h2")]);
+        let plan = plan(&hosts(), vec![a_move("m1", "web", "h1", "h2")]);
         let mut journal = Journal::open(&path).unwrap();
         assert!(journal.newest().unwrap().is_none());
         journal.accept(&plan, &world()).unwrap();
@@ -391,7 +394,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.db");
         let (mut own, mut other) = (Journal::open(&path).unwrap(), Journal::open(&path).unwrap());
-        let plan = plan(world().given(), vec![]);
+        let plan = plan(&hosts(), vec![]);
         own.accept(&plan, &world()).unwrap();
         assert!(own.news().unwrap().is_empty());
         let asked = other

@@ -22,7 +22,6 @@ pub mod decide;
 mod fixture;
 pub mod journal;
 pub mod lock;
-pub mod overlay;
 pub mod preflight;
 pub mod settle;
 pub mod world;

@@ -79,11 +79,10 @@ impl Desk {
     }
 }
 
-/// A world of those hosts, and what carries the plan out in it.
-fn scene(hypervisor: Arc<dyn Hypervisor>, hosts: &Cluster, plan: &Plan) -> Scene {
+/// What carries the plan out in that world.
+fn scene(hypervisor: Arc<dyn Hypervisor>, plan: &Plan) -> Scene {
     Scene {
         hypervisor,
-        given: Arc::new(hosts.clone()),
         plan: Arc::new(plan.clone()),
     }
 }
@@ -138,7 +137,7 @@ fn carried(
     limits: &Limits,
 ) -> (Progress, Cluster) {
     let desk = Desk::new();
-    let scene = scene(Arc::new(simulated(hosts, faults)), hosts, plan);
+    let scene = scene(Arc::new(simulated(hosts, faults)), plan);
     let mut journal = Journal::open(&desk.journal).unwrap();
     journal.accept(plan, &world(hosts)).unwrap();
     let progress = run(&desk, &scene, limits, |_, _| {}).unwrap();
@@ -278,14 +277,14 @@ fn a_crash_after_any_event_is_resumed_to_the_same_end() {
             let mut journal = Journal::open(&desk.journal).unwrap();
             journal.accept(&plan, &world(&hosts)).unwrap();
             desk.fill_after(events);
-            let first = scene(world(&hosts).open(&desk.state).unwrap(), &hosts, &plan);
+            let first = scene(world(&hosts).open(&desk.state).unwrap(), &plan);
             let error = run(&desk, &first, &limits, |_, _| {}).unwrap_err();
             assert!(error.to_string().contains("disk is full"), "{error}");
             assert_eq!(desk.events().len(), events, "no event is half written");
             drop(first);
 
             desk.sql("DROP TRIGGER full");
-            let second = scene(world(&hosts).reopen(&desk.state).unwrap(), &hosts, &plan);
+            let second = scene(world(&hosts).reopen(&desk.state).unwrap(), &plan);
             let progress = run(&desk, &second, &limits, |_, _| {}).unwrap();
             assert_eq!(progress.finished, Some(true), "after {events} events");
             let now = second.hypervisor.snapshot().unwrap();
@@ -307,7 +306,7 @@ fn nothing_is_started_when_the_intent_cannot_be_written() {
     desk.sql("DROP TRIGGER full");
     journal.accept(&plan, &world(&hosts)).unwrap();
     desk.fill_after(1);
-    let scene = scene(Arc::new(simulated(&hosts, vec![])), &hosts, &plan);
+    let scene = scene(Arc::new(simulated(&hosts, vec![])), &plan);
     assert!(run(&desk, &scene, &LIMITS, |_, _| {}).is_err());
     assert_eq!(scene.hypervisor.now(), Micros::ZERO, "time stood still");
 }
@@ -338,7 +337,7 @@ fn an_abort_through_the_journal_calls_off_what_has_not_switched() {
     let desk = Desk::new();
     let mut journal = Journal::open(&desk.journal).unwrap();
     journal.accept(&plan, &world(&hosts)).unwrap();
-    let scene = scene(slow(&hosts), &hosts, &plan);
+    let scene = scene(slow(&hosts), &plan);
     let progress = run(&desk, &scene, &LIMITS, |heard, _| {
         if is_intent(heard) {
             journal
@@ -375,7 +374,7 @@ fn the_first_interrupt_drains_and_the_second_calls_off() {
         let desk = Desk::new();
         let mut journal = Journal::open(&desk.journal).unwrap();
         journal.accept(plan, &world(&hosts)).unwrap();
-        let first = scene(hypervisor, &hosts, plan);
+        let first = scene(hypervisor, plan);
         let progress = run(&desk, &first, &LIMITS, |heard, interrupt| {
             if is_intent(heard) {
                 (0..times).for_each(|_| interrupt.send(()).unwrap());
@@ -386,7 +385,7 @@ fn the_first_interrupt_drains_and_the_second_calls_off() {
         assert_eq!(progress.finished, None);
 
         let left = first.hypervisor.snapshot().unwrap();
-        let second = scene(Arc::new(simulated(&left, vec![])), &hosts, plan);
+        let second = scene(Arc::new(simulated(&left, vec![])), plan);
         let progress = run(&desk, &second, &LIMITS, |_, _| {}).unwrap();
         assert_eq!(progress.finished, Some(true));
         let now = second.hypervisor.snapshot().unwrap();

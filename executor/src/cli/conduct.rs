@@ -1,4 +1,4 @@
-//! `apply`, `resume` and `abort`: begin, carry on and end a run.
+//! `apply` and `resume`: begin a run and carry it on.
 
 use std::io::{BufRead, IsTerminal, Write};
 use std::path::PathBuf;
@@ -8,20 +8,18 @@ use tokio::sync::mpsc;
 use vmpack_domain::cluster::{Host, HostState};
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{read_cluster, read_load, read_plan};
-use vmpack_domain::journal::{Event, MoveState, Progress};
+use vmpack_domain::journal::Progress;
 use vmpack_domain::plan::Plan;
 use vmpack_domain::{Cluster, HostName, Load};
-use vmpack_hypervisor::Hypervisor;
 
 use super::display::Display;
 use super::failure::Failure;
 use super::files::{Place, read, read_all};
 use super::summary::{lines, remaining, table};
 use crate::carry::{Heard, Scene, carry};
-use crate::decide::{Action, Limits, Observed, decide};
+use crate::decide::Limits;
 use crate::journal::{Journal, Run};
 use crate::lock::{Lock, LockError};
-use crate::overlay::overlay;
 use crate::preflight::{preflight, well_formed};
 use crate::world::World;
 
@@ -70,13 +68,14 @@ pub(crate) struct Apply {
 pub(crate) struct Resume {
     /// Migrations at once, as far as the plan allows it
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
-    parallel: u16,
+    pub(super) parallel: u16,
 }
 
 impl Resume {
-    fn limits(&self) -> Limits {
+    fn limits(&self, world: &World) -> Limits {
         Limits {
             parallel: usize::from(self.parallel),
+            back_off: world.back_off(),
             ..Limits::default()
         }
     }
@@ -128,16 +127,10 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
             .hint("`vmpack-executor resume` carries it on, `vmpack-executor abort` ends it"));
         }
         eprintln!("this plan was begun already and is carried on");
-        return carry_on(
-            &run,
-            &arguments.parallel.limits(),
-            place,
-            &mut journal,
-            json,
-        );
+        return carry_on(&run, &arguments.parallel, place, &mut journal, json);
     }
     let hypervisor = world.open(&place.world)?;
-    let now = overlay(hypervisor.snapshot()?, world.given());
+    let now = hypervisor.snapshot()?;
     judge(&plan, &now, json)?;
     if asks {
         show(&plan);
@@ -147,17 +140,16 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
         }
     }
     let accepted = journal.accept(&plan, &world)?;
-    let progress = Progress::fold([&accepted.event]);
-    conduct(
-        hypervisor,
-        &world,
-        &plan,
-        progress,
-        now.hosts_in_use(),
-        &arguments.parallel.limits(),
-        &mut journal,
-        json,
-    )
+    let begun = Begun {
+        progress: Progress::fold([&accepted.event]),
+        before: now.hosts_in_use(),
+        limits: arguments.parallel.limits(&world),
+        scene: Scene {
+            hypervisor,
+            plan: Arc::new(plan),
+        },
+    };
+    conduct(begun, &mut journal, json)
 }
 
 fn cluster_files(arguments: &Apply) -> Result<Vec<PathBuf>, Failure> {
@@ -215,91 +207,8 @@ pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Ex
                 _ => Exit::PartlyDone,
             })
         }
-        Some(run) => carry_on(&run, &arguments.limits(), place, &mut journal, json),
+        Some(run) => carry_on(&run, arguments, place, &mut journal, json),
     }
-}
-
-/// Ends the newest run: a running executor is asked through the journal; without one, this process
-/// does it.
-pub(crate) fn abort(place: &Place, json: bool) -> Result<Exit, Failure> {
-    let Some(mut journal) = Journal::existing(&place.journal)? else {
-        return Ok(nothing_to_stop(json));
-    };
-    let held = match take_lock(place, "abort") {
-        Ok(lock) => Some(lock),
-        Err(LockError::Held { .. }) => None,
-        Err(e) => return Err(e.into()),
-    };
-    let Some(run) = unfinished(&journal)? else {
-        return Ok(nothing_to_stop(json));
-    };
-    journal.append(Event::Aborted {
-        by: format!("process {}", std::process::id()),
-    })?;
-    if held.is_none() {
-        return wait_for_end(place, &mut journal, json);
-    }
-    let progress = journal.newest()?.unwrap_or(run.clone()).progress();
-    let runs = |s: &MoveState| matches!(s, MoveState::Running { .. });
-    if progress.moves.values().any(runs) {
-        let run = Run {
-            entries: journal.newest()?.map_or(run.entries, |r| r.entries),
-            ..run
-        };
-        carry_on(&run, &Limits::default(), place, &mut journal, json)?;
-    } else {
-        end_on_paper(progress, &mut journal)?;
-        super::status::show(place, None, json)?;
-    }
-    // What was asked for was to stop.
-    Ok(match unfinished(&journal)? {
-        Some(_) => Exit::PartlyDone,
-        None => Exit::Done,
-    })
-}
-
-fn nothing_to_stop(json: bool) -> Exit {
-    if json {
-        println!("{}", serde_json::json!({ "run": null }));
-    }
-    eprintln!("there is nothing to stop");
-    Exit::Done
-}
-
-/// Gives up what waits of a run of which no migration is underway: no host need be asked.
-fn end_on_paper(mut progress: Progress, journal: &mut Journal) -> Result<(), Failure> {
-    let Some(plan) = progress.plan.clone() else {
-        return Ok(());
-    };
-    loop {
-        let actions = decide(&plan, &progress, &Limits::default(), &Observed::default());
-        for action in &actions {
-            let event = match action.clone() {
-                Action::Skip { id, reason } => Event::Skipped { id, reason },
-                Action::Finish { complete } => Event::Finished { complete },
-                Action::Start { .. } | Action::Wait { .. } | Action::Leave => return Ok(()),
-            };
-            progress.apply(&journal.append(event)?.event);
-        }
-        if actions.is_empty() {
-            return Ok(());
-        }
-    }
-}
-
-/// Waits until the executor that was asked has ended its run.
-fn wait_for_end(place: &Place, journal: &mut Journal, json: bool) -> Result<Exit, Failure> {
-    eprintln!(
-        "the executor was asked to stop; migrations that have switched are let run to their end"
-    );
-    while unfinished(journal)?.is_some() && Lock::holder(&place.lock).is_some() {
-        std::thread::sleep(std::time::Duration::from_millis(200));
-    }
-    super::status::show(place, None, json)?;
-    Ok(match unfinished(journal)? {
-        Some(_) => Exit::PartlyDone,
-        None => Exit::Done,
-    })
 }
 
 fn no_run(place: &Place) -> Failure {
@@ -310,13 +219,13 @@ fn no_run(place: &Place) -> Failure {
     .hint("`vmpack-executor apply` begins one")
 }
 
-fn unfinished(journal: &Journal) -> Result<Option<Run>, Failure> {
+pub(super) fn unfinished(journal: &Journal) -> Result<Option<Run>, Failure> {
     Ok(journal
         .newest()?
         .filter(|r| r.progress().finished.is_none()))
 }
 
-fn take_lock(place: &Place, doing: &str) -> Result<Lock, LockError> {
+pub(super) fn take_lock(place: &Place, doing: &str) -> Result<Lock, LockError> {
     if let Some(folder) = place.lock.parent().filter(|f| !f.as_os_str().is_empty()) {
         // The journal makes it with its own mode; a failure shows when the lock's file is opened.
         let _ = crate::journal::make_folder(folder);
@@ -351,7 +260,7 @@ fn judge(plan: &Plan, now: &Cluster, json: bool) -> Result<(), Failure> {
 
 /// `--dry-run`.
 fn rehearse(plan: &Plan, world: &World, json: bool) -> Result<Exit, Failure> {
-    let now = overlay(world.look()?.snapshot()?, world.given());
+    let now = world.look()?.snapshot()?;
     judge(plan, &now, json)?;
     if json {
         let moves = lines(plan, &Progress::default());
@@ -400,9 +309,9 @@ fn confirmed() -> Result<bool, Failure> {
 }
 
 /// Carries a run on that another process began.
-fn carry_on(
+pub(super) fn carry_on(
     run: &Run,
-    limits: &Limits,
+    pace: &Resume,
     place: &Place,
     journal: &mut Journal,
     json: bool,
@@ -411,38 +320,36 @@ fn carry_on(
     let Some(plan) = progress.plan.clone() else {
         return Err(Failure::new(Exit::Bug, "a run without a plan"));
     };
-    let hypervisor = run.world.reopen(&place.world)?;
-    conduct(
-        hypervisor,
-        &run.world,
-        &plan,
+    let begun = Begun {
         progress,
-        plan.hosts.before.clone(),
-        limits,
-        journal,
-        json,
-    )
+        before: plan.hosts.before.clone(),
+        limits: pace.limits(&run.world),
+        scene: Scene {
+            hypervisor: run.world.reopen(&place.world)?,
+            plan: Arc::new(*plan),
+        },
+    };
+    conduct(begun, journal, json)
 }
 
-#[expect(
-    clippy::too_many_arguments,
-    reason = "all that a run consists of, at its one place"
-)]
-fn conduct(
-    hypervisor: Arc<dyn Hypervisor>,
-    world: &World,
-    plan: &Plan,
+/// A run that is in the journal.
+struct Begun {
+    scene: Scene,
     progress: Progress,
+    /// The hosts in use at its beginning.
     before: Vec<HostName>,
-    limits: &Limits,
-    journal: &mut Journal,
-    json: bool,
-) -> Result<Exit, Failure> {
-    let scene = Scene {
-        hypervisor,
-        given: Arc::new(world.given().clone()),
-        plan: Arc::new(plan.clone()),
-    };
+    limits: Limits,
+}
+
+/// Carries a run out and shows what came of it.
+fn conduct(begun: Begun, journal: &mut Journal, json: bool) -> Result<Exit, Failure> {
+    let Begun {
+        scene,
+        progress,
+        before,
+        limits,
+    } = begun;
+    let plan = &scene.plan;
     let mut display = Display::new(plan, json);
     let failed = |e: std::io::Error| Failure::new(Exit::Environment, e.to_string());
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -452,7 +359,7 @@ fn conduct(
     let end = runtime.block_on(async {
         let mut interrupts = signals().map_err(failed)?;
         let hear = &mut |heard: Heard<'_>| display.hear(&heard);
-        carry(&scene, progress, limits, journal, &mut interrupts, hear)
+        carry(&scene, progress, &limits, journal, &mut interrupts, hear)
             .await
             .map_err(|e| {
                 Failure::from(e).hint(
@@ -463,10 +370,7 @@ fn conduct(
     display.close();
     let progress = end?;
     let (after, left) = match scene.hypervisor.snapshot() {
-        Ok(now) => {
-            let now = overlay(now, &scene.given);
-            (Some(now.hosts_in_use()), remaining(plan, &progress, &now))
-        }
+        Ok(now) => (Some(now.hosts_in_use()), remaining(plan, &progress, &now)),
         Err(e) => (
             None,
             vec![format!("where the guests are now cannot be seen: {e}")],

@@ -5,6 +5,7 @@
     reason = "standard output is the result, standard error the talk"
 )]
 
+mod abort;
 mod conduct;
 mod display;
 mod failure;
@@ -129,7 +130,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Task::Apply(apply) => conduct::apply(apply, &files::Place::at(journal)?, json),
         Task::Resume(resume) => conduct::resume(resume, &files::Place::at(journal)?, json),
         Task::Status => status::run(&files::Place::at(journal)?, json),
-        Task::Abort => conduct::abort(&files::Place::at(journal)?, json),
+        Task::Abort => abort::run(&files::Place::at(journal)?, json),
         Task::Completions { shell } => {
             clap_complete::generate(
                 *shell,
