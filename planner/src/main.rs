@@ -1,2 +1,33 @@
-//! bin
-fn main() {}
+//! `vmpack`: plans which host each virtual machine should run on. It holds no rights; what needs
+//! them is handed over to `vmpack-executor` and `vmpack-probe`.
+
+mod cli;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use vmpack_domain::exit::Exit;
+
+fn main() -> ExitCode {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    let (mut stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
+    let mut stdout = std::io::BufWriter::new(std::io::stdout());
+    let mut session = cli::Session::of_process(&mut stdin, &mut stdout, &mut stderr);
+    // Without the handler Ctrl-C ends the process at once, which is no reason to refuse work.
+    let _ = session.heed_interrupts();
+    let ended = catch_unwind(AssertUnwindSafe(|| cli::run(&typed, &mut session)));
+    let flushed = stdout.flush();
+    match (ended, flushed) {
+        (Ok(Exit::Done), Err(_)) => Exit::Environment.into(),
+        (Ok(exit), _) => exit.into(),
+        (Err(_), _) => {
+            let _ = writeln!(
+                stderr,
+                "error: this is a bug in vmpack; please report it with the input that led to it"
+            );
+            Exit::Bug.into()
+        }
+    }
+}

@@ -401,7 +401,9 @@ pub mod cores_series {
     /// # Errors
     /// The serializer's.
     pub fn serialize<S: Serializer>(v: &[MilliCores], s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(v.iter().map(|m| Cores(*m)))
+        // On one line: a day has hundreds of values.
+        let values: Vec<Cores> = v.iter().map(|m| Cores(*m)).collect();
+        serde_yaml::FlowSeq(values).serialize(s)
     }
     /// Reads bare numbers of cores.
     ///

@@ -1,0 +1,389 @@
+//! The command line: what can be typed, and the help that teaches it.
+
+use std::path::PathBuf;
+
+use clap::{Args, Command, CommandFactory, Parser, Subcommand};
+use vmpack_domain::HostName;
+use vmpack_domain::units::{MiB, Micros, MilliCores, Ratio};
+
+use super::handover;
+
+const ABOUT_LONG: &str = "\
+Plans which host each virtual machine should run on, so that as few hosts as possible are needed and
+none is overloaded, and which live migrations lead there.
+
+  cluster.yaml   hosts and guests as they are      vmpack snapshot, or written by hand
+  load.yaml      what each guest demands           vmpack probe record
+  policy.yaml    headroom, rules, limits, costs    written by hand; a default holds without one
+  plan.yaml      where to, and the migrations      vmpack plan; carried out by vmpack apply";
+
+const EXAMPLES: &str = "\
+Examples:
+  vmpack example cluster -o demo                      make an example to try things on
+  vmpack plan --cluster demo/cluster.yaml --load demo/load.yaml --policy demo/policy.yaml -o plan.yaml
+  vmpack check plan.yaml --cluster demo/cluster.yaml --load demo/load.yaml
+  vmpack whatif --cluster demo/cluster.yaml --load demo/load.yaml --fail h01
+  vmpack apply plan.yaml --dry-run
+
+Exit codes:
+  0 done                               5 no answer within the limits
+  1 a bug in vmpack                    6 the plan is stale
+  2 wrong usage                        7 partly executed
+  3 input is unreadable or             8 a check, comparison or regression failed
+    contradicts itself                 9 environment: libvirt, kernel, permission, files
+  4 infeasible: well-formed, but      10 moves are proposed (plan --detailed-exitcode;
+    there is no answer                   0 is then: nothing to do)
+
+The result goes to standard output, all talk to standard error.";
+
+/// Plans the placement of virtual machines on the fewest hosts, and the way there
+#[derive(Debug, Parser)]
+#[command(name = "vmpack", version, long_about = ABOUT_LONG, after_help = EXAMPLES)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) talk: Talk,
+    #[command(subcommand)]
+    pub(crate) command: Task,
+}
+
+/// How much is said on standard error.
+#[derive(Debug, Args)]
+pub(crate) struct Talk {
+    /// Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Find the fewest hosts and the migrations that lead there
+    #[command(after_help = "\
+Examples:
+  vmpack plan --cluster cluster.yaml --load load.yaml -o plan.yaml
+  vmpack plan --cluster conf.d/ --load load.yaml --policy policy.yaml --time-limit 60s --json
+  vmpack snapshot --uri qemu+tls://h1/system | vmpack plan --cluster - --load load.yaml
+  vmpack plan --cluster c.yaml --load l.yaml --nodes 5000 --seed 7     repeats exactly
+
+Ctrl-C ends the search and gives the best plan so far; a second one ends vmpack.")]
+    Plan(PlanArguments),
+
+    /// Judge a plan: replay its moves in order and name what is violated
+    #[command(after_help = "\
+Examples:
+  vmpack check plan.yaml --cluster cluster.yaml --load load.yaml
+  vmpack check plan.yaml --cluster cluster.yaml --load load.yaml --policy stricter.yaml --json
+
+Exits with 8 when something is violated. The judge shares no code with the planner.")]
+    Check(CheckArguments),
+
+    /// Read files and say what is wrong with them
+    #[command(after_help = "\
+Examples:
+  vmpack validate cluster.yaml load.yaml policy.yaml
+  vmpack validate conf.d/ --json
+
+Files are told apart by their `kind`. Cluster, load and policy are also checked against each other
+when a cluster is among them.")]
+    Validate(ValidateArguments),
+
+    /// Ask how the answer changes when hosts, guests or load change
+    #[command(after_help = "\
+Examples:
+  vmpack whatif --cluster cluster.yaml --load load.yaml --drain h3
+  vmpack whatif --cluster cluster.yaml --load load.yaml --fail h1 --fail h2
+  vmpack whatif --cluster cluster.yaml --load load.yaml --scale-load 1.2
+  vmpack whatif --cluster cluster.yaml --load load.yaml --add-hosts 2,32cores,256GiB
+  vmpack whatif --cluster cluster.yaml --load load.yaml --add-guests new.yaml
+
+Nothing is written: the cluster is changed in memory and planned as `vmpack plan` does.")]
+    Whatif(WhatifArguments),
+
+    /// Plan every case file and compare with what it expects
+    #[command(after_help = "\
+Examples:
+  vmpack regress models/cases
+  vmpack regress models/cases --filter spread --json
+  vmpack regress models/cases --junit regress.xml
+
+A case is one file with its input and an `expect:`; see `vmpack schema` for its fields.
+Exits with 8 when a case fails.")]
+    Regress(RegressArguments),
+
+    /// Print the JSON Schemas of the file formats
+    #[command(after_help = "\
+Examples:
+  vmpack schema --out schema/
+  vmpack schema --kind Cluster > cluster.schema.json
+
+An editor that knows YAML schemas completes and checks a file that begins with
+  # yaml-language-server: $schema=schema/cluster.schema.json")]
+    Schema(SchemaArguments),
+
+    /// Make an example to try things on
+    Example(ExampleArguments),
+
+    /// Print a shell's completion script
+    #[command(after_help = "\
+Examples:
+  vmpack completions bash > /etc/bash_completion.d/vmpack
+  vmpack completions zsh > \"${fpath[1]}/_vmpack\"
+  vmpack completions fish > ~/.config/fish/completions/vmpack.fish")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+
+    /// Write man pages and the command-line reference into a folder
+    #[command(hide = true)]
+    Docs {
+        /// Where to
+        folder: PathBuf,
+    },
+}
+
+/// The files that describe the cluster.
+#[derive(Debug, Args)]
+pub(crate) struct InputArguments {
+    /// Cluster file, a folder of them, or `-` for standard input; repeat it to merge several
+    #[arg(long, value_name = "PATH", required = true)]
+    pub(crate) cluster: Vec<PathBuf>,
+    /// Load file, a folder of them, or `-`; repeat it to merge several
+    #[arg(long, value_name = "PATH", required = true)]
+    pub(crate) load: Vec<PathBuf>,
+    /// Policy file, a folder of them, or `-`; repeat it to merge several
+    #[arg(long, value_name = "PATH")]
+    pub(crate) policy: Vec<PathBuf>,
+}
+
+/// How far the search may go; each wins over the policy's `limits`.
+#[derive(Debug, Args)]
+pub(crate) struct LimitArguments {
+    /// Wall time for the search, such as `10s` or `2m`
+    #[arg(long, value_name = "TIME")]
+    pub(crate) time_limit: Option<Micros>,
+    /// Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly
+    #[arg(long, value_name = "N")]
+    pub(crate) nodes: Option<u64>,
+    /// Seed of the search
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArguments {
+    #[command(flatten)]
+    pub(crate) inputs: InputArguments,
+    #[command(flatten)]
+    pub(crate) limits: LimitArguments,
+    /// Write the plan to this file, or to standard output with `-`
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Exit with 0 when there is nothing to do and 10 when moves are proposed
+    #[arg(long)]
+    pub(crate) detailed_exitcode: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArguments {
+    /// The plan, or `-`
+    pub(crate) plan: PathBuf,
+    /// Cluster file, a folder of them, or `-`; repeat it to merge several
+    #[arg(long, value_name = "PATH", required = true)]
+    pub(crate) cluster: Vec<PathBuf>,
+    /// Load file, a folder of them, or `-`; repeat it to merge several
+    #[arg(long, value_name = "PATH", required = true)]
+    pub(crate) load: Vec<PathBuf>,
+    /// Judge by this policy instead of the one in the plan
+    #[arg(long, value_name = "PATH")]
+    pub(crate) policy: Vec<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArguments {
+    /// Files of any kind, folders of them, or `-`
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WhatifArguments {
+    #[command(flatten)]
+    pub(crate) inputs: InputArguments,
+    #[command(flatten)]
+    pub(crate) limits: LimitArguments,
+    #[command(flatten)]
+    pub(crate) edits: EditArguments,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What is changed; all that is given is changed together.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(crate) struct EditArguments {
+    /// Empty this host for maintenance
+    #[arg(long, value_name = "HOST")]
+    pub(crate) drain: Vec<HostName>,
+    /// This host is gone; its guests must be started elsewhere
+    #[arg(long, value_name = "HOST")]
+    pub(crate) fail: Vec<HostName>,
+    /// Multiply every measured CPU demand, such as `1.2`
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) scale_load: Option<Ratio>,
+    /// Add so many hosts of that size, such as `2,32cores,256GiB`
+    #[arg(long, value_name = "N,CPU,MEMORY")]
+    pub(crate) add_hosts: Vec<NewHosts>,
+    /// Add the guests of this cluster file; a load file may be given in the same way
+    #[arg(long, value_name = "FILE")]
+    pub(crate) add_guests: Vec<PathBuf>,
+}
+
+/// Hosts of one size that are to be added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NewHosts {
+    pub(crate) count: u32,
+    pub(crate) cpu: MilliCores,
+    pub(crate) memory: MiB,
+}
+
+impl std::str::FromStr for NewHosts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
+        let &[count, cpu, memory] = parts.as_slice() else {
+            return Err("expected a number, cores and memory such as `2,32cores,256GiB`".into());
+        };
+        let count = count
+            .parse()
+            .ok()
+            .filter(|n| (1..=100_000).contains(n))
+            .ok_or_else(|| format!("read `{count}`, expected a number from 1 to 100000"))?;
+        Ok(Self {
+            count,
+            cpu: cpu.parse().map_err(|e| format!("{e}"))?,
+            memory: memory.parse().map_err(|e| format!("{e}"))?,
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RegressArguments {
+    /// Case files, or folders that are searched for them
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Only cases whose path contains this
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) filter: Option<String>,
+    /// Also write the result as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub(crate) junit: Option<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaArguments {
+    /// Write one file for each kind into this folder
+    #[arg(long, value_name = "DIR", conflicts_with = "kind")]
+    pub(crate) out: Option<PathBuf>,
+    /// Print only this kind: Cluster, Load, Policy, Plan or Case
+    #[arg(long)]
+    pub(crate) kind: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExampleArguments {
+    #[command(subcommand)]
+    pub(crate) what: ExampleKind,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExampleKind {
+    /// A cluster with a day of load and a policy, loosely spread, the same for the same seed
+    #[command(after_help = "\
+Examples:
+  vmpack example cluster -o demo
+  vmpack example cluster --hosts 100 --guests 1000 --seed 7 -o big")]
+    Cluster {
+        /// How many hosts
+        #[arg(long, default_value_t = 40)]
+        hosts: u32,
+        /// How many guests
+        #[arg(long, default_value_t = 400)]
+        guests: u32,
+        /// Seed of all that is drawn
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
+}
+
+/// The whole command, with those that are handed over to other binaries.
+pub(crate) fn command() -> Command {
+    handover::COMMANDS
+        .iter()
+        .fold(Arguments::command(), |command, other| {
+            command.subcommand(other.command())
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        for sub in command().get_subcommands() {
+            if sub.is_hide_set() || handover::find(sub.get_name()).is_some() {
+                continue;
+            }
+            let has = |c: &Command| {
+                c.get_after_help()
+                    .is_some_and(|h| h.to_string().contains("Examples:\n  vmpack "))
+            };
+            assert!(
+                has(sub) || sub.get_subcommands().all(has) && sub.has_subcommands(),
+                "{} has no example",
+                sub.get_name()
+            );
+        }
+    }
+
+    #[test]
+    fn new_hosts_are_read_with_their_units() {
+        let hosts: NewHosts = "2, 32cores, 256GiB".parse().unwrap();
+        assert_eq!(
+            (hosts.count, hosts.cpu, hosts.memory),
+            (2, MilliCores(32_000), MiB(256 * 1024))
+        );
+        for (bad, says) in [
+            ("2,32", "such as `2,32cores,256GiB`"),
+            ("0,32cores,1GiB", "from 1 to 100000"),
+            ("1,32,1GiB", "expected cores"),
+            ("1,32cores,1GB", "expected memory"),
+        ] {
+            let error = bad.parse::<NewHosts>().unwrap_err();
+            assert!(error.contains(says), "{bad}: {error}");
+        }
+    }
+}

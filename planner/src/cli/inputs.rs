@@ -1,0 +1,81 @@
+//! Reads what a plan is made from, and runs the search on it.
+
+use std::time::Instant;
+
+use vmpack_domain::file::{Inputs, read_inputs};
+use vmpack_domain::plan::{Outcome, Plan};
+use vmpack_domain::units::Micros;
+use vmpack_domain::{Cluster, Load, Policy};
+use vmpack_planner::search::{Search, Step};
+
+use super::arguments::{InputArguments, LimitArguments};
+use super::failure::Failure;
+use super::session::Session;
+use super::sources;
+use super::talk::Progress;
+
+/// All inputs, merged and cross-checked; oddities are told on standard error.
+pub(crate) fn read(
+    paths: &InputArguments,
+    limits: &LimitArguments,
+    session: &mut Session,
+) -> Result<Inputs, Failure> {
+    let cluster = sources::read(&paths.cluster, &mut session.stdin)?;
+    let load = sources::read(&paths.load, &mut session.stdin)?;
+    let policy = sources::read(&paths.policy, &mut session.stdin)?;
+    let mut inputs = read_inputs(&cluster, &load, &policy)?;
+    limits.apply(&mut inputs.policy);
+    for warning in &inputs.warnings {
+        writeln!(session.err, "warning: {warning}")?;
+    }
+    Ok(inputs)
+}
+
+impl LimitArguments {
+    /// What was given on the command line wins over the policy's limits.
+    fn apply(&self, policy: &mut Policy) {
+        let limits = &mut policy.limits;
+        limits.time = self.time_limit.unwrap_or(limits.time);
+        limits.nodes = self.nodes.or(limits.nodes);
+        limits.seed = self.seed.unwrap_or(limits.seed);
+    }
+}
+
+/// Plans, with progress on standard error and heed of Ctrl-C; also the seconds that it took.
+pub(crate) fn plan(
+    cluster: &Cluster,
+    load: &Load,
+    policy: &Policy,
+    session: &Session,
+) -> (Outcome<Plan>, f64) {
+    let mut progress = Progress::new(session.progress);
+    let stop = || session.stopped();
+    let result = timed_plan(cluster, load, policy, &stop, &mut |step| {
+        progress.hear(step)
+    });
+    progress.end();
+    result
+}
+
+/// Plans against the wall clock.
+pub(crate) fn timed_plan(
+    cluster: &Cluster,
+    load: &Load,
+    policy: &Policy,
+    stop: &dyn Fn() -> bool,
+    report: &mut dyn FnMut(Step),
+) -> (Outcome<Plan>, f64) {
+    let began = Instant::now();
+    let elapsed = || Micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+    let outcome = vmpack_planner::plan(
+        cluster,
+        load,
+        policy,
+        &mut Search {
+            elapsed: &elapsed,
+            stop,
+            report,
+        },
+    );
+    (outcome, began.elapsed().as_secs_f64())
+}

@@ -1,0 +1,180 @@
+//! A plan as a person reads it in the terminal.
+
+use std::fmt::Write;
+
+use vmpack_domain::Plan;
+use vmpack_domain::units::MiB;
+use vmpack_planner::{Status, Summary};
+
+use super::picture::picture;
+use super::screen::{Look, Screen, count, memory, time};
+use super::table::table;
+
+/// The most moves that are listed; a longer list is cut to [`MOVES_CUT`].
+const MOVES: usize = 25;
+/// How many moves of a longer list are shown.
+const MOVES_CUT: usize = 20;
+/// The most names or notes that are listed.
+const NAMES: usize = 8;
+
+/// The whole report, each line ended.
+pub(crate) fn plan(summary: &Summary, plan: Option<&Plan>, screen: Screen) -> String {
+    let mut text = String::new();
+    match plan {
+        Some(plan) => {
+            headline(&mut text, summary, screen);
+            moves(&mut text, summary, plan, screen);
+            if !summary.hosts.is_empty() {
+                say(&mut text, "");
+                text += &picture(&summary.hosts, screen);
+            }
+            notes(&mut text, &summary.reasons, screen);
+        }
+        None => no_plan(&mut text, summary, screen),
+    }
+    text
+}
+
+fn headline(text: &mut String, summary: &Summary, screen: Screen) {
+    let after = summary.hosts_after.unwrap_or(0);
+    let hosts = format!(
+        "{} {} {}",
+        summary.hosts_before,
+        screen.arrow(),
+        count(after, "host"),
+    );
+    let origin = summary.bound_origin.as_deref().unwrap_or("no bound");
+    let proof = match summary.status {
+        Status::Optimal => screen.paint(Look::Good, &format!("proven the fewest ({origin})")),
+        _ => {
+            let bound = summary.hosts_bound.unwrap_or(0);
+            format!("at least {bound} are needed ({origin})")
+        }
+    };
+    say(
+        text,
+        &format!(
+            "{}, {proof}, in {:.1} s",
+            screen.paint(Look::Strong, &hosts),
+            summary.seconds
+        ),
+    );
+    if let (Some(cost), Some(bound)) = (summary.cost, summary.cost_bound) {
+        #[expect(clippy::cast_precision_loss, reason = "a count of hosts")]
+        let plain = (cost - after as f64).abs() < 0.0005;
+        if !plain {
+            say(text, &format!("they cost {cost}, at least {bound}"));
+        }
+    }
+}
+
+fn moves(text: &mut String, summary: &Summary, plan: &Plan, screen: Screen) {
+    if plan.moves.is_empty() {
+        say(text, "no guest has to move");
+    } else {
+        let bound = MiB(summary.move_mib_bound.unwrap_or(0));
+        let moved = MiB(summary.move_mib.unwrap_or(0));
+        let proof = if moved == bound {
+            "proven the least at this cost".to_owned()
+        } else {
+            format!("at least {} at this cost", memory(bound))
+        };
+        let ends = plan.moves.iter().map(|m| m.start + m.duration).max();
+        let line = format!(
+            "{} of {}, {proof} ({}); about {}",
+            count(plan.moves.len(), "move"),
+            memory(moved),
+            plan.move_claim.origin,
+            time(ends.unwrap_or_default()),
+        );
+        say(text, &line);
+    }
+    if !plan.hosts.wake.is_empty() {
+        let names = plan.hosts.wake.iter().map(ToString::to_string);
+        say(text, &format!("to be woken: {}", listed(names, screen)));
+    }
+    if !plan.starts.is_empty() {
+        let starts = plan
+            .starts
+            .iter()
+            .map(|s| format!("{} on {}", s.guest, s.on));
+        say(text, &format!("to be started: {}", listed(starts, screen)));
+    }
+    if !plan.moves.is_empty() {
+        say(text, "");
+        move_table(text, plan, screen);
+    }
+}
+
+fn move_table(text: &mut String, plan: &Plan, screen: Screen) {
+    let shown = if plan.moves.len() > MOVES {
+        MOVES_CUT
+    } else {
+        plan.moves.len()
+    };
+    let rows = plan.moves.iter().take(shown).map(|m| {
+        [
+            m.id.to_string(),
+            m.guest.to_string(),
+            m.from.to_string(),
+            m.to.to_string(),
+            m.mode.to_string(),
+            memory(m.memory),
+            time(m.start),
+            time(m.duration),
+        ]
+    });
+    *text += &table(
+        [
+            "", "guest", "from", "to", "mode", "memory", "start", "takes",
+        ],
+        rows,
+        5..8,
+    );
+    if shown < plan.moves.len() {
+        let more = count(plan.moves.len() - shown, "more move");
+        say(text, &format!(" {} {more}", screen.ellipsis()));
+    }
+}
+
+fn notes(text: &mut String, reasons: &[String], screen: Screen) {
+    if reasons.is_empty() {
+        return;
+    }
+    say(text, "");
+    for reason in reasons.iter().take(NAMES) {
+        say(text, &format!("note: {reason}"));
+    }
+    if reasons.len() > NAMES {
+        let more = count(reasons.len() - NAMES, "more note");
+        say(text, &format!("{} {more}", screen.ellipsis()));
+    }
+}
+
+fn no_plan(text: &mut String, summary: &Summary, screen: Screen) {
+    let line = match summary.status {
+        Status::Infeasible => "infeasible: no placement keeps all that is asked",
+        _ => "no answer within the limits",
+    };
+    say(text, &screen.paint(Look::Bad, line));
+    for reason in &summary.reasons {
+        say(text, &format!("  {reason}"));
+    }
+}
+
+/// Names in a row, cut with a count.
+fn listed(names: impl ExactSizeIterator<Item = String>, screen: Screen) -> String {
+    let all = names.len();
+    let shown: Vec<String> = names.take(NAMES).collect();
+    let list = shown.join(", ");
+    if all > shown.len() {
+        format!("{list} {} {} more", screen.ellipsis(), all - shown.len())
+    } else {
+        list
+    }
+}
+
+fn say(text: &mut String, line: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
