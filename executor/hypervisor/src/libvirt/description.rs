@@ -1,16 +1,14 @@
 //! What is read from a domain's XML: how it is run, what ties it to its host, and the operator's
 //! own wishes in its metadata.
-//!
-//! The metadata element is
-//! `<guest xmlns="urn:vmpack:guest:1" movable="false" post-copy="never"/>`, both attributes
-//! optional, set for a guest by
-//! `virsh metadata GUEST --uri urn:vmpack:guest:1 --key vmpack --set '<guest post-copy="never"/>'`
-//! with `--config`, `--live` or both.
 
 use roxmltree::{Document, Node};
 use vmpack_domain::PostCopy;
 
-/// The namespace of the metadata element.
+/// The namespace of the element in a domain's metadata by which its owner opts out of moves:
+/// `<guest xmlns="urn:vmpack:guest:1" movable="false" post-copy="never"/>`. Both attributes are
+/// optional; `movable` is `true` or `false`, `post-copy` is `allowed` or `never`. It is set by
+/// `virsh metadata GUEST --uri urn:vmpack:guest:1 --key vmpack --set '<guest post-copy="never"/>'`
+/// with `--live`, `--config` or both; a snapshot reads the live one.
 pub const METADATA: &str = "urn:vmpack:guest:1";
 
 /// How QEMU runs a guest.
