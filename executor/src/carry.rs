@@ -395,6 +395,7 @@ fn migrate(
     if off.load(Ordering::Relaxed) {
         return Ended::Failed("called off before it began".to_owned());
     }
+    tracing::info!("move {}: its preconditions hold", mv.id);
     let request = MigrationRequest {
         guest: mv.guest.clone(),
         from: mv.from.clone(),
@@ -427,6 +428,11 @@ fn give_up(mv: &Move) -> Micros {
 /// just asked for cannot be seen yet, so the guest counts as left at the source only when it is
 /// still seen there a back-off later.
 fn find_out(scene: &Scene, mv: &Move, limits: &Limits) -> Ended {
+    tracing::info!(
+        "looking for guest {}, whose migration {} nobody watches",
+        mv.guest,
+        mv.id
+    );
     let began = Instant::now();
     let mut at_source = false;
     loop {
