@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -131,7 +131,7 @@ pub struct Guest {
     pub memory: MiB,
     /// Where it runs; `null` for a guest that waits to be placed.
     #[serde(deserialize_with = "Option::deserialize")]
-    #[schemars(required)]
+    #[schemars(schema_with = "name_or_null")]
     pub host: Option<HostName>,
     /// CPU that is its own, whatever its demand; in cores of speed 1.
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -157,6 +157,9 @@ impl Guest {
     }
 }
 
+fn name_or_null(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": ["string", "null"] })
+}
 fn yes() -> bool {
     true
 }

@@ -95,6 +95,9 @@ pub fn round_down<'de, D: Deserializer<'de>, Q: Quantity>(d: D) -> Result<Q, D::
 pub trait Quantity: Copy + Sized {
     /// What is accepted, for error messages, with an example.
     const EXPECTED: &'static str;
+    /// Whether files hold it as a bare number (of thousandths).
+    #[doc(hidden)]
+    const BARE: bool;
     /// Reads a text with its unit.
     #[doc(hidden)]
     fn read(text: &str, down: bool) -> Option<Self>;
@@ -145,7 +148,7 @@ pub(crate) fn shorten(text: &str) -> String {
 }
 
 macro_rules! quantity {
-    ($(#[$doc:meta])* $name:ident, $expected:literal, $pattern:literal,
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $pattern:literal, bare: $bare:literal,
      read($text:ident, $rounding:ident) $read:block, write($f:ident, $value:ident) $write:block) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -162,6 +165,7 @@ macro_rules! quantity {
         }
         impl Quantity for $name {
             const EXPECTED: &'static str = $expected;
+            const BARE: bool = $bare;
             fn read($text: &str, down: bool) -> Option<Self> {
                 let $rounding = if down { Rounding::Down } else { Rounding::Up };
                 let value: Option<u64> = $read;
@@ -201,6 +205,10 @@ macro_rules! quantity {
         }
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+                if Self::BARE {
+                    #[expect(clippy::cast_precision_loss, reason = "at most 2^43 thousandths")]
+                    return s.serialize_f64(self.0 as f64 / 1000.0);
+                }
                 s.collect_str(self)
             }
         }
@@ -223,6 +231,7 @@ macro_rules! quantity {
 quantity!(
     /// CPU in thousandths of a core of speed 1.
     MilliCores, "cores such as `2.5cores` or `500mcores`", r"^[0-9]+(\.[0-9]+)? *(cores?|mcores)$",
+    bare: false,
     read(text, rounding) {
         match split_unit(text) {
             (n, "cores" | "core") => decimal(n, (1000, 1), rounding),
@@ -251,6 +260,7 @@ fn bytes_per(unit: &str) -> Option<u128> {
 quantity!(
     /// Memory in MiB (2^20 bytes).
     MiB, "memory such as `16GiB`, `512MiB` or `1.5TiB` (binary units)", r"^[0-9]+(\.[0-9]+)? *(B|KiB|MiB|GiB|TiB)$",
+    bare: false,
     read(text, rounding) {
         let (n, unit) = split_unit(text);
         bytes_per(unit).and_then(|b| decimal(n, (b, 1 << 20), rounding))
@@ -263,6 +273,7 @@ quantity!(
 quantity!(
     /// A rate of bytes in MiB per second.
     MiBPerSec, "a rate such as `1250MiB/s` or `1GiB/s`", r"^[0-9]+(\.[0-9]+)? *(B|KiB|MiB|GiB|TiB)/s$",
+    bare: false,
     read(text, rounding) {
         let (n, unit) = split_unit(text);
         unit.strip_suffix("/s").and_then(bytes_per).and_then(|b| decimal(n, (b, 1 << 20), rounding))
@@ -275,6 +286,7 @@ quantity!(
 quantity!(
     /// A dirty rate in distinct pages of 4 KiB per second.
     PagesPerSec, "a dirty rate such as `1200pages/s` (pages of 4 KiB)", r"^[0-9]+(\.[0-9]+)? *pages/s$",
+    bare: false,
     read(text, rounding) {
         match split_unit(text) {
             (n, "pages/s") => decimal(n, (1, 1), rounding),
@@ -289,6 +301,7 @@ quantity!(
 quantity!(
     /// A share of one in thousandths, at most 100 %.
     Permille, "a share such as `10%` (0% to 100%)", r"^[0-9]+(\.[0-9]+)? *%$",
+    bare: false,
     read(text, rounding) {
         match split_unit(text) {
             (n, "%") => decimal(n, (10, 1), rounding).filter(|v| *v <= 1000),
@@ -304,6 +317,7 @@ quantity!(
 quantity!(
     /// A bare factor in thousandths: a host's speed, the over-commit of vCPUs, a cost.
     Ratio, "a plain number from 0 to 1000000 such as `1.2`", r"^[0-9]+(\.[0-9]+)?$",
+    bare: true,
     read(text, rounding) {
         match split_unit(text) {
             (n, "") => decimal(n, (1000, 1), rounding).filter(|v| *v <= 1_000_000_000),
@@ -318,6 +332,7 @@ quantity!(
 quantity!(
     /// A length of time in microseconds (the probe's windows are 16.777 ms long).
     Micros, "a time such as `10s`, `300ms`, `16.777ms`, `5m`, `24h` or `7d`", r"^[0-9]+(\.[0-9]+)? *(us|ms|s|m|h|d)$",
+    bare: false,
     read(text, rounding) {
         let (n, unit) = split_unit(text);
         let scale = match unit {
