@@ -453,6 +453,45 @@ fn check(world: &World, pick: usize, block: u8) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+#[test]
+fn a_host_is_filled_to_its_last_unit_and_not_beyond() {
+    let world = |demand: u64| {
+        let mut world = World {
+            cluster: Cluster::default(),
+            load: Load::default(),
+            policy: Policy::default(),
+        };
+        world.policy.headroom.cpu = Permille(0);
+        for h in 0..2 {
+            world.cluster.hosts.push(host(h, (4, 64, 9, false, None)));
+        }
+        for (g, demand) in [1501, 1200, 1299, demand].into_iter().enumerate() {
+            let guest = guest(g, (2, 2, Some(g % 2), true));
+            let cpu = CpuLoad {
+                p95: Some(MilliCores(demand)),
+                ..CpuLoad::default()
+            };
+            let cpu = Some(cpu);
+            let load = GuestLoad {
+                cpu,
+                ..GuestLoad::default()
+            };
+            world.load.guests.insert(guest.name.clone(), load);
+            world.cluster.guests.push(guest);
+        }
+        Problem::build(&world.cluster, &world.load, &world.policy).unwrap()
+    };
+    for (demand, hosts) in [(0, 1000), (1, 2000)] {
+        let p = world(demand);
+        let (answer, bound) = optimal(assignment::solve(&p, None, 0, &limits())).unwrap();
+        assert_eq!((bound, cost_of(&p, &answer)), (hosts, hosts));
+        assert_eq!(bound::hosts(&p).cost, hosts);
+        // One host is enough only if two guests of 1 GiB leave the other.
+        let (_, moved) = optimal(moves::solve(&p, hosts, None, &limits())).unwrap();
+        assert_eq!(moved, if hosts == 1000 { 2048 } else { 0 });
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(160) })]
 
