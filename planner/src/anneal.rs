@@ -49,7 +49,7 @@ pub(crate) fn anneal(
         }
         steps += 1;
         if goal == Goal::LeastMoved && steps % EXCHANGE == 0 {
-            walk.exchange(open, rng);
+            walk.exchange(rng);
         } else {
             walk.step(rng);
         }
@@ -59,6 +59,7 @@ pub(crate) fn anneal(
 struct Walk<'w, 'i, 'p> {
     state: &'w mut State<'i, 'p>,
     goal: Goal,
+    open: &'w mut [bool],
     /// Open hosts that each set allows.
     choices: Vec<Vec<usize>>,
     /// Mean share of a host that a bundle takes.
@@ -73,7 +74,7 @@ struct Walk<'w, 'i, 'p> {
 }
 
 impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
-    fn new(state: &'w mut State<'i, 'p>, open: &[bool], goal: Goal) -> Self {
+    fn new(state: &'w mut State<'i, 'p>, open: &'w mut [bool], goal: Goal) -> Self {
         let inst = state.inst;
         let count = inst.bundles.len().max(1) as f64;
         let weights = need_weights(inst);
@@ -93,6 +94,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         let mut walk = Self {
             state,
             goal,
+            open,
             choices,
             mean_size: (size / count / scarce.len().max(1) as f64).max(1e-9),
             mean_memory: (memory / count).max(1.0),
@@ -118,48 +120,74 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         }
     }
     fn step(&mut self, rng: &mut Rng) {
-        let bundle = self.pick(rng);
-        let from = self.state.at[bundle];
-        let inst = self.state.inst;
-        let choices = &self.choices[inst.bundles[bundle].set];
-        let kind = rng.below(8);
-        let homeward = self.goal == Goal::LeastMoved || !inst.caps.is_empty();
-        let (to, other) = if kind == 0 && homeward {
-            let homes = &inst.bundles[bundle].homes;
-            match homes.get(rng.below(homes.len())) {
-                Some((home, _)) if choices.binary_search(home).is_ok() => (*home, None),
-                _ => return,
-            }
-        } else if kind < 3 {
-            match choices.get(rng.below(choices.len())) {
-                Some(h) => (*h, None),
-                None => return,
-            }
-        } else {
-            let other = rng.below(inst.bundles.len());
-            let there = self.state.at[other];
-            let may = inst.sets[inst.bundles[bundle].set].contains(there)
-                && inst.sets[inst.bundles[other].set].contains(from);
-            if !may {
-                return;
-            }
-            (there, Some(other))
-        };
-        if to == from {
+        let Some((bundle, to, other)) = self.propose(rng) else {
             return;
-        }
+        };
+        let inst = self.state.inst;
+        let from = self.state.at[bundle];
         let mut moved = 0;
-        let mut change = self.weight * self.state.change(bundle, to, other);
+        let mut change = 0.0;
         if self.goal == Goal::LeastMoved {
             let of = |b: usize, from, to| inst.bundles[b].moved(to) - inst.bundles[b].moved(from);
             moved = of(bundle, from, to) + other.map_or(0, |o| of(o, to, from));
-            change += moved as f64 / self.mean_memory;
+            change = moved as f64 / self.mean_memory;
+            // Where nothing is broken the penalty cannot fall: no need to work it out.
+            if change > 16.0 * self.temperature && self.state.feasible() {
+                return;
+            }
         }
+        change += self.weight * self.state.change(bundle, to, other);
         if change <= 0.0 || rng.unit() < (-change / self.temperature).exp() {
             self.state.shift(bundle, to, other);
             self.moved += moved;
             self.remember();
         }
+    }
+    /// A shift of a bundle to an open host, or a swap with another bundle that is there.
+    fn propose(&self, rng: &mut Rng) -> Option<(usize, usize, Option<usize>)> {
+        let state = &*self.state;
+        let inst = state.inst;
+        let mut bundle = self.pick(rng);
+        let kind = rng.below(8);
+        let homeward = match self.goal {
+            Goal::LeastMoved => kind < 4,
+            Goal::Feasible => kind == 0 && !inst.caps.is_empty(),
+        };
+        if homeward {
+            // Look a little for one that is away from home.
+            for _ in 0..3 {
+                if inst.bundles[bundle].moved(state.at[bundle]) > 0 {
+                    break;
+                }
+                bundle = rng.below(state.at.len());
+            }
+        }
+        let (from, set) = (state.at[bundle], inst.bundles[bundle].set);
+        let (to, other) = if homeward {
+            let homes = &inst.bundles[bundle].homes;
+            let home = homes.get(rng.below(homes.len()))?.0;
+            if !self.open[home] || !inst.sets[set].contains(home) {
+                return None;
+            }
+            let there = &state.on[home];
+            let other = if kind < 2 {
+                None
+            } else {
+                there.get(rng.below(there.len())).copied()
+            };
+            (home, other)
+        } else if kind < 5 && (kind < 2 || self.goal == Goal::LeastMoved) {
+            let choices = &self.choices[set];
+            (*choices.get(rng.below(choices.len()))?, None)
+        } else {
+            let other = rng.below(inst.bundles.len());
+            (state.at[other], Some(other))
+        };
+        let may = to != from
+            && other.is_none_or(|o| {
+                inst.sets[set].contains(to) && inst.sets[inst.bundles[o].set].contains(from)
+            });
+        may.then_some((bundle, to, other))
     }
     /// A bundle: half of the time from an overloaded host or a broken rule if there is one.
     fn pick(&self, rng: &mut Rng) -> usize {
@@ -189,11 +217,11 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         }
     }
     /// Tries to empty an open host into a closed one that is like it.
-    fn exchange(&mut self, open: &mut [bool], rng: &mut Rng) {
+    fn exchange(&mut self, rng: &mut Rng) {
         let hosts = &self.state.inst.problem.hosts;
         let (from, to) = (rng.below(hosts.len()), rng.below(hosts.len()));
         let alike = hosts[from].room == hosts[to].room && hosts[from].cost == hosts[to].cost;
-        if !open[from] || open[to] || !hosts[to].open || hosts[from].always || !alike {
+        if !self.open[from] || self.open[to] || !hosts[to].open || hosts[from].always || !alike {
             return;
         }
         let inst = self.state.inst;
@@ -215,7 +243,8 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         change += self.weight * (self.state.penalty() - before);
         if change <= 0.0 || rng.unit() < (-change / self.temperature).exp() {
             self.moved += moved;
-            (open[from], open[to]) = (false, true);
+            (self.open[from], self.open[to]) = (false, true);
+            let open = &*self.open;
             for (set, choices) in inst.sets.iter().zip(&mut self.choices) {
                 choices.clear();
                 choices.extend(set.list.iter().copied().filter(|h| open[*h]));

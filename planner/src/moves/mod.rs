@@ -1,8 +1,8 @@
 //! Stage 2: at the cost of hosts that stage 1 found, the least memory moved.
 //!
 //! Alike hosts are relabelled first; then annealing from where guests are now, with the hosts that
-//! carry little emptied, and from the packed placement; then HiGHS on the whole when it is small,
-//! else on blocks of hosts.
+//! carry little emptied, and from the packed placement; then HiGHS on blocks of hosts, and on the
+//! whole when it is small.
 
 mod relabel;
 
@@ -18,6 +18,9 @@ use crate::pack::descend::confined;
 use crate::rng::Rng;
 use crate::search::Step;
 
+/// Annealing walks, and how many in a row may bring nothing.
+const WALKS: u64 = 12;
+const PATIENCE: u64 = 3;
 /// The largest whole instance given to HiGHS, in guest-host pairs.
 const WHOLE: usize = 12_000;
 /// Guest-host pairs in a block given to HiGHS.
@@ -40,12 +43,9 @@ pub(crate) fn cheapest(
     };
     best.offer(&relabel::relabel(inst, &best.packed.at), bound.memory);
     walks(&mut best, &bound, effort, policy.limits.seed);
-    if best.moved() > bound.memory && !effort.cut_off() {
-        if inst.pairs() <= WHOLE {
-            whole(&mut best, &mut bound, effort, policy);
-        } else {
-            blocks(&mut best, &bound, effort, policy);
-        }
+    blocks(&mut best, &bound, effort, policy);
+    if inst.pairs() <= WHOLE && best.moved() > bound.memory && !effort.cut_off() {
+        whole(&mut best, &mut bound, effort, policy);
     }
     (best.packed, bound)
 }
@@ -76,24 +76,28 @@ impl Best<'_, '_, '_> {
     }
 }
 
-/// Annealing from where guests are now and from the best placement.
+/// Annealing from where guests are now and from the best placement in turn: walks end in different
+/// places, so several short ones do better than a long one.
 fn walks(best: &mut Best, bound: &MovesBound, effort: &mut Effort, seed: u64) {
     let inst = best.inst;
-    let starts = [(inst.current(), heaviest(inst, &best.packed.awake)), {
-        (best.packed.at.clone(), best.packed.awake.clone())
-    }];
-    for (salt, (from, kept)) in (500..).zip(starts) {
-        if best.moved() <= bound.memory || effort.spent() {
+    let mut idle = 0;
+    for walk in 0..WALKS {
+        if best.moved() <= bound.memory || effort.spent() || idle == PATIENCE {
             return;
         }
+        let (from, kept) = if walk % 2 == 0 {
+            (inst.current(), heaviest(inst, &best.packed.awake))
+        } else {
+            (best.packed.at.clone(), best.packed.awake.clone())
+        };
         let mut open = vec![false; inst.problem.hosts.len()];
         kept.iter().for_each(|h| open[*h] = true);
         let mut state = confined(inst, &from, &kept, &open);
         if state.at.contains(&NOWHERE) {
             continue;
         }
-        let slice = effort.slice(inst.bundles.len(), 6);
-        let mut rng = Rng::new(seed, salt);
+        let slice = effort.slice(inst.bundles.len(), 2);
+        let mut rng = Rng::new(seed, 500 + walk);
         let (found, steps) = anneal(
             &mut state,
             &mut open,
@@ -103,9 +107,8 @@ fn walks(best: &mut Best, bound: &MovesBound, effort: &mut Effort, seed: u64) {
             &mut rng,
         );
         effort.refund(&slice, steps);
-        if let Some(at) = found {
-            best.offer(&at, bound.memory);
-        }
+        let gained = found.is_some_and(|at| best.offer(&at, bound.memory));
+        idle = if gained { 0 } else { idle + 1 };
     }
 }
 
