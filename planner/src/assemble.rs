@@ -22,20 +22,13 @@ pub(crate) fn assemble(
     route: &Route,
     bound: &Bound,
 ) -> Plan {
-    let mut awake = vec![false; problem.hosts.len()];
-    route.awake.iter().for_each(|h| awake[*h] = true);
     let named = |keep: &dyn Fn(usize) -> bool| {
         let kept = route.awake.iter().filter(|h| keep(**h));
         let mut names: Vec<_> = kept.map(|h| problem.hosts[*h].name.clone()).collect();
         names.sort();
         names
     };
-    let motives = Motives {
-        cluster,
-        policy,
-        problem,
-        awake,
-    };
+    let motives = Motives::new(cluster, policy, problem, &route.awake);
     let placed = || problem.guests.iter().zip(&route.placement);
     let moved = placed().filter(|(g, h)| g.current.is_some_and(|c| c != **h));
     Plan {

@@ -1,21 +1,66 @@
 //! The reason of each move.
 
+use std::collections::BTreeSet;
+
 use vmpack_domain::rule::{RuleKind, guests_named, hosts_named};
-use vmpack_domain::{Cluster, HostState, Policy};
-use vmpack_ilp::problem::{GroupKind, GroupRule, Problem, RESOURCES};
+use vmpack_domain::{Cluster, GuestName, HostName, HostState, Policy, Rule};
+use vmpack_ilp::problem::{Amounts, GroupKind, GroupRule, HostSlot, Problem, RESOURCES};
 
 use crate::schedule::Hop;
 
-/// What the reasons of moves are read from.
+/// What the reasons of moves are read from, by index.
 pub(crate) struct Motives<'a> {
-    pub(crate) cluster: &'a Cluster,
-    pub(crate) policy: &'a Policy,
-    pub(crate) problem: &'a Problem,
-    /// Hosts in use afterwards, by index.
-    pub(crate) awake: Vec<bool>,
+    cluster: &'a Cluster,
+    problem: &'a Problem,
+    /// Hosts in use afterwards.
+    awake: Vec<bool>,
+    /// Hosts with more on them in the snapshot than they have room for.
+    overloaded: Vec<bool>,
+    /// Rules about where single guests may be.
+    unary: Vec<Unary<'a>>,
 }
 
-impl Motives<'_> {
+/// A fence or a ban.
+struct Unary<'a> {
+    name: &'a str,
+    guests: BTreeSet<&'a GuestName>,
+    hosts: BTreeSet<&'a HostName>,
+    /// Whether the hosts are the ones to be on.
+    inside: bool,
+}
+
+impl<'a> Motives<'a> {
+    /// The motives of moves that leave those hosts awake.
+    pub(crate) fn new(
+        cluster: &'a Cluster,
+        policy: &'a Policy,
+        problem: &'a Problem,
+        awake: &[usize],
+    ) -> Self {
+        let mut load = vec![[0; RESOURCES]; problem.hosts.len()];
+        for guest in &problem.guests {
+            if let Some(h) = guest.current {
+                for (l, n) in load[h].iter_mut().zip(guest.need) {
+                    *l += n;
+                }
+            }
+        }
+        let above =
+            |(host, load): (&HostSlot, &Amounts)| load.iter().zip(host.room).any(|(l, r)| *l > r);
+        Self {
+            cluster,
+            problem,
+            awake: (0..problem.hosts.len())
+                .map(|h| awake.contains(&h))
+                .collect(),
+            overloaded: problem.hosts.iter().zip(&load).map(above).collect(),
+            unary: policy
+                .rules
+                .iter()
+                .filter_map(|r| unary(r, cluster))
+                .collect(),
+        }
+    }
     /// Why a guest makes this migration.
     pub(crate) fn of(&self, hop: &Hop, hops: &[Hop]) -> String {
         let name = |h: usize| self.problem.hosts[h].name.as_str();
@@ -34,7 +79,7 @@ impl Motives<'_> {
         if let Some(why) = self.forbidden(hop.guest, from) {
             return why;
         }
-        if self.overloaded(from) {
+        if self.overloaded[from] {
             return format!("{} was overloaded", name(from));
         }
         if let Some(rule) = self.broken(hop.guest) {
@@ -52,38 +97,11 @@ impl Motives<'_> {
         if !who.runs_on(at) {
             return Some(format!("{} lacks what it requires", at.name));
         }
-        let breaks = |rule: &&vmpack_domain::Rule| {
-            let here = |hosts: &[String]| {
-                hosts_named(hosts, self.cluster).is_ok_and(|h| h.contains(&&at.name))
-            };
-            match &rule.kind {
-                RuleKind::Fence { guests, hosts } => self.names(guests, guest) && !here(hosts),
-                RuleKind::Ban { guests, hosts } => self.names(guests, guest) && here(hosts),
-                _ => false,
-            }
+        let breaks = |rule: &&Unary| {
+            rule.guests.contains(&who.name) && rule.hosts.contains(&at.name) != rule.inside
         };
-        let rule = self.policy.rules.iter().find(breaks)?;
+        let rule = self.unary.iter().find(breaks)?;
         Some(format!("rule {}", rule.name))
-    }
-    fn names(&self, patterns: &[String], guest: usize) -> bool {
-        let name = &self.problem.guests[guest].name;
-        guests_named(patterns, self.cluster).is_ok_and(|g| g.contains(&name))
-    }
-    fn overloaded(&self, host: usize) -> bool {
-        let here = self
-            .problem
-            .guests
-            .iter()
-            .filter(|g| g.current == Some(host));
-        let mut load = [0; RESOURCES];
-        for guest in here {
-            for (l, n) in load.iter_mut().zip(guest.need) {
-                *l += n;
-            }
-        }
-        load.iter()
-            .zip(self.problem.hosts[host].room)
-            .any(|(l, r)| *l > r)
     }
     /// A rule over several guests that the snapshot breaks, this guest among them.
     fn broken(&self, guest: usize) -> Option<&str> {
@@ -110,4 +128,25 @@ impl Motives<'_> {
             .find(breaks)
             .map(|r| r.name.as_str())
     }
+}
+
+/// A rule as a fence or a ban, if it is one.
+fn unary<'a>(rule: &'a Rule, cluster: &'a Cluster) -> Option<Unary<'a>> {
+    let inside = match rule.kind {
+        RuleKind::Fence { .. } => true,
+        RuleKind::Ban { .. } => false,
+        _ => return None,
+    };
+    Some(Unary {
+        name: &rule.name,
+        guests: guests_named(rule.kind.guests(), cluster)
+            .ok()?
+            .into_iter()
+            .collect(),
+        hosts: hosts_named(rule.kind.hosts(), cluster)
+            .ok()?
+            .into_iter()
+            .collect(),
+        inside,
+    })
 }

@@ -7,6 +7,8 @@
 
 pub(crate) mod migrations;
 pub(crate) mod reach;
+#[cfg(test)]
+mod tests;
 
 use vmpack_ilp::problem::{Amounts, GroupKind, Problem, RESOURCES};
 
@@ -58,6 +60,14 @@ pub(crate) fn order(problem: &Problem, target: &[usize], seed: u64) -> Order {
     Order::Stuck { hops, waiting }
 }
 
+/// What a max-moves rule leaves for parking.
+struct Budget {
+    /// Whether each guest counts.
+    counted: Vec<bool>,
+    /// Migrations left.
+    left: usize,
+}
+
 /// The hosts while migrations run.
 struct Replay<'a> {
     problem: &'a Problem,
@@ -69,8 +79,7 @@ struct Replay<'a> {
     spread: Vec<(&'a [usize], &'a [usize], Vec<u32>)>,
     /// Per guest, the spread rules that it is in.
     spreads_of: Vec<Vec<usize>>,
-    /// Migrations that max-moves rules leave for parking, and whom they count.
-    spare_moves: Vec<(Vec<bool>, usize)>,
+    budgets: Vec<Budget>,
     parked: Vec<bool>,
     hops: Vec<Hop>,
 }
@@ -86,7 +95,7 @@ impl<'a> Replay<'a> {
             load: vec![[0; RESOURCES]; problem.hosts.len()],
             spread: Vec::new(),
             spreads_of: vec![Vec::new(); guests],
-            spare_moves: Vec::new(),
+            budgets: Vec::new(),
             parked: vec![false; guests],
             hops: Vec::new(),
         };
@@ -111,9 +120,8 @@ impl<'a> Replay<'a> {
                     let needed = (0..guests)
                         .filter(|g| counted[*g] && replay.pending(*g))
                         .count();
-                    replay
-                        .spare_moves
-                        .push((counted, moves.saturating_sub(needed)));
+                    let left = moves.saturating_sub(needed);
+                    replay.budgets.push(Budget { counted, left });
                 }
                 GroupKind::Gather { .. } | GroupKind::Spare { .. } => {}
             }
@@ -203,13 +211,12 @@ impl<'a> Replay<'a> {
         for g in pending {
             awaited[self.target[*g]] = true;
         }
-        let mut best: Option<((bool, i64, bool, bool, i64), usize, usize)> = None;
+        let mut best = None;
         for g in pending.iter().copied() {
             let Some(from) = self.at[g].filter(|h| awaited[*h] && !self.parked[g]) else {
                 continue;
             };
-            let allowed = |(counted, left): &(Vec<bool>, usize)| !counted[g] || *left > 0;
-            if !self.spare_moves.iter().all(allowed) {
+            if self.budgets.iter().any(|b| b.counted[g] && b.left == 0) {
                 continue;
             }
             let frees = pending
@@ -222,20 +229,19 @@ impl<'a> Replay<'a> {
                 }
                 let free = host.room[1] - self.load[h][1];
                 let memory = self.problem.guests[g].memory;
-                let key = (!frees, memory, self.joins(g, h), awaited[h], -free);
-                if best.as_ref().is_none_or(|b| key < b.0) {
-                    best = Some((key, g, h));
+                let joins = self.joins(g, h);
+                let choice = (!frees, memory, joins, awaited[h], -free, g, h);
+                if best.is_none_or(|b| choice < b) {
+                    best = Some(choice);
                 }
             }
         }
-        let Some((_, guest, host)) = best else {
+        let Some((.., guest, host)) = best else {
             return false;
         };
         self.parked[guest] = true;
-        for (counted, left) in &mut self.spare_moves {
-            if counted[guest] {
-                *left -= 1;
-            }
+        for budget in self.budgets.iter_mut().filter(|b| b.counted[guest]) {
+            budget.left -= 1;
         }
         self.hop(guest, host, true);
         true

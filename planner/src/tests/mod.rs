@@ -13,7 +13,7 @@ use vmpack_domain::{Cluster, Load, Policy, check};
 use crate::search::{Search, Step};
 
 /// Inputs as their files hold them, less the header.
-fn read(cluster: &str, load: &str, policy: &str) -> (Cluster, Load, Policy) {
+pub(crate) fn read(cluster: &str, load: &str, policy: &str) -> (Cluster, Load, Policy) {
     let source = |kind: &str, text: &str| {
         vec![Source {
             name: kind.to_lowercase(),
