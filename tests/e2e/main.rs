@@ -3,6 +3,7 @@
 mod crash;
 mod executor;
 mod house;
+mod pipeline;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
