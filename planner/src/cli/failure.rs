@@ -43,8 +43,11 @@ impl Failure {
         self
     }
 
-    /// Tells it on standard error.
+    /// Tells it on standard error; one without a message is known to who caused it.
     pub(crate) fn tell(&self, err: &mut dyn Write) {
+        if self.message.is_empty() {
+            return;
+        }
         // When standard error is gone there is nobody left to tell.
         let _ = writeln!(err, "error: {self}");
         if let Some(excerpt) = &self.excerpt {
@@ -76,10 +79,12 @@ impl From<InputError> for Failure {
 /// The result could not be printed.
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(
-            Exit::Environment,
-            format!("cannot write to standard output: {}", reason(&error)),
-        )
+        // A reader that has seen enough, as `head` does, need not be told so.
+        let message = match error.kind() {
+            std::io::ErrorKind::BrokenPipe => String::new(),
+            _ => format!("cannot write to standard output: {}", reason(&error)),
+        };
+        Self::new(Exit::Environment, message)
     }
 }
 

@@ -36,13 +36,9 @@ pub(crate) const COMMANDS: &[Handover] = &[
         "Read hosts and guests from libvirt into cluster.yaml",
     ),
     executor("apply", "Carry a plan out by live migrations"),
+    executor("resume", "Carry on a run that was interrupted"),
     executor("status", "Show how far a plan has been carried out"),
     executor("abort", "Stop what can be stopped of a plan under way"),
-    executor(
-        "watch",
-        "Watch the hosts and relieve those that are overloaded",
-    ),
-    executor("ledger", "Show the journal of all that was done"),
     Handover {
         name: "probe",
         program: "vmpack-probe",

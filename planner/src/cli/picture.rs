@@ -119,7 +119,11 @@ fn strips(hosts: &[Drawn], screen: Screen) -> String {
     );
     line(&mut text, &screen.paint(Look::Faint, &head));
     let label = "memory  before  ".len();
-    for chunk in shown.chunks(screen.width.saturating_sub(label).max(20)) {
+    let room = screen.width.saturating_sub(label).max(20);
+    for (n, chunk) in shown.chunks(room).enumerate() {
+        if n > 0 {
+            line(&mut text, "");
+        }
         let of = |share: &dyn Fn(&Drawn) -> Option<u64>| {
             let columns = chunk.iter().map(|host| column(share(host), screen));
             columns.collect::<String>()
@@ -225,6 +229,6 @@ h1    #...........   7%  ####........  27%  ######......  50%  ############ 100%
     fn an_overloaded_host_is_marked() {
         let hosts: Vec<HostRow> = (0..30).map(|n| host(n, (10.1, 1), (0.0, 0))).collect();
         assert!(picture(&hosts, PLAIN).contains("cpu     before  !!!!"));
-        assert!(picture(&hosts[..1], PLAIN).contains("102%"));
+        assert!(picture(&hosts[..1], PLAIN).contains("101%"));
     }
 }

@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
             written = Some(path.as_path());
         }
     }
-    if session.stopped() {
+    if session.stopped() && plan.is_some() {
         writeln!(session.err, "stopped; this is the best so far")?;
     }
     if arguments.json {

@@ -77,7 +77,12 @@ fn moves(text: &mut String, summary: &Summary, plan: &Plan, screen: Screen) {
         let proof = if moved == bound {
             "proven the least at this cost".to_owned()
         } else {
-            format!("at least {} at this cost", memory(bound))
+            let above = (moved.0.saturating_sub(bound.0)) * 1000 / bound.0.max(1) + 1;
+            format!(
+                "proven within {}.{}% of the least at this cost",
+                above / 10,
+                above % 10
+            )
         };
         let ends = plan.moves.iter().map(|m| m.start + m.duration).max();
         let line = format!(

@@ -86,6 +86,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_guest_must_say_its_host_which_may_be_none() {
+        let guest = &schema(Kind::Cluster)["$defs"]["Guest"];
+        assert_eq!(
+            guest["properties"]["host"]["type"],
+            json!(["string", "null"])
+        );
+        assert!(
+            guest["required"]
+                .as_array()
+                .unwrap()
+                .contains(&json!("host"))
+        );
+        assert!(
+            !guest["required"]
+                .as_array()
+                .unwrap()
+                .contains(&json!("uuid"))
+        );
+    }
+
+    #[test]
     fn every_kind_demands_its_header_and_refuses_unknown_keys() {
         for kind in Kind::ALL {
             let schema = schema(kind);

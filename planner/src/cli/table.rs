@@ -30,7 +30,7 @@ mod tests {
     #[test]
     fn numbers_stand_under_each_other() {
         let rows = [["a", "1"], ["bb", "22"]].map(|r| r.map(str::to_owned));
-        let expected = " name  n\n a     1\n bb   22\n";
+        let expected = " name   n\n a      1\n bb    22\n";
         assert_eq!(table(["name", "n"], rows, 1..2), expected);
     }
 }

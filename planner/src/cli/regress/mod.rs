@@ -66,10 +66,16 @@ pub(crate) fn run(arguments: &RegressArguments, session: &mut Session) -> Result
         let source: Source = sources::open(file)?;
         cases.push((source.name.clone(), read_case(&source)?));
     }
-    let results: Vec<CaseResult> = cases
-        .iter()
-        .map(|(name, case)| run_case(name, case, session))
-        .collect();
+    let mut results = Vec::new();
+    for (name, case) in &cases {
+        results.push(run_case(name, case, session));
+        if session.stopped() {
+            return Err(Failure::new(
+                Exit::CheckFailed,
+                format!("stopped after {}", count(results.len(), "case")),
+            ));
+        }
+    }
     let failed = results.iter().filter(|r| !r.ok).count();
     if let Some(file) = &arguments.junit {
         output::write_whole(file, &junit::xml(&results))?;

@@ -1,0 +1,613 @@
+//! `vmpack` as a user runs it: exit codes, errors, files written, JSON.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::root;
+
+const CLUSTER: &str = "\
+apiVersion: vmpack/v1
+kind: Cluster
+hosts:
+  - { name: h1, cpu: 8cores, memory: 16GiB, network: 1000MiB/s, state: on }
+  - { name: h2, cpu: 8cores, memory: 16GiB, network: 1000MiB/s, state: on }
+guests:
+  - { name: a, vcpus: 2, memory: 4GiB, host: h1 }
+  - { name: b, vcpus: 2, memory: 2GiB, host: h2 }
+";
+
+const LOAD: &str = "\
+apiVersion: vmpack/v1
+kind: Load
+guests:
+  a: { cpu: { p95: 1cores } }
+  b: { cpu: { p95: 0.5cores } }
+";
+
+const POLICY: &str = "\
+apiVersion: vmpack/v1
+kind: Policy
+headroom: { cpu: 10%, memory: 5% }
+";
+
+/// A folder with a cluster of two hosts, its load and a policy.
+struct Desk {
+    folder: tempfile::TempDir,
+}
+
+/// What a run said.
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    fn of(output: &Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout.clone()).unwrap(),
+            err: String::from_utf8(output.stderr.clone()).unwrap(),
+        }
+    }
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|e| panic!("{e}: {}", self.out))
+    }
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        desk.write("cluster.yaml", CLUSTER);
+        desk.write("load.yaml", LOAD);
+        desk.write("policy.yaml", POLICY);
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), content).unwrap();
+    }
+
+    /// A file with one text of it replaced.
+    fn write_edited(&self, name: &str, text: &str, from: &str, to: &str) {
+        assert!(text.contains(from), "`{from}` is not in {name}");
+        self.write(name, text.replace(from, to));
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(crate::bin("vmpack"));
+        command
+            .args(line.split_whitespace())
+            .current_dir(self.folder.path())
+            .env_remove("RUST_LOG")
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::null());
+        command
+    }
+
+    fn run(&self, line: &str) -> Said {
+        Said::of(&self.command(line).output().unwrap())
+    }
+
+    /// Runs it and checks its exit code and that each text stands in what it said.
+    fn check(&self, line: &str, code: i32, says: &[&str]) -> Said {
+        let said = self.run(line);
+        assert_eq!(said.code, code, "{line}\n{}{}", said.out, said.err);
+        for text in says {
+            assert!(
+                said.out.contains(text) || said.err.contains(text),
+                "{line}: `{text}` is not in\n{}{}",
+                said.out,
+                said.err
+            );
+        }
+        said
+    }
+}
+
+const PLAN: &str = "plan --cluster cluster.yaml --load load.yaml";
+
+#[test]
+fn a_plan_is_shown_written_and_judged() {
+    let desk = Desk::new();
+    let line = format!("{PLAN} --policy policy.yaml -o plan.yaml");
+    desk.check(
+        &line,
+        0,
+        &["2 → 1 host", "1 move of 2 GiB", "wrote plan.yaml"],
+    );
+    let check = "check plan.yaml --cluster cluster.yaml --load load.yaml";
+    desk.check(check, 0, &["ok: 1 move to 1 host"]);
+    assert_eq!(desk.run(&format!("{check} --json")).json()["ok"], true);
+    // No escape sequence where standard output is no terminal.
+    assert!(!desk.run(&line).out.contains('\u{1b}'));
+    let ascii = desk.command(PLAN).env("LC_ALL", "C").output().unwrap();
+    assert!(Said::of(&ascii).out.is_ascii());
+}
+
+#[test]
+fn a_plan_that_was_tampered_with_or_is_old_fails_the_check() {
+    let desk = Desk::new();
+    desk.check(&format!("{PLAN} -o plan.yaml"), 0, &[]);
+    let plan = std::fs::read_to_string(desk.path("plan.yaml")).unwrap();
+    desk.write_edited("tampered.yaml", &plan, "\n  b: h1\n", "\n  b: h2\n");
+    let files = "--cluster cluster.yaml --load load.yaml";
+    desk.check(&format!("check tampered.yaml {files}"), 8, &["violation"]);
+    desk.write_edited("cluster.yaml", CLUSTER, "memory: 2GiB", "memory: 14GiB");
+    let said = desk.check(&format!("check plan.yaml {files} --json"), 8, &[]);
+    let laws: Vec<Value> = said.json()["violations"].as_array().unwrap().clone();
+    let laws: Vec<&str> = laws.iter().filter_map(|v| v["law"].as_str()).collect();
+    assert!(
+        laws.contains(&"base") && laws.contains(&"memory"),
+        "{laws:?}"
+    );
+    // A stricter policy than the plan's own is given: the guests no longer fit one host.
+    desk.write("cluster.yaml", CLUSTER);
+    desk.write_edited("policy.yaml", POLICY, "memory: 5%", "memory: 80%");
+    desk.check(&format!("check plan.yaml {files}"), 0, &[]);
+    desk.check(
+        &format!("check plan.yaml {files} --policy policy.yaml"),
+        8,
+        &["memory: "],
+    );
+}
+
+#[test]
+fn each_ending_has_its_exit_code() {
+    let desk = Desk::new();
+    desk.check("--version", 0, &["vmpack "]);
+    desk.check("--help", 0, &["Exit codes:", "snapshot", "Examples:"]);
+    desk.check("", 2, &["Usage:"]);
+    desk.check("plam", 2, &["plan"]);
+    desk.check("plan --cluster cluster.yaml", 2, &["--load"]);
+    desk.check(&format!("{PLAN} --time-limit 10"), 2, &["`10s`"]);
+    desk.check(&format!("{PLAN} -o - --json"), 2, &["standard output"]);
+    desk.check(
+        "plan --cluster nowhere.yaml --load load.yaml",
+        3,
+        &["cannot read nowhere.yaml"],
+    );
+    desk.check(
+        &format!("{PLAN} -o no/plan.yaml"),
+        9,
+        &["cannot write no/plan.yaml"],
+    );
+    desk.check(
+        &format!("{PLAN} --detailed-exitcode -o plan.yaml"),
+        10,
+        &["1 move"],
+    );
+    desk.write_edited("idle.yaml", CLUSTER, "2GiB, host: h2", "2GiB, host: h1");
+    let idle = "plan --cluster idle.yaml --load load.yaml --detailed-exitcode";
+    desk.check(idle, 0, &["no guest has to move"]);
+    desk.write_edited("huge.yaml", CLUSTER, "memory: 4GiB", "memory: 64GiB");
+    let huge = "plan --cluster huge.yaml --load load.yaml";
+    let said = desk.check(
+        &format!("{huge} -o huge-plan.yaml"),
+        4,
+        &["infeasible", "guest a"],
+    );
+    assert!(
+        said.out.contains("guest a"),
+        "the reason is the result: {}",
+        said.err
+    );
+    assert!(!desk.path("huge-plan.yaml").exists());
+    assert_eq!(
+        desk.run(&format!("{huge} --json")).json()["status"],
+        "infeasible"
+    );
+}
+
+#[test]
+fn commands_of_other_binaries_are_handed_over() {
+    let desk = Desk::new();
+    let said = desk.check("apply --help", 0, &[]);
+    assert!(said.out.contains("vmpack-executor"), "{}", said.out);
+    // A copy of the binary alone, with nothing beside it or on PATH.
+    let alone = desk.path("vmpack");
+    std::fs::copy(crate::bin("vmpack"), &alone).unwrap();
+    let output = Command::new(&alone)
+        .args(["probe", "record"])
+        .env("PATH", "")
+        .output();
+    let said = Said::of(&output.unwrap());
+    assert_eq!(said.code, 9);
+    assert!(
+        said.err.contains("`vmpack probe` needs vmpack-probe"),
+        "{}",
+        said.err
+    );
+}
+
+/// Each as (what is written as the cluster, what the error says).
+const BAD_CLUSTERS: [(&str, &str, &str); 12] = [
+    (
+        "cpu: 8cores",
+        "cpu: 8",
+        "bad.yaml:4:22: read `8`, expected cores such as `2.5cores`",
+    ),
+    ("cpu: 8cores", "cpu: .nan", "bad.yaml:4:"),
+    (
+        "cpu: 8cores",
+        "cpu: -8cores",
+        "bad.yaml:4:22: read `-8cores`",
+    ),
+    ("cpu: 8cores", "cpus: 8cores", "bad.yaml:4:"),
+    ("memory: 16GiB", "memory: 16GB", "`16GB`"),
+    ("state: on", "state: maybe", "bad.yaml:4:"),
+    ("name: h2", "name: h1", "host `h1` a second time"),
+    ("name: b", "name: a", "guest `a` a second time"),
+    ("host: h2", "host: h9", "host `h9` for guest `b`"),
+    (
+        "vmpack/v1",
+        "vmpack/v9",
+        "bad.yaml:1:13: read apiVersion `vmpack/v9`",
+    ),
+    (
+        "kind: Cluster",
+        "kind: Load",
+        "read kind `Load`, expected `Cluster`",
+    ),
+    ("hosts:", "hosts: [", "bad.yaml:"),
+];
+
+#[test]
+fn malformed_input_is_named_with_its_place_and_leaves_no_file() {
+    let desk = Desk::new();
+    let line = "plan --cluster bad.yaml --load load.yaml -o plan.yaml";
+    for (from, to, says) in BAD_CLUSTERS {
+        desk.write_edited("bad.yaml", CLUSTER, from, to);
+        let said = desk.check(line, 3, &[says]);
+        let first = said.err.lines().next().unwrap_or_default();
+        assert!(first.starts_with("error: bad.yaml"), "{to}: {}", said.err);
+        assert_eq!(said.out, "", "{to}");
+    }
+    let bomb: String = (1..30).fold("l0: &l0 [x, x]\n".to_owned(), |text, n| {
+        let before = n - 1;
+        text + &format!("l{n}: &l{n} [*l{before}, *l{before}, *l{before}]\n")
+    });
+    desk.write("bad.yaml", format!("{CLUSTER}{bomb}"));
+    desk.check(line, 3, &["error: bad.yaml"]);
+    for (content, says) in [
+        (&b""[..], "error: bad.yaml"),
+        (
+            &b"apiVersion: vmpack/v1\nkind: Cl\xffuster\n"[..],
+            "error: bad.yaml:2:9: read byte 0xff at offset 30",
+        ),
+        (&b"\x00\x01\x02"[..], "error: bad.yaml"),
+        (&b"just text"[..], "error: bad.yaml"),
+        (&b"[1, 2, 3]"[..], "error: bad.yaml"),
+    ] {
+        desk.write("bad.yaml", content);
+        desk.check(line, 3, &[says]);
+    }
+    let mut left: Vec<_> = std::fs::read_dir(desk.folder.path()).unwrap().collect();
+    left.retain(|e| e.as_ref().is_ok_and(|e| e.file_name() != "bad.yaml"));
+    assert_eq!(left.len(), 3, "{left:?}");
+}
+
+#[test]
+fn garbage_of_100_mb_and_folders_without_files_are_refused() {
+    let desk = Desk::new();
+    let line = "plan --cluster bad.yaml --load load.yaml";
+    let file = std::fs::File::create(desk.path("bad.yaml")).unwrap();
+    file.set_len(100 << 20).unwrap();
+    desk.check(
+        line,
+        3,
+        &["error: bad.yaml is larger than 64 MiB", "\nhint: "],
+    );
+    // As much text as is read: brackets open without end.
+    desk.write("bad.yaml", "[".repeat(1 << 20));
+    desk.check(line, 3, &["error: bad.yaml"]);
+    std::fs::create_dir(desk.path("empty")).unwrap();
+    desk.check(
+        "plan --cluster empty --load load.yaml",
+        3,
+        &["empty holds no file *.yaml"],
+    );
+    desk.check("plan --cluster - --load -", 2, &["given twice"]);
+}
+
+#[test]
+fn contradictions_between_files_are_bad_input() {
+    let desk = Desk::new();
+    let line = "plan --cluster cluster.yaml --load load.yaml --policy policy.yaml";
+    let rule = |rule: &str| format!("{POLICY}rules:\n  - {{ {rule} }}\n");
+    desk.write(
+        "policy.yaml",
+        rule("kind: spread, name: ha, guests: ['web-*']"),
+    );
+    desk.check(line, 3, &["error: policy.yaml:5:", "`web-*` in rule `ha`"]);
+    desk.write(
+        "policy.yaml",
+        rule("kind: spread, guests: [a], hosts: [h1]"),
+    );
+    desk.check(
+        line,
+        3,
+        &["error: policy.yaml:", "`hosts` in a spread rule"],
+    );
+    desk.write(
+        "policy.yaml",
+        rule("kind: pin, name: x, guests: [a]") + "  - { kind: pin, name: x, guests: [b] }\n",
+    );
+    desk.check(line, 3, &["rule `x` a second time"]);
+    desk.write(
+        "policy.yaml",
+        rule("kind: spread, name: apart, guests: [a, b]")
+            + "  - { kind: gather, name: near, guests: [a, b] }\n",
+    );
+    desk.check(line, 4, &["apart", "near"]);
+}
+
+#[test]
+fn files_folders_and_standard_input_are_merged() {
+    let desk = Desk::new();
+    let (hosts, guests) = CLUSTER.split_once("guests:").unwrap();
+    let head = "apiVersion: vmpack/v1\nkind: Cluster\n";
+    std::fs::create_dir(desk.path("conf.d")).unwrap();
+    desk.write("conf.d/1-hosts.yaml", hosts);
+    desk.write("conf.d/readme.txt", "not read");
+    desk.write("guests.yaml", format!("{head}guests:{guests}"));
+    let whole = desk.run(&format!("{PLAN} --json")).json();
+    let merged = "plan --cluster conf.d --cluster guests.yaml --load load.yaml --json";
+    assert_eq!(
+        desk.check(merged, 0, &[]).json()["hosts_after"],
+        whole["hosts_after"]
+    );
+    let mut child = desk
+        .command("plan --cluster - --load load.yaml --json")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(CLUSTER.as_bytes())
+        .unwrap();
+    let piped = Said::of(&child.wait_with_output().unwrap());
+    assert_eq!(piped.json()["moves"], whole["moves"]);
+    let stranger = LOAD.to_owned() + "  ghost: { cpu: { p95: 1cores } }\n";
+    desk.write("load.yaml", stranger);
+    let said = desk.check(&format!("{PLAN} --json"), 0, &["warning: load of 1 guests"]);
+    assert_eq!(said.json()["status"], "optimal");
+}
+
+#[test]
+fn the_json_of_a_plan_has_the_promised_fields() {
+    let desk = Desk::new();
+    let json = desk.check(&format!("{PLAN} --json"), 0, &[]).json();
+    for (field, value) in [
+        ("status", Value::from("optimal")),
+        ("hosts_before", 2.into()),
+        ("hosts_after", 1.into()),
+        ("hosts_bound", 1.into()),
+        ("move_mib", 2048.into()),
+        ("move_mib_bound", 2048.into()),
+    ] {
+        assert_eq!(json[field], value, "{field}");
+    }
+    assert!(json["seconds"].is_number() && json["reasons"].is_array());
+    let moved = &json["moves"][0];
+    assert_eq!(
+        (&moved["guest"], &moved["from"], &moved["to"]),
+        (&"b".into(), &"h2".into(), &"h1".into())
+    );
+    assert!(moved["mode"].is_string() && moved["seconds"].is_number());
+    assert_eq!(moved["mib"], 2048);
+}
+
+#[test]
+fn the_same_seed_and_effort_give_the_same_plan() {
+    let desk = Desk::new();
+    desk.check(
+        "example cluster --hosts 8 --guests 60 --seed 3 -o made",
+        0,
+        &[],
+    );
+    let line = "plan --cluster made/cluster.yaml --load made/load.yaml --policy made/policy.yaml --nodes 500 --seed 7 -o -";
+    let plan = desk.check(line, 0, &[]).out;
+    assert!(plan.starts_with("apiVersion: vmpack/v1\nkind: Plan\n"));
+    assert_eq!(plan, desk.run(line).out);
+}
+
+/// Whether the process has set up what SIGINT does.
+fn heeds_interrupts(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:"));
+    caught
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|m| m & 2 != 0)
+}
+
+#[test]
+fn an_interrupted_search_gives_the_best_so_far() {
+    let desk = Desk::new();
+    // It waits for its input, so that the signal comes before the search has begun.
+    let mut child = desk
+        .command("plan --cluster - --load load.yaml -o plan.yaml")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !heeds_interrupts(child.id()) {
+        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    let kill = Command::new("sh")
+        .args(["-c", &format!("kill -INT {}", child.id())])
+        .status();
+    assert!(kill.unwrap().success());
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(CLUSTER.as_bytes())
+        .unwrap();
+    let said = Said::of(&child.wait_with_output().unwrap());
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.err.contains("stopped"), "{}", said.err);
+    desk.check(
+        "check plan.yaml --cluster cluster.yaml --load load.yaml",
+        0,
+        &[],
+    );
+}
+
+#[test]
+fn what_if_tells_the_difference_to_today() {
+    let desk = Desk::new();
+    let line = "whatif --cluster cluster.yaml --load load.yaml";
+    desk.check(
+        &format!("{line} --drain h1"),
+        0,
+        &["hosts planned", "what if", "+2 GiB"],
+    );
+    let json = desk
+        .check(&format!("{line} --drain h1 --json"), 0, &[])
+        .json();
+    assert_eq!(json["difference"]["move_mib"], 2048);
+    assert_eq!(json["today"]["moves"][0]["guest"], "b");
+    assert_eq!(json["what_if"]["moves"][0]["guest"], "a");
+    desk.check(
+        &format!("{line} --fail h1 --fail h2"),
+        4,
+        &["what if: infeasible"],
+    );
+    desk.check(&format!("{line} --scale-load 3"), 0, &[]);
+    let more = format!("{line} --add-hosts 2,16cores,64GiB --json");
+    assert_eq!(
+        desk.run(&more).json()["what_if"]["hosts"]
+            .as_array()
+            .unwrap()
+            .len(),
+        4
+    );
+    desk.check(&format!("{line} --drain h7"), 3, &["`h7`"]);
+    desk.check(line, 2, &["--drain"]);
+    desk.write("new.yaml", "apiVersion: vmpack/v1\nkind: Cluster\nguests:\n  - { name: new, vcpus: 7, memory: 12GiB, host: null }\n");
+    let json = desk
+        .check(&format!("{line} --add-guests new.yaml --json"), 0, &[])
+        .json();
+    assert_eq!(json["what_if"]["starts"][0]["guest"], "new");
+    assert_eq!(json["difference"]["hosts_after"], 1);
+}
+
+#[test]
+fn files_are_validated_each_and_together() {
+    let desk = Desk::new();
+    desk.check(
+        "validate cluster.yaml load.yaml policy.yaml",
+        0,
+        &["cluster of 2 hosts and 2 guests", "load of 2 guests"],
+    );
+    desk.write_edited("bad.yaml", LOAD, "1cores", "1core5");
+    desk.write_edited("worse.yaml", CLUSTER, "16GiB", "16");
+    let said = desk.check(
+        "validate cluster.yaml bad.yaml worse.yaml gone.yaml",
+        3,
+        &["ok  cluster.yaml"],
+    );
+    for error in [
+        "error: bad.yaml:4:",
+        "error: worse.yaml:4:",
+        "error: cannot read gone.yaml",
+    ] {
+        assert!(said.err.contains(error), "{}", said.err);
+    }
+    let json = desk.run("validate cluster.yaml bad.yaml --json").json();
+    assert_eq!(json["ok"], false);
+    assert_eq!(json["files"][0]["kind"], "Cluster");
+    assert_eq!(json["files"][1]["error"]["line"], 4);
+    desk.write(
+        "policy.yaml",
+        format!("{POLICY}rules:\n  - {{ kind: pin, guests: [ghost] }}\n"),
+    );
+    desk.check("validate policy.yaml", 0, &["policy with 1 rule"]);
+    desk.check(
+        "validate cluster.yaml policy.yaml",
+        3,
+        &["error: policy.yaml:5:"],
+    );
+}
+
+#[test]
+fn every_case_passes() {
+    let desk = Desk::new();
+    let cases = root().join("models/cases");
+    let line = format!("regress {} --junit result.xml --json", cases.display());
+    let said = desk.check(&line, 0, &[]);
+    let json = said.json();
+    let failed: Vec<&Value> = json["cases"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|c| c["ok"] != true)
+        .collect();
+    assert!(failed.is_empty(), "{failed:#?}");
+    assert!(json["cases"].as_array().unwrap().len() >= 30);
+    let xml = std::fs::read_to_string(desk.path("result.xml")).unwrap();
+    assert!(xml.contains("failures=\"0\""));
+}
+
+#[test]
+fn a_case_that_does_not_hold_fails_and_says_why() {
+    let desk = Desk::new();
+    let case =
+        std::fs::read_to_string(root().join("models/cases/basic/two-into-one.yaml")).unwrap();
+    for (from, to, says) in [
+        ("hosts: 1", "hosts: 2", "hosts is 1, expected 2"),
+        ("bound: 1", "bound: 2", "bound is 1, expected 2"),
+        ("status: optimal", "status: infeasible", "status is optimal"),
+        (
+            "move-memory: 4GiB",
+            "move-memory: 8GiB",
+            "move-memory is 4GiB, expected 8GiB",
+        ),
+        ("moves: 1", "modes: { b: pre-copy }", "b "),
+        (
+            "moves: 1",
+            "reason-contains: [because]",
+            "no reason contains `because`",
+        ),
+    ] {
+        desk.write_edited("case.yaml", &case, from, to);
+        desk.check("regress case.yaml --junit result.xml", 8, &["FAIL", says]);
+        let xml = std::fs::read_to_string(desk.path("result.xml")).unwrap();
+        assert!(xml.contains("<failure message="), "{xml}");
+    }
+    desk.write_edited("case.yaml", &case, "status: optimal", "status: fine");
+    desk.check("regress case.yaml", 3, &["error: case.yaml:"]);
+    desk.check("regress . --filter nothing", 3, &["no case file"]);
+}
+
+#[test]
+fn the_schemas_in_the_tree_are_those_of_the_types() {
+    let desk = Desk::new();
+    desk.check("schema --out made", 0, &[]);
+    for file in std::fs::read_dir(desk.path("made")).unwrap() {
+        let file = file.unwrap();
+        let kept = root().join("models/schema").join(file.file_name());
+        let made = std::fs::read_to_string(file.path()).unwrap();
+        let kept = std::fs::read_to_string(&kept).unwrap_or_default();
+        assert!(
+            made == kept,
+            "{:?} is old: run `cargo xtask schema`",
+            file.file_name()
+        );
+    }
+}
