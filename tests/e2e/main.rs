@@ -1,5 +1,6 @@
 //! End-to-end tests: the binaries as a user runs them, and the rules of the house.
 
+mod cli;
 mod crash;
 mod executor;
 mod house;
