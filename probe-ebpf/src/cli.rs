@@ -259,8 +259,11 @@ fn talk(recording: &Recording) {
     for (guest, why) in &recording.not_measured {
         let _ = writeln!(err, "warning: {guest} was not measured: {why}");
     }
+    for guest in &recording.left {
+        let _ = writeln!(err, "note: {guest} left this host and is not in its load");
+    }
     if recording.load.guests.is_empty() {
-        let _ = writeln!(err, "warning: no guest was running");
+        let _ = writeln!(err, "warning: no guest runs here");
     }
     let _ = writeln!(
         err,
@@ -290,6 +293,7 @@ fn as_json(recording: &Recording) -> serde_json::Value {
     json!({
         "load": recording.load,
         "not_measured": recording.not_measured,
+        "left": recording.left,
         "windows": recording.windows,
         "windows_missed": recording.missed,
         "notes": recording.notes,

@@ -49,8 +49,11 @@ pub struct Progress {
 pub struct Recording {
     /// The load of every guest that was measured.
     pub load: Load,
-    /// The guests that were not, and why.
+    /// The guests that run here and were not, and why.
     pub not_measured: BTreeMap<GuestName, String>,
+    /// The guests that left this host meanwhile. Where one runs now it is measured by the probe
+    /// there; were it in both loads, they would contradict each other.
+    pub left: BTreeSet<GuestName>,
     /// Windows since the start, missed ones not counted.
     pub windows: u64,
     /// Windows that ended unseen because the probe was woken late. Their time counts in the window
@@ -131,6 +134,8 @@ struct Host<'a> {
 struct Guest {
     uuid: Uuid,
     vcpus: u32,
+    /// Whether it was in the last list.
+    here: bool,
     source: Source,
     windows: GuestWindows,
     /// Whether a window came from the listings: the load is then no better than they are.
@@ -222,7 +227,8 @@ impl<'a> Host<'a> {
         let mut processes = None;
         let present: BTreeSet<&GuestName> = observed.iter().map(|o| &o.name).collect();
         for (name, guest) in &mut self.guests {
-            if !present.contains(name) {
+            guest.here = present.contains(name);
+            if !guest.here {
                 guest.lose("it no longer runs here");
             }
         }
@@ -268,7 +274,12 @@ impl<'a> Host<'a> {
         let written = now();
         let mut load = Load::default();
         let mut not_measured = BTreeMap::new();
+        let mut left = BTreeSet::new();
         for (name, guest) in self.guests {
+            if !guest.here {
+                left.insert(name);
+                continue;
+            }
             match guest.windows.load(self.settings.window) {
                 Some(cpu) => {
                     let age = guest
@@ -299,6 +310,7 @@ impl<'a> Host<'a> {
         Recording {
             load,
             not_measured,
+            left,
             windows,
             missed,
             notes: self.notes.into_iter().collect(),
@@ -312,6 +324,7 @@ impl Guest {
         Self {
             uuid: seen.uuid,
             vcpus: seen.vcpus,
+            here: true,
             source: Source::Nothing,
             windows: GuestWindows::default(),
             coarse: false,

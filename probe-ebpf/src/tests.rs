@@ -311,18 +311,15 @@ fn without_threads_libvirts_counters_are_used() {
     );
 }
 
-#[test]
-fn a_guest_that_ends_keeps_what_was_recorded() {
-    let guest = observed("brief", 1);
-    let mut qemu = Pretender::burning(&guest);
-    let killed = Arc::new(AtomicBool::new(false));
-    let gone = killed.clone();
+/// Records a guest whose process ends after 5 windows; `listed` tells whether libvirt lists it then.
+fn record_ending(guest: &Observed, listed: bool) -> Recording {
+    let mut qemu = Pretender::burning(guest);
+    let (here, seen) = (Arc::new(AtomicBool::new(true)), guest.clone());
+    let shown = here.clone();
     let list = move || {
-        Ok(if gone.load(Ordering::Relaxed) {
-            Vec::new()
-        } else {
-            vec![guest.clone()]
-        })
+        Ok(Vec::from_iter(
+            shown.load(Ordering::Relaxed).then(|| seen.clone()),
+        ))
     };
     let mut closed = 0;
     let mut told = |_| {
@@ -330,17 +327,29 @@ fn a_guest_that_ends_keeps_what_was_recorded() {
         if closed == 5 {
             qemu.0.kill().unwrap();
             qemu.0.wait().unwrap();
-            killed.store(true, Ordering::Relaxed);
+            here.store(listed, Ordering::Relaxed);
         }
     };
     let settings = Settings {
         length: Micros::secs(3600),
         ..settings()
     };
-    // 5 windows are over after 25 steps of 20 ms at most.
-    let recording = record(&settings, list, &mut wait_at_most(60), &mut told).unwrap();
+    // 5 windows are over after 25 steps of 20 ms at most, and lists are made once a second.
+    record(&settings, list, &mut wait_at_most(110), &mut told).unwrap()
+}
+
+#[test]
+fn a_guest_whose_threads_end_keeps_what_was_recorded() {
+    let recording = record_ending(&observed("brief", 1), true);
     assert!(cpu(&recording, "brief").mean.is_some());
     assert!(recording.load.guests["brief"].age.unwrap() > Micros::millis(500));
+}
+
+#[test]
+fn a_guest_that_leaves_is_not_in_the_hosts_load() {
+    let recording = record_ending(&observed("gone", 1), false);
+    assert!(recording.load.guests.is_empty() && recording.not_measured.is_empty());
+    assert!(recording.left.contains("gone"));
 }
 
 #[test]
