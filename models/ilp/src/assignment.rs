@@ -1,14 +1,14 @@
 //! Stage 1: the cheapest set of hosts.
 //!
 //! Sets, the variables x and y, and the rows (once), (room), (linked), (order) and (first) are those
-//! of [`crate::grid`]; the rules' rows stand in [`crate::rule`].
+//! of `grid.rs`; the rules' rows stand in [`crate::rule`].
 //!
-//! Objective: min Σ_h cost\[h\]·y\[h\], in units of the greatest common divisor of the costs.
+//! Objective: min Σ_h `cost[h]·y[h]`, in units of the greatest common divisor of the costs.
 //!
 //! Constraints:
 //! - (once), (room), (order), (first), the rules' rows
-//! - (linked) x\[g,h\] ≤ y\[h\] for every g, h
-//! - (bound) Σ_h cost\[h\]·y\[h\] ≥ lower, a bound proven elsewhere
+//! - (linked) `x[g,h]` ≤ `y[h]` for every g, h
+//! - (bound) Σ_h `cost[h]·y[h]` ≥ lower, a bound proven elsewhere
 //!
 //! Source: the compact model of bin packing with variable costs; Martello and Toth, Knapsack
 //! Problems (1990), section 8.1, with one (room) row per resource.

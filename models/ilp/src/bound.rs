@@ -1,12 +1,12 @@
 //! What no placement can undercut, in integers only.
 //!
 //! Every bound on the hosts in use comes down to one question, asked of many weights: which hosts
-//! must be in use so that Σ weight\[h\] over them reaches a demand ([`cover`]). A bound may forget
-//! rules, never invent any:
+//! must be in use so that Σ `weight[h]` over them reaches a demand (`bound/cover.rs`). A bound may
+//! forget rules, never invent any:
 //! - by size: volume, reachable sums, dual-feasible functions, per resource and on sums of two
-//!   resources ([`size`])
-//! - by guests of which no two share a host ([`clique`])
-//! - by a limit on moves: a host that empties moves all its guests ([`leave`])
+//!   resources (`bound/size.rs`)
+//! - by guests of which no two share a host (`bound/clique.rs`)
+//! - by a limit on moves: a host that empties moves all its guests (`bound/leave.rs`)
 //! - the same on parts of the cluster that share no guest, or to which guests are fenced, added up
 
 mod clique;

@@ -1,25 +1,25 @@
 //! What the formulations have in common.
 //!
-//! Sets: guests G, hosts H, the hosts A\[g\] ⊆ H that guest g may take (fence, ban, pin, drain and
+//! Sets: guests G, hosts H, the hosts `A[g]` ⊆ H that guest g may take (fence, ban, pin, drain and
 //! requirements are folded into A), resources R.
 //!
 //! Variables:
-//! - x\[g,h\] ∈ {0,1} for g∈G, h∈A\[g\]: guest g runs on host h
-//! - y\[h\] ∈ {0,1} for h∈H: host h is in use; 1 where h never sleeps, 0 where it drains
+//! - `x[g,h]` ∈ {0,1} for g∈G, `h∈A[g]`: guest g runs on host h
+//! - `y[h]` ∈ {0,1} for h∈H: host h is in use; 1 where h never sleeps, 0 where it drains
 //!
 //! Rows:
-//! - (once) Σ_{h∈A\[g\]} x\[g,h\] = 1 for every g
-//! - (room) Σ_g need\[g,r\]·x\[g,h\] ≤ reach\[h,r\]·y\[h\] for every h, r
-//! - (linked) x\[g,h\] ≤ y\[h\] where it is asked for, or where no room row says it
+//! - (once) `Σ_{h∈A[g]} x[g,h] = 1` for every g
+//! - (room) Σ_g `need[g,r]·x[g,h]` ≤ `reach[h,r]·y[h]` for every h, r
+//! - (linked) `x[g,h]` ≤ `y[h]` where it is asked for, or where no room row says it
 //!
-//! reach\[h,r\] is the largest sum of needs of guests that may take h which is at most room\[h,r\]:
+//! `reach[h,r]` is the largest sum of needs of guests that may take h which is at most `room[h,r]`:
 //! the same integer points as with the room itself, a tighter LP. A room row that even all guests
 //! together keep is left out.
 //!
 //! Hosts alike in everything that a formulation sees are a class h_0, h_1, …; only placements with
 //! these two properties are kept, to which every placement can be renamed:
-//! - (order) y\[h_k\] ≥ y\[h_{k+1}\]
-//! - (first) x\[g_i,h_k\] = 0 for k > i, g_0, g_1, … being the guests that may take the class, the
+//! - (order) `y[h_k]` ≥ `y[h_{k+1}]`
+//! - (first) `x[g_i,h_k]` = 0 for k > i, g_0, g_1, … being the guests that may take the class, the
 //!   largest first: hosts ordered by their first guest.
 //!
 //! Source: the compact model of vector bin packing with the symmetry breaking of Sherali and Smith,
@@ -139,7 +139,7 @@ impl Grid {
         }
     }
 
-    /// x\[g,h\]: 0 where the guest may not take the host.
+    /// `x[g,h]`: 0 where the guest may not take the host.
     pub(crate) fn x(&self, g: usize, h: usize) -> Term {
         match &self.x[g] {
             Spot::At(at) => Term::Known(*at == h),
@@ -148,7 +148,7 @@ impl Grid {
                 .map_or(Term::Known(false), |i| Term::Open(spots[i].1)),
         }
     }
-    /// y\[h\].
+    /// `y[h]`.
     pub(crate) fn y(&self, h: usize) -> Term {
         self.y[h]
     }
@@ -237,7 +237,7 @@ impl Grid {
         rows
     }
 
-    /// Σ_h weight\[h\]·y\[h\].
+    /// Σ_h `weight[h]·y[h]`.
     pub(crate) fn awake(&self, weight: impl Fn(usize) -> i64) -> Sum {
         let mut sum = Sum::new();
         for (h, y) in self.y.iter().enumerate() {

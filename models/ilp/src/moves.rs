@@ -1,17 +1,17 @@
 //! Stage 2: the least memory moved at a given cost of hosts.
 //!
 //! Sets, the variables x and y, and the rows (once), (room), (linked), (order) and (first) are those
-//! of [`crate::grid`]; the rules' rows stand in [`crate::rule`]. Hosts where guests run now are each
+//! of `grid.rs`; the rules' rows stand in [`crate::rule`]. Hosts where guests run now are each
 //! a class of their own.
 //!
-//! Objective: min Σ_{g runs on c} Σ_{h≠c} memory\[g\]·x\[g,h\], which by (once) is
-//! Σ memory\[g\]·(1 − x\[g,c\]); a guest that waits for a host costs nothing. In units of the
+//! Objective: min Σ_{g runs on c} Σ_{h≠c} `memory[g]·x[g,h]`, which by (once) is
+//! Σ_g `memory[g]·(1 − x[g,c])`; a guest that waits for a host costs nothing. In units of the
 //! greatest common divisor of the memories.
 //!
 //! Constraints:
 //! - (once), (room), (order), (first), the rules' rows
-//! - (stay) x\[g,c\] ≤ y\[c\] where g runs on c
-//! - (cost) Σ_h cost\[h\]·y\[h\] ≤ C
+//! - (stay) `x[g,c]` ≤ `y[c]` where g runs on c
+//! - (cost) Σ_h `cost[h]·y[h]` ≤ C
 //!
 //! On a block of hosts B (large neighbourhood search; Pisinger and Ropke, Handbook of
 //! Metaheuristics, 2010) only guests on B are decided about, among the hosts of B, and C is what the

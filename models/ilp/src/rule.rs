@@ -1,6 +1,6 @@
 //! The policy's rules, one a file. A rule about single guests is folded into the hosts that they
-//! may take ([`fence`], [`ban`], [`pin`]); one about several is encoded as rows of a formulation
-//! ([`spread`], [`gather`], [`spare`], [`max_moves`]), each beside the integer test that an answer
+//! may take (`fence.rs`, `ban.rs`, `pin.rs`); one about several is encoded as rows of a formulation
+//! (`spread.rs`, `gather.rs`, [`spare`], `max_moves.rs`), each beside the integer test that an answer
 //! must pass. The judge of finished plans is [`vmpack_domain::check`] and shares no code with this.
 
 pub(crate) mod ban;

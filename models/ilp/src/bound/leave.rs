@@ -1,15 +1,15 @@
 //! Bounds from where guests run now: a host that is not in use afterwards has moved all its guests.
 //!
-//! Let S be the hosts in use afterwards, and count what moves in a measure m\[g\] ≥ 0 (1 for a
+//! Let S be the hosts in use afterwards, and count what moves in a measure `m[g]` ≥ 0 (1 for a
 //! migration, its memory for MiB moved), over guests that run somewhere. For each host h that may be
 //! in use afterwards:
-//! - must = Σ m\[g\] over guests that cannot stay at all: their host is not allowed to them. They
+//! - must = Σ `m[g]` over guests that cannot stay at all: their host is not allowed to them. They
 //!   move in every placement.
-//! - gone\[h\] = Σ m\[g\] over the other guests on h: they move if h ∉ S.
-//! - shed\[h\]: what at least moves of these if h ∈ S, because they overload h. 0 ≤ shed ≤ gone.
+//! - `gone[h]` = Σ `m[g]` over the other guests on h: they move if h ∉ S.
+//! - `shed[h]`: what at least moves of these if h ∈ S, because they overload h. 0 ≤ shed ≤ gone.
 //!
 //! These guests are disjoint sets, so what moves is at least
-//! must + Σ_{h∉S} gone\[h\] + Σ_{h∈S} shed\[h\] = must + Σ_h gone\[h\] − Σ_{h∈S} (gone\[h\] − shed\[h\]).
+//! `must + Σ_{h∉S} gone[h] + Σ_{h∈S} shed[h] = must + Σ_h gone[h] − Σ_{h∈S} (gone[h] − shed[h])`.
 //!
 //! A guest that waits moves in neither sense, and a host that drains is never in S: its guests are
 //! all in `must`.
@@ -97,7 +97,7 @@ fn least_to_free(mut guests: Vec<(i64, i64)>, over: i64) -> i64 {
 }
 
 /// The bound by each `max-moves` rule of n moves: by the above the hosts in use have
-/// Σ_{h∈S} (gone\[h\] − shed\[h\]) ≥ must + Σ_h gone\[h\] − n, a covering demand. So if n moves can
+/// Σ_{h∈S} (`gone[h]` − `shed[h]`) ≥ must + Σ_h `gone[h]` − n, a covering demand. So if n moves can
 /// empty k hosts at most, all but k of those in use now stay in use.
 pub(super) fn hosts(p: &Problem, whole: &Part, best: &mut Best) {
     for rule in &p.rules {
@@ -123,7 +123,7 @@ pub(super) fn hosts(p: &Problem, whole: &Part, best: &mut Best) {
 }
 
 /// The bound on the memory moved when the hosts in use cost at most `cost`: must + Σ gone less the
-/// most that Σ_{h∈S} (gone\[h\] − shed\[h\]) can be. S contains the forced hosts; what the budget
+/// most that Σ_{h∈S} (`gone[h]` − `shed[h]`) can be. S contains the forced hosts; what the budget
 /// leaves beyond them is a knapsack: where the other hosts that save anything cost the same, so many
 /// of the best; else its fractional optimum, rounded down (Dantzig 1957). The result is rounded up
 /// to a multiple of the greatest common divisor of the memories.

@@ -1,8 +1,8 @@
 //! Bounds by size.
 //!
-//! Let f be nondecreasing and superadditive on \[0, R\], f(0) = 0, f(x) + f(y) ≤ f(x + y), where R is
-//! the largest room of any host. Guests together on host h have sizes that sum to at most room\[h\],
-//! so Σ f(size) ≤ f(room\[h\]), and the hosts in use have Σ f(room\[h\]) ≥ Σ f(size) over all
+//! Let f be nondecreasing and superadditive on 0 … R, f(0) = 0, f(x) + f(y) ≤ f(x + y), where R is
+//! the largest room of any host. Guests together on host h have sizes that sum to at most `room[h]`,
+//! so Σ f(size) ≤ `f(room[h])`, and the hosts in use have Σ `f(room[h])` ≥ Σ f(size) over all
 //! guests: a covering demand, whatever the rooms and costs. Used are
 //! - f(x) = x (volume)
 //! - U_p for 0 < p ≤ R/2: 0 below p, R above R − p, else x. Its best p gives L2 of Martello and Toth
@@ -13,8 +13,8 @@
 //! Programming 91 (2001), theorems 1 and 2; Alves, Clautiaux, Valério de Carvalho and Rietz,
 //! Dual-Feasible Functions for Integer Programming (2016), section 2.3.
 //!
-//! Sizes are needs of one resource, or Σ_r a\[r\]·need\[g,r\] with integers a\[r\] ≥ 0, for which the
-//! rooms Σ_r a\[r\]·room\[h,r\] hold as well. Rooms are cut to what needs can sum to ([`reach`]).
+//! Sizes are needs of one resource, or Σ_r `a[r]·need[g,r]` with integers `a[r]` ≥ 0, for which the
+//! rooms Σ_r `a[r]·room[h,r]` hold as well. Rooms are cut to what needs can sum to ([`reach`]).
 
 use std::collections::BTreeMap;
 

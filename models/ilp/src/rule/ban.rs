@@ -1,4 +1,4 @@
-//! `ban`: the guests do not run on these hosts. Folded: A\[g\] := A\[g\] ∖ B.
+//! `ban`: the guests do not run on these hosts. Folded: `A[g]` := `A[g]` ∖ B.
 
 use super::Choice;
 

@@ -1,4 +1,4 @@
-//! `fence`: the guests run only on these hosts. Folded: A\[g\] := A\[g\] ∩ F.
+//! `fence`: the guests run only on these hosts. Folded: `A[g]` := `A[g]` ∩ F.
 
 use super::Choice;
 

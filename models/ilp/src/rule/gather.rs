@@ -1,8 +1,8 @@
 //! `gather`: the guests S run in one place of P.
 //!
-//! - z\[p\] ∈ {0,1}: the guests are in p
-//! - (somewhere) Σ_p z\[p\] = 1
-//! - (gathered) Σ_{h∈p} x\[g,h\] = z\[p\] for every g∈S, p∈P
+//! - `z[p]` ∈ {0,1}: the guests are in p
+//! - (somewhere) Σ_p `z[p]` = 1
+//! - (gathered) Σ_{h∈p} `x[g,h]` = `z[p]` for every g∈S, p∈P
 
 use std::collections::BTreeMap;
 

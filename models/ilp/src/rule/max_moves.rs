@@ -1,7 +1,7 @@
 //! `max-moves`: at most n of the guests S leave the host where they run. A guest that waits for a
 //! host is started, not moved, and does not count.
 //!
-//! - (moves) Σ_{g∈S, g runs somewhere} (1 − x\[g, current\[g\]\]) ≤ n
+//! - (moves) Σ_{g∈S, g runs somewhere} (1 − `x[g,current[g]]`) ≤ n
 
 use good_lp::Constraint;
 

@@ -1,5 +1,5 @@
 //! `pin`: the guests stay where they are; `movable: false` is the same said of one guest. Folded:
-//! A\[g\] := A\[g\] ∩ {current\[g\]}. A guest that waits for a host is free to take any.
+//! `A[g]` := `A[g]` ∩ `{current[g]}`. A guest that waits for a host is free to take any.
 
 use super::Choice;
 

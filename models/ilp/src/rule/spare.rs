@@ -1,6 +1,6 @@
 //! `spare`: the hosts in use keep room free.
 //!
-//! - (spare) Σ_h room\[h,r\]·y\[h\] ≥ Σ_g need\[g,r\] + amount\[r\] for every resource r
+//! - (spare) Σ_h `room[h,r]·y[h]` ≥ Σ_g `need[g,r]` + `amount[r]` for every resource r
 //!
 //! Hosts that carry nothing can be kept awake for it: [`in_use`] finds the cheapest ones.
 

@@ -1,7 +1,7 @@
 //! `spread`: the guests S run in pairwise different places P (hosts, racks, …).
 //!
-//! - (spread) Σ_{g∈S} Σ_{h∈p} x\[g,h\] ≤ 1 for every place p∈P
-//! - where p is one host h, the right-hand side is y\[h\]: the same integer points, a tighter LP.
+//! - (spread) Σ_{g∈S} Σ_{h∈p} `x[g,h]` ≤ 1 for every place p∈P
+//! - where p is one host h, the right-hand side is `y[h]`: the same integer points, a tighter LP.
 
 use std::collections::BTreeMap;
 
