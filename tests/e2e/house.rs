@@ -21,7 +21,11 @@ fn uses() -> BTreeMap<String, BTreeSet<String>> {
         .packages
         .iter()
         .map(|p| {
-            let names = p.dependencies.iter().filter(|d| d.kind != DependencyKind::Development).map(|d| d.name.clone());
+            let names = p
+                .dependencies
+                .iter()
+                .filter(|d| d.kind != DependencyKind::Development)
+                .map(|d| d.name.clone());
             (p.name.to_string(), names.collect())
         })
         .collect()
@@ -32,9 +36,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("vmpack-domain", &[]),
     ("vmpack-ilp", &["vmpack-domain"]),
     ("vmpack-sim", &["vmpack-domain"]),
-    ("vmpack-planner", &["vmpack-domain", "vmpack-ilp", "vmpack-sim"]),
+    (
+        "vmpack-planner",
+        &["vmpack-domain", "vmpack-ilp", "vmpack-sim"],
+    ),
     ("vmpack-hypervisor", &["vmpack-domain", "vmpack-sim"]),
-    ("vmpack-executor", &["vmpack-domain", "vmpack-planner", "vmpack-hypervisor"]),
+    (
+        "vmpack-executor",
+        &["vmpack-domain", "vmpack-planner", "vmpack-hypervisor"],
+    ),
     ("vmpack-probe", &["vmpack-domain", "vmpack-hypervisor"]),
     ("xtask", &[]),
 ];
@@ -54,18 +64,29 @@ const DOORS: &[(&str, &[&str])] = &[
 #[test]
 fn crates_use_only_what_the_house_allows() {
     let uses = uses();
-    let allowed: BTreeMap<&str, BTreeSet<&str>> =
-        MAY_USE.iter().map(|(name, list)| (*name, list.iter().copied().collect())).collect();
+    let allowed: BTreeMap<&str, BTreeSet<&str>> = MAY_USE
+        .iter()
+        .map(|(name, list)| (*name, list.iter().copied().collect()))
+        .collect();
     for (package, names) in &uses {
         if package == "vmpack-tests" {
             continue;
         }
-        let may = allowed.get(package.as_str()).unwrap_or_else(|| panic!("{package} has no row in MAY_USE"));
+        let may = allowed
+            .get(package.as_str())
+            .unwrap_or_else(|| panic!("{package} has no row in MAY_USE"));
         for name in names.iter().filter(|n| uses.contains_key(*n)) {
-            assert!(may.contains(name.as_str()), "{package} uses {name}, which the house does not allow");
+            assert!(
+                may.contains(name.as_str()),
+                "{package} uses {name}, which the house does not allow"
+            );
         }
     }
-    assert_eq!(allowed.len() + 1, uses.len(), "MAY_USE names a package that does not exist");
+    assert_eq!(
+        allowed.len() + 1,
+        uses.len(),
+        "MAY_USE names a package that does not exist"
+    );
 }
 
 #[test]
@@ -84,19 +105,31 @@ fn only_the_doors_name_what_lies_behind_them() {
 fn every_crate_takes_the_workspace_lints() {
     for package in metadata().packages {
         let manifest = std::fs::read_to_string(&package.manifest_path).expect("a manifest");
-        assert!(manifest.contains("[lints]\nworkspace = true"), "{} does not", package.name);
+        assert!(
+            manifest.contains("[lints]\nworkspace = true"),
+            "{} does not",
+            package.name
+        );
     }
 }
 
 #[test]
 fn files_stay_short_enough_to_read() {
-    let listed = std::process::Command::new("git").args(["ls-files", "*.rs", "*.c", "*.h"]).current_dir(root()).output();
+    let listed = std::process::Command::new("git")
+        .args(["ls-files", "*.rs", "*.c", "*.h"])
+        .current_dir(root())
+        .output();
     let listed = listed.expect("git lists the files");
     let text = String::from_utf8(listed.stdout).expect("paths are UTF-8");
     assert!(text.lines().count() > 10, "git lists no files");
     for path in text.lines() {
-        let Ok(source) = std::fs::read_to_string(root().join(path)) else { continue };
+        let Ok(source) = std::fs::read_to_string(root().join(path)) else {
+            continue;
+        };
         let lines = source.lines().count();
-        assert!(lines <= 620, "{path} has {lines} lines: a room with too much in it");
+        assert!(
+            lines <= 620,
+            "{path} has {lines} lines: a room with too much in it"
+        );
     }
 }

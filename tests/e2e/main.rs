@@ -5,6 +5,7 @@ mod crash;
 mod executor;
 mod house;
 mod pipeline;
+mod readme;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -35,7 +35,10 @@ pub(crate) fn run() -> Result<()> {
     checks.push(check("cases", &mut regress(&binaries))?);
     let deny = on_path("cargo-deny");
     if deny {
-        checks.push(check("cargo-deny", cargo().args(["deny", "check"]))?);
+        checks.push(check(
+            "cargo-deny",
+            cargo().args(["deny", "check", "bans", "licenses", "sources"]),
+        )?);
     }
 
     if !deny {
