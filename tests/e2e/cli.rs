@@ -215,7 +215,13 @@ fn commands_of_other_binaries_are_handed_over() {
     assert!(said.out.contains("vmpack-executor"), "{}", said.out);
     // A copy of the binary alone, with nothing beside it or on PATH.
     let alone = desk.path("vmpack");
-    std::fs::copy(crate::bin("vmpack"), &alone).unwrap();
+    // By another process: a child that another test forks meanwhile would hold the copy open for
+    // writing, and it could not be run.
+    let copy = Command::new("cp")
+        .arg(crate::bin("vmpack"))
+        .arg(&alone)
+        .status();
+    assert!(copy.unwrap().success());
     let output = Command::new(&alone)
         .args(["probe", "record"])
         .env("PATH", "")

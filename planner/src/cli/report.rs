@@ -43,27 +43,43 @@ fn headline(text: &mut String, summary: &Summary, screen: Screen) {
         screen.arrow(),
         count(after, "host"),
     );
+    let costs = summary.cost.zip(summary.cost_bound);
+    // Said only where some host costs something else than 1.
+    #[expect(clippy::cast_precision_loss, reason = "a count of hosts")]
+    let costs = costs.filter(|(cost, _)| (cost - after as f64).abs() >= 0.0005);
     let origin = summary.bound_origin.as_deref().unwrap_or("no bound");
+    let best = match costs {
+        Some(_) => "cheapest",
+        None => "fewest",
+    };
     let proof = match summary.status {
-        Status::Optimal => screen.paint(Look::Good, &format!("proven the fewest ({origin})")),
+        Status::Optimal => screen.paint(Look::Good, &format!("proven the {best} ({origin})")),
         _ => {
             let bound = summary.hosts_bound.unwrap_or(0);
             format!("at least {bound} are needed ({origin})")
         }
     };
+    let hosts = screen.paint(Look::Strong, &hosts);
     say(
         text,
-        &format!(
-            "{}, {proof}, in {:.1} s",
-            screen.paint(Look::Strong, &hosts),
-            summary.seconds
-        ),
+        &format!("{hosts}, {proof}, in {:.1} s", summary.seconds),
     );
-    if let (Some(cost), Some(bound)) = (summary.cost, summary.cost_bound) {
-        #[expect(clippy::cast_precision_loss, reason = "a count of hosts")]
-        let plain = (cost - after as f64).abs() < 0.0005;
-        if !plain {
-            say(text, &format!("they cost {cost}, at least {bound}"));
+    if let Some((cost, bound)) = costs {
+        say(text, &format!("cost {cost}, at least {bound}"));
+    }
+}
+
+/// How far a set of moves can be from the least.
+fn nearness(moved: MiB, bound: MiB) -> String {
+    if moved == bound {
+        return "proven the least at this cost".into();
+    }
+    match (moved.saturating_sub(bound).0 * 1000).checked_div(bound.0) {
+        None => "which may be more than is needed".into(),
+        Some(gap) => {
+            let gap = gap + 1;
+            let (percent, tenths) = (gap / 10, gap % 10);
+            format!("proven within {percent}.{tenths}% of the least at this cost")
         }
     }
 }
@@ -74,16 +90,7 @@ fn moves(text: &mut String, summary: &Summary, plan: &Plan, screen: Screen) {
     } else {
         let bound = MiB(summary.move_mib_bound.unwrap_or(0));
         let moved = MiB(summary.move_mib.unwrap_or(0));
-        let proof = if moved == bound {
-            "proven the least at this cost".to_owned()
-        } else {
-            let above = (moved.0.saturating_sub(bound.0)) * 1000 / bound.0.max(1) + 1;
-            format!(
-                "proven within {}.{}% of the least at this cost",
-                above / 10,
-                above % 10
-            )
-        };
+        let proof = nearness(moved, bound);
         let ends = plan.moves.iter().map(|m| m.start + m.duration).max();
         let line = format!(
             "{} of {}, {proof} ({}); about {}",
@@ -182,4 +189,31 @@ fn listed(names: impl ExactSizeIterator<Item = String>, screen: Screen) -> Strin
 fn say(text: &mut String, line: &str) {
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_is_never_understated() {
+        let says = |moved, bound| nearness(MiB(moved), MiB(bound));
+        assert_eq!(says(8, 8), "proven the least at this cost");
+        assert!(says(1001, 1000).contains("within 0.2%"));
+        assert!(says(10_001, 10_000).contains("within 0.1%"));
+        assert!(says(1500, 1000).contains("within 50.1%"));
+        assert!(says(1, 0).contains("more than is needed"));
+    }
+
+    #[test]
+    fn a_long_list_is_cut_with_a_count() {
+        let screen = Screen {
+            colour: false,
+            unicode: false,
+            width: 80,
+        };
+        let names = |n: usize| (1..=n).map(|i| format!("h{i}")).collect::<Vec<_>>();
+        assert_eq!(listed(names(2).into_iter(), screen), "h1, h2");
+        assert!(listed(names(11).into_iter(), screen).ends_with("h8 ... 3 more"));
+    }
 }
