@@ -163,3 +163,94 @@ fn add_guests(
     load.guests.extend(theirs.guests.clone());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::read;
+
+    const CLUSTER: &str = "hosts:
+  - { name: h1, cpu: 8cores, memory: 8GiB, network: 100MiB/s, state: on }
+  - { name: new-1, cpu: 8cores, memory: 8GiB, network: 50MiB/s, state: on }
+guests:
+  - { name: a, vcpus: 2, memory: 1GiB, host: h1 }
+";
+    const LOAD: &str = "guests:\n  a: { cpu: { p95: 0.333cores, windows: { start: 2026-01-05T00:00:00Z, step: 300s, values: [0.5, 0.001] } }, dirty: 10pages/s }\n";
+
+    #[test]
+    fn edits_are_made_in_their_order() {
+        let (cluster, load, _) = read(CLUSTER, LOAD, "");
+        let guest = Guest {
+            name: "b".parse().unwrap(),
+            host: None,
+            ..cluster.guests[0].clone()
+        };
+        let edits = [
+            Edit::Drain("h1".parse().unwrap()),
+            Edit::ScaleLoad(Ratio(1500)),
+            Edit::AddHosts {
+                count: 2,
+                cpu: MilliCores(4000),
+                memory: MiB(4096),
+            },
+            Edit::AddGuests(vec![guest], load.clone()),
+            Edit::Fail("new-2".parse().unwrap()),
+        ];
+        let (after, scaled) = apply(&cluster, &load, &edits[..3]).unwrap();
+        let cpu = scaled.guests["a"].cpu.as_ref().unwrap();
+        assert_eq!(cpu.p95, Some(MilliCores(500)));
+        let values = &cpu.windows.as_ref().unwrap().values;
+        assert_eq!(*values, [MilliCores(750), MilliCores(2)]);
+        assert_eq!(scaled.guests["a"].dirty, Some(PagesPerSec(15)));
+        let names: Vec<&str> = after.hosts.iter().map(|h| h.name.as_str()).collect();
+        assert_eq!(names, ["h1", "new-1", "new-2", "new-3"]);
+        assert_eq!(after.hosts[2].network, MiBPerSec(50));
+        let (after, load) = apply(&cluster, &load, &edits).unwrap();
+        let states: Vec<HostState> = after.hosts.iter().map(|h| h.state).collect();
+        assert_eq!(
+            states,
+            [
+                HostState::Drain,
+                HostState::On,
+                HostState::Out,
+                HostState::On
+            ]
+        );
+        assert_eq!(after.guests.len(), 2);
+        // The added guests' load came after the scaling.
+        assert_eq!(
+            load.guests["a"].cpu.as_ref().unwrap().p95,
+            Some(MilliCores(333))
+        );
+    }
+
+    #[test]
+    fn edits_that_cannot_be_made_say_why() {
+        let (cluster, load, _) = read(CLUSTER, LOAD, "");
+        let a = cluster.guests[0].clone();
+        let lost = Guest {
+            name: "b".parse().unwrap(),
+            host: Some("h9".parse().unwrap()),
+            ..a.clone()
+        };
+        for (edit, expected) in [
+            (
+                Edit::Drain("h9".parse().unwrap()),
+                "read host `h9`, expected one of the cluster's 2 hosts",
+            ),
+            (
+                Edit::AddGuests(vec![a], Load::default()),
+                "guest `a` is already in the cluster",
+            ),
+            (
+                Edit::AddGuests(vec![lost], Load::default()),
+                "guest `b` is said to run on host `h9`, which is not in the cluster",
+            ),
+        ] {
+            assert_eq!(
+                apply(&cluster, &load, &[edit]).unwrap_err().to_string(),
+                expected
+            );
+        }
+    }
+}

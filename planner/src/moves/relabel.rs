@@ -88,3 +88,37 @@ fn exchange(class: &[usize], name: &mut [usize], gain: impl Fn(usize, usize) -> 
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use vmpack_ilp::problem::Problem;
+
+    use super::relabel;
+    use crate::instance::Instance;
+    use crate::tests::read;
+
+    #[test]
+    fn only_hosts_that_are_alike_change_places() {
+        let cluster = "hosts:
+  - { name: h1, cpu: 8cores, memory: 8GiB, network: 1GiB/s, state: on }
+  - { name: h2, cpu: 8cores, memory: 8GiB, network: 1GiB/s, state: on }
+  - { name: h3, cpu: 8cores, memory: 9GiB, network: 1GiB/s, state: on }
+guests:
+  - { name: a, vcpus: 1, memory: 1GiB, host: h1 }
+  - { name: b, vcpus: 1, memory: 2GiB, host: h1 }
+  - { name: c, vcpus: 1, memory: 4GiB, host: h2 }
+  - { name: d, vcpus: 1, memory: 4GiB, host: h3 }
+";
+        let (cluster, load, policy) = read(cluster, "", "");
+        let problem = Problem::build(&cluster, &load, &policy).unwrap();
+        let inst = Instance::build(&problem).unwrap();
+        // b goes with c; the larger share of their memory is on h2 already. h3 is not like h2.
+        for (packed, relabelled) in [
+            ([1, 0, 0, 2], [0, 1, 1, 2]),
+            ([0, 1, 1, 2], [0, 1, 1, 2]),
+            ([2, 2, 1, 0], [2, 2, 1, 0]),
+        ] {
+            assert_eq!(relabel(&inst, &packed), relabelled);
+        }
+    }
+}
