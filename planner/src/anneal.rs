@@ -15,8 +15,9 @@ use crate::rng::Rng;
 pub(crate) enum Goal {
     /// Any feasible placement; the walk ends there.
     Feasible,
-    /// The feasible placement that moves the least memory.
-    LeastMoved,
+    /// The feasible placement that moves the least memory; the walk ends when it is no more than
+    /// this many MiB.
+    LeastMoved(i64),
 }
 
 /// Steps between looks at the clock.
@@ -42,13 +43,13 @@ pub(crate) fn anneal(
         }
         if steps % LOOK == 0 {
             let through = effort.progress(slice, steps);
-            if through >= 1.0 || walk.state.at.is_empty() {
+            if through >= 1.0 || walk.state.at.is_empty() || walk.is_least() {
                 return (walk.best.map(|b| b.1), steps);
             }
             walk.cool(through);
         }
         steps += 1;
-        if goal == Goal::LeastMoved && steps % EXCHANGE == 0 {
+        if walk.counts_memory() && steps % EXCHANGE == 0 {
             walk.exchange(rng);
         } else {
             walk.step(rng);
@@ -106,6 +107,14 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         walk.remember();
         walk
     }
+    fn counts_memory(&self) -> bool {
+        matches!(self.goal, Goal::LeastMoved(_))
+    }
+    /// Whether the best is as good as it can be.
+    fn is_least(&self) -> bool {
+        let best = self.best.as_ref().map(|b| b.0);
+        matches!((self.goal, best), (Goal::LeastMoved(floor), Some(best)) if best <= floor)
+    }
     /// Sets temperature and weight for that share of the walk.
     fn cool(&mut self, through: f64) {
         let between = |from: f64, to: f64| from * (to / from).powf(through);
@@ -113,7 +122,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
             Goal::Feasible => {
                 self.temperature = self.mean_size * between(0.12, 0.0004);
             }
-            Goal::LeastMoved => {
+            Goal::LeastMoved(_) => {
                 self.temperature = between(0.6, 0.004);
                 self.weight = between(1.4, 280.0) / self.mean_size;
             }
@@ -127,7 +136,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         let from = self.state.at[bundle];
         let mut moved = 0;
         let mut change = 0.0;
-        if self.goal == Goal::LeastMoved {
+        if self.counts_memory() {
             let of = |b: usize, from, to| inst.bundles[b].moved(to) - inst.bundles[b].moved(from);
             moved = of(bundle, from, to) + other.map_or(0, |o| of(o, to, from));
             change = moved as f64 / self.mean_memory;
@@ -150,7 +159,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         let mut bundle = self.pick(rng);
         let kind = rng.below(8);
         let homeward = match self.goal {
-            Goal::LeastMoved => kind < 4,
+            Goal::LeastMoved(_) => kind < 4,
             Goal::Feasible => kind == 0 && !inst.caps.is_empty(),
         };
         if homeward {
@@ -176,7 +185,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
                 there.get(rng.below(there.len())).copied()
             };
             (home, other)
-        } else if kind < 5 && (kind < 2 || self.goal == Goal::LeastMoved) {
+        } else if kind < 5 && (kind < 2 || self.counts_memory()) {
             let choices = &self.choices[set];
             (*choices.get(rng.below(choices.len()))?, None)
         } else {
@@ -209,7 +218,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         rng.below(state.at.len())
     }
     fn remember(&mut self) {
-        if self.goal == Goal::LeastMoved
+        if self.counts_memory()
             && self.best.as_ref().is_none_or(|b| self.moved < b.0)
             && self.state.feasible()
         {

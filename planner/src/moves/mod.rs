@@ -101,7 +101,7 @@ fn walks(best: &mut Best, bound: &MovesBound, effort: &mut Effort, seed: u64) {
         let (found, steps) = anneal(
             &mut state,
             &mut open,
-            Goal::LeastMoved,
+            Goal::LeastMoved(bound.memory),
             effort,
             &slice,
             &mut rng,
