@@ -73,7 +73,7 @@ fn run(task: Task) -> Result<()> {
                 Purpose::Build
             };
             setup(purpose)?;
-            eprintln!("all packages are here");
+            eprintln!("set up");
             Ok(())
         }
         Task::Demo => demo::demo(),

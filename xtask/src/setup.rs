@@ -59,12 +59,12 @@ pub fn setup(purpose: Purpose) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
-    eprintln!("installing missing Debian packages: {}", missing.join(" "));
     let by_hand = format!(
         "apt-get install --no-install-recommends {}",
         missing.join(" ")
     );
     let prefix = root_prefix(&by_hand)?;
+    eprintln!("installing missing Debian packages: {}", missing.join(" "));
     install(prefix, &missing)
         .with_context(|| format!("cannot install packages; to do it by hand, as root: {by_hand}"))
 }
