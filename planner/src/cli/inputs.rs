@@ -35,8 +35,9 @@ impl LimitArguments {
     /// What was given on the command line wins over the policy's limits.
     fn apply(&self, policy: &mut Policy) {
         let limits = &mut policy.limits;
-        limits.time = self.time_limit.unwrap_or(limits.time);
         limits.nodes = self.nodes.or(limits.nodes);
+        limits.prefer_nodes();
+        limits.time = self.time_limit.unwrap_or(limits.time);
         limits.seed = self.seed.unwrap_or(limits.seed);
     }
 }

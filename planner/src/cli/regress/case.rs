@@ -139,6 +139,7 @@ impl Case {
         };
         let mut policy = self.policy.clone().unwrap_or(own);
         policy.limits.nodes = policy.limits.nodes.or(Some(NODES));
+        policy.limits.prefer_nodes();
         policy.limits.time = policy.limits.time.max(TIME);
         // Read as files are, so that a case is cross-checked as an operator's files are.
         let source = |name: &str, text: String| {

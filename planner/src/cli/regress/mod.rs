@@ -4,15 +4,18 @@ pub(crate) mod case;
 mod junit;
 mod verdict;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use serde::Serialize;
 use vmpack_domain::check;
 use vmpack_domain::exit::Exit;
-use vmpack_domain::file::Source;
-use vmpack_domain::plan::Outcome;
+use vmpack_domain::file::{Inputs, Source};
+use vmpack_domain::plan::{Outcome, Plan};
 
 use self::case::{Case, read_case};
+use self::verdict::Broken;
 use super::arguments::RegressArguments;
 use super::failure::{Failure, reason};
 use super::plan::plan_of;
@@ -122,32 +125,21 @@ fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failure> {
 
 fn run_case(name: &str, case: &Case, session: &Session) -> CaseResult {
     tracing::info!("{name}");
-    let stop = || session.stopped();
-    let mut seconds = 0.0;
-    let mut violations = Vec::new();
-    let result = case.inputs().map(|inputs| {
-        let (cluster, load, policy) = (&inputs.cluster, &inputs.load, &inputs.policy);
-        let (outcome, took) = inputs::timed_plan(cluster, load, policy, &stop, &mut |_| {});
-        seconds = took;
-        if let Some(plan) = plan_of(&outcome) {
-            violations = check::plan(cluster, load, policy, plan);
-        }
-        outcome
-    });
-    let faults = verdict::faults(&case.expect, &result, &violations);
-    let plan = result.as_ref().ok().and_then(plan_of);
+    let began = Instant::now();
+    let ending = end_of(case, session);
+    let seconds = began.elapsed().as_secs_f64();
+    let (ending, violations) = match ending {
+        Ok((outcome, violations)) => (Ok(outcome), violations),
+        Err(broken) => (Err(broken), Vec::new()),
+    };
+    let faults = verdict::faults(&case.expect, &ending, &violations);
+    let plan = ending.as_ref().ok().and_then(plan_of);
     #[expect(clippy::cast_precision_loss, reason = "a small number of hosts")]
     let plain = |r: vmpack_domain::units::Ratio| r.0 as f64 / 1000.0;
     CaseResult {
         case: name.to_owned(),
         ok: faults.is_empty(),
-        status: match &result {
-            Err(_) => "bad-input",
-            Ok(Outcome::Optimal(_)) => "optimal",
-            Ok(Outcome::Feasible(_)) => "feasible",
-            Ok(Outcome::Infeasible(_)) => "infeasible",
-            Ok(Outcome::NoAnswer { .. }) => "no-answer",
-        },
+        status: verdict::status(&ending),
         objective: plan.map(|p| plain(p.claim.objective)),
         bound: plan.map(|p| plain(p.claim.bound)),
         move_mib: plan.map(|p| p.move_claim.objective.0),
@@ -155,6 +147,31 @@ fn run_case(name: &str, case: &Case, session: &Session) -> CaseResult {
         seconds,
         faults,
     }
+}
+
+/// Plans a case and judges the plan. A panic of the planner is the case's failure, not the run's.
+fn end_of(
+    case: &Case,
+    session: &Session,
+) -> Result<(Outcome<Plan>, Vec<check::Violation>), Broken> {
+    let Inputs {
+        cluster,
+        load,
+        policy,
+        ..
+    } = case.inputs().map_err(Broken::Input)?;
+    let stop = || session.stopped();
+    catch_unwind(AssertUnwindSafe(|| {
+        let (outcome, _) = inputs::timed_plan(&cluster, &load, &policy, &stop, &mut |_| {});
+        let plan = plan_of(&outcome);
+        let violations = plan.map(|plan| check::plan(&cluster, &load, &policy, plan));
+        (outcome, violations.unwrap_or_default())
+    }))
+    .map_err(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string));
+        Broken::Bug(text.unwrap_or_else(|| "a panic".into()))
+    })
 }
 
 fn report(results: &[CaseResult], screen: Screen) -> String {

@@ -8,18 +8,39 @@ use vmpack_domain::plan::{Outcome, Plan};
 
 use super::case::{Expect, ExpectedStatus};
 
-/// What a case came to: an outcome, or an error in its input.
-pub(crate) type Result_ = Result<Outcome<Plan>, String>;
+/// What a case came to.
+pub(crate) type Ending = Result<Outcome<Plan>, Broken>;
 
-/// Each way in which the result is not as expected; empty when the case holds.
-pub(crate) fn faults(expect: &Expect, result: &Result_, violations: &[Violation]) -> Vec<String> {
+/// Why a case came to no outcome.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Broken {
+    /// Its input contradicts itself.
+    Input(String),
+    /// The planner panicked, as it does when the checker refuses its plan.
+    Bug(String),
+}
+
+/// How it ended, in a word.
+pub(crate) fn status(ending: &Ending) -> &'static str {
+    match ending {
+        Err(Broken::Input(_)) => "bad-input",
+        Err(Broken::Bug(_)) => "bug",
+        Ok(Outcome::Optimal(_)) => "optimal",
+        Ok(Outcome::Feasible(_)) => "feasible",
+        Ok(Outcome::Infeasible(_)) => "infeasible",
+        Ok(Outcome::NoAnswer { .. }) => "no-answer",
+    }
+}
+
+/// Each way in which the ending is not as expected; empty when the case holds.
+pub(crate) fn faults(expect: &Expect, ending: &Ending, violations: &[Violation]) -> Vec<String> {
     let mut faults = Vec::new();
-    let (status, reasons) = match result {
-        Err(error) => ("bad-input", vec![error.clone()]),
-        Ok(Outcome::Optimal(plan)) => ("optimal", plan.reasons.clone()),
-        Ok(Outcome::Feasible(plan)) => ("feasible", plan.reasons.clone()),
-        Ok(Outcome::Infeasible(reasons)) => ("infeasible", reasons.clone()),
-        Ok(Outcome::NoAnswer { limit }) => ("no-answer", vec![limit.clone()]),
+    let status = status(ending);
+    let reasons = match ending {
+        Err(Broken::Input(error) | Broken::Bug(error)) => vec![error.clone()],
+        Ok(Outcome::Optimal(plan) | Outcome::Feasible(plan)) => plan.reasons.clone(),
+        Ok(Outcome::Infeasible(reasons)) => reasons.clone(),
+        Ok(Outcome::NoAnswer { limit }) => vec![limit.clone()],
     };
     let (wanted, accepted): (_, &[&str]) = match expect.status {
         ExpectedStatus::Optimal => ("optimal", &["optimal"]),
@@ -42,7 +63,7 @@ pub(crate) fn faults(expect: &Expect, result: &Result_, violations: &[Violation]
             ));
         }
     }
-    if let Ok(Outcome::Optimal(plan) | Outcome::Feasible(plan)) = result {
+    if let Ok(Outcome::Optimal(plan) | Outcome::Feasible(plan)) = ending {
         faults.extend(plan_faults(expect, plan));
     }
     faults.extend(violations.iter().map(|v| format!("the checker says: {v}")));
