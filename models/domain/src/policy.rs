@@ -114,6 +114,16 @@ pub struct Limits {
     pub seed: u64,
 }
 
+impl Limits {
+    /// A limit in nodes repeats only if the clock does not end the search first: where there is
+    /// one, the default time gives way to an hour.
+    pub fn prefer_nodes(&mut self) {
+        if self.nodes.is_some() && self.time == Self::default().time {
+            self.time = Micros::secs(3600);
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
