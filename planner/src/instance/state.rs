@@ -1,0 +1,255 @@
+//! A placement under way: what the searches change step by step.
+
+use vmpack_ilp::problem::{Amounts, RESOURCES};
+
+use super::{Instance, NOWHERE, PAIR, fits};
+
+/// A placement under way, with loads, counts and penalties kept up to date.
+#[derive(Clone)]
+pub(crate) struct State<'i, 'p> {
+    pub(crate) inst: &'i Instance<'p>,
+    /// The host of each bundle; [`NOWHERE`] before it is placed.
+    pub(crate) at: Vec<usize>,
+    pub(crate) load: Vec<Amounts>,
+    /// Bundles on each host, in no order that matters, and where each stands in its list.
+    pub(crate) on: Vec<Vec<usize>>,
+    slot: Vec<usize>,
+    /// Members per place of each group.
+    count: Vec<Vec<i64>>,
+    /// Broken pairs of each group.
+    pub(crate) broken: Vec<i64>,
+    broken_total: i64,
+    /// Moves under each cap.
+    moves: Vec<i64>,
+    /// Overloaded hosts, in no order that matters, and where each stands in the list.
+    pub(crate) over: Vec<usize>,
+    over_slot: Vec<usize>,
+}
+
+impl<'i, 'p> State<'i, 'p> {
+    /// The state of a placement; bundles may be [`NOWHERE`].
+    pub(crate) fn new(inst: &'i Instance<'p>, at: &[usize]) -> Self {
+        let hosts = inst.problem.hosts.len();
+        let mut state = Self {
+            inst,
+            at: vec![NOWHERE; at.len()],
+            load: vec![[0; RESOURCES]; hosts],
+            on: vec![Vec::new(); hosts],
+            slot: vec![0; at.len()],
+            count: inst.groups.iter().map(|g| vec![0; g.places]).collect(),
+            broken: vec![0; inst.groups.len()],
+            broken_total: 0,
+            moves: vec![0; inst.caps.len()],
+            over: Vec::new(),
+            over_slot: vec![NOWHERE; hosts],
+        };
+        for (bundle, host) in at.iter().enumerate() {
+            if *host != NOWHERE {
+                state.put(bundle, *host);
+            }
+        }
+        state
+    }
+    pub(crate) fn feasible(&self) -> bool {
+        self.over.is_empty() && self.rules_kept()
+    }
+    pub(crate) fn rules_kept(&self) -> bool {
+        self.broken_total == 0
+            && self
+                .moves
+                .iter()
+                .zip(&self.inst.caps)
+                .all(|(m, c)| *m <= c.most)
+    }
+    pub(crate) fn overload(&self, load: &Amounts, host: usize) -> f64 {
+        let room = &self.inst.problem.hosts[host].room;
+        let mut sum = 0.0;
+        for r in 0..RESOURCES {
+            let over = load[r] - room[r];
+            if over > 0 {
+                sum += over as f64 * self.inst.scale[r];
+            }
+        }
+        sum
+    }
+    pub(crate) fn penalty(&self) -> f64 {
+        let over: f64 = self
+            .over
+            .iter()
+            .map(|h| self.overload(&self.load[*h], *h))
+            .sum();
+        let moves: i64 = self
+            .moves
+            .iter()
+            .zip(&self.inst.caps)
+            .map(|(m, c)| (m - c.most).max(0))
+            .sum();
+        over + PAIR * (self.broken_total + moves) as f64
+    }
+    /// The room left on a host after a bundle was put there; `None` when it does not fit.
+    pub(crate) fn left(&self, bundle: usize, host: usize) -> Option<Amounts> {
+        let (room, load) = (&self.inst.problem.hosts[host].room, &self.load[host]);
+        let need = &self.inst.bundles[bundle].need;
+        let left: Amounts = std::array::from_fn(|r| room[r] - load[r] - need[r]);
+        left.iter().all(|l| *l >= 0).then_some(left)
+    }
+    pub(crate) fn put(&mut self, bundle: usize, host: usize) {
+        let inst = self.inst;
+        self.at[bundle] = host;
+        self.slot[bundle] = self.on[host].len();
+        self.on[host].push(bundle);
+        for (l, n) in self.load[host].iter_mut().zip(inst.bundles[bundle].need) {
+            *l += n;
+        }
+        for g in &inst.bundles[bundle].groups {
+            let group = &inst.groups[*g];
+            let here = &mut self.count[*g][group.place[host]];
+            let placed = if group.together {
+                self.broken_apart(*g, bundle, host)
+            } else {
+                *here
+            };
+            self.count[*g][group.place[host]] += 1;
+            self.broken[*g] += placed;
+            self.broken_total += placed;
+        }
+        for (moves, cap) in self.moves.iter_mut().zip(&inst.caps) {
+            *moves += cap.moves(bundle, host);
+        }
+        self.note(host);
+    }
+    pub(crate) fn take(&mut self, bundle: usize) {
+        let inst = self.inst;
+        let host = self.at[bundle];
+        self.at[bundle] = NOWHERE;
+        let slot = self.slot[bundle];
+        self.on[host].swap_remove(slot);
+        if let Some(moved) = self.on[host].get(slot) {
+            self.slot[*moved] = slot;
+        }
+        for (l, n) in self.load[host].iter_mut().zip(inst.bundles[bundle].need) {
+            *l -= n;
+        }
+        for g in &inst.bundles[bundle].groups {
+            let group = &inst.groups[*g];
+            self.count[*g][group.place[host]] -= 1;
+            let freed = if group.together {
+                self.broken_apart(*g, bundle, host)
+            } else {
+                self.count[*g][group.place[host]]
+            };
+            self.broken[*g] -= freed;
+            self.broken_total -= freed;
+        }
+        for (moves, cap) in self.moves.iter_mut().zip(&inst.caps) {
+            *moves -= cap.moves(bundle, host);
+        }
+        self.note(host);
+    }
+    /// Other placed members of a gather that are not in the host's place.
+    fn broken_apart(&self, g: usize, bundle: usize, host: usize) -> i64 {
+        let group = &self.inst.groups[g];
+        group
+            .members
+            .iter()
+            .filter(|m| **m != bundle && self.at[**m] != NOWHERE)
+            .filter(|m| group.place[self.at[**m]] != group.place[host])
+            .count() as i64
+    }
+    /// Keeps the list of overloaded hosts.
+    fn note(&mut self, host: usize) {
+        let room = &self.inst.problem.hosts[host].room;
+        let is_over = !fits(&self.load[host], room);
+        let slot = self.over_slot[host];
+        if is_over && slot == NOWHERE {
+            self.over_slot[host] = self.over.len();
+            self.over.push(host);
+        } else if !is_over && slot != NOWHERE {
+            self.over.swap_remove(slot);
+            if let Some(moved) = self.over.get(slot) {
+                self.over_slot[*moved] = slot;
+            }
+            self.over_slot[host] = NOWHERE;
+        }
+    }
+    /// What broken pairs change by when a placed bundle goes to another host, and `other` (if any)
+    /// takes its place.
+    fn pairs_change(&self, bundle: usize, to: usize, other: Option<usize>) -> i64 {
+        let mut change = 0;
+        for g in &self.inst.bundles[bundle].groups {
+            let group = &self.inst.groups[*g];
+            let (from, to) = (group.place[self.at[bundle]], group.place[to]);
+            if from == to || other.is_some_and(|o| self.inst.bundles[o].groups.contains(g)) {
+                continue;
+            }
+            let gained = self.count[*g][to] - (self.count[*g][from] - 1);
+            change += if group.together { -gained } else { gained };
+        }
+        change
+    }
+    /// Broken pairs that putting an unplaced bundle on a host would add.
+    pub(crate) fn pairs_added(&self, bundle: usize, host: usize) -> i64 {
+        let groups = &self.inst.bundles[bundle].groups;
+        groups
+            .iter()
+            .map(|g| {
+                let group = &self.inst.groups[*g];
+                if group.together {
+                    self.broken_apart(*g, bundle, host)
+                } else {
+                    self.count[*g][group.place[host]]
+                }
+            })
+            .sum()
+    }
+    fn excess(&self, cap: usize, change: i64) -> i64 {
+        let most = self.inst.caps[cap].most;
+        (self.moves[cap] + change - most).max(0) - (self.moves[cap] - most).max(0)
+    }
+    /// Moves above the caps that putting an unplaced bundle on a host would add.
+    pub(crate) fn moves_added(&self, bundle: usize, host: usize) -> i64 {
+        (0..self.inst.caps.len())
+            .map(|c| self.excess(c, self.inst.caps[c].moves(bundle, host)))
+            .sum()
+    }
+    /// What the penalty changes by when a bundle moves to a host, or changes places with `other`
+    /// that is there.
+    pub(crate) fn change(&self, bundle: usize, to: usize, other: Option<usize>) -> f64 {
+        let from = self.at[bundle];
+        let bundles = &self.inst.bundles;
+        let (mut source, mut target) = (self.load[from], self.load[to]);
+        for r in 0..RESOURCES {
+            let net = bundles[bundle].need[r] - other.map_or(0, |o| bundles[o].need[r]);
+            source[r] -= net;
+            target[r] += net;
+        }
+        let over = self.overload(&source, from) + self.overload(&target, to)
+            - self.overload(&self.load[from], from)
+            - self.overload(&self.load[to], to);
+        let mut broken = 0;
+        if !self.inst.groups.is_empty() {
+            broken += self.pairs_change(bundle, to, other);
+            if let Some(o) = other {
+                broken += self.pairs_change(o, from, Some(bundle));
+            }
+        }
+        for (c, cap) in self.inst.caps.iter().enumerate() {
+            let mut moves = cap.moves(bundle, to) - cap.moves(bundle, from);
+            if let Some(o) = other {
+                moves += cap.moves(o, from) - cap.moves(o, to);
+            }
+            broken += self.excess(c, moves);
+        }
+        over + PAIR * broken as f64
+    }
+    /// Moves a bundle, or swaps it with `other`.
+    pub(crate) fn shift(&mut self, bundle: usize, to: usize, other: Option<usize>) {
+        let from = self.at[bundle];
+        self.take(bundle);
+        if let Some(o) = other {
+            self.take(o);
+            self.put(o, from);
+        }
+        self.put(bundle, to);
+    }
+}
