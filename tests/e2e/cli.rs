@@ -1,5 +1,8 @@
 //! `vmpack` as a user runs it: exit codes, errors, files written, JSON.
 
+mod bad_input;
+mod cases;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -235,128 +238,6 @@ fn commands_of_other_binaries_are_handed_over() {
     );
 }
 
-/// Each as (what is written as the cluster, what the error says).
-const BAD_CLUSTERS: [(&str, &str, &str); 12] = [
-    (
-        "cpu: 8cores",
-        "cpu: 8",
-        "bad.yaml:4:22: read `8`, expected cores such as `2.5cores`",
-    ),
-    ("cpu: 8cores", "cpu: .nan", "bad.yaml:4:"),
-    (
-        "cpu: 8cores",
-        "cpu: -8cores",
-        "bad.yaml:4:22: read `-8cores`",
-    ),
-    ("cpu: 8cores", "cpus: 8cores", "bad.yaml:4:"),
-    ("memory: 16GiB", "memory: 16GB", "`16GB`"),
-    ("state: on", "state: maybe", "bad.yaml:4:"),
-    ("name: h2", "name: h1", "host `h1` a second time"),
-    ("name: b", "name: a", "guest `a` a second time"),
-    ("host: h2", "host: h9", "host `h9` for guest `b`"),
-    (
-        "vmpack/v1",
-        "vmpack/v9",
-        "bad.yaml:1:13: read apiVersion `vmpack/v9`",
-    ),
-    (
-        "kind: Cluster",
-        "kind: Load",
-        "read kind `Load`, expected `Cluster`",
-    ),
-    ("hosts:", "hosts: [", "bad.yaml:"),
-];
-
-#[test]
-fn malformed_input_is_named_with_its_place_and_leaves_no_file() {
-    let desk = Desk::new();
-    let line = "plan --cluster bad.yaml --load load.yaml -o plan.yaml";
-    for (from, to, says) in BAD_CLUSTERS {
-        desk.write_edited("bad.yaml", CLUSTER, from, to);
-        let said = desk.check(line, 3, &[says]);
-        let first = said.err.lines().next().unwrap_or_default();
-        assert!(first.starts_with("error: bad.yaml"), "{to}: {}", said.err);
-        assert_eq!(said.out, "", "{to}");
-    }
-    let bomb: String = (1..30).fold("l0: &l0 [x, x]\n".to_owned(), |text, n| {
-        let before = n - 1;
-        text + &format!("l{n}: &l{n} [*l{before}, *l{before}, *l{before}]\n")
-    });
-    desk.write("bad.yaml", format!("{CLUSTER}{bomb}"));
-    desk.check(line, 3, &["error: bad.yaml"]);
-    for (content, says) in [
-        (&b""[..], "error: bad.yaml"),
-        (
-            &b"apiVersion: vmpack/v1\nkind: Cl\xffuster\n"[..],
-            "error: bad.yaml:2:9: read byte 0xff at offset 30",
-        ),
-        (&b"\x00\x01\x02"[..], "error: bad.yaml"),
-        (&b"just text"[..], "error: bad.yaml"),
-        (&b"[1, 2, 3]"[..], "error: bad.yaml"),
-    ] {
-        desk.write("bad.yaml", content);
-        desk.check(line, 3, &[says]);
-    }
-    let mut left: Vec<_> = std::fs::read_dir(desk.folder.path()).unwrap().collect();
-    left.retain(|e| e.as_ref().is_ok_and(|e| e.file_name() != "bad.yaml"));
-    assert_eq!(left.len(), 3, "{left:?}");
-}
-
-#[test]
-fn garbage_of_100_mb_and_folders_without_files_are_refused() {
-    let desk = Desk::new();
-    let line = "plan --cluster bad.yaml --load load.yaml";
-    let file = std::fs::File::create(desk.path("bad.yaml")).unwrap();
-    file.set_len(100 << 20).unwrap();
-    desk.check(
-        line,
-        3,
-        &["error: bad.yaml is larger than 64 MiB", "\nhint: "],
-    );
-    // As much text as is read: brackets open without end.
-    desk.write("bad.yaml", "[".repeat(1 << 20));
-    desk.check(line, 3, &["error: bad.yaml"]);
-    std::fs::create_dir(desk.path("empty")).unwrap();
-    desk.check(
-        "plan --cluster empty --load load.yaml",
-        3,
-        &["empty holds no file *.yaml"],
-    );
-    desk.check("plan --cluster - --load -", 2, &["given twice"]);
-}
-
-#[test]
-fn contradictions_between_files_are_bad_input() {
-    let desk = Desk::new();
-    let line = "plan --cluster cluster.yaml --load load.yaml --policy policy.yaml";
-    let rule = |rule: &str| format!("{POLICY}rules:\n  - {{ {rule} }}\n");
-    desk.write(
-        "policy.yaml",
-        rule("kind: spread, name: ha, guests: ['web-*']"),
-    );
-    desk.check(line, 3, &["error: policy.yaml:5:", "`web-*` in rule `ha`"]);
-    desk.write(
-        "policy.yaml",
-        rule("kind: spread, guests: [a], hosts: [h1]"),
-    );
-    desk.check(
-        line,
-        3,
-        &["error: policy.yaml:", "`hosts` in a spread rule"],
-    );
-    desk.write(
-        "policy.yaml",
-        rule("kind: pin, name: x, guests: [a]") + "  - { kind: pin, name: x, guests: [b] }\n",
-    );
-    desk.check(line, 3, &["rule `x` a second time"]);
-    desk.write(
-        "policy.yaml",
-        rule("kind: spread, name: apart, guests: [a, b]")
-            + "  - { kind: gather, name: near, guests: [a, b] }\n",
-    );
-    desk.check(line, 4, &["apart", "near"]);
-}
-
 #[test]
 fn files_folders_and_standard_input_are_merged() {
     let desk = Desk::new();
@@ -549,56 +430,6 @@ fn files_are_validated_each_and_together() {
         3,
         &["error: policy.yaml:5:"],
     );
-}
-
-#[test]
-fn every_case_passes() {
-    let desk = Desk::new();
-    let cases = root().join("models/cases");
-    let line = format!("regress {} --junit result.xml --json", cases.display());
-    let said = desk.check(&line, 0, &[]);
-    let json = said.json();
-    let failed: Vec<&Value> = json["cases"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|c| c["ok"] != true)
-        .collect();
-    assert!(failed.is_empty(), "{failed:#?}");
-    assert!(json["cases"].as_array().unwrap().len() >= 30);
-    let xml = std::fs::read_to_string(desk.path("result.xml")).unwrap();
-    assert!(xml.contains("failures=\"0\""));
-}
-
-#[test]
-fn a_case_that_does_not_hold_fails_and_says_why() {
-    let desk = Desk::new();
-    let case =
-        std::fs::read_to_string(root().join("models/cases/basic/two-into-one.yaml")).unwrap();
-    for (from, to, says) in [
-        ("hosts: 1", "hosts: 2", "hosts is 1, expected 2"),
-        ("bound: 1", "bound: 2", "bound is 1, expected 2"),
-        ("status: optimal", "status: infeasible", "status is optimal"),
-        (
-            "move-memory: 4GiB",
-            "move-memory: 8GiB",
-            "move-memory is 4GiB, expected 8GiB",
-        ),
-        ("moves: 1", "modes: { b: pre-copy }", "b "),
-        (
-            "moves: 1",
-            "reason-contains: [because]",
-            "no reason contains `because`",
-        ),
-    ] {
-        desk.write_edited("case.yaml", &case, from, to);
-        desk.check("regress case.yaml --junit result.xml", 8, &["FAIL", says]);
-        let xml = std::fs::read_to_string(desk.path("result.xml")).unwrap();
-        assert!(xml.contains("<failure message="), "{xml}");
-    }
-    desk.write_edited("case.yaml", &case, "status: optimal", "status: fine");
-    desk.check("regress case.yaml", 3, &["error: case.yaml:"]);
-    desk.check("regress . --filter nothing", 3, &["no case file"]);
 }
 
 #[test]
