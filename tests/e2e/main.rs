@@ -13,7 +13,9 @@ use std::sync::OnceLock;
 
 /// The root of the workspace.
 fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ stands in the workspace")
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("tests/ stands in the workspace")
 }
 
 /// The path of one of our binaries, built from the sources as they stand.
@@ -24,7 +26,11 @@ fn bin(name: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let dir = BUILT.get_or_init(|| {
         let test = std::env::current_exe().expect("a running test has a path");
-        let profile_dir = test.parent().and_then(Path::parent).expect("target/PROFILE/deps/test").to_path_buf();
+        let profile_dir = test
+            .parent()
+            .and_then(Path::parent)
+            .expect("target/PROFILE/deps/test")
+            .to_path_buf();
         let target_dir = profile_dir.parent().expect("target/PROFILE");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo)

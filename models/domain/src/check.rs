@@ -1,5 +1,6 @@
-//! The judge: says whether a placement or a plan keeps what DESIGN calls feasible, and names what
-//! is violated. Its arithmetic is its own; no part of the planner or of the formulations is used.
+//! The judge: says whether a placement or a plan keeps every law, and names what is violated. It
+//! takes the guests' demand and what rules name from this crate; its arithmetic is its own, and no
+//! part of the planner or of the formulations is used.
 //!
 //! A host is feasible when, over its guests,
 //! - Σ max(demand, reserved) ≤ (1 − headroom) × (cores × speed − reserve),

@@ -52,7 +52,7 @@ pub fn demand(guest: &Guest, load: Option<&GuestLoad>, asked: Statistic) -> Dema
         exact.or_else(|| {
             Statistic::ALL
                 .into_iter()
-                .filter(|s| *s > asked)
+                .filter(|s| *s > asked && covers(*s, asked))
                 .find_map(|s| cpu.stated(s).map(|v| (v, Basis::Stricter(s))))
         })
     });
@@ -63,6 +63,11 @@ pub fn demand(guest: &Guest, load: Option<&GuestLoad>, asked: Statistic) -> Dema
     }
 }
 
+/// Whether one statistic is never below the other. A mean may lie above any percentile.
+fn covers(statistic: Statistic, asked: Statistic) -> bool {
+    asked != Statistic::Mean || statistic == Statistic::Max
+}
+
 /// The demand of every guest, in the cluster's order.
 #[must_use]
 pub fn demands(cluster: &Cluster, load: &Load, policy: &Policy) -> Vec<Demand> {
@@ -71,4 +76,44 @@ pub fn demands(cluster: &Cluster, load: &Load, policy: &Policy) -> Vec<Demand> {
         .iter()
         .map(|g| demand(g, load.guests.get(&g.name), policy.demand.cpu))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::CpuLoad;
+
+    #[test]
+    fn an_absent_statistic_is_replaced_only_by_one_that_is_never_below_it() {
+        let guest: Guest =
+            serde_yaml::from_str("{ name: g, vcpus: 4, memory: 1GiB, host: null }").unwrap();
+        let load = |cpu: CpuLoad| GuestLoad {
+            cpu: Some(cpu),
+            ..GuestLoad::default()
+        };
+        let of = |cpu: CpuLoad, asked| demand(&guest, Some(&load(cpu)), asked);
+        let p99 = CpuLoad {
+            p50: Some(MilliCores(0)),
+            p99: Some(MilliCores(900)),
+            ..CpuLoad::default()
+        };
+        assert_eq!(
+            of(p99.clone(), Statistic::P95).basis,
+            Basis::Stricter(Statistic::P99)
+        );
+        assert_eq!(of(p99, Statistic::Mean).cpu, MilliCores::cores(4));
+        let max = CpuLoad {
+            p50: Some(MilliCores(0)),
+            max: Some(MilliCores(950)),
+            ..CpuLoad::default()
+        };
+        assert_eq!(
+            of(max.clone(), Statistic::Mean).basis,
+            Basis::Stricter(Statistic::Max)
+        );
+        assert_eq!(
+            of(CpuLoad { max: None, ..max }, Statistic::P95).basis,
+            Basis::Promise
+        );
+    }
 }

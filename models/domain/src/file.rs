@@ -321,28 +321,34 @@ pub fn read_policy(sources: &[Source]) -> Result<Policy, InputError> {
     merge_policies(sources).map(|(policy, _)| policy)
 }
 
-/// Where each rule of a merged policy stands.
-type Owners<'a> = Vec<(&'a Source, usize)>;
+/// Where the parts of a merged policy stand.
+#[derive(Default)]
+struct Owners<'a> {
+    /// Each rule's file and index in it.
+    rules: Vec<(&'a Source, usize)>,
+    /// The file that says all else.
+    rest: Option<&'a Source>,
+}
 
 fn merge_policies(sources: &[Source]) -> Result<(Policy, Owners<'_>), InputError> {
     let mut merged = Policy::default();
-    let mut owners = Vec::new();
+    let mut owners = Owners::default();
     let mut names: BTreeMap<String, &str> = BTreeMap::new();
-    let mut spoken: Option<&str> = None;
     for source in sources {
         let mut part: Policy = parse(source, Kind::Policy)?;
         let rules = std::mem::take(&mut part.rules);
-        if part != Policy::default() {
-            if let Some(first) = spoken {
+        if says_more_than_rules(source)? {
+            if let Some(first) = owners.rest {
                 return Err(Place {
                     source,
                     steps: vec![],
                 }
                 .fault(format!(
-                    "read a second policy with more than rules (first in {first}), expected one"
+                    "read a second policy with more than rules (first in {}), expected one",
+                    first.name
                 )));
             }
-            spoken = Some(&source.name);
+            owners.rest = Some(source);
             merged = Policy {
                 rules: std::mem::take(&mut merged.rules),
                 ..part
@@ -359,15 +365,23 @@ fn merge_policies(sources: &[Source]) -> Result<(Policy, Owners<'_>), InputError
                     rule.name
                 )));
             }
-            owners.push((source, i));
+            owners.rules.push((source, i));
             merged.rules.push(rule);
         }
     }
     Ok((merged, owners))
 }
 
+/// Whether a policy file has keys besides its header and rules.
+fn says_more_than_rules(source: &Source) -> Result<bool, InputError> {
+    let keys: BTreeMap<String, serde::de::IgnoredAny> = from_yaml(source)?;
+    Ok(keys
+        .keys()
+        .any(|k| !matches!(k.as_str(), "apiVersion" | "kind" | "rules")))
+}
+
 fn check_policy(cluster: &Cluster, policy: &Policy, owners: &Owners) -> Result<(), InputError> {
-    for (rule, (source, i)) in policy.rules.iter().zip(owners) {
+    for (rule, (source, i)) in policy.rules.iter().zip(&owners.rules) {
         let at = Place {
             source,
             steps: vec![Step::Key("rules"), Step::Index(*i)],
@@ -389,16 +403,16 @@ fn check_policy(cluster: &Cluster, policy: &Policy, owners: &Owners) -> Result<(
     }
     let known: BTreeSet<_> = cluster.hosts.iter().map(|h| &h.name).collect();
     if let Some(stranger) = policy.costs.hosts.keys().find(|h| !known.contains(h)) {
-        return Err(InputError {
-            file: owners
-                .first()
-                .map_or_else(|| "policy".into(), |(s, _)| s.name.clone()),
-            line: None,
-            column: None,
-            message: format!("read a cost for host `{stranger}`, which is not in the cluster"),
-            hint: None,
-            excerpt: None,
-        });
+        if let Some(source) = owners.rest {
+            let steps = vec![
+                Step::Key("costs"),
+                Step::Key("hosts"),
+                Step::Name(stranger.as_str().to_owned()),
+            ];
+            return Err(Place { source, steps }.fault(format!(
+                "read a cost for host `{stranger}`, which is not in the cluster"
+            )));
+        }
     }
     Ok(())
 }
@@ -476,8 +490,11 @@ pub fn write_plan(plan: &Plan) -> String {
 }
 
 fn write<T: serde::Serialize>(kind: Kind, body: &T) -> String {
-    // Writing our own types to memory cannot fail: no maps with odd keys, no failing Serialize.
-    serde_yaml::to_string(&Doc { kind, body }).unwrap_or_default()
+    #[expect(
+        clippy::expect_used,
+        reason = "our own types, written to memory, have no way to fail"
+    )]
+    serde_yaml::to_string(&Doc { kind, body }).expect("our own types can be written")
 }
 
 /// Parses one document of the given kind.

@@ -120,7 +120,7 @@ pub fn room(host: &Host, policy: &Policy) -> Amounts {
         .saturating_sub(u128::from(host.reserve.cpu.0) * 1000);
     let memory = u128::from(host.memory.0).saturating_sub(u128::from(host.reserve.memory.0));
     let vcpus = u128::from(host.cpu.0) * u128::from(policy.over_commit.cpu.0) / 1000;
-    let clamp = |v: u128| i64::try_from(v).unwrap_or(i64::MAX >> 20);
+    let clamp = |v: u128| i64::try_from(v).unwrap_or(MOST).min(MOST);
     [
         clamp(cpu * free(policy.headroom.cpu.0) / 1_000_000),
         clamp(memory * free(policy.headroom.memory.0) / 1000),
@@ -128,8 +128,11 @@ pub fn room(host: &Host, policy: &Policy) -> Amounts {
     ]
 }
 
+/// The largest amount: the units' own limit, so that sums over a million hosts fit an `i64`.
+const MOST: i64 = 1 << 43;
+
 fn amount(v: u64) -> i64 {
-    i64::try_from(v).unwrap_or(i64::MAX >> 20)
+    i64::try_from(v).unwrap_or(MOST)
 }
 
 impl Problem {

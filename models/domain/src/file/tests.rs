@@ -255,3 +255,26 @@ guests:
         "{twice}"
     );
 }
+
+#[test]
+fn of_several_policies_one_says_more_than_rules() {
+    let policy = |body: &str| source(&format!("apiVersion: vmpack/v1\nkind: Policy\n{body}"));
+    let rules = policy("rules:\n  - { kind: pin, guests: [web-1] }\n");
+    let default = policy("headroom: { cpu: 10% }\n");
+    assert_eq!(
+        read_policy(&[rules.clone(), default.clone()])
+            .unwrap()
+            .rules
+            .len(),
+        1
+    );
+    assert!(
+        read_policy(&[default.clone(), default])
+            .unwrap_err()
+            .message
+            .contains("a second policy")
+    );
+    let costs = policy("demand: { cpu: max }\ncosts:\n  hosts:\n    h9: 2\n");
+    let error = read_inputs(&[source(CLUSTER)], &[], &[rules, costs]).unwrap_err();
+    assert_eq!(error.line, Some(6), "{error}");
+}

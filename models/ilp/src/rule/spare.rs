@@ -31,7 +31,8 @@ pub(crate) fn amount(hosts: &[HostSlot], worth: u32) -> Amounts {
             *l = (*l).max(r);
         }
     }
-    largest.map(|l| l.saturating_mul(i64::from(worth)))
+    // No cluster offers more than 2^60; capped there, it can be added to without overflow.
+    largest.map(|l| l.saturating_mul(i64::from(worth)).min(1 << 60))
 }
 
 /// How much room the hosts in use must have together, per resource: Σ need and the largest amount
