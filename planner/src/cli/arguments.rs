@@ -74,7 +74,7 @@ Examples:
   vmpack check plan.yaml --cluster cluster.yaml --load load.yaml
   vmpack check plan.yaml --cluster cluster.yaml --load load.yaml --policy stricter.yaml --json
 
-Exits with 8 when something is violated. The judge shares no code with the planner.")]
+Exits with 8 when something is violated. The judge shares neither search nor formulation with the planner.")]
     Check(CheckArguments),
 
     /// Read files and say what is wrong with them
