@@ -402,17 +402,13 @@ fn check_policy(cluster: &Cluster, policy: &Policy, owners: &Owners) -> Result<(
         }
     }
     let known: BTreeSet<_> = cluster.hosts.iter().map(|h| &h.name).collect();
-    if let Some(stranger) = policy.costs.hosts.keys().find(|h| !known.contains(h)) {
-        if let Some(source) = owners.rest {
-            let steps = vec![
-                Step::Key("costs"),
-                Step::Key("hosts"),
-                Step::Name(stranger.as_str().to_owned()),
-            ];
-            return Err(Place { source, steps }.fault(format!(
-                "read a cost for host `{stranger}`, which is not in the cluster"
-            )));
-        }
+    let stranger = policy.costs.hosts.keys().find(|h| !known.contains(h));
+    if let (Some(stranger), Some(source)) = (stranger, owners.rest) {
+        let name = Step::Name(stranger.as_str().to_owned());
+        let steps = vec![Step::Key("costs"), Step::Key("hosts"), name];
+        return Err(Place { source, steps }.fault(format!(
+            "read a cost for host `{stranger}`, which is not in the cluster"
+        )));
     }
     Ok(())
 }
@@ -490,11 +486,7 @@ pub fn write_plan(plan: &Plan) -> String {
 }
 
 fn write<T: serde::Serialize>(kind: Kind, body: &T) -> String {
-    #[expect(
-        clippy::expect_used,
-        reason = "our own types, written to memory, have no way to fail"
-    )]
-    serde_yaml::to_string(&Doc { kind, body }).expect("our own types can be written")
+    serde_yaml::to_string(&Doc { kind, body }).expect("our own types, written to memory")
 }
 
 /// Parses one document of the given kind.
