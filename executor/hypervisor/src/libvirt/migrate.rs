@@ -17,6 +17,7 @@
 //! itself (`PERSIST_DEST`, `UNDEFINE_SOURCE`), so that there are never two definitions to start
 //! from; the figures of the finished job come by its event, not from the source's definition.
 
+use std::net::Ipv6Addr;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -289,15 +290,23 @@ fn peer(name: &str, migrate_address: Option<&str>) -> (String, Option<String>) {
     match migrate_address {
         Some(uri) if uri.contains("://") => (uri.to_owned(), None),
         Some(address) => {
-            let bare_v6 = address.contains(':') && !address.starts_with('[');
-            let address = if bare_v6 {
+            // A link-local address may name its interface after a `%`.
+            let number = address
+                .split_once('%')
+                .map_or(address, |(number, _)| number);
+            let address = if number.parse::<Ipv6Addr>().is_ok() {
                 format!("[{address}]")
             } else {
                 address.to_owned()
             };
+            // A port is the daemon's; QEMU listens at one that libvirt chooses.
+            let host = match address.rsplit_once(':') {
+                Some((host, port)) if port.parse::<u16>().is_ok() => host,
+                _ => &address,
+            };
             (
                 format!("qemu+tls://{address}/system"),
-                Some(format!("tcp://{address}")),
+                Some(format!("tcp://{host}")),
             )
         }
         None => (format!("qemu+tls://{name}/system"), None),
@@ -417,6 +426,21 @@ mod tests {
         check(
             Some("fd00::2"),
             "qemu+tls://[fd00::2]/system",
+            Some("tcp://[fd00::2]"),
+        );
+        check(
+            Some("[fd00::2]"),
+            "qemu+tls://[fd00::2]/system",
+            Some("tcp://[fd00::2]"),
+        );
+        check(
+            Some("h2.example:16515"),
+            "qemu+tls://h2.example:16515/system",
+            Some("tcp://h2.example"),
+        );
+        check(
+            Some("[fd00::2]:16515"),
+            "qemu+tls://[fd00::2]:16515/system",
             Some("tcp://[fd00::2]"),
         );
         check(None, "qemu+tls://h2/system", None);

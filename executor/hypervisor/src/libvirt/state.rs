@@ -69,7 +69,8 @@ pub(super) fn judge(source: Sight, target: Sight, switched: bool, why: &str) -> 
         (Seen(PostCopyFailed), _) | (_, Seen(PostCopyFailed)) => split(),
         // Before the switch the same states mean a last pass at the source and a waiting target.
         (Seen(Migrating) | Silent, Seen(Migrating)) if switched => split(),
-        (Seen(Running | Paused), _) => stays(),
+        // Paused at the source and whole at the target: which of them is the guest is not said here.
+        (Seen(Running), _) | (Seen(Paused), Seen(Migrating | Off) | Absent | Silent) => stays(),
         (Seen(Off) | Absent, Seen(Running)) => Verdict::Arrived,
         (source, target) => Verdict::Failed(MigrationFailure::Unknown(format!(
             "{why}; the source says {}, the target says {}",
@@ -94,7 +95,7 @@ fn words(sight: Sight) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use GuestState::{Migrating, Off, PostCopyFailed, Running};
+    use GuestState::{Migrating, Off, Paused, PostCopyFailed, Running};
     use Sight::{Absent, Seen, Silent};
 
     fn check(source: Sight, target: Sight, switched: bool, expected: &str) {
@@ -113,6 +114,12 @@ mod tests {
         check(Seen(Running), Silent, false, "stays");
         check(Seen(Running), Seen(Migrating), false, "stays");
         check(Seen(Running), Seen(Running), false, "unknown");
+        check(Seen(Paused), Absent, false, "stays");
+        check(Seen(Paused), Seen(Off), false, "stays");
+        check(Seen(Paused), Seen(Migrating), false, "stays");
+        check(Seen(Paused), Seen(Running), true, "unknown");
+        check(Seen(Paused), Seen(Running), false, "unknown");
+        check(Seen(Paused), Seen(Paused), false, "unknown");
         check(Seen(PostCopyFailed), Seen(Off), false, "split");
         check(Seen(PostCopyFailed), Seen(PostCopyFailed), false, "split");
         check(Seen(PostCopyFailed), Silent, false, "split");
