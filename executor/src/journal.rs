@@ -187,7 +187,10 @@ impl Journal {
         let event = Event::Accepted {
             plan: Box::new(plan.clone()),
         };
-        self.write(event, Some(world))
+        let accepted = self.write(event, Some(world))?;
+        // What others wrote before was of an earlier run.
+        self.known = accepted.seq;
+        Ok(accepted)
     }
 
     /// Writes an event; it is durable on return.
@@ -405,6 +408,22 @@ mod tests {
         own.append(skipped("m1")).unwrap();
         assert_eq!(own.news().unwrap(), [asked]);
         assert!(own.news().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_request_that_came_before_a_run_is_no_news_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        let (mut own, mut other) = (Journal::open(&path).unwrap(), Journal::open(&path).unwrap());
+        let plan = plan(&hosts(), vec![]);
+        let asked = || Event::Aborted {
+            by: "other".to_owned(),
+        };
+        other.append(asked()).unwrap();
+        own.accept(&plan, &world()).unwrap();
+        assert!(own.news().unwrap().is_empty());
+        let second = other.append(asked()).unwrap();
+        assert_eq!(own.news().unwrap(), [second]);
     }
 
     #[test]

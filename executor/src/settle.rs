@@ -19,9 +19,11 @@ pub enum Standing {
     Stuck(String),
 }
 
-/// Judges the sightings of the move's guest.
+/// Judges the sightings of the move's guest. Another guest of its name is not counted, where
+/// the uuids tell them apart.
 #[must_use]
 pub fn settle(mv: &Move, seen: &[Sighting]) -> Standing {
+    let seen = &own(mv, seen);
     let is = |s: &Sighting, state: GuestState| s.state == state;
     if seen.iter().any(|s| is(s, GuestState::PostCopyFailed)) {
         return Standing::Stuck(split(mv, seen));
@@ -51,9 +53,20 @@ pub fn settle(mv: &Move, seen: &[Sighting]) -> Standing {
     }
 }
 
+/// The sightings that can be the move's guest: a different uuid is a different guest.
+fn own(mv: &Move, seen: &[Sighting]) -> Vec<Sighting> {
+    let may_be = |s: &&Sighting| {
+        mv.uuid
+            .zip(s.uuid)
+            .is_none_or(|(planned, is)| planned == is)
+    };
+    seen.iter().filter(may_be).cloned().collect()
+}
+
 /// What a person must know of a guest in split state.
 #[must_use]
 pub fn split(mv: &Move, seen: &[Sighting]) -> String {
+    let seen = &own(mv, seen);
     format!(
         "guest {} is in split state ({}): its memory lies on both hosts, so destroy neither side; mend the link between {} and {} and resume the post-copy migration (virsh migrate --postcopy --postcopy-resume); only if one side's QEMU is dead is the guest lost: destroy the other side and start it anew",
         mv.guest,
@@ -113,5 +126,25 @@ mod tests {
         check(&[], "Stuck");
         check(&[("h3", Running)], "Changed");
         check(&[("h1", Off)], "Changed");
+    }
+
+    const PLANNED: &str = "11111111-1111-4111-8111-111111111111";
+    const OTHER: &str = "22222222-2222-4222-8222-222222222222";
+
+    #[test]
+    fn another_guest_of_the_same_name_does_not_count() {
+        let mut mv = a_move("m1", "web", "h1", "h2");
+        let mut at_target = sighting("h2", GuestState::Running);
+        at_target.uuid = OTHER.parse().ok();
+        assert_eq!(settle(&mv, &[at_target.clone()]), Standing::Moved);
+        mv.uuid = PLANNED.parse().ok();
+        let lost = settle(&mv, &[at_target.clone()]);
+        assert!(matches!(lost, Standing::Stuck(_)), "{lost:?}");
+        let mut at_source = sighting("h1", GuestState::Running);
+        at_source.uuid = mv.uuid;
+        let seen = [at_source, at_target.clone()];
+        assert_eq!(settle(&mv, &seen), Standing::AtSource);
+        at_target.uuid = mv.uuid;
+        assert_eq!(settle(&mv, &[at_target]), Standing::Moved);
     }
 }
