@@ -32,7 +32,7 @@ pub struct Change {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precondition {
-    /// The guest is there, once, running, and is the same one.
+    /// The guest is there, running, in one place, and is the same one.
     Guest,
     /// The guest is on the host that the move starts from.
     Place,
@@ -129,36 +129,12 @@ impl View<'_> {
     /// Identity, size and consent.
     fn judge_guest(&self, changes: &mut Vec<Change>) {
         let mv = self.mv;
-        let found: Vec<&Guest> = self
-            .now
-            .guests
-            .iter()
-            .filter(|g| g.name == mv.guest)
-            .collect();
-        let guest = match found.as_slice() {
-            [] => {
-                changes.push(self.change(
-                    Precondition::Guest,
-                    format!("guest {} is not there any more", mv.guest),
-                ));
-                return;
-            }
-            [guest] => guest,
-            [..] => {
-                let at: Vec<&str> = found
-                    .iter()
-                    .filter_map(|g| g.host.as_ref().map(HostName::as_str))
-                    .collect();
-                changes.push(self.change(
-                    Precondition::Guest,
-                    format!(
-                        "guest {} is there more than once: {}",
-                        mv.guest,
-                        at.join(", ")
-                    ),
-                ));
-                return;
-            }
+        let Some(guest) = self.now.guest(&mv.guest) else {
+            changes.push(self.change(
+                Precondition::Guest,
+                format!("guest {} is not there any more", mv.guest),
+            ));
+            return;
         };
         if let (Some(planned), Some(is)) = (mv.uuid, guest.uuid)
             && planned != is

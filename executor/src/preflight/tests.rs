@@ -42,10 +42,6 @@ fn every_changed_precondition_is_named() {
         },
         &[Precondition::Guest],
     );
-    check(
-        |c| c.guests.push(crate::fixture::guest("web", "h2")),
-        &[Precondition::Guest, Precondition::Place],
-    );
     check(|c| c.hosts[1].state = HostState::Out, &[Precondition::Host]);
     check(
         |c| c.hosts[1].state = HostState::Asleep,
