@@ -71,6 +71,45 @@ impl World {
         }
     }
 
+    /// In what it is another world than `asked`, so that a run in it is not what was asked for.
+    /// How fast simulated time goes by makes no other world.
+    #[must_use]
+    pub fn differs(&self, asked: &Self) -> Option<&'static str> {
+        match (self, asked) {
+            (Self::Libvirt { .. }, Self::Simulated { .. }) => {
+                Some("it acts on real hosts, a simulation is asked for")
+            }
+            (Self::Simulated { .. }, Self::Libvirt { .. }) => {
+                Some("it is a simulation, real hosts are asked for")
+            }
+            (Self::Libvirt { cluster: its }, Self::Libvirt { cluster }) => {
+                (its != cluster).then_some("it acts on another cluster than is asked for")
+            }
+            (
+                Self::Simulated {
+                    cluster: its_cluster,
+                    load: its_load,
+                    seed: its_seed,
+                    ..
+                },
+                Self::Simulated {
+                    cluster,
+                    load,
+                    seed,
+                    ..
+                },
+            ) => {
+                if its_cluster != cluster {
+                    Some("it simulates another cluster than is asked for")
+                } else if its_load != load {
+                    Some("it simulates another load than is asked for")
+                } else {
+                    (its_seed != seed).then_some("it is simulated with another seed")
+                }
+            }
+        }
+    }
+
     /// The hosts, for a new run. A simulated world begins as its cluster says.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use vmpack_domain::journal::{Event, MoveState, Progress};
 use super::conduct::{Resume, carry_on, take_lock, unfinished};
 use super::failure::Failure;
 use super::files::Place;
+use super::say::{note, out};
 use crate::decide::{Action, Limits, Observed, decide};
 use crate::journal::Journal;
 use crate::lock::{Lock, LockError};
@@ -50,9 +51,9 @@ pub(crate) fn run(place: &Place, json: bool) -> Result<Exit, Failure> {
 
 fn nothing_to_stop(json: bool) -> Exit {
     if json {
-        println!("{}", serde_json::json!({ "run": null }));
+        out(serde_json::json!({ "run": null }));
     }
-    eprintln!("there is nothing to stop");
+    note("there is nothing to stop");
     Exit::Done
 }
 
@@ -79,9 +80,7 @@ fn end_on_paper(mut progress: Progress, journal: &mut Journal) -> Result<(), Fai
 
 /// Waits until the executor that was asked has ended its run.
 fn wait_for_end(place: &Place, journal: &mut Journal, json: bool) -> Result<Exit, Failure> {
-    eprintln!(
-        "the executor was asked to stop; migrations that have switched are let run to their end"
-    );
+    note("the executor was asked to stop; migrations that have switched are let run to their end");
     while unfinished(journal)?.is_some() && Lock::holder(&place.lock).is_some() {
         std::thread::sleep(std::time::Duration::from_millis(200));
     }

@@ -8,13 +8,14 @@ use tokio::sync::mpsc;
 use vmpack_domain::cluster::{Host, HostState};
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{read_cluster, read_load, read_plan};
-use vmpack_domain::journal::Progress;
+use vmpack_domain::journal::{MoveState, Progress};
 use vmpack_domain::plan::Plan;
 use vmpack_domain::{Cluster, HostName, Load};
 
 use super::display::Display;
 use super::failure::Failure;
 use super::files::{Place, read, read_all};
+use super::say::{answer, note, out};
 use super::summary::{lines, remaining, table};
 use crate::carry::{Heard, Scene, carry};
 use crate::decide::Limits;
@@ -126,7 +127,26 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
             )
             .hint("`vmpack-executor resume` carries it on, `vmpack-executor abort` ends it"));
         }
-        eprintln!("this plan was begun already and is carried on");
+        if let Some(differs) = run.world.differs(&world) {
+            return Err(Failure::new(
+                Exit::PartlyDone,
+                format!(
+                    "this plan was begun otherwise and is unfinished in {}: {differs}",
+                    place.journal.display()
+                ),
+            )
+            .hint("`vmpack-executor resume` carries it on as it was begun, `vmpack-executor abort` ends it"));
+        }
+        if asks {
+            show_rest(&plan, &run.progress());
+            if !confirmed()? {
+                note("nothing more was done");
+                return Ok(Exit::PartlyDone);
+            }
+        }
+        note("this plan was begun already and is carried on");
+        // They may differ in how fast simulated time goes by.
+        let run = Run { world, ..run };
         return carry_on(&run, &arguments.parallel, place, &mut journal, json);
     }
     let hypervisor = world.open(&place.world)?;
@@ -135,7 +155,7 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
     if asks {
         show(&plan);
         if !confirmed()? {
-            eprintln!("nothing was done");
+            note("nothing was done");
             return Ok(Exit::Done);
         }
     }
@@ -200,7 +220,7 @@ pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Ex
     match journal.newest()? {
         None => Err(no_run(place)),
         Some(run) if run.progress().finished.is_some() => {
-            eprintln!("the last run is at its end already");
+            note("the last run is at its end already");
             super::status::show(place, None, json)?;
             Ok(match run.progress().finished {
                 Some(true) => Exit::Done,
@@ -245,10 +265,7 @@ fn judge(plan: &Plan, now: &Cluster, json: bool) -> Result<(), Failure> {
         return Ok(());
     }
     if json {
-        println!(
-            "{}",
-            serde_json::json!({ "event": "stale", "changes": changes })
-        );
+        out(serde_json::json!({ "event": "stale", "changes": changes }));
     }
     let all: Vec<String> = changes.iter().map(|c| format!("\n  {c}")).collect();
     Err(Failure::new(
@@ -264,16 +281,14 @@ fn rehearse(plan: &Plan, world: &World, json: bool) -> Result<Exit, Failure> {
     judge(plan, &now, json)?;
     if json {
         let moves = lines(plan, &Progress::default());
-        println!(
-            "{}",
-            serde_json::json!({
-                "event": "rehearsed", "hosts_before": now.hosts_in_use().len(),
-                "hosts_after": plan.hosts.after.len(), "moves": moves,
-            })
-        );
+        let rehearsed = serde_json::json!({
+            "event": "rehearsed", "hosts_before": now.hosts_in_use().len(),
+            "hosts_after": plan.hosts.after.len(), "moves": moves,
+        });
+        answer(format_args!("{rehearsed}\n"))?;
     } else {
-        print!("{}", table(&lines(plan, &Progress::default())));
-        println!("{}", intent(plan));
+        let moves = table(&lines(plan, &Progress::default()));
+        answer(format_args!("{moves}{}\n", intent(plan)))?;
     }
     Ok(Exit::Done)
 }
@@ -292,14 +307,29 @@ fn intent(plan: &Plan) -> String {
 }
 
 fn show(plan: &Plan) {
-    eprint!("{}", table(&lines(plan, &Progress::default())));
-    eprintln!("{}", intent(plan));
+    let moves = table(&lines(plan, &Progress::default()));
+    note(format_args!("{moves}{}", intent(plan)));
+}
+
+/// What of a run that was begun is not at its end.
+fn show_rest(plan: &Plan, progress: &Progress) {
+    let ended = |s: &MoveState| matches!(s, MoveState::Moved { .. } | MoveState::Skipped { .. });
+    let mut rest = lines(plan, progress);
+    rest.retain(|line| !ended(&line.state));
+    note(format_args!(
+        "this plan was begun already; of its {} moves there remain {}:\n{}",
+        plan.moves.len(),
+        rest.len(),
+        table(&rest).trim_end()
+    ));
 }
 
 fn confirmed() -> Result<bool, Failure> {
     let failed = |e: std::io::Error| Failure::new(Exit::Environment, format!("the terminal: {e}"));
-    eprint!("carry it out? [y/N] ");
-    std::io::stderr().flush().map_err(failed)?;
+    let mut terminal = std::io::stderr();
+    write!(terminal, "carry it out? [y/N] ")
+        .and_then(|()| terminal.flush())
+        .map_err(failed)?;
     let mut answer = String::new();
     std::io::stdin()
         .lock()
@@ -383,35 +413,37 @@ fn conduct(begun: Begun, journal: &mut Journal, json: bool) -> Result<Exit, Fail
     };
     let moves = lines(plan, &progress);
     if json {
-        println!(
-            "{}",
-            serde_json::json!({
-                "event": "summary", "exit": exit as u8, "finished": progress.finished,
-                "hosts_before": before.len(), "hosts_after": after.as_ref().map(Vec::len),
-                "hosts_in_use": after, "moves": moves, "remaining": left,
-            })
-        );
+        out(serde_json::json!({
+            "event": "summary", "exit": exit as u8, "finished": progress.finished,
+            "hosts_before": before.len(), "hosts_after": after.as_ref().map(Vec::len),
+            "hosts_in_use": after, "moves": moves, "remaining": left,
+        }));
         return Ok(exit);
     }
-    print!("{}", table(&moves));
+    out(table(&moves).trim_end());
     if let Some(after) = after {
-        println!("hosts in use: {} -> {}", before.len(), after.len());
+        out(format_args!(
+            "hosts in use: {} -> {}",
+            before.len(),
+            after.len()
+        ));
     }
     if left.is_empty() {
-        println!("the plan's target is reached");
+        out("the plan's target is reached");
     } else {
-        println!("remaining:");
+        out("remaining:");
         for what in left {
-            println!("  {what}");
+            out(format_args!("  {what}"));
         }
     }
     if progress.finished.is_none() {
-        eprintln!("hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it");
+        note("hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it");
     }
     Ok(exit)
 }
 
-/// One message for each SIGINT or SIGTERM.
+/// One message for each SIGINT or SIGTERM, and one when the terminal hangs up: a shell and the
+/// kernel may both tell of that, and it asks only to drain.
 fn signals() -> std::io::Result<mpsc::UnboundedReceiver<()>> {
     use tokio::signal::unix::{SignalKind, signal};
     let (tell, hear) = mpsc::unbounded_channel();
@@ -421,5 +453,41 @@ fn signals() -> std::io::Result<mpsc::UnboundedReceiver<()>> {
             async move { while signals.recv().await.is_some() && tell.send(()).is_ok() {} },
         );
     }
+    if !hangups_are_ignored() {
+        let mut hangups = signal(SignalKind::hangup())?;
+        tokio::spawn(async move {
+            if hangups.recv().await.is_some() {
+                // The receiver is gone when the run is at its end.
+                let _ = tell.send(());
+            }
+        });
+    }
     Ok(hear)
+}
+
+/// Whether the executor was started to outlive its terminal, by nohup(1) say.
+fn hangups_are_ignored() -> bool {
+    std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangups(&status))
+}
+
+/// Reads `SigIgn` of proc_pid_status(5), a mask in hexadecimal whose lowest bit is signal 1, SIGHUP.
+fn ignores_hangups(status: &str) -> bool {
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("SigIgn:"))
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 == 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_tells_whether_hangups_are_ignored() {
+        let status = |mask| format!("SigBlk:\t0000000000000001\nSigIgn:\t{mask}\nSigCgt:\t0\n");
+        assert!(ignores_hangups(&status("0000000000001001")));
+        assert!(!ignores_hangups(&status("0000000000001000")));
+        assert!(!ignores_hangups("Name:\tvmpack"));
+    }
 }

@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use vmpack_domain::journal::Event;
 use vmpack_domain::plan::{Move, MoveId, Plan};
 
+use super::say::{note, out};
 use super::summary::seconds;
 use crate::carry::Heard;
 use crate::journal::Entry;
@@ -76,7 +77,7 @@ impl Display {
     fn entry(&mut self, entry: &Entry) {
         if self.json {
             match serde_json::to_string(entry) {
-                Ok(line) => println!("{line}"),
+                Ok(line) => out(line),
                 Err(e) => tracing::error!("entry {} cannot be shown: {e}", entry.seq),
             }
         }
@@ -154,7 +155,12 @@ impl Display {
     }
 
     fn say(&self, text: &str) {
-        self.all.suspend(|| eprintln!("{text}"));
+        if self.all.is_hidden() {
+            note(text);
+        } else {
+            // The terminal may have hung up.
+            let _ = self.all.println(text);
+        }
     }
 
     pub(crate) fn close(&self) {

@@ -18,18 +18,7 @@ pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
     let mut sources = Vec::new();
     for path in paths {
         if path.is_dir() {
-            let entries = std::fs::read_dir(path).map_err(|e| unreadable(path, &e))?;
-            let mut inside: Vec<PathBuf> = entries
-                .filter_map(|e| e.ok().map(|e| e.path()))
-                .filter(|p| {
-                    let hidden = p
-                        .file_name()
-                        .is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
-                    !hidden && p.extension().is_some_and(|x| x == "yaml" || x == "yml")
-                })
-                .collect();
-            inside.sort();
-            for file in inside {
+            for file in inside(path)? {
                 sources.push(read(&file)?);
             }
         } else {
@@ -37,6 +26,29 @@ pub(crate) fn read_all(paths: &[PathBuf]) -> Result<Vec<Source>, Failure> {
         }
     }
     Ok(sources)
+}
+
+/// The YAML files of a folder, sorted; hidden files are left out.
+fn inside(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| unreadable(folder, &e))? {
+        let file = entry.map_err(|e| unreadable(folder, &e))?.path();
+        let hidden = file
+            .file_name()
+            .is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
+        let yaml = file.extension().is_some_and(|x| x == "yaml" || x == "yml");
+        if yaml && !hidden && file.is_file() {
+            found.push(file);
+        }
+    }
+    if found.is_empty() {
+        return Err(Failure::new(
+            Exit::BadInput,
+            format!("folder {} holds no file *.yaml or *.yml", folder.display()),
+        ));
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// One file, `-` being standard input.
@@ -61,20 +73,28 @@ pub(crate) fn read(path: &Path) -> Result<Source, Failure> {
             ),
         ));
     }
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        Failure::new(
-            Exit::BadInput,
-            format!(
-                "{}: byte {at} is no text in UTF-8, expected a YAML document",
-                path.display()
-            ),
-        )
-    })?;
+    let text = String::from_utf8(bytes).map_err(|e| not_utf8(path, &e))?;
     Ok(Source {
         name: path.display().to_string(),
         text,
     })
+}
+
+fn not_utf8(path: &Path, error: &std::string::FromUtf8Error) -> Failure {
+    let offset = error.utf8_error().valid_up_to();
+    let before = error.as_bytes().get(..offset).unwrap_or_default();
+    let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+    let in_line = before.rsplit(|b| *b == b'\n').next().unwrap_or_default();
+    let column = String::from_utf8_lossy(in_line).chars().count() + 1;
+    let byte = error.as_bytes().get(offset).copied().unwrap_or_default();
+    Failure::new(
+        Exit::BadInput,
+        format!(
+            "{}:{line}:{column}: read byte 0x{byte:02x} at offset {offset}, expected text in UTF-8",
+            path.display()
+        ),
+    )
+    .hint("save the file as UTF-8")
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
@@ -133,4 +153,32 @@ fn state_folder() -> Result<PathBuf, Failure> {
             )
             .hint("name a file with --journal")
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_that_are_no_text_are_named_with_line_column_and_offset() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.yaml");
+        std::fs::write(&path, b"a: 1\nb: \xc3\xa9\xff").unwrap();
+        let failure = read(&path).unwrap_err();
+        let said = ":2:5: read byte 0xff at offset 10, expected text in UTF-8";
+        assert!(failure.message.ends_with(said), "{failure}");
+    }
+
+    #[test]
+    fn a_folder_gives_its_yaml_files_in_order_and_has_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let empty = read_all(&[folder.path().into()]).unwrap_err();
+        assert_eq!(empty.exit, Exit::BadInput);
+        for name in ["b.yaml", "a.yml", "c.txt", ".hidden.yaml"] {
+            std::fs::write(folder.path().join(name), name).unwrap();
+        }
+        let sources = read_all(&[folder.path().into()]).unwrap();
+        let texts: Vec<&str> = sources.iter().map(|s| s.text.as_str()).collect();
+        assert_eq!(texts, ["a.yml", "b.yaml"]);
+    }
 }

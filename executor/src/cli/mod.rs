@@ -1,15 +1,11 @@
 //! The command line.
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "standard output is the result, standard error the talk"
-)]
 
 mod abort;
 mod conduct;
 mod display;
 mod failure;
 mod files;
+mod say;
 mod snapshot;
 mod status;
 mod summary;
@@ -111,12 +107,11 @@ pub fn main() -> Exit {
         Ok(exit) => exit,
         Err(failure) => {
             if arguments.json {
-                println!(
-                    "{}",
-                    serde_json::json!({ "event": "error", "exit": failure.exit as u8, "error": failure.message, "hint": failure.hint })
+                say::out(
+                    serde_json::json!({ "event": "error", "exit": failure.exit as u8, "error": failure.message, "hint": failure.hint }),
                 );
             }
-            eprintln!("{failure}");
+            say::note(&failure);
             failure.exit
         }
     }
@@ -132,12 +127,14 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Task::Status => status::run(&files::Place::at(journal)?, json),
         Task::Abort => abort::run(&files::Place::at(journal)?, json),
         Task::Completions { shell } => {
+            let mut script = Vec::new();
             clap_complete::generate(
                 *shell,
                 &mut Arguments::command(),
                 "vmpack-executor",
-                &mut std::io::stdout(),
+                &mut script,
             );
+            say::answer(String::from_utf8_lossy(&script))?;
             Ok(Exit::Done)
         }
         Task::Docs { folder } => docs(folder),
@@ -168,6 +165,8 @@ fn talk(verbose: u8) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
+        // It would tell of a closed standard error on standard error, and panic.
+        .log_internal_errors(false)
         .init();
 }
 

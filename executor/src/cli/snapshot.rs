@@ -9,6 +9,7 @@ use vmpack_hypervisor::Hypervisor;
 use vmpack_hypervisor::libvirt::Libvirt;
 
 use super::failure::Failure;
+use super::say::{answer, note, out};
 use crate::world::write_atomically;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -53,25 +54,24 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<Exit, Failure> {
                     format!("cannot write {}: {e}", path.display()),
                 )
             })?;
-            eprintln!(
+            note(format_args!(
                 "{} hosts and {} guests are in {}",
                 cluster.hosts.len(),
                 cluster.guests.len(),
                 path.display()
-            );
+            ));
             if json {
-                println!(
-                    "{}",
-                    serde_json::json!({ "hosts": cluster.hosts.len(), "guests": cluster.guests.len(), "output": path })
+                out(
+                    serde_json::json!({ "hosts": cluster.hosts.len(), "guests": cluster.guests.len(), "output": path }),
                 );
             }
         }
         None if json => {
             let cluster = serde_json::to_string(&cluster)
                 .map_err(|e| Failure::new(Exit::Bug, e.to_string()))?;
-            println!("{cluster}");
+            answer(format_args!("{cluster}\n"))?;
         }
-        None => print!("{text}"),
+        None => answer(text)?,
     }
     Ok(Exit::Done)
 }

@@ -4,6 +4,7 @@ use vmpack_domain::exit::Exit;
 
 use super::failure::Failure;
 use super::files::Place;
+use super::say::{answer, note};
 use super::summary::{lines, table};
 use crate::journal::Journal;
 use crate::lock::Lock;
@@ -20,12 +21,11 @@ pub(crate) fn show(place: &Place, holder: Option<String>, json: bool) -> Result<
     };
     let Some(run) = newest else {
         if json {
-            println!(
-                "{}",
-                serde_json::json!({ "run": null, "journal": place.journal, "executor": holder })
-            );
+            let none =
+                serde_json::json!({ "run": null, "journal": place.journal, "executor": holder });
+            answer(format_args!("{none}\n"))?;
         } else {
-            println!("no run in {}", place.journal.display());
+            answer(format_args!("no run in {}\n", place.journal.display()))?;
         }
         return Ok(Exit::Done);
     };
@@ -49,19 +49,21 @@ pub(crate) fn show(place: &Place, holder: Option<String>, json: bool) -> Result<
             "run": word, "began": began, "last": last, "journal": place.journal, "executor": holder,
             "hosts_before": plan.hosts.before.len(), "hosts_planned": plan.hosts.after.len(), "moves": moves,
         });
-        println!("{status}");
+        answer(format_args!("{status}\n"))?;
         return Ok(Exit::Done);
     }
     let time = |t: Option<vmpack_domain::load::jiff_serde::Timestamp>| {
         t.map_or_else(String::new, |t| t.0.to_string())
     };
-    println!("run of {}: {word}, last event {}", time(began), time(last));
-    if let Some(holder) = holder {
-        println!("executor: {holder}");
-    }
-    print!("{}", table(&moves));
+    let holder = holder.map_or_else(String::new, |h| format!("executor: {h}\n"));
+    answer(format_args!(
+        "run of {}: {word}, last event {}\n{holder}{}",
+        time(began),
+        time(last),
+        table(&moves)
+    ))?;
     if word == "interrupted" {
-        eprintln!("hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it");
+        note("hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it");
     }
     Ok(Exit::Done)
 }
