@@ -328,6 +328,55 @@ fn an_interrupt_finishes_what_runs_and_the_rest_can_be_resumed_or_ended() {
 }
 
 #[test]
+fn a_run_is_carried_on_only_in_the_world_that_it_was_begun_in() {
+    let desk = Desk::new();
+    let mut first = desk.begin(1);
+    desk.wait_for(2);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let reached = |name: &str| {
+        (
+            format!("name: {name},"),
+            format!("name: {name}, uri: 'test:///{name}',"),
+        )
+    };
+    for (from, to) in ["h1", "h2", "h3"].map(reached) {
+        desk.edit("cluster.yaml", &from, &to);
+    }
+    let real = ["apply", "plan.yaml", "--yes"];
+    check(
+        &desk,
+        &real,
+        7,
+        &["it is a simulation, real hosts", "resume"],
+    );
+    check(&desk, &APPLY, 7, &["another cluster", "abort"]);
+    std::fs::write(desk.path("cluster.yaml"), CLUSTER).unwrap();
+    let other = [&APPLY[..], &["--seed", "2"]].concat();
+    check(&desk, &other, 7, &["another seed"]);
+    assert_eq!(desk.status()["run"], "interrupted");
+    check(&desk, &APPLY, 0, &["carried on", "hosts in use: 3 -> 1"]);
+}
+
+#[test]
+fn a_run_does_not_end_when_nobody_listens() {
+    let ways: [&[&str]; 2] = [&[], &["--json"]];
+    for json in ways {
+        let desk = Desk::new();
+        let mut child = desk
+            .command(&APPLY)
+            .args(json)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert_eq!(desk.status()["run"], "complete");
+    }
+}
+
+#[test]
 fn a_journal_that_cannot_be_written_starts_nothing() {
     let desk = Desk::new();
     std::fs::create_dir(desk.path("state")).unwrap();
