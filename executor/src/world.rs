@@ -258,6 +258,13 @@ impl Hypervisor for Kept {
 /// # Errors
 /// The system's.
 pub fn write_atomically(path: &Path, text: &str) -> std::io::Result<()> {
+    // A link is followed; what is no regular file (a device, a pipe) is written into, not replaced.
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+        let mut open = std::fs::OpenOptions::new().write(true).open(path)?;
+        return open.write_all(text.as_bytes());
+    }
+    let followed = std::fs::canonicalize(path);
+    let path = followed.as_deref().unwrap_or(path);
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
         _ => Path::new("."),

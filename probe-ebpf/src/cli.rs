@@ -379,9 +379,16 @@ fn writable_place(file: &Path) -> io::Result<&Path> {
     Ok(folder)
 }
 
-/// Writes the text to the file, whole or not at all.
+/// Writes the text to the file, whole or not at all. A link is followed; what is no regular file (a
+/// device, a pipe) is written into and not replaced.
 fn write_whole(file: &Path, text: &str) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
+    if std::fs::metadata(file).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
+        let mut open = std::fs::OpenOptions::new().write(true).open(file)?;
+        return open.write_all(text.as_bytes());
+    }
+    let followed = std::fs::canonicalize(file);
+    let file = followed.as_deref().unwrap_or(file);
     let folder = writable_place(file)?;
     let mut part = tempfile::Builder::new()
         .prefix(".vmpack-")

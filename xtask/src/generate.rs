@@ -61,9 +61,13 @@ pub(crate) fn dist() -> Result<()> {
     tar.arg("--file").arg(&archive);
     tar.arg(format!("--transform=s,^,{name}/,"));
     tar.arg("--directory").arg(&release).args(PROGRAMS);
-    tar.arg("--directory")
-        .arg(workspace())
-        .args(["LICENSE", "README.md", "docs"]);
+    tar.arg("--directory").arg(workspace()).args([
+        "LICENSE",
+        "LICENSE-APACHE",
+        "LICENSE-MIT",
+        "README.md",
+        "docs",
+    ]);
     run(&mut tar)?;
     println!("{}", archive.display());
     Ok(())

@@ -14,7 +14,7 @@ use crate::cluster::{Cluster, Guest, Host, HostState};
 use crate::load::{GuestLoad, Load, Statistic};
 use crate::plan::Plan;
 use crate::policy::Policy;
-use crate::rule::{guests_named, hosts_named};
+use crate::rule::{Over, guests_named, hosts_named};
 use crate::units::{MilliCores, shorten};
 
 pub use doc::{API_VERSION, Doc, Kind};
@@ -397,6 +397,15 @@ fn check_policy(cluster: &Cluster, policy: &Policy, owners: &Owners) -> Result<(
             return Err(at.key("hosts").fault(format!(
                 "read host `{}` in rule `{}`, which names no host of the cluster (accepted: a name, a pattern with `*`, or `label=value`)",
                 shorten(&selector),
+                rule.name
+            )));
+        }
+        if let Some(Over::Label(label)) = rule.kind.over()
+            && !cluster.hosts.iter().any(|h| h.labels.contains_key(label))
+        {
+            return Err(at.key("over").fault(format!(
+                "read `over: {}` in rule `{}`, expected `host` or a label that a host has",
+                shorten(label),
                 rule.name
             )));
         }

@@ -169,6 +169,14 @@ impl RuleKind {
             Self::Spare { .. } => &[],
         }
     }
+    /// What counts as a place, for the rules that speak of places.
+    #[must_use]
+    pub fn over(&self) -> Option<&Over> {
+        match self {
+            Self::Spread { over, .. } | Self::Gather { over, .. } => Some(over),
+            _ => None,
+        }
+    }
     /// The hosts it names, as selectors.
     #[must_use]
     pub fn hosts(&self) -> &[String] {

@@ -59,10 +59,39 @@ fn reworded(message: &str, token: Option<String>) -> String {
     if message.contains("read `") || message.contains("read no ") {
         return message.to_owned();
     }
+    // What the library says to programmers, for the people who wrote the file.
+    for (said, ours) in [
+        (
+            "budget breached: Documents",
+            "read a second YAML document, expected one document in a file",
+        ),
+        (
+            "budget breached: Depth",
+            "read a nesting of more than 64 levels, expected less",
+        ),
+        (
+            "budget breached",
+            "read more than the text spells out (aliases that multiply), expected plain YAML",
+        ),
+        (
+            "recursive references",
+            "read an alias inside its own anchor, expected plain YAML",
+        ),
+    ] {
+        if message.starts_with(said) {
+            return ours.to_owned();
+        }
+    }
+    let message = message
+        .split(", set DuplicateKeyPolicy")
+        .next()
+        .unwrap_or(message);
     let expected = match message {
         m if m.starts_with("invalid u") || m.starts_with("invalid i") => {
-            "expected a whole number".to_owned()
+            "expected a whole number, not too large".to_owned()
         }
+        "expected sequence start" => "expected a list".to_owned(),
+        "expected mapping start" => "expected a mapping".to_owned(),
         m if m.contains("boolean") => "expected `true` or `false`".to_owned(),
         m => m.to_owned(),
     };
