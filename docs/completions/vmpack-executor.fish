@@ -1,0 +1,87 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_vmpack_executor_global_optspecs
+    string join \n v/verbose journal= json h/help V/version
+end
+
+function __fish_vmpack_executor_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_vmpack_executor_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_vmpack_executor_using_subcommand
+    set -l cmd (__fish_vmpack_executor_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -l journal -d 'The journal, instead of the one in the state folder' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -l json -d 'Write the result to standard output as JSON, one document a line'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -s V -l version -d 'Print version'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "snapshot" -d 'Read hosts and guests from libvirt into a cluster file'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "apply" -d 'Carry a plan out'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "resume" -d 'Carry on a run that was interrupted, or whose executor died'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "status" -d 'Show how far a plan has been carried out'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "abort" -d 'Stop what can be stopped safely: migrations that have not switched, and all that wait'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "completions" -d 'Print the completions of a shell'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "docs" -d 'Write the man pages into a folder'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -l uri -d 'A host\'s libvirt URI, and if it differs the address by which other hosts reach it' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -s o -l output -d 'Where the cluster file is written; standard output without it' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -l network -d 'The bandwidth of each host\'s link, such as 1250MiB/s' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -l journal -d 'The journal, instead of the one in the state folder' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -l json -d 'Write the result to standard output as JSON, one document a line'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l cluster -d 'The cluster\'s files or folders, instead of the cluster.yaml beside the plan; with --simulated they are the world at its start' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l parallel -d 'Migrations at once, as far as the plan allows it' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l load -d 'What the simulated guests do' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l speed-up -d 'Simulated seconds per second; without it, simulated time jumps' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l seed -d 'Of the simulation' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l journal -d 'The journal, instead of the one in the state folder' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l dry-run -d 'Show what would be done and whether it still can be, and do nothing'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -s y -l yes -d 'Do not ask'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l simulated -d 'Act on a simulated world instead of real hosts'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l json -d 'Write the result to standard output as JSON, one document a line'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l parallel -d 'Migrations at once, as far as the plan allows it' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l journal -d 'The journal, instead of the one in the state folder' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l json -d 'Write the result to standard output as JSON, one document a line'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand status" -l journal -d 'The journal, instead of the one in the state folder' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand status" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand status" -l json -d 'Write the result to standard output as JSON, one document a line'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand status" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand abort" -l journal -d 'The journal, instead of the one in the state folder' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand abort" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand abort" -l json -d 'Write the result to standard output as JSON, one document a line'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand abort" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand completions" -l journal -d 'The journal, instead of the one in the state folder' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand completions" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand completions" -l json -d 'Write the result to standard output as JSON, one document a line'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -l journal -d 'The journal, instead of the one in the state folder' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -l json -d 'Write the result to standard output as JSON, one document a line'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort completions docs help" -f -a "snapshot" -d 'Read hosts and guests from libvirt into a cluster file'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort completions docs help" -f -a "apply" -d 'Carry a plan out'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort completions docs help" -f -a "resume" -d 'Carry on a run that was interrupted, or whose executor died'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort completions docs help" -f -a "status" -d 'Show how far a plan has been carried out'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort completions docs help" -f -a "abort" -d 'Stop what can be stopped safely: migrations that have not switched, and all that wait'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort completions docs help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort completions docs help" -f -a "docs" -d 'Write the man pages into a folder'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort completions docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

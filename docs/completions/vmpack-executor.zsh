@@ -1,0 +1,283 @@
+#compdef vmpack-executor
+
+autoload -U is-at-least
+
+_vmpack-executor() {
+    typeset -A opt_args
+    typeset -a _arguments_options
+    local ret=1
+
+    if is-at-least 5.2; then
+        _arguments_options=(-s -S -C)
+    else
+        _arguments_options=(-s -C)
+    fi
+
+    local context curcontext="$curcontext" state line
+    _arguments "${_arguments_options[@]}" : \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'-V[Print version]' \
+'--version[Print version]' \
+":: :_vmpack-executor_commands" \
+"*::: :->vmpack-executor" \
+&& ret=0
+    case $state in
+    (vmpack-executor)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-executor-command-$line[1]:"
+        case $line[1] in
+            (snapshot)
+_arguments "${_arguments_options[@]}" : \
+'*--uri=[A host'\''s libvirt URI, and if it differs the address by which other hosts reach it]:URI[=MIGRATE-ADDRESS]:_default' \
+'-o+[Where the cluster file is written; standard output without it]:FILE:_files' \
+'--output=[Where the cluster file is written; standard output without it]:FILE:_files' \
+'--network=[The bandwidth of each host'\''s link, such as 1250MiB/s]:RATE:_default' \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(apply)
+_arguments "${_arguments_options[@]}" : \
+'*--cluster=[The cluster'\''s files or folders, instead of the cluster.yaml beside the plan; with --simulated they are the world at its start]:FILE:_files' \
+'--parallel=[Migrations at once, as far as the plan allows it]:N:_default' \
+'*--load=[What the simulated guests do]:FILE:_files' \
+'--speed-up=[Simulated seconds per second; without it, simulated time jumps]:TIMES:_default' \
+'--seed=[Of the simulation]:SEED:_default' \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'--dry-run[Show what would be done and whether it still can be, and do nothing]' \
+'-y[Do not ask]' \
+'--yes[Do not ask]' \
+'--simulated[Act on a simulated world instead of real hosts]' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':plan -- The plan, or - for standard input:_files' \
+&& ret=0
+;;
+(resume)
+_arguments "${_arguments_options[@]}" : \
+'--parallel=[Migrations at once, as far as the plan allows it]:N:_default' \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(status)
+_arguments "${_arguments_options[@]}" : \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(abort)
+_arguments "${_arguments_options[@]}" : \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(completions)
+_arguments "${_arguments_options[@]}" : \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':shell -- Which shell:(bash elvish fish powershell zsh)' \
+&& ret=0
+;;
+(docs)
+_arguments "${_arguments_options[@]}" : \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':folder -- Where to:_files' \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+":: :_vmpack-executor__subcmd__help_commands" \
+"*::: :->help" \
+&& ret=0
+
+    case $state in
+    (help)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-executor-help-command-$line[1]:"
+        case $line[1] in
+            (snapshot)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(apply)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(resume)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(status)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(abort)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(completions)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(docs)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+        esac
+    ;;
+esac
+}
+
+(( $+functions[_vmpack-executor_commands] )) ||
+_vmpack-executor_commands() {
+    local commands; commands=(
+'snapshot:Read hosts and guests from libvirt into a cluster file' \
+'apply:Carry a plan out' \
+'resume:Carry on a run that was interrupted, or whose executor died' \
+'status:Show how far a plan has been carried out' \
+'abort:Stop what can be stopped safely\: migrations that have not switched, and all that wait' \
+'completions:Print the completions of a shell' \
+'docs:Write the man pages into a folder' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'vmpack-executor commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__abort_commands] )) ||
+_vmpack-executor__subcmd__abort_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor abort commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__apply_commands] )) ||
+_vmpack-executor__subcmd__apply_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor apply commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__completions_commands] )) ||
+_vmpack-executor__subcmd__completions_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor completions commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__docs_commands] )) ||
+_vmpack-executor__subcmd__docs_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor docs commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__help_commands] )) ||
+_vmpack-executor__subcmd__help_commands() {
+    local commands; commands=(
+'snapshot:Read hosts and guests from libvirt into a cluster file' \
+'apply:Carry a plan out' \
+'resume:Carry on a run that was interrupted, or whose executor died' \
+'status:Show how far a plan has been carried out' \
+'abort:Stop what can be stopped safely\: migrations that have not switched, and all that wait' \
+'completions:Print the completions of a shell' \
+'docs:Write the man pages into a folder' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'vmpack-executor help commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__abort_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__abort_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help abort commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__apply_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__apply_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help apply commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__completions_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__completions_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help completions commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__docs_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__docs_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help docs commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__help_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__help_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help help commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__resume_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__resume_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help resume commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__snapshot_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__snapshot_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help snapshot commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__status_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__status_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help status commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__resume_commands] )) ||
+_vmpack-executor__subcmd__resume_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor resume commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__snapshot_commands] )) ||
+_vmpack-executor__subcmd__snapshot_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor snapshot commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__status_commands] )) ||
+_vmpack-executor__subcmd__status_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor status commands' commands "$@"
+}
+
+if [ "$funcstack[1]" = "_vmpack-executor" ]; then
+    _vmpack-executor "$@"
+else
+    compdef _vmpack-executor vmpack-executor
+fi

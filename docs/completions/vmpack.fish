@@ -1,0 +1,127 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_vmpack_global_optspecs
+    string join \n v/verbose h/help V/version
+end
+
+function __fish_vmpack_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_vmpack_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_vmpack_using_subcommand
+    set -l cmd (__fish_vmpack_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c vmpack -n "__fish_vmpack_needs_command" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c vmpack -n "__fish_vmpack_needs_command" -s V -l version -d 'Print version'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "plan" -d 'Find the fewest hosts and the migrations that lead there'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "check" -d 'Judge a plan: replay its moves in order and name what is violated'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "validate" -d 'Read files and say what is wrong with them'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "whatif" -d 'Ask how the answer changes when hosts, guests or load change'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "regress" -d 'Plan every case file and compare with what it expects'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "schema" -d 'Print the JSON Schemas of the file formats'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "example" -d 'Make an example to try things on'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "completions" -d 'Print a shell\'s completion script'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "docs" -d 'Write man pages and the command-line reference into a folder'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "snapshot" -d 'Read hosts and guests from libvirt into cluster.yaml [vmpack-executor]'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "apply" -d 'Carry a plan out by live migrations [vmpack-executor]'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "resume" -d 'Carry on a run that was interrupted [vmpack-executor]'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "status" -d 'Show how far a plan has been carried out [vmpack-executor]'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "abort" -d 'Stop what can be stopped of a plan under way [vmpack-executor]'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "probe" -d 'Measure the guests of this host [vmpack-probe]'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l cluster -d 'Cluster file, a folder of them, or `-` for standard input; repeat it to merge several' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l load -d 'Load file, a folder of them, or `-`; repeat it to merge several' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l policy -d 'Policy file, a folder of them, or `-`; repeat it to merge several [without one: the 95th percentile of CPU demand, 10% of CPU and 5% of memory kept free, 4 vCPUs a core, 200MiB overhead a guest, 10s]' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l time-limit -d 'Wall time for the search, such as `10s` or `2m`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l nodes -d 'Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l seed -d 'Seed of the search' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -s o -l output -d 'Write the plan to this file, or to standard output with `-`' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l json -d 'Print the result as JSON'
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l detailed-exitcode -d 'Exit with 0 when there is nothing to do and 10 when moves are proposed'
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand check" -l cluster -d 'Cluster file, a folder of them, or `-`; repeat it to merge several' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand check" -l load -d 'Load file, a folder of them, or `-`; repeat it to merge several' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand check" -l policy -d 'Judge by this policy instead of the one in the plan' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand check" -l json -d 'Print the result as JSON'
+complete -c vmpack -n "__fish_vmpack_using_subcommand check" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand check" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand validate" -l json -d 'Print the result as JSON'
+complete -c vmpack -n "__fish_vmpack_using_subcommand validate" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand validate" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l cluster -d 'Cluster file, a folder of them, or `-` for standard input; repeat it to merge several' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l load -d 'Load file, a folder of them, or `-`; repeat it to merge several' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l policy -d 'Policy file, a folder of them, or `-`; repeat it to merge several [without one: the 95th percentile of CPU demand, 10% of CPU and 5% of memory kept free, 4 vCPUs a core, 200MiB overhead a guest, 10s]' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l time-limit -d 'Wall time for the search, such as `10s` or `2m`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l nodes -d 'Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l seed -d 'Seed of the search' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l drain -d 'Empty this host for maintenance' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l fail -d 'This host is gone; its guests must be started elsewhere' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l scale-load -d 'Multiply every measured CPU demand, such as `1.2`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l add-hosts -d 'Add so many hosts of that size, such as `2,32cores,256GiB`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l add-guests -d 'Add the guests of this cluster file; a load file may be given in the same way' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l json -d 'Print the result as JSON'
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l filter -d 'Only cases whose path contains this' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l junit -d 'Also write the result as JUnit XML' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l json -d 'Print the result as JSON'
+complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand schema" -l out -d 'Write one file for each kind into this folder' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand schema" -l kind -d 'Print only this kind: Cluster, Load, Policy, Plan or Case' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand schema" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand schema" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand example; and not __fish_seen_subcommand_from cluster help" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand example; and not __fish_seen_subcommand_from cluster help" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand example; and not __fish_seen_subcommand_from cluster help" -f -a "cluster" -d 'A cluster with a day of load and a policy, loosely spread, the same for the same seed'
+complete -c vmpack -n "__fish_vmpack_using_subcommand example; and not __fish_seen_subcommand_from cluster help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand example; and __fish_seen_subcommand_from cluster" -l hosts -d 'How many hosts' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand example; and __fish_seen_subcommand_from cluster" -l guests -d 'How many guests' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand example; and __fish_seen_subcommand_from cluster" -l seed -d 'Seed of all that is drawn' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand example; and __fish_seen_subcommand_from cluster" -s o -l output -d 'Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand example; and __fish_seen_subcommand_from cluster" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand example; and __fish_seen_subcommand_from cluster" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand example; and __fish_seen_subcommand_from help" -f -a "cluster" -d 'A cluster with a day of load and a policy, loosely spread, the same for the same seed'
+complete -c vmpack -n "__fish_vmpack_using_subcommand example; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand completions" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand docs" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand docs" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand snapshot" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand apply" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand resume" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand status" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand abort" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand probe" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "plan" -d 'Find the fewest hosts and the migrations that lead there'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "check" -d 'Judge a plan: replay its moves in order and name what is violated'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "validate" -d 'Read files and say what is wrong with them'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "whatif" -d 'Ask how the answer changes when hosts, guests or load change'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "regress" -d 'Plan every case file and compare with what it expects'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "schema" -d 'Print the JSON Schemas of the file formats'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "example" -d 'Make an example to try things on'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "completions" -d 'Print a shell\'s completion script'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "docs" -d 'Write man pages and the command-line reference into a folder'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "snapshot" -d 'Read hosts and guests from libvirt into cluster.yaml [vmpack-executor]'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "apply" -d 'Carry a plan out by live migrations [vmpack-executor]'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "resume" -d 'Carry on a run that was interrupted [vmpack-executor]'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "status" -d 'Show how far a plan has been carried out [vmpack-executor]'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "abort" -d 'Stop what can be stopped of a plan under way [vmpack-executor]'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "probe" -d 'Measure the guests of this host [vmpack-probe]'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from example" -f -a "cluster" -d 'A cluster with a day of load and a policy, loosely spread, the same for the same seed'

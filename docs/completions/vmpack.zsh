@@ -1,0 +1,571 @@
+#compdef vmpack
+
+autoload -U is-at-least
+
+_vmpack() {
+    typeset -A opt_args
+    typeset -a _arguments_options
+    local ret=1
+
+    if is-at-least 5.2; then
+        _arguments_options=(-s -S -C)
+    else
+        _arguments_options=(-s -C)
+    fi
+
+    local context curcontext="$curcontext" state line
+    _arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+'-V[Print version]' \
+'--version[Print version]' \
+":: :_vmpack_commands" \
+"*::: :->vmpack" \
+&& ret=0
+    case $state in
+    (vmpack)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-command-$line[1]:"
+        case $line[1] in
+            (plan)
+_arguments "${_arguments_options[@]}" : \
+'*--cluster=[Cluster file, a folder of them, or \`-\` for standard input; repeat it to merge several]:PATH:_files' \
+'*--load=[Load file, a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
+'*--policy=[Policy file, a folder of them, or \`-\`; repeat it to merge several \[without one\: the 95th percentile of CPU demand, 10% of CPU and 5% of memory kept free, 4 vCPUs a core, 200MiB overhead a guest, 10s\]]:PATH:_files' \
+'--time-limit=[Wall time for the search, such as \`10s\` or \`2m\`]:TIME:_default' \
+'--nodes=[Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly]:N:_default' \
+'--seed=[Seed of the search]:N:_default' \
+'-o+[Write the plan to this file, or to standard output with \`-\`]:FILE:_files' \
+'--output=[Write the plan to this file, or to standard output with \`-\`]:FILE:_files' \
+'--json[Print the result as JSON]' \
+'--detailed-exitcode[Exit with 0 when there is nothing to do and 10 when moves are proposed]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(check)
+_arguments "${_arguments_options[@]}" : \
+'*--cluster=[Cluster file, a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
+'*--load=[Load file, a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
+'*--policy=[Judge by this policy instead of the one in the plan]:PATH:_files' \
+'--json[Print the result as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':plan -- The plan, or `-`:_files' \
+&& ret=0
+;;
+(validate)
+_arguments "${_arguments_options[@]}" : \
+'--json[Print the result as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::files -- Files of any kind, folders of them, or `-`:_files' \
+&& ret=0
+;;
+(whatif)
+_arguments "${_arguments_options[@]}" : \
+'*--cluster=[Cluster file, a folder of them, or \`-\` for standard input; repeat it to merge several]:PATH:_files' \
+'*--load=[Load file, a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
+'*--policy=[Policy file, a folder of them, or \`-\`; repeat it to merge several \[without one\: the 95th percentile of CPU demand, 10% of CPU and 5% of memory kept free, 4 vCPUs a core, 200MiB overhead a guest, 10s\]]:PATH:_files' \
+'--time-limit=[Wall time for the search, such as \`10s\` or \`2m\`]:TIME:_default' \
+'--nodes=[Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly]:N:_default' \
+'--seed=[Seed of the search]:N:_default' \
+'*--drain=[Empty this host for maintenance]:HOST:_default' \
+'*--fail=[This host is gone; its guests must be started elsewhere]:HOST:_default' \
+'--scale-load=[Multiply every measured CPU demand, such as \`1.2\`]:FACTOR:_default' \
+'*--add-hosts=[Add so many hosts of that size, such as \`2,32cores,256GiB\`]:N,CPU,MEMORY:_default' \
+'*--add-guests=[Add the guests of this cluster file; a load file may be given in the same way]:FILE:_files' \
+'--json[Print the result as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(regress)
+_arguments "${_arguments_options[@]}" : \
+'--filter=[Only cases whose path contains this]:TEXT:_default' \
+'--junit=[Also write the result as JUnit XML]:FILE:_files' \
+'--json[Print the result as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::paths -- Case files, or folders that are searched for them:_files' \
+&& ret=0
+;;
+(schema)
+_arguments "${_arguments_options[@]}" : \
+'(--kind)--out=[Write one file for each kind into this folder]:DIR:_files' \
+'--kind=[Print only this kind\: Cluster, Load, Policy, Plan or Case]:KIND:_default' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(example)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+":: :_vmpack__subcmd__example_commands" \
+"*::: :->example" \
+&& ret=0
+
+    case $state in
+    (example)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-example-command-$line[1]:"
+        case $line[1] in
+            (cluster)
+_arguments "${_arguments_options[@]}" : \
+'--hosts=[How many hosts]:HOSTS:_default' \
+'--guests=[How many guests]:GUESTS:_default' \
+'--seed=[Seed of all that is drawn]:SEED:_default' \
+'-o+[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--output=[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+":: :_vmpack__subcmd__example__subcmd__help_commands" \
+"*::: :->help" \
+&& ret=0
+
+    case $state in
+    (help)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-example-help-command-$line[1]:"
+        case $line[1] in
+            (cluster)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+        esac
+    ;;
+esac
+;;
+(completions)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':shell -- Which shell:(bash elvish fish powershell zsh)' \
+&& ret=0
+;;
+(docs)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':folder -- Where to:_files' \
+&& ret=0
+;;
+(snapshot)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*::arguments -- See `vmpack-executor --help`:_default' \
+&& ret=0
+;;
+(apply)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*::arguments -- See `vmpack-executor --help`:_default' \
+&& ret=0
+;;
+(resume)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*::arguments -- See `vmpack-executor --help`:_default' \
+&& ret=0
+;;
+(status)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*::arguments -- See `vmpack-executor --help`:_default' \
+&& ret=0
+;;
+(abort)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*::arguments -- See `vmpack-executor --help`:_default' \
+&& ret=0
+;;
+(probe)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*::arguments -- See `vmpack-probe --help`:_default' \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+":: :_vmpack__subcmd__help_commands" \
+"*::: :->help" \
+&& ret=0
+
+    case $state in
+    (help)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-help-command-$line[1]:"
+        case $line[1] in
+            (plan)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(check)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(validate)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(whatif)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(regress)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(schema)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(example)
+_arguments "${_arguments_options[@]}" : \
+":: :_vmpack__subcmd__help__subcmd__example_commands" \
+"*::: :->example" \
+&& ret=0
+
+    case $state in
+    (example)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-help-example-command-$line[1]:"
+        case $line[1] in
+            (cluster)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+(completions)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(docs)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(snapshot)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(apply)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(resume)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(status)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(abort)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(probe)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+        esac
+    ;;
+esac
+}
+
+(( $+functions[_vmpack_commands] )) ||
+_vmpack_commands() {
+    local commands; commands=(
+'plan:Find the fewest hosts and the migrations that lead there' \
+'check:Judge a plan\: replay its moves in order and name what is violated' \
+'validate:Read files and say what is wrong with them' \
+'whatif:Ask how the answer changes when hosts, guests or load change' \
+'regress:Plan every case file and compare with what it expects' \
+'schema:Print the JSON Schemas of the file formats' \
+'example:Make an example to try things on' \
+'completions:Print a shell'\''s completion script' \
+'docs:Write man pages and the command-line reference into a folder' \
+'snapshot:Read hosts and guests from libvirt into cluster.yaml \[vmpack-executor\]' \
+'apply:Carry a plan out by live migrations \[vmpack-executor\]' \
+'resume:Carry on a run that was interrupted \[vmpack-executor\]' \
+'status:Show how far a plan has been carried out \[vmpack-executor\]' \
+'abort:Stop what can be stopped of a plan under way \[vmpack-executor\]' \
+'probe:Measure the guests of this host \[vmpack-probe\]' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'vmpack commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__abort_commands] )) ||
+_vmpack__subcmd__abort_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack abort commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__apply_commands] )) ||
+_vmpack__subcmd__apply_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack apply commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__check_commands] )) ||
+_vmpack__subcmd__check_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack check commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__completions_commands] )) ||
+_vmpack__subcmd__completions_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack completions commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__docs_commands] )) ||
+_vmpack__subcmd__docs_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack docs commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__example_commands] )) ||
+_vmpack__subcmd__example_commands() {
+    local commands; commands=(
+'cluster:A cluster with a day of load and a policy, loosely spread, the same for the same seed' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'vmpack example commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__example__subcmd__cluster_commands] )) ||
+_vmpack__subcmd__example__subcmd__cluster_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack example cluster commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__example__subcmd__help_commands] )) ||
+_vmpack__subcmd__example__subcmd__help_commands() {
+    local commands; commands=(
+'cluster:A cluster with a day of load and a policy, loosely spread, the same for the same seed' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'vmpack example help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__example__subcmd__help__subcmd__cluster_commands] )) ||
+_vmpack__subcmd__example__subcmd__help__subcmd__cluster_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack example help cluster commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__example__subcmd__help__subcmd__help_commands] )) ||
+_vmpack__subcmd__example__subcmd__help__subcmd__help_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack example help help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help_commands] )) ||
+_vmpack__subcmd__help_commands() {
+    local commands; commands=(
+'plan:Find the fewest hosts and the migrations that lead there' \
+'check:Judge a plan\: replay its moves in order and name what is violated' \
+'validate:Read files and say what is wrong with them' \
+'whatif:Ask how the answer changes when hosts, guests or load change' \
+'regress:Plan every case file and compare with what it expects' \
+'schema:Print the JSON Schemas of the file formats' \
+'example:Make an example to try things on' \
+'completions:Print a shell'\''s completion script' \
+'docs:Write man pages and the command-line reference into a folder' \
+'snapshot:Read hosts and guests from libvirt into cluster.yaml \[vmpack-executor\]' \
+'apply:Carry a plan out by live migrations \[vmpack-executor\]' \
+'resume:Carry on a run that was interrupted \[vmpack-executor\]' \
+'status:Show how far a plan has been carried out \[vmpack-executor\]' \
+'abort:Stop what can be stopped of a plan under way \[vmpack-executor\]' \
+'probe:Measure the guests of this host \[vmpack-probe\]' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'vmpack help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__abort_commands] )) ||
+_vmpack__subcmd__help__subcmd__abort_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help abort commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__apply_commands] )) ||
+_vmpack__subcmd__help__subcmd__apply_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help apply commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__check_commands] )) ||
+_vmpack__subcmd__help__subcmd__check_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help check commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__completions_commands] )) ||
+_vmpack__subcmd__help__subcmd__completions_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help completions commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__docs_commands] )) ||
+_vmpack__subcmd__help__subcmd__docs_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help docs commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__example_commands] )) ||
+_vmpack__subcmd__help__subcmd__example_commands() {
+    local commands; commands=(
+'cluster:A cluster with a day of load and a policy, loosely spread, the same for the same seed' \
+    )
+    _describe -t commands 'vmpack help example commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__example__subcmd__cluster_commands] )) ||
+_vmpack__subcmd__help__subcmd__example__subcmd__cluster_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help example cluster commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__help_commands] )) ||
+_vmpack__subcmd__help__subcmd__help_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__plan_commands] )) ||
+_vmpack__subcmd__help__subcmd__plan_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help plan commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__probe_commands] )) ||
+_vmpack__subcmd__help__subcmd__probe_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help probe commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__regress_commands] )) ||
+_vmpack__subcmd__help__subcmd__regress_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help regress commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__resume_commands] )) ||
+_vmpack__subcmd__help__subcmd__resume_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help resume commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__schema_commands] )) ||
+_vmpack__subcmd__help__subcmd__schema_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help schema commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__snapshot_commands] )) ||
+_vmpack__subcmd__help__subcmd__snapshot_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help snapshot commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__status_commands] )) ||
+_vmpack__subcmd__help__subcmd__status_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help status commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__validate_commands] )) ||
+_vmpack__subcmd__help__subcmd__validate_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help validate commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__whatif_commands] )) ||
+_vmpack__subcmd__help__subcmd__whatif_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help whatif commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__plan_commands] )) ||
+_vmpack__subcmd__plan_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack plan commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__probe_commands] )) ||
+_vmpack__subcmd__probe_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack probe commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__regress_commands] )) ||
+_vmpack__subcmd__regress_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack regress commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__resume_commands] )) ||
+_vmpack__subcmd__resume_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack resume commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__schema_commands] )) ||
+_vmpack__subcmd__schema_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack schema commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__snapshot_commands] )) ||
+_vmpack__subcmd__snapshot_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack snapshot commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__status_commands] )) ||
+_vmpack__subcmd__status_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack status commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__validate_commands] )) ||
+_vmpack__subcmd__validate_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack validate commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__whatif_commands] )) ||
+_vmpack__subcmd__whatif_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack whatif commands' commands "$@"
+}
+
+if [ "$funcstack[1]" = "_vmpack" ]; then
+    _vmpack "$@"
+else
+    compdef _vmpack vmpack
+fi
