@@ -39,7 +39,7 @@ pub(crate) fn run(arguments: &CheckArguments, session: &mut Session) -> Result<E
     } else if violations.is_empty() {
         writeln!(
             session.out,
-            "{}: {} to {}, every step and the target keep the policy",
+            "{}: {} to {}, every step and the target keep the policy (bounds are taken as stated)",
             session.screen.paint(Look::Good, "ok"),
             count(plan.moves.len(), "move"),
             count(plan.hosts.after.len(), "host"),

@@ -16,7 +16,7 @@ use crate::pack::fit::{Empty, shrink};
 const TARGETS: usize = 5;
 /// Why there is no plan when placements were found and none is within reach.
 pub(crate) const UNREACHABLE: &str =
-    "placements were found, but no order of migrations with room at every moment leads to one";
+    "placements were found, but no order of migrations with room at every moment was found to one";
 
 /// A placement and the migrations that lead to it.
 pub(crate) struct Route {
