@@ -91,12 +91,14 @@ pub fn recheck(
 }
 
 /// Faults of a plan's own, which no snapshot could mend: moves named twice, `after` edges that do
-/// not point to an earlier move.
+/// not point to an earlier move, a move that leads nowhere, moves of one guest that do not follow
+/// one another, and moves that do not lead to the target.
 ///
 /// # Errors
 /// The first of them.
 pub fn well_formed(plan: &Plan) -> Result<(), String> {
     let mut earlier = BTreeSet::new();
+    let mut at: BTreeMap<&GuestName, &HostName> = BTreeMap::new();
     for mv in &plan.moves {
         if let Some(edge) = mv.after.iter().find(|a| !earlier.contains(a)) {
             return Err(format!(
@@ -106,6 +108,27 @@ pub fn well_formed(plan: &Plan) -> Result<(), String> {
         }
         if !earlier.insert(&mv.id) {
             return Err(format!("read move {} twice, expected unique ids", mv.id));
+        }
+        if mv.from == mv.to {
+            return Err(format!(
+                "read a move of guest {} from {} to itself in {}",
+                mv.guest, mv.from, mv.id
+            ));
+        }
+        if let Some(before) = at.insert(&mv.guest, &mv.to)
+            && *before != mv.from
+        {
+            return Err(format!(
+                "read `from: {}` in move {}, expected {before}, where an earlier move leaves guest {}",
+                mv.from, mv.id, mv.guest
+            ));
+        }
+    }
+    for (guest, host) in at {
+        if plan.target.get(guest) != Some(host) {
+            return Err(format!(
+                "read moves that leave guest {guest} on {host}, which is not its target"
+            ));
         }
     }
     Ok(())

@@ -177,3 +177,19 @@ fn edges_must_point_backwards() {
     let error = well_formed(&plan(&now, vec![second.clone(), second])).unwrap_err();
     assert!(error.contains("m2 twice"), "{error}");
 }
+
+#[test]
+fn a_plan_that_contradicts_itself_is_refused_before_anything_moves() {
+    let now = cluster(&["h1", "h2", "h3"], &[("a", "h1")]);
+    let good = vec![a_move("m1", "a", "h1", "h2"), a_move("m2", "a", "h2", "h3")];
+    assert_eq!(well_formed(&plan(&now, good.clone())), Ok(()));
+    let refused = |change: &dyn Fn(&mut Plan), says: &str| {
+        let mut plan = plan(&now, good.clone());
+        change(&mut plan);
+        let error = well_formed(&plan).unwrap_err();
+        assert!(error.contains(says), "{error}");
+    };
+    refused(&|p| p.moves[0].to = "h1".parse().unwrap(), "to itself");
+    refused(&|p| p.moves[1].from = "h1".parse().unwrap(), "expected h2");
+    refused(&|p| drop(p.moves.pop()), "not its target");
+}

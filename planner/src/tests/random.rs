@@ -22,6 +22,8 @@ fn host(i: usize) -> impl Strategy<Value = (bool, String)> {
     (2..7u32, 4..13u32, state, 0..6u32, 0..3u32, 0..8u32).prop_map(
         move |(cpu, memory, state, speed, rack, never)| {
             let speed = if speed == 0 { ", speed: 1.5" } else { "" };
+            // The first host has the label: a rule over a label of no host is bad input.
+            let rack = if i == 0 { rack.max(1) } else { rack };
             let rack = if rack == 0 { String::new() } else { format!(", labels: {{ rack: r{rack} }}") };
             let never = if never == 0 { ", never-sleep: true" } else { "" };
             let text = format!(
