@@ -57,7 +57,8 @@ impl Host {
     #[must_use]
     pub fn exec<S: AsRef<std::ffi::OsStr>>(&self, argv: impl IntoIterator<Item = S>) -> Command {
         let pid = self.pid;
-        let mut inside = command(["nsenter", "--mount", "--uts", "--ipc", "--net"]);
+        // The root too: entering a mount namespace leaves a chroot that we may be in.
+        let mut inside = command(["nsenter", "--mount", "--uts", "--ipc", "--net", "--root"]);
         inside
             .arg(format!("--target={pid}"))
             .arg(format!("--pid=/proc/{pid}/ns/pid_for_children"))
