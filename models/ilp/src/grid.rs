@@ -31,7 +31,7 @@ use good_lp::Constraint;
 
 use crate::bound::reach;
 use crate::model::{Column, Columns, Sum, Term};
-use crate::problem::{Amounts, GroupKind, Problem, RESOURCES};
+use crate::problem::{GroupKind, Problem, RESOURCES};
 
 /// Where a guest is.
 enum Spot {
@@ -83,7 +83,7 @@ impl Grid {
                 .is_none_or(|s| frame.hosts.binary_search(&s.placement[g]).is_ok())
         };
         let mut guests: Vec<usize> = (0..p.guests.len()).filter(|g| open(*g)).collect();
-        largest_first(p, &mut guests);
+        p.largest_first(p.hosts.iter().map(|h| h.room), &mut guests);
         let classes = classes(p, &inside, &guests, frame.apart);
         let start = frame.warm.map(|warm| renamed(&classes, &guests, warm));
         let awake = awake_at_start(p, &classes, frame.warm);
@@ -259,22 +259,6 @@ impl Grid {
             })
             .collect()
     }
-}
-
-/// Sorts guests by their largest share of the largest room, the largest first.
-fn largest_first(p: &Problem, guests: &mut [usize]) {
-    let mut largest: Amounts = [1; RESOURCES];
-    for host in &p.hosts {
-        for (l, r) in largest.iter_mut().zip(host.room) {
-            *l = (*l).max(r);
-        }
-    }
-    let share = |g: usize| {
-        (0..RESOURCES)
-            .map(|r| i128::from(p.guests[g].need[r]) * 1_000_000 / i128::from(largest[r]))
-            .max()
-    };
-    guests.sort_by_key(|g| (std::cmp::Reverse(share(*g)), *g));
 }
 
 /// The classes of hosts inside that are alike in room, cost, sleep, the guests that they may take,

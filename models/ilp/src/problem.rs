@@ -136,6 +136,22 @@ fn amount(v: u64) -> i64 {
 }
 
 impl Problem {
+    /// Sorts guests by their largest share of the largest of those rooms, the largest first.
+    pub(crate) fn largest_first(&self, rooms: impl Iterator<Item = Amounts>, guests: &mut [usize]) {
+        let mut largest: Amounts = [1; RESOURCES];
+        for room in rooms {
+            for (l, r) in largest.iter_mut().zip(room) {
+                *l = (*l).max(r);
+            }
+        }
+        let share = |g: usize| {
+            (0..RESOURCES)
+                .map(|r| i128::from(self.guests[g].need[r]) * 1_000_000 / i128::from(largest[r]))
+                .max()
+        };
+        guests.sort_by_key(|g| (std::cmp::Reverse(share(*g)), *g));
+    }
+
     /// The problem of a cluster that was read (names unique, references resolved).
     ///
     /// # Errors

@@ -17,7 +17,8 @@ const SETS: usize = 64;
 /// The bound by a greedy clique: the largest guests first, and starting from each spread rule.
 pub(super) fn bound(p: &Problem, part: &Part, best: &mut Best) {
     let pairs = Pairs::new(p, part);
-    let order = pairs.largest_first(p, part);
+    let mut order = part.guests.clone();
+    p.largest_first(part.kinds.iter().map(|k| k.room), &mut order);
     let mut seeds: Vec<Vec<usize>> = vec![Vec::new()];
     for rule in &p.rules {
         if let GroupKind::Spread { guests, .. } = &rule.kind {
@@ -105,24 +106,6 @@ impl Pairs {
             .rooms
             .get(&(i.min(j), i.max(j)))
             .is_some_and(|rooms| rooms.iter().any(fits))
-    }
-
-    /// The guests by their largest share of the largest room.
-    fn largest_first(&self, p: &Problem, part: &Part) -> Vec<usize> {
-        let mut largest: Amounts = [1; RESOURCES];
-        for kind in &part.kinds {
-            for (l, r) in largest.iter_mut().zip(kind.room) {
-                *l = (*l).max(r);
-            }
-        }
-        let share = |g: &usize| {
-            (0..RESOURCES)
-                .map(|r| i128::from(p.guests[*g].need[r]) * 1_000_000 / i128::from(largest[r]))
-                .max()
-        };
-        let mut order = part.guests.clone();
-        order.sort_by_key(|g| (std::cmp::Reverse(share(g)), *g));
-        order
     }
 }
 
