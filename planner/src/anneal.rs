@@ -3,8 +3,6 @@
 //! Vecchi, 1983). One walk serves both stages: towards no penalty at all, or towards the least
 //! memory moved with the penalty's weight rising.
 
-use vmpack_ilp::problem::RESOURCES;
-
 use crate::effort::{Effort, Slice};
 use crate::instance::State;
 use crate::pack::fit::need_weights;
@@ -79,7 +77,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         let inst = state.inst;
         let count = inst.bundles.len().max(1) as f64;
         let weights = need_weights(inst);
-        let scarce: Vec<usize> = (0..RESOURCES).filter(|r| weights[*r] >= 0.5).collect();
+        let scarce: Vec<usize> = (0..weights.len()).filter(|r| weights[*r] >= 0.5).collect();
         let size: f64 = inst
             .bundles
             .iter()

@@ -12,7 +12,7 @@ pub(crate) use state::State;
 
 use std::collections::BTreeMap;
 
-use vmpack_ilp::problem::{Amounts, GroupKind, Problem, RESOURCES};
+use vmpack_ilp::problem::{Amounts, GroupKind, Problem};
 
 /// Not placed.
 pub(crate) const NOWHERE: usize = usize::MAX;
@@ -28,7 +28,7 @@ pub(crate) struct Instance<'p> {
     pub(crate) groups: Vec<Group>,
     pub(crate) caps: Vec<Cap>,
     /// 1 ÷ mean room of the hosts that may be used, per resource.
-    pub(crate) scale: [f64; RESOURCES],
+    pub(crate) scale: Vec<f64>,
     /// What all hosts in use must offer together: every guest's need and the spare room.
     pub(crate) floor: Amounts,
 }
@@ -174,7 +174,7 @@ impl<'p> Instance<'p> {
             bundles.push(Bundle { set, ..bundle });
         }
         let (mut groups, mut caps) = (Vec::new(), Vec::new());
-        let mut floor = [0i64; RESOURCES];
+        let mut floor = problem.nothing();
         for rule in &problem.rules {
             match &rule.kind {
                 GroupKind::Spread { guests, place } | GroupKind::Gather { guests, place } => {
@@ -207,7 +207,7 @@ impl<'p> Instance<'p> {
             }
         }
         for bundle in &bundles {
-            for (f, n) in floor.iter_mut().zip(bundle.need) {
+            for (f, n) in floor.iter_mut().zip(&bundle.need) {
                 *f += n;
             }
         }
@@ -290,10 +290,10 @@ impl<'p> Instance<'p> {
 }
 
 fn bundle(problem: &Problem, guests: Vec<usize>) -> Bundle {
-    let mut need = [0; RESOURCES];
+    let mut need = problem.nothing();
     let mut homes: BTreeMap<usize, i64> = BTreeMap::new();
     for guest in guests.iter().map(|g| &problem.guests[*g]) {
-        for (n, m) in need.iter_mut().zip(guest.need) {
+        for (n, m) in need.iter_mut().zip(&guest.need) {
             *n += m;
         }
         if let Some(h) = guest.current {
@@ -314,7 +314,7 @@ fn bundle(problem: &Problem, guests: Vec<usize>) -> Bundle {
 fn allowed(problem: &Problem, bundle: &Bundle) -> Vec<usize> {
     let mut count = vec![0usize; problem.hosts.len()];
     for g in &bundle.guests {
-        for h in &problem.guests[*g].allowed {
+        for h in problem.guests[*g].allowed.iter() {
             count[*h] += 1;
         }
     }
@@ -343,10 +343,11 @@ fn cap(problem: &Problem, bundles: &[Bundle], of: &[usize], guests: &[usize], mo
     cap
 }
 
-fn scale(problem: &Problem) -> [f64; RESOURCES] {
+fn scale(problem: &Problem) -> Vec<f64> {
     let open: Vec<_> = problem.hosts.iter().filter(|h| h.open).collect();
-    std::array::from_fn(|r| {
+    let of = |r: usize| {
         let total: f64 = open.iter().map(|h| h.room[r] as f64).sum();
         open.len() as f64 / total.max(1.0)
-    })
+    };
+    (0..problem.resources.len()).map(of).collect()
 }

@@ -196,7 +196,8 @@ fn hosts(cluster: &Cluster, load: &Load, policy: &Policy, plan: Option<&Plan>) -
                 in_use: used.contains(&h.name),
                 ..carried.get(&h.name).copied().unwrap_or_default()
             };
-            let [cpu, memory, _] = room(h, policy);
+            let room = room(h, policy);
+            let (cpu, memory) = (room[0], room[1]);
             HostRow {
                 name: h.name.clone(),
                 state: h.state,

@@ -31,7 +31,7 @@ use good_lp::Constraint;
 
 use crate::bound::reach;
 use crate::model::{Column, Columns, Sum, Term};
-use crate::problem::{GroupKind, Problem, RESOURCES};
+use crate::problem::{GroupKind, Problem};
 
 /// Where a guest is.
 enum Spot {
@@ -83,7 +83,7 @@ impl Grid {
                 .is_none_or(|s| frame.hosts.binary_search(&s.placement[g]).is_ok())
         };
         let mut guests: Vec<usize> = (0..p.guests.len()).filter(|g| open(*g)).collect();
-        p.largest_first(p.hosts.iter().map(|h| h.room), &mut guests);
+        p.largest_first(p.hosts.iter().map(|h| &h.room), &mut guests);
         let classes = classes(p, &inside, &guests, frame.apart);
         let start = frame.warm.map(|warm| renamed(&classes, &guests, warm));
         let awake = awake_at_start(p, &classes, frame.warm);
@@ -103,7 +103,7 @@ impl Grid {
         for g in &guests {
             let mut spots = Vec::new();
             let mut seen: Vec<usize> = Vec::new();
-            for h in &p.guests[*g].allowed {
+            for h in p.guests[*g].allowed.iter() {
                 if !inside[*h] {
                     continue;
                 }
@@ -194,7 +194,7 @@ impl Grid {
                 continue;
             }
             let mut bound_by_room = vec![false; guests.len()];
-            for r in 0..RESOURCES {
+            for r in 0..p.resources.len() {
                 let room = p.hosts[h].room[r];
                 let all: i64 = guests.iter().map(|(g, _)| p.guests[*g].need[r]).sum();
                 if all <= room {
@@ -269,7 +269,7 @@ fn classes(p: &Problem, inside: &[bool], guests: &[usize], apart: &[bool]) -> Ve
     let words = guests.len().div_ceil(64);
     let mut takes = vec![vec![0u64; words]; p.hosts.len()];
     for (i, g) in guests.iter().enumerate() {
-        for h in &p.guests[*g].allowed {
+        for h in p.guests[*g].allowed.iter() {
             takes[*h][i / 64] |= 1 << (i % 64);
         }
     }
@@ -292,7 +292,7 @@ fn classes(p: &Problem, inside: &[bool], guests: &[usize], apart: &[bool]) -> Ve
             alike
                 .entry((
                     itself,
-                    host.room,
+                    host.room.clone(),
                     host.cost,
                     host.always,
                     &takes[h],

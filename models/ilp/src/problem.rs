@@ -2,10 +2,14 @@
 //! resource, hosts and guests by index, every unary rule (fence, ban, pin, drain, requires, out)
 //! folded into which hosts a guest may take.
 //!
-//! Resources, in this order: CPU in milli-cores of speed 1, memory in MiB, vCPUs in thousandths
-//! (so that an over-commit of 1.5 on 3 cores is exact).
+//! The resources of a cluster, in this order: CPU in milli-cores of speed 1, memory in MiB, vCPUs in
+//! thousandths (so that an over-commit of 1.5 on 3 cores is exact). Nothing below depends on which
+//! or how many they are: a packing instance brings its own.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use smallvec::{SmallVec, smallvec};
 
 use vmpack_domain::cluster::{Cluster, Guest, Host, HostState};
 use vmpack_domain::demand::{Basis, Demand, demands};
@@ -16,18 +20,16 @@ use vmpack_domain::{GuestName, HostName};
 
 use crate::rule::{Choice, ban, fence, pin, spare};
 
-/// How many resources a problem has.
-pub const RESOURCES: usize = 3;
-/// Their names, for reports.
-pub const RESOURCE_NAMES: [&str; RESOURCES] = ["cpu", "memory", "vcpus"];
-/// An amount of each resource.
-pub type Amounts = [i64; RESOURCES];
-/// Index of memory among the resources.
-pub const MEMORY: usize = 1;
+/// The resources of a cluster.
+pub const CLUSTER_RESOURCES: [&str; 3] = ["cpu", "memory", "vcpus"];
+/// An amount of each resource of a problem.
+pub type Amounts = SmallVec<[i64; 4]>;
 
 /// The whole problem. Hosts that are out are not in it.
 #[derive(Debug, Clone)]
 pub struct Problem {
+    /// Names of the resources, for reports; every need and room has one amount of each.
+    pub resources: Vec<String>,
     /// Hosts that are there, in the cluster's order.
     pub hosts: Vec<HostSlot>,
     /// Guests, in the cluster's order.
@@ -67,7 +69,7 @@ pub struct GuestItem {
     /// Where it runs, by host index; `None` when it waits or its host is out.
     pub current: Option<usize>,
     /// Hosts it may be on in the target, by index, ascending. Never empty in a built problem.
-    pub allowed: Vec<usize>,
+    pub allowed: Arc<[usize]>,
 }
 
 /// A rule over several guests or hosts, by index.
@@ -121,7 +123,7 @@ pub fn room(host: &Host, policy: &Policy) -> Amounts {
     let memory = u128::from(host.memory.0).saturating_sub(u128::from(host.reserve.memory.0));
     let vcpus = u128::from(host.cpu.0) * u128::from(policy.over_commit.cpu.0) / 1000;
     let clamp = |v: u128| i64::try_from(v).unwrap_or(MOST).min(MOST);
-    [
+    smallvec![
         clamp(cpu * free(policy.headroom.cpu.0) / 1_000_000),
         clamp(memory * free(policy.headroom.memory.0) / 1000),
         clamp(vcpus),
@@ -136,16 +138,26 @@ fn amount(v: u64) -> i64 {
 }
 
 impl Problem {
+    /// No amount of any resource.
+    #[must_use]
+    pub fn nothing(&self) -> Amounts {
+        smallvec![0; self.resources.len()]
+    }
+
     /// Sorts guests by their largest share of the largest of those rooms, the largest first.
-    pub(crate) fn largest_first(&self, rooms: impl Iterator<Item = Amounts>, guests: &mut [usize]) {
-        let mut largest: Amounts = [1; RESOURCES];
+    pub(crate) fn largest_first<'a>(
+        &self,
+        rooms: impl Iterator<Item = &'a Amounts>,
+        guests: &mut [usize],
+    ) {
+        let mut largest = vec![1; self.resources.len()];
         for room in rooms {
             for (l, r) in largest.iter_mut().zip(room) {
-                *l = (*l).max(r);
+                *l = (*l).max(*r);
             }
         }
         let share = |g: usize| {
-            (0..RESOURCES)
+            (0..largest.len())
                 .map(|r| i128::from(self.guests[g].need[r]) * 1_000_000 / i128::from(largest[r]))
                 .max()
         };
@@ -195,8 +207,10 @@ impl Problem {
 
         let mut guests = Vec::with_capacity(cluster.guests.len());
         let mut reasons = Vec::new();
+        // Few distinct sets of hosts are allowed to many guests: they share them.
+        let mut known: BTreeMap<Vec<usize>, Arc<[usize]>> = BTreeMap::new();
         for (g, (guest, demand)) in cluster.guests.iter().zip(&demands).enumerate() {
-            let need = [
+            let need: Amounts = smallvec![
                 amount(demand.cpu.0),
                 amount((guest.memory + policy.overhead.memory).0),
                 i64::from(guest.vcpus) * 1000,
@@ -207,18 +221,22 @@ impl Problem {
             if permitted.is_empty() {
                 reasons.push(nowhere(guest, choice.taken_by(g), names.current[g], &hosts));
             } else if allowed.is_empty() {
-                reasons.push(too_large(guest, demand, need, &permitted, &hosts));
+                reasons.push(too_large(guest, demand, &need, &permitted, &hosts));
             }
             guests.push(GuestItem {
                 name: guest.name.clone(),
                 need,
                 memory: amount(guest.memory.0),
                 current: names.current[g],
-                allowed,
+                allowed: known
+                    .entry(allowed)
+                    .or_insert_with_key(|a| a.as_slice().into())
+                    .clone(),
             });
         }
         if reasons.is_empty() {
             Ok(Self {
+                resources: CLUSTER_RESOURCES.map(str::to_owned).to_vec(),
                 hosts,
                 guests,
                 rules,
@@ -390,7 +408,7 @@ fn nowhere(
 fn too_large(
     guest: &Guest,
     demand: &Demand,
-    need: Amounts,
+    need: &Amounts,
     permitted: &[usize],
     hosts: &[HostSlot],
 ) -> String {

@@ -77,12 +77,12 @@ pub fn holds(p: &Problem, placement: &[usize]) -> bool {
     if placement.len() != p.guests.len() {
         return false;
     }
-    let mut room: Vec<_> = p.hosts.iter().map(|h| h.room).collect();
+    let mut room: Vec<_> = p.hosts.iter().map(|h| h.room.clone()).collect();
     for (guest, host) in p.guests.iter().zip(placement) {
         if guest.allowed.binary_search(host).is_err() {
             return false;
         }
-        for (left, need) in room[*host].iter_mut().zip(guest.need) {
+        for (left, need) in room[*host].iter_mut().zip(&guest.need) {
             *left -= need;
             if *left < 0 {
                 return false;

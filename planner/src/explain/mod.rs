@@ -9,7 +9,7 @@ pub(crate) use moves::Motives;
 use vmpack_domain::units::{MiB, MilliCores, Ratio};
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::bound::Bound;
-use vmpack_ilp::problem::{GroupKind, GroupRule, Problem, RESOURCE_NAMES, RESOURCES};
+use vmpack_ilp::problem::{GroupKind, GroupRule, Problem};
 
 use crate::instance::Instance;
 use crate::schedule::reach::Route;
@@ -94,13 +94,13 @@ pub(crate) fn bundle_without_host(problem: &Problem, guests: &[usize]) -> String
     if hosts.is_empty() {
         return format!("rule {rules} puts {who} on one host, and no host may take them all");
     }
-    let lacks = (0..RESOURCES).filter_map(|r| {
+    let lacks = (0..problem.resources.len()).filter_map(|r| {
         let need: i64 = guests.iter().map(|g| problem.guests[*g].need[r]).sum();
         let most = hosts.iter().map(|h| problem.hosts[*h].room[r]).max()?;
         (need > most).then(|| {
             format!(
                 "their {} is {}, at most {} is offered",
-                RESOURCE_NAMES[r],
+                problem.resources[r],
                 amount(r, need),
                 amount(r, most)
             )
@@ -151,7 +151,7 @@ pub(crate) fn spread_in_a_bundle(problem: &Problem, rule: &GroupRule, root: &[us
 /// Why no placement can exist, as far as counting tells: volume, and more guests apart than places.
 fn by_counting(problem: &Problem) -> Vec<String> {
     let mut reasons = Vec::new();
-    for r in 0..RESOURCES {
+    for r in 0..problem.resources.len() {
         let need: i64 = problem.guests.iter().map(|g| g.need[r]).sum();
         let room: i64 = problem
             .hosts
@@ -168,14 +168,14 @@ fn by_counting(problem: &Problem) -> Vec<String> {
             reasons.push(format!(
                 "all guests together take {} of {}, all hosts that may be used offer {}",
                 amount(r, need),
-                RESOURCE_NAMES[r],
+                problem.resources[r],
                 amount(r, room)
             ));
         } else if need + kept > room {
             reasons.push(format!(
                 "rule {by} keeps {} of {} free; the guests take {} of the {} that all hosts offer",
                 amount(r, kept),
-                RESOURCE_NAMES[r],
+                problem.resources[r],
                 amount(r, need),
                 amount(r, room)
             ));

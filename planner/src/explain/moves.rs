@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vmpack_domain::rule::{RuleKind, guests_named, hosts_named};
 use vmpack_domain::{Cluster, GuestName, HostName, HostState, Policy, Rule};
-use vmpack_ilp::problem::{Amounts, GroupKind, GroupRule, HostSlot, Problem, RESOURCES};
+use vmpack_ilp::problem::{Amounts, GroupKind, GroupRule, HostSlot, Problem};
 
 use crate::schedule::Hop;
 
@@ -37,16 +37,16 @@ impl<'a> Motives<'a> {
         problem: &'a Problem,
         awake: &[usize],
     ) -> Self {
-        let mut load = vec![[0; RESOURCES]; problem.hosts.len()];
+        let mut load = vec![problem.nothing(); problem.hosts.len()];
         for guest in &problem.guests {
             if let Some(h) = guest.current {
-                for (l, n) in load[h].iter_mut().zip(guest.need) {
+                for (l, n) in load[h].iter_mut().zip(&guest.need) {
                     *l += n;
                 }
             }
         }
         let above =
-            |(host, load): (&HostSlot, &Amounts)| load.iter().zip(host.room).any(|(l, r)| *l > r);
+            |(host, load): (&HostSlot, &Amounts)| load.iter().zip(&host.room).any(|(l, r)| l > r);
         Self {
             cluster,
             problem,

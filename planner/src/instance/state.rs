@@ -1,6 +1,6 @@
 //! A placement under way: what the searches change step by step.
 
-use vmpack_ilp::problem::{Amounts, RESOURCES};
+use vmpack_ilp::problem::Amounts;
 
 use super::{Instance, NOWHERE, PAIR, fits};
 
@@ -33,7 +33,7 @@ impl<'i, 'p> State<'i, 'p> {
         let mut state = Self {
             inst,
             at: vec![NOWHERE; at.len()],
-            load: vec![[0; RESOURCES]; hosts],
+            load: vec![inst.problem.nothing(); hosts],
             on: vec![Vec::new(); hosts],
             slot: vec![0; at.len()],
             count: inst.groups.iter().map(|g| vec![0; g.places]).collect(),
@@ -64,10 +64,10 @@ impl<'i, 'p> State<'i, 'p> {
     pub(crate) fn overload(&self, load: &Amounts, host: usize) -> f64 {
         let room = &self.inst.problem.hosts[host].room;
         let mut sum = 0.0;
-        for r in 0..RESOURCES {
-            let over = load[r] - room[r];
+        for ((load, room), scale) in load.iter().zip(room).zip(&self.inst.scale) {
+            let over = load - room;
             if over > 0 {
-                sum += over as f64 * self.inst.scale[r];
+                sum += over as f64 * scale;
             }
         }
         sum
@@ -90,7 +90,8 @@ impl<'i, 'p> State<'i, 'p> {
     pub(crate) fn left(&self, bundle: usize, host: usize) -> Option<Amounts> {
         let (room, load) = (&self.inst.problem.hosts[host].room, &self.load[host]);
         let need = &self.inst.bundles[bundle].need;
-        let left: Amounts = std::array::from_fn(|r| room[r] - load[r] - need[r]);
+        let left = |((r, l), n): ((&i64, &i64), &i64)| r - l - n;
+        let left: Amounts = room.iter().zip(load).zip(need).map(left).collect();
         left.iter().all(|l| *l >= 0).then_some(left)
     }
     pub(crate) fn put(&mut self, bundle: usize, host: usize) {
@@ -98,7 +99,7 @@ impl<'i, 'p> State<'i, 'p> {
         self.at[bundle] = host;
         self.slot[bundle] = self.on[host].len();
         self.on[host].push(bundle);
-        for (l, n) in self.load[host].iter_mut().zip(inst.bundles[bundle].need) {
+        for (l, n) in self.load[host].iter_mut().zip(&inst.bundles[bundle].need) {
             *l += n;
         }
         for g in &inst.bundles[bundle].groups {
@@ -127,7 +128,7 @@ impl<'i, 'p> State<'i, 'p> {
         if let Some(moved) = self.on[host].get(slot) {
             self.slot[*moved] = slot;
         }
-        for (l, n) in self.load[host].iter_mut().zip(inst.bundles[bundle].need) {
+        for (l, n) in self.load[host].iter_mut().zip(&inst.bundles[bundle].need) {
             *l -= n;
         }
         for g in &inst.bundles[bundle].groups {
@@ -217,15 +218,15 @@ impl<'i, 'p> State<'i, 'p> {
     pub(crate) fn change(&self, bundle: usize, to: usize, other: Option<usize>) -> f64 {
         let from = self.at[bundle];
         let bundles = &self.inst.bundles;
-        let (mut source, mut target) = (self.load[from], self.load[to]);
-        for r in 0..RESOURCES {
+        let (source, target) = (&self.load[from], &self.load[to]);
+        let rooms = [from, to].map(|h| &self.inst.problem.hosts[h].room);
+        let mut over = 0.0;
+        for (r, scale) in self.inst.scale.iter().enumerate() {
             let net = bundles[bundle].need[r] - other.map_or(0, |o| bundles[o].need[r]);
-            source[r] -= net;
-            target[r] += net;
+            let (s, t) = (source[r] - rooms[0][r], target[r] - rooms[1][r]);
+            let change = (s - net).max(0) + (t + net).max(0) - s.max(0) - t.max(0);
+            over += change as f64 * scale;
         }
-        let over = self.overload(&source, from) + self.overload(&target, to)
-            - self.overload(&self.load[from], from)
-            - self.overload(&self.load[to], to);
         let mut broken = 0;
         if !self.inst.groups.is_empty() {
             broken += self.pairs_change(bundle, to, other);

@@ -17,7 +17,14 @@ pub(super) fn classes(inst: &Instance) -> Vec<Vec<usize>> {
             .filter(|g| g.labelled())
             .map(|g| g.place[h])
             .collect();
-        let look = (host.room, host.cost, host.always, host.open, sets, places);
+        let look = (
+            host.room.clone(),
+            host.cost,
+            host.always,
+            host.open,
+            sets,
+            places,
+        );
         known.entry(look).or_default().push(h);
     }
     known.into_values().collect()

@@ -5,7 +5,6 @@
 use std::ops::Range;
 
 use vmpack_ilp::bound::Bound;
-use vmpack_ilp::problem::RESOURCES;
 
 use super::{Best, by_worth, settled};
 use crate::anneal::{Goal, anneal};
@@ -53,8 +52,10 @@ fn order(inst: &Instance, worth: &[usize], from: &[usize], round: u64) -> Vec<us
             if !inst.caps.is_empty() {
                 return state.on[*h].len() as f64;
             }
-            let load =
-                (0..RESOURCES).map(|r| state.load[*h][r] as f64 * inst.scale[r] * weights[r]);
+            let load = weights
+                .iter()
+                .enumerate()
+                .map(|(r, w)| state.load[*h][r] as f64 * inst.scale[r] * w);
             load.sum::<f64>() * 1000.0 / inst.problem.hosts[*h].cost.max(1) as f64
         };
         let always = |h: &usize| inst.problem.hosts[*h].always;
@@ -88,15 +89,15 @@ fn with_needed(inst: &Instance, order: &[usize]) -> Vec<usize> {
 }
 
 /// The cost and the room of the first k hosts, for k from 0.
-fn prefixes(inst: &Instance, order: &[usize]) -> Vec<(i64, [i64; RESOURCES])> {
-    let mut sums = vec![(0, [0; RESOURCES])];
-    let mut last = (0, [0; RESOURCES]);
+fn prefixes(inst: &Instance, order: &[usize]) -> Vec<(i64, Vec<i64>)> {
+    let mut last = (0, vec![0; inst.scale.len()]);
+    let mut sums = vec![last.clone()];
     for host in order.iter().map(|h| &inst.problem.hosts[*h]) {
         last.0 += host.cost;
-        for (sum, room) in last.1.iter_mut().zip(host.room) {
+        for (sum, room) in last.1.iter_mut().zip(&host.room) {
             *sum += room;
         }
-        sums.push(last);
+        sums.push(last.clone());
     }
     sums
 }
@@ -112,8 +113,8 @@ fn bisect(
 ) -> bool {
     let inst = best.inst;
     let sums = prefixes(inst, order);
-    let enough = |(cost, room): &(i64, [i64; RESOURCES])| {
-        *cost >= bound.cost && room.iter().zip(inst.floor).all(|(r, f)| *r >= f)
+    let enough = |(cost, room): &(i64, Vec<i64>)| {
+        *cost >= bound.cost && room.iter().zip(&inst.floor).all(|(r, f)| r >= f)
     };
     let always = inst.problem.hosts.iter().filter(|h| h.always).count();
     let Some(mut least) = sums.iter().position(enough).map(|k| k.max(always).max(1)) else {
@@ -203,9 +204,8 @@ pub(crate) fn confined<'i, 'p>(
     let start: Vec<usize> = from.iter().map(stays).collect();
     let mut state = State::new(inst, &start);
     let size = |b: usize| -> f64 {
-        (0..RESOURCES)
-            .map(|r| inst.bundles[b].need[r] as f64 * inst.scale[r])
-            .sum()
+        let need = inst.bundles[b].need.iter().zip(&inst.scale);
+        need.map(|(n, s)| *n as f64 * s).sum()
     };
     let mut homeless: Vec<usize> = (0..start.len()).filter(|b| start[*b] == NOWHERE).collect();
     homeless.sort_by(|a, b| size(*b).total_cmp(&size(*a)).then(a.cmp(b)));
@@ -220,17 +220,18 @@ pub(crate) fn confined<'i, 'p>(
 fn repair(state: &mut State, kept: &[usize], further: &[usize]) {
     let inst = state.inst;
     let size = |b: usize| -> f64 {
-        (0..RESOURCES)
-            .map(|r| inst.bundles[b].need[r] as f64 * inst.scale[r])
-            .sum()
+        let need = inst.bundles[b].need.iter().zip(&inst.scale);
+        need.map(|(n, s)| *n as f64 * s).sum()
     };
     let mut off = Vec::new();
     while let Some(host) = state.over.first().copied() {
-        let room = inst.problem.hosts[host].room;
+        let room = &inst.problem.hosts[host].room;
         let short = |b: usize| -> f64 {
             let left =
-                (0..RESOURCES).map(|r| state.load[host][r] - inst.bundles[b].need[r] - room[r]);
-            left.zip(inst.scale).map(|(l, s)| l.max(0) as f64 * s).sum()
+                (0..room.len()).map(|r| state.load[host][r] - inst.bundles[b].need[r] - room[r]);
+            left.zip(&inst.scale)
+                .map(|(l, s)| l.max(0) as f64 * s)
+                .sum()
         };
         let pick = state.on[host].iter().copied().min_by(|a, b| {
             let key = |x: usize| short(x) * 1000.0 + size(x);

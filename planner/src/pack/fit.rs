@@ -2,7 +2,7 @@
 //! (Panigrahy et al., "Heuristics for Vector Bin Packing", 2011), and emptying hosts one by one
 //! from where the guests are.
 
-use vmpack_ilp::problem::{Amounts, RESOURCES};
+use vmpack_ilp::problem::Amounts;
 
 use crate::instance::{Instance, NOWHERE, PAIR, State};
 
@@ -50,14 +50,16 @@ impl Recipe {
 }
 
 /// What each resource weighs: its total need over the mean room, 1 for the scarcest.
-pub(crate) fn need_weights(inst: &Instance) -> [f64; RESOURCES] {
-    let share: [f64; RESOURCES] = std::array::from_fn(|r| inst.floor[r] as f64 * inst.scale[r]);
+pub(crate) fn need_weights(inst: &Instance) -> Vec<f64> {
+    let floor = inst.floor.iter().zip(&inst.scale);
+    let share: Vec<f64> = floor.map(|(f, s)| *f as f64 * s).collect();
     let most = share.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    share.map(|s| s / most)
+    share.into_iter().map(|s| s / most).collect()
 }
 
-fn weighted(inst: &Instance, weights: &[f64; RESOURCES], amounts: &Amounts) -> [f64; RESOURCES] {
-    std::array::from_fn(|r| weights[r] * amounts[r] as f64 * inst.scale[r])
+fn weighted(inst: &Instance, weights: &[f64], amounts: &Amounts) -> impl Iterator<Item = f64> {
+    let amounts = amounts.iter().zip(weights).zip(&inst.scale);
+    amounts.map(|((a, w), s)| *a as f64 * w * s)
 }
 
 /// Places every bundle, opening hosts in the given order when none of the open ones will do. What
@@ -69,14 +71,14 @@ pub(crate) fn fit<'i, 'p>(
 ) -> State<'i, 'p> {
     let weights = match recipe.weight {
         Weight::Need => need_weights(inst),
-        Weight::Unit => [1.0; RESOURCES],
+        Weight::Unit => vec![1.0; inst.scale.len()],
     };
     let size = |b: usize| -> f64 {
         let w = weighted(inst, &weights, &inst.bundles[b].need);
         match recipe.size {
-            Size::Sum => w.iter().sum(),
-            Size::Largest => w.iter().copied().fold(0.0, f64::max),
-            Size::Squares => w.iter().map(|x| x * x).sum(),
+            Size::Sum => w.sum(),
+            Size::Largest => w.fold(0.0, f64::max),
+            Size::Squares => w.map(|x| x * x).sum(),
         }
     };
     // Guests with few hosts to choose from first, then the large ones.
@@ -112,7 +114,7 @@ pub(crate) fn fit<'i, 'p>(
             let Some(left) = state.left(b, *h).filter(|_| good(&state, *h)) else {
                 continue;
             };
-            let score: f64 = weighted(inst, &weights, &left).iter().sum();
+            let score: f64 = weighted(inst, &weights, &left).sum();
             if best.is_none_or(|x| score < x.0) {
                 best = Some((score, *h));
             }
@@ -142,10 +144,14 @@ pub(crate) fn put_least(state: &mut State, bundle: usize, hosts: &[usize]) {
     let set = &inst.sets[inst.bundles[bundle].set];
     let mut best: Option<(f64, usize)> = None;
     for h in hosts.iter().copied().filter(|h| set.contains(*h)) {
-        let load: Amounts =
-            std::array::from_fn(|r| state.load[h][r] + inst.bundles[bundle].need[r]);
+        let need = &inst.bundles[bundle].need;
+        let load: Amounts = state.load[h].iter().zip(need).map(|(l, n)| l + n).collect();
         let broken = state.pairs_added(bundle, h) + state.moves_added(bundle, h);
-        let full: f64 = (0..RESOURCES).map(|r| load[r] as f64 * inst.scale[r]).sum();
+        let full: f64 = load
+            .iter()
+            .zip(&inst.scale)
+            .map(|(l, s)| *l as f64 * s)
+            .sum();
         let added = state.overload(&load, h) - state.overload(&state.load[h], h)
             + PAIR * broken as f64
             + 1e-3 * full;
@@ -186,7 +192,7 @@ pub(crate) fn shrink(state: &mut State, by: Empty) {
                         .sum::<f64>(),
                     Empty::FewestGuests => state.on[h].len() as f64,
                     Empty::LeastLoad => {
-                        let load: f64 = weighted(inst, &weights, &state.load[h]).iter().sum();
+                        let load: f64 = weighted(inst, &weights, &state.load[h]).sum();
                         load * 1000.0 / inst.problem.hosts[h].cost.max(1) as f64
                     }
                 };
@@ -209,9 +215,9 @@ pub(crate) fn shrink(state: &mut State, by: Empty) {
 }
 
 /// Moves every bundle of a host to other hosts that are in use; `false` when one finds no room.
-fn empty(state: &mut State, host: usize, weights: &[f64; RESOURCES]) -> bool {
+fn empty(state: &mut State, host: usize, weights: &[f64]) -> bool {
     let inst = state.inst;
-    let size = |b: usize| -> f64 { weighted(inst, weights, &inst.bundles[b].need).iter().sum() };
+    let size = |b: usize| -> f64 { weighted(inst, weights, &inst.bundles[b].need).sum() };
     let mut leaving = state.on[host].clone();
     leaving.sort_by(|a, b| size(*b).total_cmp(&size(*a)).then(a.cmp(b)));
     for b in leaving {
@@ -223,7 +229,7 @@ fn empty(state: &mut State, host: usize, weights: &[f64; RESOURCES]) -> bool {
                 continue;
             }
             if let Some(left) = state.left(b, h) {
-                let score: f64 = weighted(inst, weights, &left).iter().sum();
+                let score: f64 = weighted(inst, weights, &left).sum();
                 if best.is_none_or(|x| score < x.0) {
                     best = Some((score, h));
                 }

@@ -232,8 +232,8 @@ fn by_worth(inst: &Instance) -> Vec<usize> {
         let room: f64 = host
             .room
             .iter()
-            .zip(weights)
-            .zip(inst.scale)
+            .zip(&weights)
+            .zip(&inst.scale)
             .map(|((r, w), s)| *r as f64 * w * s)
             .sum();
         room / host.cost.max(1) as f64

@@ -10,7 +10,7 @@ pub(crate) mod reach;
 #[cfg(test)]
 mod tests;
 
-use vmpack_ilp::problem::{Amounts, GroupKind, Problem, RESOURCES};
+use vmpack_ilp::problem::{Amounts, GroupKind, Problem};
 
 use crate::rng::Rng;
 
@@ -92,7 +92,7 @@ impl<'a> Replay<'a> {
             target,
             rank,
             at: problem.guests.iter().map(|g| g.current).collect(),
-            load: vec![[0; RESOURCES]; problem.hosts.len()],
+            load: vec![problem.nothing(); problem.hosts.len()],
             spread: Vec::new(),
             spreads_of: vec![Vec::new(); guests],
             budgets: Vec::new(),
@@ -128,7 +128,7 @@ impl<'a> Replay<'a> {
         }
         for guest in &problem.guests {
             if let Some(h) = guest.current {
-                for (l, n) in replay.load[h].iter_mut().zip(guest.need) {
+                for (l, n) in replay.load[h].iter_mut().zip(&guest.need) {
                     *l += n;
                 }
             }
@@ -143,7 +143,7 @@ impl<'a> Replay<'a> {
             &self.problem.hosts[host].room,
             &self.problem.guests[guest].need,
         );
-        (0..RESOURCES).all(|r| self.load[host][r] + need[r] <= room[r])
+        (0..room.len()).all(|r| self.load[host][r] + need[r] <= room[r])
     }
     /// Whether another guest of one of its spread rules is in the host's place now.
     fn joins(&self, guest: usize, host: usize) -> bool {
@@ -155,7 +155,7 @@ impl<'a> Replay<'a> {
     }
     fn hop(&mut self, guest: usize, to: usize, parks: bool) {
         let Some(from) = self.at[guest] else { return };
-        for (r, n) in self.problem.guests[guest].need.into_iter().enumerate() {
+        for (r, n) in self.problem.guests[guest].need.iter().enumerate() {
             self.load[from][r] -= n;
             self.load[to][r] += n;
         }
@@ -249,7 +249,7 @@ impl<'a> Replay<'a> {
     /// Whether `waiting` would fit its target once `guest` has left it.
     fn frees(&self, guest: usize, waiting: usize, host: usize) -> bool {
         let (room, guests) = (&self.problem.hosts[host].room, &self.problem.guests);
-        (0..RESOURCES).all(|r| {
+        (0..room.len()).all(|r| {
             self.load[host][r] - guests[guest].need[r] + guests[waiting].need[r] <= room[r]
         })
     }

@@ -100,7 +100,7 @@ impl<'p> Reach<'p> {
         });
         let mut any = false;
         for (guest, here) in stay.take(1 << (self.targets - 1)) {
-            pinned.guests[guest].allowed = vec![here];
+            pinned.guests[guest].allowed = [here].into();
             any = true;
         }
         self.next = any.then_some(pinned);

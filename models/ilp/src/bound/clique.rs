@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::Best;
 use super::part::Part;
-use crate::problem::{Amounts, GroupKind, Problem, RESOURCES};
+use crate::problem::{Amounts, GroupKind, Problem};
 
 /// Pairs looked at before the search for a larger set ends.
 const PAIRS: usize = 20_000_000;
@@ -18,7 +18,7 @@ const SETS: usize = 64;
 pub(super) fn bound(p: &Problem, part: &Part, best: &mut Best) {
     let pairs = Pairs::new(p, part);
     let mut order = part.guests.clone();
-    p.largest_first(part.kinds.iter().map(|k| k.room), &mut order);
+    p.largest_first(part.kinds.iter().map(|k| &k.room), &mut order);
     let mut seeds: Vec<Vec<usize>> = vec![Vec::new()];
     for rule in &p.rules {
         if let GroupKind::Spread { guests, .. } = &rule.kind {
@@ -64,25 +64,25 @@ impl Pairs {
                 guests.iter().for_each(|g| spreads[*g].push(i));
             }
         }
-        let mut sets: BTreeMap<&Vec<usize>, usize> = BTreeMap::new();
+        let mut sets: BTreeMap<&[usize], usize> = BTreeMap::new();
         for g in &part.guests {
             let next = sets.len();
-            sets.entry(&p.guests[*g].allowed).or_insert(next);
+            sets.entry(&p.guests[*g].allowed[..]).or_insert(next);
         }
         let mut set = vec![0; p.guests.len()];
         let mut rooms = BTreeMap::new();
         if sets.len() > SETS {
-            let all = part.kinds.iter().map(|k| k.room).collect();
+            let all = part.kinds.iter().map(|k| k.room.clone()).collect();
             rooms.insert((0, 0), undominated(all));
         } else {
             for g in &part.guests {
-                set[*g] = sets.get(&p.guests[*g].allowed).copied().unwrap_or(0);
+                set[*g] = sets.get(&p.guests[*g].allowed[..]).copied().unwrap_or(0);
             }
             for (a, i) in &sets {
                 for (b, j) in &sets {
                     if i <= j {
                         let shared = a.iter().filter(|h| b.binary_search(h).is_ok());
-                        let shared = shared.map(|h| p.hosts[*h].room).collect();
+                        let shared = shared.map(|h| p.hosts[*h].room.clone()).collect();
                         rooms.insert((*i, *j), undominated(shared));
                     }
                 }
@@ -101,7 +101,7 @@ impl Pairs {
         }
         let (i, j) = (self.set[a], self.set[b]);
         let (x, y) = (&p.guests[a].need, &p.guests[b].need);
-        let fits = |room: &Amounts| (0..RESOURCES).all(|r| x[r] + y[r] <= room[r]);
+        let fits = |room: &Amounts| (0..room.len()).all(|r| x[r] + y[r] <= room[r]);
         !self
             .rooms
             .get(&(i.min(j), i.max(j)))
@@ -115,7 +115,10 @@ fn undominated(mut rooms: Vec<Amounts>) -> Vec<Amounts> {
     rooms.dedup();
     let mut kept: Vec<Amounts> = Vec::new();
     for room in rooms {
-        if !kept.iter().any(|k| (0..RESOURCES).all(|r| k[r] >= room[r])) {
+        if !kept
+            .iter()
+            .any(|k| (0..room.len()).all(|r| k[r] >= room[r]))
+        {
             kept.push(room);
         }
     }

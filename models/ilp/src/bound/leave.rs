@@ -17,7 +17,7 @@
 use super::part::Part;
 use super::{Best, MovesBound};
 use crate::model::{ceil_div, gcd};
-use crate::problem::{GroupKind, Problem, RESOURCES};
+use crate::problem::{GroupKind, Problem};
 
 /// What moves, as above, in one measure.
 struct Leaving {
@@ -48,7 +48,7 @@ impl Leaving {
             .iter()
             .enumerate()
             .map(|(h, guests)| {
-                (0..RESOURCES)
+                (0..p.resources.len())
                     .map(|r| {
                         let load: i64 = guests.iter().map(|g| p.guests[*g].need[r]).sum();
                         let over = load - p.hosts[h].room[r];

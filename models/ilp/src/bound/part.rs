@@ -36,7 +36,7 @@ impl Part {
         for h in &hosts {
             let host = &p.hosts[*h];
             kinds
-                .entry((host.room, host.cost, forced[*h]))
+                .entry((host.room.clone(), host.cost, forced[*h]))
                 .or_default()
                 .push(*h);
         }
@@ -121,8 +121,8 @@ impl Part {
 fn forced(p: &Problem, guests: &[usize]) -> Vec<bool> {
     let mut forced: Vec<bool> = p.hosts.iter().map(|h| h.always).collect();
     for g in guests {
-        if let [only] = p.guests[*g].allowed.as_slice() {
-            forced[*only] = true;
+        if let [only] = p.guests[*g].allowed[..] {
+            forced[only] = true;
         }
     }
     forced
@@ -137,17 +137,17 @@ pub(super) fn sums(p: &Problem, whole: &Part, best: &mut Best) {
         let origin = format!("{} parts of the cluster that share no guest", parts.len());
         sum(p, whole, &parts, &origin, best);
     }
-    let fences: BTreeSet<&Vec<usize>> = whole
+    let fences: BTreeSet<&[usize]> = whole
         .guests
         .iter()
-        .map(|g| &p.guests[*g].allowed)
+        .map(|g| &p.guests[*g].allowed[..])
         .filter(|a| a.len() > 1 && a.len() < whole.hosts.len())
         .collect();
     // Beyond so many distinct sets the sum over a few of them is not worth its time.
     if fences.is_empty() || fences.len() > 64 {
         return;
     }
-    let mut valued: Vec<(Least, &Vec<usize>)> = Vec::new();
+    let mut valued: Vec<(Least, &[usize])> = Vec::new();
     for fence in fences {
         let (least, origin) = of_part(p, whole, fence);
         match least {
@@ -162,7 +162,7 @@ pub(super) fn sums(p: &Problem, whole: &Part, best: &mut Best) {
     for (_, fence) in valued {
         if fence.iter().all(|h| !taken[*h]) {
             fence.iter().for_each(|h| taken[*h] = true);
-            disjoint.push(fence.clone());
+            disjoint.push(fence.to_vec());
         }
     }
     let origin = format!("{} sets of hosts that guests cannot leave", disjoint.len());
@@ -222,7 +222,11 @@ fn components(p: &Problem, whole: &Part) -> Vec<Vec<usize>> {
         h
     }
     let mut touched = vec![false; p.hosts.len()];
-    let sets: BTreeSet<&Vec<usize>> = whole.guests.iter().map(|g| &p.guests[*g].allowed).collect();
+    let sets: BTreeSet<&[usize]> = whole
+        .guests
+        .iter()
+        .map(|g| &p.guests[*g].allowed[..])
+        .collect();
     for allowed in sets {
         for h in allowed {
             touched[*h] = true;

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use super::part::Part;
 use super::{Best, Least};
 use crate::model::gcd;
-use crate::problem::{Problem, RESOURCE_NAMES, RESOURCES};
+use crate::problem::Problem;
 use crate::rule::spare::wanted;
 
 /// At most so many thresholds p are tried, evenly taken from the sizes.
@@ -36,7 +36,8 @@ const GRAIN: i128 = 1 << 20;
 /// The bounds by size of a part.
 pub(super) fn bound(p: &Problem, part: &Part, best: &mut Best) {
     let reaches = reaches(p, part);
-    let mut largest = [0i128; RESOURCES];
+    let names = &p.resources;
+    let mut largest = vec![0i128; names.len()];
     for (r, largest) in largest.iter_mut().enumerate() {
         let needs: i128 = part
             .guests
@@ -45,15 +46,15 @@ pub(super) fn bound(p: &Problem, part: &Part, best: &mut Best) {
             .sum();
         best.offer(
             part.cover(needs, |k| i128::from(part.kinds[k].room[r])),
-            || format!("volume of {}", RESOURCE_NAMES[r]),
+            || format!("volume of {}", names[r]),
         );
         let rooms: Vec<i128> = reaches.iter().map(|k| i128::from(k[r])).collect();
         let sizes = part.guests.iter().map(|g| i128::from(p.guests[*g].need[r]));
         *largest = rooms.iter().copied().max().unwrap_or(0);
-        transformed(part, sizes.collect(), &rooms, RESOURCE_NAMES[r], best);
+        transformed(part, sizes.collect(), &rooms, &names[r], best);
     }
-    for a in 0..RESOURCES {
-        for b in a + 1..RESOURCES {
+    for a in 0..names.len() {
+        for b in a + 1..names.len() {
             if largest[a] == 0 || largest[b] == 0 {
                 continue;
             }
@@ -74,8 +75,8 @@ pub(super) fn bound(p: &Problem, part: &Part, best: &mut Best) {
                     "{}:{} of {} and {}",
                     step,
                     WEIGHINGS - step,
-                    RESOURCE_NAMES[a],
-                    RESOURCE_NAMES[b]
+                    names[a],
+                    names[b]
                 );
                 transformed(part, sizes.collect(), &rooms, &name, best);
             }
@@ -86,28 +87,29 @@ pub(super) fn bound(p: &Problem, part: &Part, best: &mut Best) {
 /// The volume with the room that `spare` rules want. The rooms are whole: spare room is no guest.
 pub(super) fn spare(p: &Problem, part: &Part, best: &mut Best) {
     let wanted = wanted(p);
-    for r in 0..RESOURCES {
+    for r in 0..p.resources.len() {
         best.offer(
             part.cover(wanted[r], |k| i128::from(part.kinds[k].room[r])),
-            || format!("volume of {} with the spare room", RESOURCE_NAMES[r]),
+            || format!("volume of {} with the spare room", p.resources[r]),
         );
     }
 }
 
 /// What each kind of host can be filled to, per resource.
-fn reaches(p: &Problem, part: &Part) -> Vec<[i64; RESOURCES]> {
+fn reaches(p: &Problem, part: &Part) -> Vec<Vec<i64>> {
     let mut known: BTreeMap<(usize, i64), i64> = BTreeMap::new();
     part.kinds
         .iter()
         .map(|kind| {
-            std::array::from_fn(|r| {
+            let reach_of = |r: usize| {
                 *known.entry((r, kind.room[r])).or_insert_with(|| {
                     reach(
                         part.guests.iter().map(|g| p.guests[*g].need[r]),
                         kind.room[r],
                     )
                 })
-            })
+            };
+            (0..p.resources.len()).map(reach_of).collect()
         })
         .collect()
 }

@@ -1,19 +1,24 @@
 //! Bounds on instances whose optimum is known by construction.
 
 use super::*;
-use crate::problem::{GroupKind, GroupRule, GuestItem, HostSlot, RESOURCES};
+use smallvec::smallvec;
+
+use crate::problem::{CLUSTER_RESOURCES, GroupKind, GroupRule, GuestItem, HostSlot};
+
+const RESOURCES: usize = CLUSTER_RESOURCES.len();
 
 /// Hosts as (room of every resource, cost), guests as needs per resource; every guest may go
 /// anywhere and waits.
 fn problem(hosts: &[(i64, i64)], guests: &[[i64; RESOURCES]]) -> Problem {
     Problem {
+        resources: CLUSTER_RESOURCES.map(str::to_owned).to_vec(),
         hosts: hosts
             .iter()
             .enumerate()
             .map(|(i, (room, cost))| HostSlot {
                 name: format!("h{i}").parse().unwrap(),
                 cost: *cost,
-                room: [*room; RESOURCES],
+                room: smallvec![*room; RESOURCES],
                 always: false,
                 asleep: false,
                 open: true,
@@ -24,7 +29,7 @@ fn problem(hosts: &[(i64, i64)], guests: &[[i64; RESOURCES]]) -> Problem {
             .enumerate()
             .map(|(i, need)| GuestItem {
                 name: format!("g{i}").parse().unwrap(),
-                need: *need,
+                need: need[..].into(),
                 memory: need[1],
                 current: None,
                 allowed: (0..hosts.len()).collect(),
@@ -110,13 +115,13 @@ fn guests_that_exclude_each_other_need_a_host_each() {
 #[test]
 fn parts_that_share_no_guest_add_up() {
     let mut p = problem(&[(10, 1000); 4], &[[6, 1, 1], [1, 6, 1]]);
-    p.guests[0].allowed = vec![0, 1];
-    p.guests[1].allowed = vec![2, 3];
+    p.guests[0].allowed = [0, 1].into();
+    p.guests[1].allowed = [2, 3].into();
     check(&p, 2, 2000, "");
     // Three parts of 4 each, where the sum of 12 fits two hosts.
     let mut p = problem(&[(10, 1000); 6], &[[4, 1, 1]; 3]);
     for (g, guest) in p.guests.iter_mut().enumerate() {
-        guest.allowed = vec![2 * g, 2 * g + 1];
+        guest.allowed = [2 * g, 2 * g + 1].into();
     }
     check(&p, 3, 3000, "");
 }
@@ -127,8 +132,8 @@ fn fenced_guests_keep_their_hosts_in_use() {
         &[(10, 1000), (10, 1000), (10, 5000), (10, 5000)],
         &[[4, 1, 1]; 5],
     );
-    p.guests[0].allowed = vec![2, 3];
-    p.guests[1].allowed = vec![0, 1];
+    p.guests[0].allowed = [2, 3].into();
+    p.guests[1].allowed = [0, 1].into();
     let bound = hosts(&p);
     assert_eq!((bound.hosts, bound.cost), (3, 7000), "{bound:?}");
 }
@@ -149,7 +154,7 @@ fn few_moves_empty_few_hosts() {
     });
     check(&p, 2, 2000, "rule few");
     // A guest that must leave its host takes one of the moves.
-    p.guests[9].allowed = vec![0, 1, 2];
+    p.guests[9].allowed = [0, 1, 2].into();
     p.rules[0].kind = GroupKind::MaxMoves {
         guests: (0..10).collect(),
         moves: 3,
@@ -171,7 +176,7 @@ fn the_lightest_hosts_are_emptied() {
     // A draining host counts whatever the budget.
     p.hosts[0].open = false;
     for guest in &mut p.guests {
-        guest.allowed = vec![1, 2, 3];
+        guest.allowed = [1, 2, 3].into();
     }
     assert_eq!(moves(&p, 4000).memory, 8);
     assert_eq!(moves(&p, 1000).memory, 8 + 2 + 4);

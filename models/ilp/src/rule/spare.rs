@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 
 use good_lp::Constraint;
+use smallvec::smallvec;
 
 use crate::grid::Grid;
 use crate::model::Sum;
-use crate::problem::{Amounts, GroupKind, HostSlot, Problem, RESOURCES};
+use crate::problem::{Amounts, GroupKind, HostSlot, Problem};
 
 pub(crate) fn rows(p: &Problem, grid: &Grid, amount: &Amounts, rows: &mut Vec<Constraint>) {
     for (r, amount) in amount.iter().enumerate() {
@@ -25,23 +26,25 @@ pub(crate) fn rows(p: &Problem, grid: &Grid, amount: &Amounts, rows: &mut Vec<Co
 
 /// The room that so many of the largest hosts offer, per resource; hosts that drain do not count.
 pub(crate) fn amount(hosts: &[HostSlot], worth: u32) -> Amounts {
-    let mut largest: Amounts = [0; RESOURCES];
+    let resources = hosts.first().map_or(0, |h| h.room.len());
+    let mut largest: Amounts = smallvec![0; resources];
     for host in hosts.iter().filter(|h| h.open) {
-        for (l, r) in largest.iter_mut().zip(host.room) {
-            *l = (*l).max(r);
+        for (l, r) in largest.iter_mut().zip(&host.room) {
+            *l = (*l).max(*r);
         }
     }
     // No cluster offers more than 2^60; capped there, it can be added to without overflow.
-    largest.map(|l| l.saturating_mul(i64::from(worth)).min(1 << 60))
+    let times = |l: i64| l.saturating_mul(i64::from(worth)).min(1 << 60);
+    largest.into_iter().map(times).collect()
 }
 
 /// How much room the hosts in use must have together, per resource: Σ need and the largest amount
 /// of any spare rule; 0 where no rule asks for spare room.
-pub(crate) fn wanted(p: &Problem) -> [i128; RESOURCES] {
-    let mut wanted = [0; RESOURCES];
+pub(crate) fn wanted(p: &Problem) -> Vec<i128> {
+    let mut wanted = vec![0; p.resources.len()];
     for rule in &p.rules {
         if let GroupKind::Spare { amount } = &rule.kind {
-            for r in 0..RESOURCES {
+            for r in 0..wanted.len() {
                 let need: i128 = p.guests.iter().map(|g| i128::from(g.need[r])).sum();
                 wanted[r] = wanted[r].max(need + i128::from(amount[r]));
             }
@@ -54,7 +57,7 @@ pub(crate) fn wanted(p: &Problem) -> [i128; RESOURCES] {
 /// no row asks for more than a double holds.
 pub(crate) fn is_possible(p: &Problem) -> bool {
     let wanted = wanted(p);
-    (0..RESOURCES).all(|r| {
+    (0..wanted.len()).all(|r| {
         let open = p.hosts.iter().filter(|h| h.open);
         wanted[r] <= open.map(|h| i128::from(h.room[r])).sum()
     })
@@ -86,7 +89,10 @@ pub fn in_use(p: &Problem, placement: &[usize]) -> Option<Vec<usize>> {
             if awake[h] {
                 take(&mut missing, &host.room, 1);
             } else if host.open {
-                kinds.entry((host.cost, host.room)).or_default().push(h);
+                kinds
+                    .entry((host.cost, host.room.clone()))
+                    .or_default()
+                    .push(h);
             }
         }
         let mut kinds: Vec<Kind> = kinds
@@ -97,13 +103,13 @@ pub fn in_use(p: &Problem, placement: &[usize]) -> Option<Vec<usize>> {
             })
             .collect();
         // Large rooms first, so that the first descent is a fair answer.
-        kinds.sort_by_key(|k| std::cmp::Reverse(k.room));
+        kinds.sort_by(|a, b| b.room.cmp(&a.room));
         let mut search = Search {
             kinds: &kinds,
             steps: 0,
             best: None,
         };
-        search.descend(missing, 0, &mut Vec::new());
+        search.descend(&missing, 0, &mut Vec::new());
         let (_, counts) = search.best?;
         for (kind, count) in kinds.iter().zip(counts) {
             for h in kind.hosts.iter().take(count) {
@@ -114,7 +120,7 @@ pub fn in_use(p: &Problem, placement: &[usize]) -> Option<Vec<usize>> {
     Some((0..awake.len()).filter(|h| awake[*h]).collect())
 }
 
-fn take(missing: &mut [i128; RESOURCES], room: &Amounts, count: usize) {
+fn take(missing: &mut [i128], room: &Amounts, count: usize) {
     for (m, r) in missing.iter_mut().zip(room) {
         *m -= i128::from(*r) * i128::try_from(count).unwrap_or(0);
     }
@@ -128,7 +134,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    fn descend(&mut self, missing: [i128; RESOURCES], cost: i64, counts: &mut Vec<usize>) {
+    fn descend(&mut self, missing: &[i128], cost: i64, counts: &mut Vec<usize>) {
         self.steps += 1;
         let beaten = self.best.as_ref().is_some_and(|(best, _)| cost >= *best);
         if beaten || (self.best.is_some() && self.steps > 100_000) {
@@ -145,13 +151,13 @@ impl Search<'_> {
         };
         // More of this kind than fills every lack is never needed; what the later kinds cannot
         // give must come from this one.
-        let most = (0..RESOURCES)
+        let most = (0..missing.len())
             .filter(|r| missing[*r] > 0 && kind.room[*r] > 0)
             .map(|r| hosts_for(missing[r], kind.room[r], kind.hosts.len()))
             .max()
             .unwrap_or(0);
         let later = self.kinds.get(counts.len() + 1..).unwrap_or_default();
-        let least = (0..RESOURCES)
+        let least = (0..missing.len())
             .map(|r| {
                 let others: i128 = later
                     .iter()
@@ -172,13 +178,13 @@ impl Search<'_> {
             .unwrap_or(0);
         let mut count = most;
         while least <= count {
-            let mut rest = missing;
+            let mut rest = missing.to_vec();
             take(&mut rest, &kind.room, count);
             let added = kind
                 .cost
                 .saturating_mul(i64::try_from(count).unwrap_or(i64::MAX));
             counts.push(count);
-            self.descend(rest, cost.saturating_add(added), counts);
+            self.descend(&rest, cost.saturating_add(added), counts);
             counts.pop();
             match count.checked_sub(1) {
                 Some(fewer) => count = fewer,
@@ -197,17 +203,18 @@ fn hosts_for(amount: i128, room: i64, most: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::problem::GroupRule;
+    use crate::problem::{CLUSTER_RESOURCES, GroupRule};
 
     fn problem(hosts: &[(i64, i64, bool)], amount: i64) -> Problem {
         Problem {
+            resources: CLUSTER_RESOURCES.map(str::to_owned).to_vec(),
             hosts: hosts
                 .iter()
                 .enumerate()
                 .map(|(i, (room, cost, asleep))| HostSlot {
                     name: format!("h{i}").parse().unwrap(),
                     cost: *cost,
-                    room: [*room; RESOURCES],
+                    room: smallvec![*room; 3],
                     always: false,
                     asleep: *asleep,
                     open: true,
@@ -217,7 +224,7 @@ mod tests {
             rules: vec![GroupRule {
                 name: "room".into(),
                 kind: GroupKind::Spare {
-                    amount: [amount; RESOURCES],
+                    amount: smallvec![amount; 3],
                 },
             }],
             warnings: Vec::new(),
