@@ -22,6 +22,9 @@ _vmpack() {
             vmpack,apply)
                 cmd="vmpack__subcmd__apply"
                 ;;
+            vmpack,bench)
+                cmd="vmpack__subcmd__bench"
+                ;;
             vmpack,check)
                 cmd="vmpack__subcmd__check"
                 ;;
@@ -64,6 +67,18 @@ _vmpack() {
             vmpack,whatif)
                 cmd="vmpack__subcmd__whatif"
                 ;;
+            vmpack__subcmd__bench,help)
+                cmd="vmpack__subcmd__bench__subcmd__help"
+                ;;
+            vmpack__subcmd__bench,pack)
+                cmd="vmpack__subcmd__bench__subcmd__pack"
+                ;;
+            vmpack__subcmd__bench__subcmd__help,help)
+                cmd="vmpack__subcmd__bench__subcmd__help__subcmd__help"
+                ;;
+            vmpack__subcmd__bench__subcmd__help,pack)
+                cmd="vmpack__subcmd__bench__subcmd__help__subcmd__pack"
+                ;;
             vmpack__subcmd__example,cluster)
                 cmd="vmpack__subcmd__example__subcmd__cluster"
                 ;;
@@ -81,6 +96,9 @@ _vmpack() {
                 ;;
             vmpack__subcmd__help,apply)
                 cmd="vmpack__subcmd__help__subcmd__apply"
+                ;;
+            vmpack__subcmd__help,bench)
+                cmd="vmpack__subcmd__help__subcmd__bench"
                 ;;
             vmpack__subcmd__help,check)
                 cmd="vmpack__subcmd__help__subcmd__check"
@@ -124,6 +142,9 @@ _vmpack() {
             vmpack__subcmd__help,whatif)
                 cmd="vmpack__subcmd__help__subcmd__whatif"
                 ;;
+            vmpack__subcmd__help__subcmd__bench,pack)
+                cmd="vmpack__subcmd__help__subcmd__bench__subcmd__pack"
+                ;;
             vmpack__subcmd__help__subcmd__example,cluster)
                 cmd="vmpack__subcmd__help__subcmd__example__subcmd__cluster"
                 ;;
@@ -134,7 +155,7 @@ _vmpack() {
 
     case "${cmd}" in
         vmpack)
-            opts="-v -h -V --verbose --help --version plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help"
+            opts="-v -h -V --verbose --help --version plan check validate whatif regress bench schema example completions docs snapshot apply resume status abort probe help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -168,6 +189,96 @@ _vmpack() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__bench)
+            opts="-v -h --verbose --help pack help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__bench__subcmd__help)
+            opts="pack help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__bench__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__bench__subcmd__help__subcmd__pack)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__bench__subcmd__pack)
+            opts="-v -h --format --time-limit --nodes --seed --json --record --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --time-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nodes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --record)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -320,7 +431,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help)
-            opts="plan check validate whatif regress schema example completions docs snapshot apply resume status abort probe help"
+            opts="plan check validate whatif regress bench schema example completions docs snapshot apply resume status abort probe help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -350,6 +461,34 @@ _vmpack() {
         vmpack__subcmd__help__subcmd__apply)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__bench)
+            opts="pack"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__bench__subcmd__pack)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

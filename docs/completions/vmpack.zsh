@@ -103,6 +103,65 @@ _arguments "${_arguments_options[@]}" : \
 '*::paths -- Case files, or folders that are searched for them:_files' \
 && ret=0
 ;;
+(bench)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+":: :_vmpack__subcmd__bench_commands" \
+"*::: :->bench" \
+&& ret=0
+
+    case $state in
+    (bench)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-bench-command-$line[1]:"
+        case $line[1] in
+            (pack)
+_arguments "${_arguments_options[@]}" : \
+'--format=[vbp or bpplib, whatever the names of the files]:FORMAT:_default' \
+'--time-limit=[Wall time for the search, such as \`10s\` or \`2m\`]:TIME:_default' \
+'--nodes=[Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly]:N:_default' \
+'--seed=[Seed of the search]:N:_default' \
+'--record=[Add a JSON line for each file to this one, and skip instances that it holds]:FILE:_files' \
+'--json[Print one JSON line for each file]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::files -- Instances\: `.vbp` (VPSolver), or `.txt` and `.bpp` (BPPLIB, one resource):_files' \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+":: :_vmpack__subcmd__bench__subcmd__help_commands" \
+"*::: :->help" \
+&& ret=0
+
+    case $state in
+    (help)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-bench-help-command-$line[1]:"
+        case $line[1] in
+            (pack)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+        esac
+    ;;
+esac
+;;
 (schema)
 _arguments "${_arguments_options[@]}" : \
 '(--kind)--out=[Write one file for each kind into this folder]:DIR:_files' \
@@ -262,6 +321,26 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(bench)
+_arguments "${_arguments_options[@]}" : \
+":: :_vmpack__subcmd__help__subcmd__bench_commands" \
+"*::: :->bench" \
+&& ret=0
+
+    case $state in
+    (bench)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-help-bench-command-$line[1]:"
+        case $line[1] in
+            (pack)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
 (schema)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -339,6 +418,7 @@ _vmpack_commands() {
 'validate:Read files and say what is wrong with them' \
 'whatif:Ask how the answer changes when hosts, guests or load change' \
 'regress:Plan every case file and compare with what it expects' \
+'bench:Measure the solver on published instances' \
 'schema:Print the JSON Schemas of the file formats' \
 'example:Make an example to try things on' \
 'completions:Print a shell'\''s completion script' \
@@ -362,6 +442,37 @@ _vmpack__subcmd__abort_commands() {
 _vmpack__subcmd__apply_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack apply commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__bench_commands] )) ||
+_vmpack__subcmd__bench_commands() {
+    local commands; commands=(
+'pack:Pack vector packing instances\: the fewest hosts, and what is proven' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'vmpack bench commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__bench__subcmd__help_commands] )) ||
+_vmpack__subcmd__bench__subcmd__help_commands() {
+    local commands; commands=(
+'pack:Pack vector packing instances\: the fewest hosts, and what is proven' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'vmpack bench help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__bench__subcmd__help__subcmd__help_commands] )) ||
+_vmpack__subcmd__bench__subcmd__help__subcmd__help_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack bench help help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__bench__subcmd__help__subcmd__pack_commands] )) ||
+_vmpack__subcmd__bench__subcmd__help__subcmd__pack_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack bench help pack commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__bench__subcmd__pack_commands] )) ||
+_vmpack__subcmd__bench__subcmd__pack_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack bench pack commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__check_commands] )) ||
 _vmpack__subcmd__check_commands() {
@@ -417,6 +528,7 @@ _vmpack__subcmd__help_commands() {
 'validate:Read files and say what is wrong with them' \
 'whatif:Ask how the answer changes when hosts, guests or load change' \
 'regress:Plan every case file and compare with what it expects' \
+'bench:Measure the solver on published instances' \
 'schema:Print the JSON Schemas of the file formats' \
 'example:Make an example to try things on' \
 'completions:Print a shell'\''s completion script' \
@@ -440,6 +552,18 @@ _vmpack__subcmd__help__subcmd__abort_commands() {
 _vmpack__subcmd__help__subcmd__apply_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help apply commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__bench_commands] )) ||
+_vmpack__subcmd__help__subcmd__bench_commands() {
+    local commands; commands=(
+'pack:Pack vector packing instances\: the fewest hosts, and what is proven' \
+    )
+    _describe -t commands 'vmpack help bench commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__bench__subcmd__pack_commands] )) ||
+_vmpack__subcmd__help__subcmd__bench__subcmd__pack_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help bench pack commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__help__subcmd__check_commands] )) ||
 _vmpack__subcmd__help__subcmd__check_commands() {

@@ -12,6 +12,7 @@ mod explain;
 mod instance;
 mod moves;
 mod pack;
+pub mod packing;
 mod rng;
 mod schedule;
 pub mod search;

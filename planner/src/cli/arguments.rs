@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 use vmpack_domain::HostName;
 use vmpack_domain::units::{MiB, Micros, MilliCores, Ratio};
+use vmpack_planner::packing::Format;
 
 use super::handover;
 
@@ -109,6 +110,9 @@ Examples:
 A case is one file with its input and an `expect:`; see `vmpack schema` for its fields.
 Exits with 8 when a case fails.")]
     Regress(RegressArguments),
+
+    /// Measure the solver on published instances
+    Bench(BenchArguments),
 
     /// Print the JSON Schemas of the file formats
     #[command(after_help = "\
@@ -294,6 +298,43 @@ pub(crate) struct RegressArguments {
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArguments {
+    #[command(subcommand)]
+    pub(crate) what: BenchKind,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchKind {
+    /// Pack vector packing instances: the fewest hosts, and what is proven
+    #[command(after_help = "\
+Examples:
+  vmpack bench pack instances/*.vbp
+  vmpack bench pack --format bpplib --time-limit 5s u1000_00.txt --json
+  vmpack bench pack --record results.jsonl instances/*.vbp    skips what the record holds already
+
+Prints a line for each file; what is measured is the stage that finds the fewest hosts of a plan.")]
+    Pack(BenchPackArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchPackArguments {
+    /// Instances: `.vbp` (VPSolver), or `.txt` and `.bpp` (BPPLIB, one resource)
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// vbp or bpplib, whatever the names of the files
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    #[command(flatten)]
+    pub(crate) limits: LimitArguments,
+    /// Print one JSON line for each file
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Add a JSON line for each file to this one, and skip instances that it holds
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

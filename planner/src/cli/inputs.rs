@@ -33,7 +33,7 @@ pub(crate) fn read(
 
 impl LimitArguments {
     /// What was given on the command line wins over the policy's limits.
-    fn apply(&self, policy: &mut Policy) {
+    pub(super) fn apply(&self, policy: &mut Policy) {
         let limits = &mut policy.limits;
         limits.nodes = self.nodes.or(limits.nodes);
         limits.prefer_nodes();

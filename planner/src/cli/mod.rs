@@ -1,6 +1,7 @@
 //! The command line of `vmpack`: reads files, asks the library, prints. One module a command.
 
 mod arguments;
+mod bench;
 mod check;
 mod docs;
 mod example;
@@ -69,6 +70,7 @@ fn dispatch(task: Task, session: &mut Session) -> Result<Exit, Failure> {
         Task::Validate(arguments) => validate::run(&arguments, session),
         Task::Whatif(arguments) => whatif::run(&arguments, session),
         Task::Regress(arguments) => regress::run(&arguments, session),
+        Task::Bench(arguments) => bench::run(&arguments.what, session),
         Task::Schema(arguments) => schema::run(&arguments, session),
         Task::Example(arguments) => match arguments.what {
             ExampleKind::Cluster {

@@ -13,7 +13,8 @@ use super::screen;
 /// Begins tracing to standard error: RUST_LOG decides, else how often `-v` was given.
 pub(crate) fn begin(verbose: u8) {
     let level = match verbose {
-        0 => "warn",
+        // HiGHS warns of every limit that it meets; its answers are checked anyway.
+        0 => "warn,highs=error",
         1 => "info",
         2 => "debug",
         _ => "trace",

@@ -86,11 +86,10 @@ pub(super) fn bound(p: &Problem, part: &Part, best: &mut Best) {
 
 /// The volume with the room that `spare` rules want. The rooms are whole: spare room is no guest.
 pub(super) fn spare(p: &Problem, part: &Part, best: &mut Best) {
-    let wanted = wanted(p);
-    for r in 0..p.resources.len() {
+    for (r, (wanted, name)) in wanted(p).into_iter().zip(&p.resources).enumerate() {
         best.offer(
-            part.cover(wanted[r], |k| i128::from(part.kinds[k].room[r])),
-            || format!("volume of {} with the spare room", p.resources[r]),
+            part.cover(wanted, |k| i128::from(part.kinds[k].room[r])),
+            || format!("volume of {name} with the spare room"),
         );
     }
 }

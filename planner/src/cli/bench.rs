@@ -1,0 +1,188 @@
+//! `vmpack bench pack`: packs published instances with the planner's own stage 1.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use vmpack_domain::Policy;
+use vmpack_domain::digest;
+use vmpack_domain::exit::Exit;
+use vmpack_domain::units::Micros;
+use vmpack_planner::packing::{self, Format, Packing};
+use vmpack_planner::search::Search;
+
+use super::arguments::{BenchKind, BenchPackArguments};
+use super::failure::Failure;
+use super::screen::count;
+use super::session::Session;
+use super::sources;
+use super::table::table;
+use super::talk::Progress;
+
+/// The line about one instance.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    file: String,
+    /// Of the file's text.
+    digest: String,
+    items: usize,
+    resources: usize,
+    hosts: usize,
+    bound: usize,
+    optimal: bool,
+    /// Which method found the bound.
+    origin: String,
+    seconds: f64,
+}
+
+pub(crate) fn run(kind: &BenchKind, session: &mut Session) -> Result<Exit, Failure> {
+    match kind {
+        BenchKind::Pack(arguments) => pack(arguments, session),
+    }
+}
+
+fn pack(arguments: &BenchPackArguments, session: &mut Session) -> Result<Exit, Failure> {
+    let mut policy = Policy::default();
+    arguments.limits.apply(&mut policy);
+    let (done, mut record) = match &arguments.record {
+        Some(path) => {
+            let (done, file) = resumed(path)?;
+            (done, Some((path, file)))
+        }
+        None => (BTreeSet::new(), None),
+    };
+    session.heed_interrupts()?;
+    let mut lines = Vec::new();
+    let mut skipped = 0;
+    for path in &arguments.files {
+        let (packing, digest) = instance(path, arguments.format, session)?;
+        if done.contains(&digest) {
+            skipped += 1;
+            continue;
+        }
+        let line = pack_one(path, &packing, digest, &policy, session);
+        // What was cut short is no measurement.
+        if session.stopped() {
+            writeln!(
+                session.err,
+                "stopped after {}",
+                count(lines.len(), "instance")
+            )?;
+            break;
+        }
+        let text = serde_json::to_string(&line)
+            .map_err(|e| Failure::new(Exit::Bug, format!("a result has no JSON: {e}")))?;
+        if let Some((path, file)) = &mut record {
+            writeln!(file, "{text}").map_err(|e| Failure::environment("write", path, &e))?;
+        }
+        if arguments.json {
+            writeln!(session.out, "{text}")?;
+        }
+        lines.push(line);
+    }
+    if skipped > 0 {
+        writeln!(session.err, "{} done before", count(skipped, "instance"))?;
+    }
+    if !arguments.json {
+        let rows = lines.iter().map(|l| {
+            [
+                l.file.clone(),
+                l.items.to_string(),
+                l.hosts.to_string(),
+                l.bound.to_string(),
+                if l.optimal { "yes" } else { "no" }.into(),
+                format!("{:.2}", l.seconds),
+                l.origin.clone(),
+            ]
+        });
+        let header = [
+            "file", "items", "hosts", "bound", "optimal", "seconds", "bound by",
+        ];
+        session
+            .out
+            .write_all(table(header, rows, 1..6).as_bytes())?;
+        let closed = lines.iter().filter(|l| l.optimal).count();
+        writeln!(
+            session.out,
+            "{closed} of {} proven optimal",
+            count(lines.len(), "instance")
+        )?;
+    }
+    Ok(Exit::Done)
+}
+
+fn instance(
+    path: &Path,
+    format: Option<Format>,
+    session: &mut Session,
+) -> Result<(Packing, String), Failure> {
+    let format = format.or_else(|| Format::of(path)).ok_or_else(|| {
+        Failure::usage(format!(
+            "{} has a name that tells no format, expected `--format vbp` or `--format bpplib`",
+            path.display()
+        ))
+    })?;
+    let source = sources::read_one(path, &mut session.stdin)?;
+    let packing = packing::read(&source.text, format)
+        .map_err(|e| Failure::input(format!("{}:{}: {}", path.display(), e.line, e.what)))?;
+    Ok((packing, digest::of_bytes(source.text.as_bytes())))
+}
+
+fn pack_one(
+    path: &Path,
+    packing: &Packing,
+    digest: String,
+    policy: &Policy,
+    session: &Session,
+) -> Line {
+    let mut progress = Progress::new(session.progress);
+    let began = Instant::now();
+    let packed = packing.pack(
+        policy,
+        &mut Search {
+            elapsed: &|| Micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX)),
+            stop: &|| session.stopped(),
+            report: &mut |step| progress.hear(step),
+        },
+    );
+    progress.end();
+    Line {
+        file: path.display().to_string(),
+        digest,
+        items: packing.items.len(),
+        resources: packing.room.len(),
+        optimal: packed.is_optimal(),
+        hosts: packed.hosts,
+        bound: packed.bound,
+        origin: packed.origin,
+        seconds: (began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+    }
+}
+
+/// The digests of the instances in a record, and the record opened for more.
+fn resumed(path: &PathBuf) -> Result<(BTreeSet<String>, std::fs::File), Failure> {
+    let failed = |e: std::io::Error| Failure::environment("read", path, &e);
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(e) => return Err(failed(e)),
+    };
+    let mut done = BTreeSet::new();
+    for (line, number) in text.lines().zip(1..) {
+        let line: Line = serde_json::from_str(line).map_err(|e| {
+            Failure::input(format!(
+                "{}:{number}: expected a line of an earlier `vmpack bench pack`: {e}",
+                path.display()
+            ))
+        })?;
+        done.insert(line.digest);
+    }
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .map_err(|e| Failure::environment("write", path, &e))?;
+    Ok((done, file))
+}

@@ -1,0 +1,150 @@
+//! Vector packing instances as they are published: alike hosts, items that wait. The same stage 1
+//! that plans a cluster packs them, so a benchmark measures the product.
+
+mod format;
+
+pub use format::{Format, FormatError, read};
+
+use std::sync::Arc;
+
+use vmpack_domain::Policy;
+use vmpack_ilp::bound;
+use vmpack_ilp::problem::{Amounts, GuestItem, HostSlot, Problem};
+
+use crate::effort::Effort;
+use crate::instance::Instance;
+use crate::pack::{self, Answer};
+use crate::search::{Search, Step};
+
+/// A packing instance: the least number of hosts of that room is sought.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packing {
+    /// Room of every host, one amount for each resource, in the instance's own units.
+    pub room: Vec<i64>,
+    /// Needs, one amount for each resource; none exceeds the room.
+    pub items: Vec<Vec<i64>>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// The host of each item, by numbers from 0.
+    pub at: Vec<usize>,
+    /// How many hosts are used.
+    pub hosts: usize,
+    /// Nothing uses fewer.
+    pub bound: usize,
+    /// Which method found the bound.
+    pub origin: String,
+}
+
+impl Packed {
+    /// Whether fewer hosts are impossible.
+    #[must_use]
+    pub fn is_optimal(&self) -> bool {
+        self.hosts <= self.bound
+    }
+}
+
+impl Packing {
+    /// Packs within the limits of the policy, of which nothing else counts here.
+    pub fn pack(&self, policy: &Policy, search: &mut Search) -> Packed {
+        let first = self.first_fit();
+        let problem = self.problem(first.iter().max().map_or(0, |most| most + 1));
+        let mut bound = bound::hosts(&problem);
+        (search.report)(Step::Bound {
+            cost: bound.cost,
+            origin: bound.origin.clone(),
+        });
+        let mut at = first;
+        if let Ok(inst) = Instance::build(&problem) {
+            let mut effort = Effort::share(search, policy, 1000);
+            let answer = pack::pack(&inst, &mut bound, policy, &mut effort, search.report);
+            if let Answer::Found(found) = answer {
+                at = inst.placement(&found.at);
+            }
+        }
+        let mut used: Vec<usize> = at.clone();
+        used.sort_unstable();
+        used.dedup();
+        Packed {
+            at,
+            hosts: used.len(),
+            bound: bound.hosts,
+            origin: bound.origin,
+        }
+    }
+
+    /// Each item, the largest by the sum of its shares first, to the first host with room for it.
+    fn first_fit(&self) -> Vec<usize> {
+        let size = |item: &[i64]| -> f64 {
+            let shares = item.iter().zip(&self.room);
+            shares.map(|(n, r)| *n as f64 / (*r).max(1) as f64).sum()
+        };
+        let mut order: Vec<usize> = (0..self.items.len()).collect();
+        order.sort_by(|a, b| {
+            size(&self.items[*b])
+                .total_cmp(&size(&self.items[*a]))
+                .then(a.cmp(b))
+        });
+        let mut left: Vec<Vec<i64>> = Vec::new();
+        let mut at = vec![0; self.items.len()];
+        for i in order {
+            let item = &self.items[i];
+            let fits = |left: &Vec<i64>| left.iter().zip(item).all(|(l, n)| n <= l);
+            let host = left.iter().position(fits).unwrap_or_else(|| {
+                left.push(self.room.clone());
+                left.len() - 1
+            });
+            left[host].iter_mut().zip(item).for_each(|(l, n)| *l -= n);
+            at[i] = host;
+        }
+        at
+    }
+
+    /// The instance on so many hosts.
+    fn problem(&self, hosts: usize) -> Problem {
+        let all: Arc<[usize]> = (0..hosts).collect();
+        let room: Amounts = self.room.iter().copied().collect();
+        Problem {
+            resources: (1..=self.room.len())
+                .map(|r| format!("resource {r}"))
+                .collect(),
+            hosts: (1..=hosts)
+                .map(|h| HostSlot {
+                    name: name("host", h),
+                    cost: 1000,
+                    room: room.clone(),
+                    always: false,
+                    asleep: false,
+                    open: true,
+                })
+                .collect(),
+            guests: self
+                .items
+                .iter()
+                .enumerate()
+                .map(|(i, item)| GuestItem {
+                    name: name("item", i + 1),
+                    need: item.iter().copied().collect(),
+                    memory: 0,
+                    current: None,
+                    allowed: Arc::clone(&all),
+                })
+                .collect(),
+            rules: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+fn name<T: std::str::FromStr>(what: &str, number: usize) -> T
+where
+    T::Err: std::fmt::Debug,
+{
+    let name = format!("{what}-{number}").parse();
+    name.expect("a word and a number make a name")
+}
+
+#[cfg(test)]
+mod tests;

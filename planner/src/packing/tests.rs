@@ -1,0 +1,116 @@
+use proptest::prelude::*;
+use vmpack_domain::units::Micros;
+
+use super::*;
+
+#[test]
+fn instances_are_read_with_their_counts() {
+    let vbp = read("2\n10 20\n2\n5 6 2\n1 20 1\n", Format::Vbp).unwrap();
+    assert_eq!(vbp.room, [10, 20]);
+    assert_eq!(vbp.items, [[5, 6], [5, 6], [1, 20]]);
+    let classic = read("3\n10\n5\n 6\n1", Format::Bpplib).unwrap();
+    assert_eq!(classic.room, [10]);
+    assert_eq!(classic.items, [[5], [6], [1]]);
+}
+
+#[test]
+fn a_mistake_is_told_with_its_line() {
+    for (text, line, says) in [
+        ("", 1, "read the end, expected the number of resources"),
+        ("2\n10 x\n", 2, "read `x`, expected a room"),
+        (
+            "1\n10\n1\n11 1\n",
+            4,
+            "a need of 11, expected at most the room 10",
+        ),
+        ("1\n10\n2\n4 1\n", 4, "read the end, expected a need"),
+        ("1\n10\n1\n-4 1\n", 4, "read `-4`"),
+        ("1\n10\n1\n4 1\n4 1\n", 5, "read `4`, expected the end"),
+        (
+            "1\n10\n1\n4 99999999999999999999\n",
+            4,
+            "expected how many such items",
+        ),
+    ] {
+        let error = read(text, Format::Vbp).unwrap_err();
+        assert_eq!(error.line, line, "{text:?}: {error}");
+        assert!(error.what.contains(says), "{text:?}: {error}");
+    }
+}
+
+fn pack(packing: &Packing) -> Packed {
+    let mut policy = Policy::default();
+    policy.limits.nodes = Some(50);
+    policy.limits.prefer_nodes();
+    packing.pack(
+        &policy,
+        &mut Search {
+            elapsed: &|| Micros(0),
+            stop: &|| false,
+            report: &mut |_| {},
+        },
+    )
+}
+
+/// The fewest hosts by trying everything: items in order, each to a used host or the next new one.
+fn fewest(packing: &Packing) -> usize {
+    fn go(p: &Packing, i: usize, left: &mut Vec<Vec<i64>>, best: &mut usize) {
+        if left.len() >= *best {
+            return;
+        }
+        let Some(item) = p.items.get(i) else {
+            *best = left.len();
+            return;
+        };
+        for h in 0..=left.len() {
+            if h == left.len() {
+                left.push(p.room.clone());
+            }
+            if left[h].iter().zip(item).all(|(l, n)| n <= l) {
+                left[h].iter_mut().zip(item).for_each(|(l, n)| *l -= n);
+                go(p, i + 1, left, best);
+                left[h].iter_mut().zip(item).for_each(|(l, n)| *l += n);
+            }
+        }
+        left.pop();
+    }
+    let mut best = packing.items.len() + 1;
+    go(packing, 0, &mut Vec::new(), &mut best);
+    best
+}
+
+#[test]
+fn nothing_needs_no_host() {
+    let packed = pack(&Packing {
+        room: vec![5],
+        items: Vec::new(),
+    });
+    assert_eq!((packed.hosts, packed.bound), (0, 0));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn a_packing_is_valid_and_its_bound_holds(
+        (room, items) in (1usize..=5).prop_flat_map(|d| (
+            prop::collection::vec(5i64..=20, d),
+            prop::collection::vec(prop::collection::vec(0i64..=20, d), 1..8),
+        ))
+    ) {
+        let items: Vec<Vec<i64>> = items
+            .into_iter()
+            .map(|i| i.iter().zip(&room).map(|(n, r)| *n.min(r)).collect())
+            .collect();
+        let packing = Packing { room, items };
+        let packed = pack(&packing);
+        let optimum = fewest(&packing);
+        let mut load = vec![vec![0; packing.room.len()]; packing.items.len() + 1];
+        for (item, host) in packing.items.iter().zip(&packed.at) {
+            load[*host].iter_mut().zip(item).for_each(|(l, n)| *l += n);
+        }
+        prop_assert!(load.iter().flat_map(|l| l.iter().zip(&packing.room)).all(|(l, r)| l <= r));
+        prop_assert!(packed.bound <= optimum && optimum <= packed.hosts);
+        prop_assert_eq!(packed.hosts, optimum);
+    }
+}
