@@ -18,6 +18,7 @@ mod schedule;
 pub mod search;
 mod summary;
 pub mod whatif;
+mod windows;
 
 pub use summary::{HostRow, MoveRow, Status, Summary, Use, summary};
 
@@ -30,6 +31,7 @@ use instance::Instance;
 use pack::Answer;
 use schedule::reach::{Reach, UNREACHABLE};
 use search::{Search, Step};
+use windows::Windows;
 
 /// The plan for a cluster that was read (names unique, references resolved).
 ///
@@ -42,7 +44,8 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
         Err(reasons) => return Outcome::Infeasible(reasons),
     };
     // Bound
-    let mut bound = bound::hosts(&problem);
+    let mut windows = Windows::first(&problem);
+    let mut bound = bound::hosts(&windows.seen(&problem));
     (search.report)(Step::Bound {
         cost: bound.cost,
         origin: bound.origin.clone(),
@@ -50,14 +53,17 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
     let mut reach = Reach::new(&problem, policy.limits.seed);
     let mut limit = UNREACHABLE.to_owned();
     while let Some(pinned) = reach.next() {
-        let Ok(inst) = Instance::build(&pinned) else {
+        let Ok(whole) = Instance::build(&pinned) else {
             break;
         };
         // Pack
         (search.report)(Step::Phase("pack"));
         let mut proven = bound.clone();
         let mut effort = Effort::share(search, policy, 450);
-        let packed = match pack::pack(&inst, &mut proven, policy, &mut effort, search.report) {
+        let packed = windows.packed(&whole, |inst| {
+            pack::pack(inst, &mut proven, policy, &mut effort, search.report)
+        });
+        let packed = match packed {
             Answer::Found(packed) => packed,
             Answer::Impossible if reach.is_whole() => {
                 return Outcome::Infeasible(explain::conflict(cluster, load, policy, search));
@@ -74,11 +80,12 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
         // Moves
         (search.report)(Step::Phase("moves"));
         let mut effort = Effort::share(search, policy, 850);
-        let (packed, moves_bound) =
-            moves::cheapest(&inst, packed, policy, &mut effort, search.report);
+        let (packed, moves_bound) = windows.cheapest(&whole, packed, |inst, packed| {
+            moves::cheapest(inst, packed, policy, &mut effort, search.report)
+        });
         // Schedule
         (search.report)(Step::Phase("schedule"));
-        reach.settle(&inst, packed, moves_bound);
+        reach.settle(&whole, packed, moves_bound);
     }
     let Some(route) = reach.best() else {
         return Outcome::NoAnswer { limit };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use vmpack_domain::demand::demands;
+use vmpack_domain::demand::{demands, joint};
 use vmpack_domain::plan::{Mode, Outcome, Plan, PlanStatus, Start};
 use vmpack_domain::units::{MilliCores, Ratio};
 use vmpack_domain::{Cluster, GuestName, HostName, HostState, Load, Policy};
@@ -217,12 +217,27 @@ fn carried(
     placement: &BTreeMap<GuestName, HostName>,
 ) -> BTreeMap<HostName, Use> {
     let mut carried: BTreeMap<HostName, (usize, MilliCores, u64)> = BTreeMap::new();
-    for (guest, demand) in cluster.guests.iter().zip(demands(cluster, load, policy)) {
+    let joint = joint(cluster, load, policy);
+    let mut windows: BTreeMap<&HostName, Vec<u64>> = BTreeMap::new();
+    let demands = demands(cluster, load, policy);
+    for (g, (guest, demand)) in cluster.guests.iter().zip(demands).enumerate() {
         if let Some(host) = placement.get(&guest.name) {
             let used = carried.entry(host.clone()).or_default();
             used.0 += 1;
             used.1 += demand.cpu;
             used.2 += (guest.memory + policy.overhead.memory).0;
+            if let Some(joint) = &joint {
+                let sums = windows.entry(host).or_insert(vec![0; joint.starts.len()]);
+                for (sum, demand) in sums.iter_mut().zip(&joint.of[g]) {
+                    *sum += demand.0;
+                }
+            }
+        }
+    }
+    // Where demand is counted jointly, a host is as busy as in its busiest window.
+    for (host, sums) in windows {
+        if let (Some(used), Some(most)) = (carried.get_mut(host), sums.into_iter().max()) {
+            used.1 = MilliCores(most);
         }
     }
     let used = |(guests, cpu, mib): (usize, MilliCores, u64)| Use {

@@ -18,7 +18,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::cluster::{Cluster, Guest, Host, HostState};
-use crate::demand::{Demand, demands};
+use crate::demand::{Demand, Joint, demands, joint};
 use crate::digest::digest;
 use crate::load::Load;
 use crate::name::{GuestName, HostName};
@@ -54,6 +54,8 @@ struct World<'a> {
     policy: &'a Policy,
     hosts: BTreeMap<&'a HostName, &'a Host>,
     guests: BTreeMap<&'a GuestName, (&'a Guest, Demand)>,
+    /// Demands by window, where the policy counts them together, and each guest's place in them.
+    joint: Option<(Joint, BTreeMap<&'a GuestName, usize>)>,
 }
 
 impl<'a> World<'a> {
@@ -69,6 +71,10 @@ impl<'a> World<'a> {
                 .zip(demands)
                 .map(|(g, d)| (&g.name, (g, d)))
                 .collect(),
+            joint: joint(cluster, load, policy).map(|joint| {
+                let guests = cluster.guests.iter().map(|g| &g.name).zip(0..);
+                (joint, guests.collect())
+            }),
         }
     }
 }
@@ -162,9 +168,18 @@ fn room<'a>(
     guests: impl Iterator<Item = &'a GuestName>,
 ) -> Vec<Violation> {
     let (mut cpu, mut memory, mut vcpus) = (0u128, 0u128, 0u128);
+    let mut windows = vec![0u128; world.joint.as_ref().map_or(0, |(j, _)| j.starts.len())];
     for name in guests {
         if let Some((guest, demand)) = world.guests.get(name) {
-            cpu += u128::from(demand.cpu.max(guest.reserved).0);
+            match &world.joint {
+                None => cpu += u128::from(demand.cpu.max(guest.reserved).0),
+                Some((joint, index)) => {
+                    let own = index.get(name).and_then(|g| joint.of.get(*g));
+                    for (sum, demand) in windows.iter_mut().zip(own.into_iter().flatten()) {
+                        *sum += u128::from(demand.max(&guest.reserved).0);
+                    }
+                }
+            }
             memory += u128::from(guest.memory.0) + u128::from(world.policy.overhead.memory.0);
             vcpus += u128::from(guest.vcpus);
         }
@@ -178,6 +193,27 @@ fn room<'a>(
     let mut found = Vec::new();
     let small = |v: u128| u64::try_from(v).unwrap_or(u64::MAX);
     let cpu_room = share(world.policy.headroom.cpu.0) * offered;
+    let above = windows
+        .iter()
+        .filter(|w| **w * 1_000_000 > cpu_room)
+        .count();
+    if let (true, Some((joint, _))) = (above > 0, &world.joint) {
+        let worst = windows
+            .iter()
+            .zip(&joint.starts)
+            .max_by_key(|(sum, _)| **sum);
+        let (sum, start) = worst.map_or((0, String::new()), |(s, t)| (*s, t.to_string()));
+        found.push(violation(
+            "cpu",
+            format!(
+                "host {} has a demand above its room of {} in {above} of {} windows, {} in the one that begins at {start}",
+                host.name,
+                MilliCores(small(cpu_room / 1_000_000)),
+                windows.len(),
+                MilliCores(small(sum)),
+            ),
+        ));
+    }
     if cpu * 1_000_000 > cpu_room {
         found.push(violation(
             "cpu",

@@ -78,6 +78,47 @@ pub fn demands(cluster: &Cluster, load: &Load, policy: &Policy) -> Vec<Demand> {
         .collect()
 }
 
+/// The CPU demand of every guest in every window of time, in cores of speed 1.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joint {
+    /// When each window begins.
+    pub starts: Vec<jiff::Timestamp>,
+    /// For each guest, in the cluster's order: one demand a window, each at most its vCPUs and at
+    /// least what is reserved for it. A guest without windows has its statistic in all of them.
+    pub of: Vec<Vec<MilliCores>>,
+}
+
+/// The joint demand, where the policy asks for it and some guest has windows. Windows other than the
+/// first such guest's in start, step or number count as absent; reading inputs refuses them.
+#[must_use]
+pub fn joint(cluster: &Cluster, load: &Load, policy: &Policy) -> Option<Joint> {
+    let windows = |g: &Guest| load.guests.get(&g.name)?.cpu.as_ref()?.windows.as_ref();
+    let first = policy
+        .demand
+        .joint
+        .then(|| cluster.guests.iter().find_map(windows))??;
+    let step = first.step.to_std();
+    let starts: Vec<_> = std::iter::successors(Some(first.start.0), |t| t.checked_add(step).ok())
+        .take(first.values.len())
+        .collect();
+    let single = demands(cluster, load, policy);
+    let of = cluster.guests.iter().zip(single).map(|(guest, single)| {
+        let promise = MilliCores::cores(u64::from(guest.vcpus));
+        let own = windows(guest).filter(|w| w.is_joint_with(first));
+        match own {
+            Some(own) => {
+                let capped = |v: &MilliCores| (*v).min(promise).max(guest.reserved);
+                own.values.iter().map(capped).collect()
+            }
+            None => vec![single.cpu; first.values.len()],
+        }
+    });
+    Some(Joint {
+        of: of.collect(),
+        starts,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -86,9 +86,13 @@ pub fn read_inputs(
     policy: &[Source],
 ) -> Result<Inputs, InputError> {
     let merged = read_cluster(cluster)?;
+    let sources_of_load = load;
     let load = read_load(load)?;
     let (policy, owners) = merge_policies(policy)?;
     check_policy(&merged, &policy, &owners)?;
+    if policy.demand.joint {
+        check_joint(&load, sources_of_load)?;
+    }
     let known: BTreeSet<_> = merged.guests.iter().map(|g| &g.name).collect();
     let strangers: Vec<&str> = load
         .guests
@@ -267,6 +271,40 @@ pub fn read_load(sources: &[Source]) -> Result<Load, InputError> {
         }
     }
     Ok(merged)
+}
+
+/// With a joint demand, all series have the same windows.
+fn check_joint(load: &Load, sources: &[Source]) -> Result<(), InputError> {
+    let mut first = None;
+    for (name, guest) in &load.guests {
+        let Some(windows) = guest.cpu.as_ref().and_then(|c| c.windows.as_ref()) else {
+            continue;
+        };
+        let (other, expected) = *first.get_or_insert((name, windows));
+        if !windows.is_joint_with(expected) {
+            let steps = vec![
+                Step::Key("guests"),
+                Step::Name(name.as_str().to_owned()),
+                Step::Key("cpu"),
+                Step::Key("windows"),
+            ];
+            let says = |w: &crate::load::Windows| {
+                format!("{} of {} from {}", w.values.len(), w.step, w.start.0)
+            };
+            let fault = format!(
+                "read windows of guest `{name}` that are not those of guest `{other}` ({}, not {}), expected the same as `demand.joint` is set",
+                says(windows),
+                says(expected)
+            );
+            for source in sources {
+                let part: Load = parse(source, Kind::Load)?;
+                if part.guests.contains_key(name) {
+                    return Err(Place { source, steps }.fault(fault));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_guest_load(

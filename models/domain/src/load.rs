@@ -202,6 +202,12 @@ impl CpuLoad {
 }
 
 impl Windows {
+    /// Whether both series have the same windows.
+    #[must_use]
+    pub fn is_joint_with(&self, other: &Self) -> bool {
+        (self.start, self.step, self.values.len()) == (other.start, other.step, other.values.len())
+    }
+
     /// A statistic of the series; `None` when it is empty. A percentile is the smallest value that
     /// at least that share of the windows does not exceed (nearest rank); the mean rounds up.
     #[must_use]

@@ -38,14 +38,20 @@ pub struct Policy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct DemandPolicy {
-    /// Of the CPU demand; `p95` by default.
+    /// Of the CPU demand; `p95` by default. With `joint`, of guests without windows.
     pub cpu: Statistic,
+    /// Packs by the guests' windows together: on every host, in every window, the *sum* of the
+    /// guests' demand stays within the room. Sums of each guest's own percentile are neither safe
+    /// (guests may be busy at once) nor tight (or in turn). Off by default.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub joint: bool,
 }
 
 impl Default for DemandPolicy {
     fn default() -> Self {
         Self {
             cpu: Statistic::P95,
+            joint: false,
         }
     }
 }

@@ -3,7 +3,9 @@
 //! folded into which hosts a guest may take.
 //!
 //! The resources of a cluster, in this order: CPU in milli-cores of speed 1, memory in MiB, vCPUs in
-//! thousandths (so that an over-commit of 1.5 on 3 cores is exact). Nothing below depends on which
+//! thousandths (so that an over-commit of 1.5 on 3 cores is exact). Where a policy counts demand
+//! jointly, CPU in each window of time is a resource: the first is the window in which all guests
+//! together want most, the others follow vCPUs. Nothing below depends on which
 //! or how many they are: a packing instance brings its own.
 
 use std::collections::BTreeMap;
@@ -12,10 +14,11 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 
 use vmpack_domain::cluster::{Cluster, Guest, Host, HostState};
-use vmpack_domain::demand::{Basis, Demand, demands};
+use vmpack_domain::demand::{Basis, Demand, Joint, demands, joint};
 use vmpack_domain::load::Load;
 use vmpack_domain::policy::Policy;
 use vmpack_domain::rule::{Over, Rule, RuleKind, guests_named, hosts_named};
+use vmpack_domain::units::MilliCores;
 use vmpack_domain::{GuestName, HostName};
 
 use crate::rule::{Choice, ban, fence, pin, spare};
@@ -138,6 +141,32 @@ fn amount(v: u64) -> i64 {
 }
 
 impl Problem {
+    /// The same problem with only these resources, ascending indices.
+    #[must_use]
+    pub fn with_resources(&self, kept: &[usize]) -> Self {
+        let keep = |amounts: &mut Amounts| {
+            *amounts = kept
+                .iter()
+                .filter_map(|r| amounts.get(*r))
+                .copied()
+                .collect();
+        };
+        let mut fewer = self.clone();
+        fewer.resources = kept
+            .iter()
+            .filter_map(|r| self.resources.get(*r))
+            .cloned()
+            .collect();
+        fewer.hosts.iter_mut().for_each(|h| keep(&mut h.room));
+        fewer.guests.iter_mut().for_each(|g| keep(&mut g.need));
+        for rule in &mut fewer.rules {
+            if let GroupKind::Spare { amount } = &mut rule.kind {
+                keep(amount);
+            }
+        }
+        fewer
+    }
+
     /// No amount of any resource.
     #[must_use]
     pub fn nothing(&self) -> Amounts {
@@ -181,7 +210,9 @@ impl Problem {
                 cluster.guests.len()
             )]);
         }
-        let hosts: Vec<HostSlot> = present.iter().map(|h| slot(h, policy)).collect();
+        let windows = joint(cluster, load, policy).and_then(|joint| Windows::new(&joint));
+        let more = windows.as_ref().map_or(0, |w| w.more.len());
+        let hosts: Vec<HostSlot> = present.iter().map(|h| slot(h, policy, more)).collect();
         let names = Names::new(&present, cluster);
         let demands = demands(cluster, load, policy);
         let mut choice = choice(cluster, &present, &names);
@@ -210,11 +241,14 @@ impl Problem {
         // Few distinct sets of hosts are allowed to many guests: they share them.
         let mut known: BTreeMap<Vec<usize>, Arc<[usize]>> = BTreeMap::new();
         for (g, (guest, demand)) in cluster.guests.iter().zip(&demands).enumerate() {
-            let need: Amounts = smallvec![
-                amount(demand.cpu.0),
+            let cpu = windows.as_ref().map_or(demand.cpu, |w| w.first.of[g]);
+            let mut need: Amounts = smallvec![
+                amount(cpu.0),
                 amount((guest.memory + policy.overhead.memory).0),
                 i64::from(guest.vcpus) * 1000,
             ];
+            let more = windows.iter().flat_map(|w| &w.more);
+            need.extend(more.map(|window| amount(window.of[g].0)));
             let permitted = choice.left(g);
             let mut allowed = permitted.clone();
             allowed.retain(|h| hosts[*h].room.iter().zip(&need).all(|(r, n)| n <= r));
@@ -235,8 +269,13 @@ impl Problem {
             });
         }
         if reasons.is_empty() {
+            let mut resources = CLUSTER_RESOURCES.map(str::to_owned).to_vec();
+            if let Some(windows) = &windows {
+                resources[0].clone_from(&windows.first.name);
+                resources.extend(windows.more.iter().map(|w| w.name.clone()));
+            }
             Ok(Self {
-                resources: CLUSTER_RESOURCES.map(str::to_owned).to_vec(),
+                resources,
                 hosts,
                 guests,
                 rules,
@@ -248,11 +287,43 @@ impl Problem {
     }
 }
 
-fn slot(host: &Host, policy: &Policy) -> HostSlot {
+/// The demand of every guest in one window of time.
+struct Window {
+    name: String,
+    of: Vec<MilliCores>,
+}
+
+/// The windows, that of the largest sum first.
+struct Windows {
+    first: Window,
+    more: Vec<Window>,
+}
+
+impl Windows {
+    /// `None` when there is no window.
+    fn new(joint: &Joint) -> Option<Self> {
+        let sum = |w: usize| -> u64 { joint.of.iter().map(|g| g[w].0).sum() };
+        let largest = (0..joint.starts.len()).max_by_key(|w| (sum(*w), std::cmp::Reverse(*w)))?;
+        let window = |w: usize| Window {
+            name: format!("cpu at {}", joint.starts[w]),
+            of: joint.of.iter().map(|g| g[w]).collect(),
+        };
+        let others = (0..joint.starts.len()).filter(|w| *w != largest);
+        Some(Self {
+            first: window(largest),
+            more: others.map(window).collect(),
+        })
+    }
+}
+
+fn slot(host: &Host, policy: &Policy, more: usize) -> HostSlot {
+    let mut room = room(host, policy);
+    let cpu = room[0];
+    room.extend(std::iter::repeat_n(cpu, more));
     HostSlot {
         name: host.name.clone(),
         cost: amount(policy.costs.of(&host.name).0),
-        room: room(host, policy),
+        room,
         always: host.never_sleep && host.state == HostState::On,
         asleep: host.state == HostState::Asleep,
         open: host.state.takes_guests(),

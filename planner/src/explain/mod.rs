@@ -127,9 +127,10 @@ fn named(rule: &GroupRule) -> String {
 fn amount(resource: usize, value: i64) -> String {
     let value = u64::try_from(value).unwrap_or(0);
     match resource {
-        0 => MilliCores(value).to_string(),
         1 => MiB(value).to_string(),
-        _ => (value / 1000).to_string(),
+        2 => (value / 1000).to_string(),
+        // CPU, in the first and in further windows.
+        _ => MilliCores(value).to_string(),
     }
 }
 

@@ -52,10 +52,19 @@ fn guest(i: usize, hosts: usize) -> impl Strategy<Value = (String, String)> {
             let guest = format!(
                 "  - {{ name: g{i}, vcpus: {vcpus}, memory: {memory}GiB, host: {at}{more} }}\n"
             );
-            let load = if load == 1 {
-                String::new()
-            } else {
-                format!("  g{i}: {{ cpu: {{ p95: 0.{load:02}cores }} }}\n")
+            let load = match load {
+                1 => String::new(),
+                // Busy in turn: each guest wants most in another window.
+                2..=9 => {
+                    let values: Vec<String> = (0..3)
+                        .map(|w| ((i + w) % 3 * (load * vcpus) as usize / 9).to_string())
+                        .collect();
+                    format!(
+                        "  g{i}: {{ cpu: {{ windows: {{ start: 2026-01-05T00:00:00Z, step: 300s, values: [{}] }} }} }}\n",
+                        values.join(", ")
+                    )
+                }
+                _ => format!("  g{i}: {{ cpu: {{ p95: 0.{load:02}cores }} }}\n"),
             };
             (guest, load)
         },
@@ -98,9 +107,16 @@ fn inputs(most_guests: usize) -> impl Strategy<Value = (Cluster, Load, Policy)> 
             let all_guests: Vec<_> = (0..guests).map(|i| guest(i, hosts)).collect();
             let rules = (0..3usize)
                 .prop_flat_map(move |n| (0..n).map(|i| rule(i, hosts, guests)).collect::<Vec<_>>());
-            (all_hosts, all_guests, rules, 0..4u32, 0..9u64)
+            (
+                all_hosts,
+                all_guests,
+                rules,
+                0..4u32,
+                0..9u64,
+                any::<bool>(),
+            )
         })
-        .prop_map(|(hosts, guests, rules, cost, moves)| {
+        .prop_map(|(hosts, guests, rules, cost, moves, joint)| {
             let (guests, loads): (Vec<String>, Vec<String>) = guests.into_iter().unzip();
             // A host that sleeps carries no guest.
             let mut placed = guests.concat();
@@ -122,6 +138,9 @@ fn inputs(most_guests: usize) -> impl Strategy<Value = (Cluster, Load, Policy)> 
             };
             let mut policy =
                 "headroom: { cpu: 0%, memory: 0% }\noverhead: { memory: 0MiB }\n".to_owned();
+            if joint {
+                policy += "demand: { joint: true }\n";
+            }
             if cost == 0 {
                 policy += "costs: { hosts: { h0: 2.5 } }\n";
             }

@@ -292,3 +292,55 @@ fn room_is_exact_to_the_last_unit() {
         );
     }
 }
+
+#[test]
+fn joint_demand_is_judged_window_by_window() {
+    let source = |kind: &str, text: &str| Source {
+        name: kind.into(),
+        text: format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
+    };
+    let cluster = "hosts:\n  - { name: h1, cpu: 4cores, memory: 10GiB, network: 1MiB/s, state: on }\nguests:\n  - { name: a, vcpus: 4, memory: 1GiB, host: h1 }\n  - { name: b, vcpus: 4, memory: 1GiB, host: h1, reserved: 1cores }\n";
+    let series = |values: &str| {
+        format!(
+            "{{ cpu: {{ windows: {{ start: 2026-01-05T00:00:00Z, step: 300s, values: {values} }} }} }}"
+        )
+    };
+    for (a, b, above) in [
+        ("[3, 1, 0]", "[1, 3, 4]", None),
+        // In the second window; 9 counts as the 4 vCPUs.
+        (
+            "[3, 1.001, 0]",
+            "[1, 3, 9]",
+            Some("in 1 of 3 windows, 4.001cores in the one that begins at 2026-01-05T00:05:00Z"),
+        ),
+        // At least what is reserved.
+        (
+            "[3.5, 1, 0]",
+            "[0, 3, 4]",
+            Some("in 1 of 3 windows, 4.5cores in the one that begins at 2026-01-05T00:00:00Z"),
+        ),
+        ("[4, 4, 4]", "[2, 3, 4]", Some("in 3 of 3 windows, 8cores")),
+    ] {
+        let load = format!("guests:\n  a: {}\n  b: {}\n", series(a), series(b));
+        let policy = "headroom: { cpu: 0%, memory: 0% }\ndemand: { cpu: p50, joint: true }\n";
+        let read = read_inputs(
+            &[source("Cluster", cluster)],
+            &[source("Load", &load)],
+            &[source("Policy", policy)],
+        )
+        .unwrap();
+        let found = placement(
+            &read.cluster,
+            &read.load,
+            &read.policy,
+            &read.cluster.placement(),
+        );
+        match above {
+            None => assert!(found.is_empty(), "{a} {b}: {found:?}"),
+            Some(says) => {
+                assert_eq!(laws(&found), ["cpu"], "{a} {b}: {found:?}");
+                assert!(found[0].detail.contains(says), "{a} {b}: {found:?}");
+            }
+        }
+    }
+}

@@ -278,3 +278,34 @@ fn of_several_policies_one_says_more_than_rules() {
     let error = read_inputs(&[source(CLUSTER)], &[], &[rules, costs]).unwrap_err();
     assert_eq!(error.line, Some(6), "{error}");
 }
+
+#[test]
+fn joint_windows_that_differ_are_refused_where_they_stand() {
+    let source = |name: &str, kind: &str, text: &str| Source {
+        name: name.into(),
+        text: format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
+    };
+    let cluster = source("c", "Cluster", "hosts: []\nguests: []\n");
+    let load = source(
+        "l",
+        "Load",
+        "guests:\n  a: { cpu: { windows: { start: 2026-01-05T00:00:00Z, step: 300s, values: [1, 2] } } }\n  b:\n    cpu:\n      windows: { start: 2026-01-05T00:05:00Z, step: 300s, values: [1, 2] }\n",
+    );
+    let read = |joint: &str| {
+        let policy = source("p", "Policy", &format!("demand: {{ joint: {joint} }}\n"));
+        read_inputs(
+            std::slice::from_ref(&cluster),
+            std::slice::from_ref(&load),
+            &[policy],
+        )
+    };
+    assert!(read("false").is_ok());
+    let error = read("true").unwrap_err();
+    assert_eq!((error.file.as_str(), error.line), ("l", Some(7)), "{error}");
+    assert!(
+        error
+            .message
+            .contains("windows of guest `b` that are not those of guest `a`"),
+        "{error}"
+    );
+}

@@ -28,6 +28,8 @@ use crate::rule::spare::wanted;
 const THRESHOLDS: usize = 200;
 /// u_k is tried up to this k.
 const STEPS: i128 = 20;
+/// At most so many resources are weighed against each other.
+const WEIGHED: usize = 10;
 /// Two resources are weighed against each other in so many steps.
 const WEIGHINGS: i64 = 10;
 /// A multiplier stands for a share of the largest room in 2^-20 parts.
@@ -53,11 +55,17 @@ pub(super) fn bound(p: &Problem, part: &Part, best: &mut Best) {
         *largest = rooms.iter().copied().max().unwrap_or(0);
         transformed(part, sizes.collect(), &rooms, &names[r], best);
     }
-    for a in 0..names.len() {
-        for b in a + 1..names.len() {
-            if largest[a] == 0 || largest[b] == 0 {
-                continue;
-            }
+    // Of many resources, those of which the guests want the largest share.
+    let share = |r: usize| -> i128 {
+        let needs = part.guests.iter().map(|g| i128::from(p.guests[*g].need[r]));
+        needs.sum::<i128>() * 1_000_000 / largest[r]
+    };
+    let mut weighed: Vec<usize> = (0..names.len()).filter(|r| largest[*r] > 0).collect();
+    weighed.sort_by_cached_key(|r| (std::cmp::Reverse(share(*r)), *r));
+    weighed.truncate(WEIGHED);
+    weighed.sort_unstable();
+    for (i, &a) in weighed.iter().enumerate() {
+        for &b in &weighed[i + 1..] {
             let scale = largest[a].max(largest[b]) * GRAIN;
             for step in 1..WEIGHINGS {
                 let of_a = i128::from(step) * scale / largest[a] / i128::from(WEIGHINGS);
