@@ -9,7 +9,9 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Transaction, TransactionBehavior};
+use rusqlite::{
+    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior,
+};
 use serde::Serialize;
 use vmpack_domain::journal::{Event, Progress};
 use vmpack_domain::load::jiff_serde::Timestamp;
@@ -51,6 +53,14 @@ pub enum JournalError {
         path: PathBuf,
         /// What the system said.
         cause: std::io::Error,
+    },
+    /// The file is a database of something else, or no database.
+    #[error("journal {path}: {found}, expected a journal of vmpack or no file")]
+    Foreign {
+        /// Which file.
+        path: PathBuf,
+        /// What it is.
+        found: String,
     },
     /// The file was written by another version.
     #[error("journal {path}: read schema version {found}, expected {VERSION}")]
@@ -115,7 +125,7 @@ impl Journal {
     /// it (mode 0600, a new directory 0700): a plan names guests and hosts.
     ///
     /// # Errors
-    /// When it cannot be made, or is not a journal of this version.
+    /// When it cannot be made, or is not a journal of this version; then it is left as it was.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let file = |cause| JournalError::File {
             path: path.to_owned(),
@@ -130,48 +140,41 @@ impl Journal {
             .mode(0o600)
             .open(path)
             .map_err(file)?;
-        Self::connect(path)
+        let mut connection = connect(path)?;
+        let failed = |cause| store(path, cause);
+        if look(&connection, path)? == Found::Nothing {
+            connection
+                .pragma_update(None, "journal_mode", "WAL")
+                .and_then(|()| make_tables(&mut connection))
+                .map_err(failed)?;
+            // Another process may have made other ones meanwhile.
+            look(&connection, path)?;
+        }
+        Self::of(path, connection).map_err(failed)
     }
 
-    /// Opens the journal if there is one.
+    /// Opens the journal if there is one; a file with nothing in it is none. Nothing is written.
     ///
     /// # Errors
     /// When it is there and is not a journal of this version.
     pub fn existing(path: &Path) -> Result<Option<Self>, JournalError> {
-        if path.exists() {
-            Self::connect(path).map(Some)
-        } else {
-            Ok(None)
+        if !path.exists() {
+            return Ok(None);
+        }
+        let connection = connect(path)?;
+        match look(&connection, path)? {
+            Found::Nothing => Ok(None),
+            Found::Journal => Self::of(path, connection)
+                .map(Some)
+                .map_err(|cause| store(path, cause)),
         }
     }
 
-    fn connect(path: &Path) -> Result<Self, JournalError> {
-        let store = |cause| JournalError::Store {
-            path: path.to_owned(),
-            cause,
-        };
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut connection = Connection::open_with_flags(path, flags).map_err(store)?;
-        connection
-            .busy_timeout(Duration::from_secs(5))
-            .map_err(store)?;
-        connection
-            .pragma_update(None, "journal_mode", "WAL")
-            .map_err(store)?;
+    fn of(path: &Path, connection: Connection) -> rusqlite::Result<Self> {
         // An event counts as written only when it survives a power cut.
-        connection
-            .pragma_update(None, "synchronous", "FULL")
-            .map_err(store)?;
-        let found = ensure_schema(&mut connection).map_err(store)?;
-        if found != VERSION {
-            return Err(JournalError::Version {
-                path: path.to_owned(),
-                found,
-            });
-        }
-        let known = connection
-            .query_row("SELECT coalesce(max(seq), 0) FROM event", [], |r| r.get(0))
-            .map_err(store)?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let known =
+            connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |r| r.get(0))?;
         Ok(Self {
             path: path.to_owned(),
             connection,
@@ -231,7 +234,15 @@ impl Journal {
         };
         let world = serde_json::from_str(&world).map_err(|e| self.row(seq, &e))?;
         let entries = self.after(seq - 1)?;
-        Ok(Some(Run { world, entries }))
+        match entries.first() {
+            Some(first) if first.seq == seq && matches!(first.event, Event::Accepted { .. }) => {
+                Ok(Some(Run { world, entries }))
+            }
+            _ => Err(self.row(
+                seq,
+                &"it is gone or holds no plan, which the run began with",
+            )),
+        }
     }
 
     /// Requests to abort that another process wrote since the last call.
@@ -299,19 +310,65 @@ fn store(path: &Path, cause: rusqlite::Error) -> JournalError {
     }
 }
 
-/// Makes the tables in an empty file; returns the version that holds.
-fn ensure_schema(connection: &mut Connection) -> rusqlite::Result<i64> {
-    let version = |c: &Connection| c.pragma_query_value(None, "user_version", |r| r.get(0));
-    if version(connection)? == 0 {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        // Another process may have made them between the question and the lock.
-        let found: i64 = version(&transaction)?;
-        if found == 0 {
-            transaction.execute_batch(SCHEMA)?;
-        }
-        transaction.commit()?;
+fn connect(path: &Path) -> Result<Connection, JournalError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags)
+        .and_then(|c| c.busy_timeout(Duration::from_secs(5)).map(|()| c))
+        .map_err(|cause| store(path, cause))
+}
+
+/// What a file turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// An empty database.
+    Nothing,
+    /// A journal of this version.
+    Journal,
+}
+
+/// What the file is, by reading alone: nobody else's database may be written to.
+fn look(connection: &Connection, path: &Path) -> Result<Found, JournalError> {
+    let foreign = |found: &str| JournalError::Foreign {
+        path: path.to_owned(),
+        found: found.to_owned(),
+    };
+    let failed = |cause: rusqlite::Error| match cause.sqlite_error_code() {
+        Some(ErrorCode::NotADatabase) => foreign("file is not a database"),
+        _ => store(path, cause),
+    };
+    let (version, tables): (i64, i64) = connection
+        .query_row(
+            "SELECT (SELECT user_version FROM pragma_user_version), (SELECT count(*) FROM sqlite_schema)",
+            [],
+            |r| Ok((r.get(0)?, r.get(1)?)),
+        )
+        .map_err(failed)?;
+    let own: i64 = connection
+        .query_row(
+            "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('event', 'run')",
+            [],
+            |r| r.get(0),
+        )
+        .map_err(failed)?;
+    match (version, tables, own) {
+        (0, 0, _) => Ok(Found::Nothing),
+        (VERSION, _, 2) => Ok(Found::Journal),
+        (found, _, 2) if found != 0 => Err(JournalError::Version {
+            path: path.to_owned(),
+            found,
+        }),
+        _ => Err(foreign("is a database of something else")),
     }
-    version(connection)
+}
+
+/// Makes the tables in an empty file, unless another process has made them.
+fn make_tables(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let found: i64 = transaction.pragma_query_value(None, "user_version", |r| r.get(0))?;
+    if found == 0 {
+        transaction.execute_batch(SCHEMA)?;
+    }
+    transaction.commit()
 }
 
 fn insert(
@@ -427,6 +484,36 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_file_is_no_journal_until_one_is_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.db");
+        std::fs::write(&path, "").unwrap();
+        assert!(Journal::existing(&path).unwrap().is_none());
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+        let journal = Journal::open(&path).unwrap();
+        assert!(journal.newest().unwrap().is_none());
+        assert!(Journal::existing(&path).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_run_without_its_plan_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(&folder.path().join("journal.db")).unwrap();
+        let plan = plan(&hosts(), vec![a_move("m1", "web", "h1", "h2")]);
+        journal.accept(&plan, &world()).unwrap();
+        journal.append(skipped("m1")).unwrap();
+        journal
+            .connection
+            .execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM event WHERE seq = 1")
+            .unwrap();
+        let error = journal.newest().unwrap_err().to_string();
+        assert!(
+            error.contains("row 1 cannot be read: it is gone"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn a_file_that_is_no_journal_of_this_version_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let garbage = folder.path().join("garbage");
@@ -437,6 +524,22 @@ mod tests {
         .unwrap();
         let error = Journal::open(&garbage).unwrap_err().to_string();
         assert!(error.contains("garbage: file is not a database"), "{error}");
+
+        let theirs = folder.path().join("theirs.db");
+        for version in [0, 1, 7] {
+            let other = Connection::open(&theirs).unwrap();
+            other
+                .execute_batch(&format!(
+                    "CREATE TABLE IF NOT EXISTS note (text); PRAGMA user_version = {version};"
+                ))
+                .unwrap();
+            drop(other);
+            let before = std::fs::read(&theirs).unwrap();
+            let error = Journal::open(&theirs).unwrap_err().to_string();
+            assert!(error.contains("of something else"), "{error}");
+            assert!(Journal::existing(&theirs).is_err());
+            assert_eq!(std::fs::read(&theirs).unwrap(), before);
+        }
 
         let newer = folder.path().join("newer.db");
         let journal = Journal::open(&newer).unwrap();

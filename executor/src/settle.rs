@@ -68,7 +68,7 @@ fn own(mv: &Move, seen: &[Sighting]) -> Vec<Sighting> {
 pub fn split(mv: &Move, seen: &[Sighting]) -> String {
     let seen = &own(mv, seen);
     format!(
-        "guest {} is in split state ({}): its memory lies on both hosts, so destroy neither side; mend the link between {} and {} and resume the post-copy migration (virsh migrate --postcopy --postcopy-resume); only if one side's QEMU is dead is the guest lost: destroy the other side and start it anew",
+        "guest {} is in split state ({}): its memory lies on both hosts, so destroy neither side; mend the link between {} and {} and resume the post-copy migration (virsh migrate --live --p2p --postcopy --postcopy-resume, for a persistent guest also --persistent --undefinesource, or else its definition stays at the source, shut off); only if one side's QEMU is dead is the guest lost: destroy the other side and start it anew",
         mv.guest,
         places(seen),
         mv.from,

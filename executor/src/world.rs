@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
-use vmpack_domain::file::{Source, read_cluster, write_cluster};
+use vmpack_domain::file::{InputError, Source, read_cluster, write_cluster};
 use vmpack_domain::units::Micros;
 use vmpack_domain::{Cluster, GuestName, HostName, Load};
 use vmpack_hypervisor::libvirt::Libvirt;
@@ -51,6 +51,9 @@ pub enum WorldError {
     /// The hypervisor's door did not open.
     #[error(transparent)]
     Hypervisor(#[from] Error),
+    /// The simulated world's file is not the cluster that it should be.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// The simulated world's file cannot be read back or written.
     #[error("simulated world {path}: {cause}")]
     State {
@@ -136,16 +139,15 @@ impl World {
         if let Self::Libvirt { .. } = self {
             return self.open(state);
         }
-        let failed = |cause: String| WorldError::State {
+        let text = std::fs::read_to_string(state).map_err(|e| WorldError::State {
             path: state.to_owned(),
-            cause,
-        };
-        let text = std::fs::read_to_string(state).map_err(|e| failed(e.to_string()))?;
+            cause: e.to_string(),
+        })?;
         let source = Source {
             name: state.display().to_string(),
             text,
         };
-        let cluster = read_cluster(&[source]).map_err(|e| failed(e.message))?;
+        let cluster = read_cluster(&[source])?;
         Ok(Arc::new(self.simulated(cluster, state)))
     }
 

@@ -15,8 +15,6 @@ fn main() -> ExitCode {
     let (mut stdin, mut stderr) = (std::io::stdin(), std::io::stderr());
     let mut stdout = std::io::BufWriter::new(std::io::stdout());
     let mut session = cli::Session::of_process(&mut stdin, &mut stdout, &mut stderr);
-    // Without the handler Ctrl-C ends the process at once, which is no reason to refuse work.
-    let _ = session.heed_interrupts();
     let ended = catch_unwind(AssertUnwindSafe(|| cli::run(&typed, &mut session)));
     let flushed = stdout.flush();
     match (ended, flushed) {

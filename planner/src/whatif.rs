@@ -40,6 +40,11 @@ pub enum WhatIfError {
     /// A guest to be added has the name of one that is there.
     #[error("guest `{0}` is already in the cluster")]
     GuestExists(vmpack_domain::GuestName),
+    /// A load comes with guests to be added, of a guest that is there.
+    #[error(
+        "read a load of guest `{0}` with the guests to add, expected none of a guest that is in the cluster"
+    )]
+    LoadOfAnother(vmpack_domain::GuestName),
     /// A guest to be added runs on a host that is not there.
     #[error("guest `{guest}` is said to run on host `{host}`, which is not in the cluster")]
     GuestOnUnknownHost {
@@ -148,6 +153,9 @@ fn add_guests(
     theirs: &Load,
 ) -> Result<(), WhatIfError> {
     let mut taken: BTreeSet<_> = cluster.guests.iter().map(|g| g.name.clone()).collect();
+    if let Some(other) = theirs.guests.keys().find(|g| taken.contains(*g)) {
+        return Err(WhatIfError::LoadOfAnother(other.clone()));
+    }
     for guest in guests {
         if !taken.insert(guest.name.clone()) {
             return Err(WhatIfError::GuestExists(guest.name.clone()));
@@ -185,6 +193,10 @@ guests:
             host: None,
             ..cluster.guests[0].clone()
         };
+        let figures = load.guests["a"].clone();
+        let load_of_b = Load {
+            guests: [("b".parse().unwrap(), figures)].into(),
+        };
         let edits = [
             Edit::Drain("h1".parse().unwrap()),
             Edit::ScaleLoad(Ratio(1500)),
@@ -193,7 +205,7 @@ guests:
                 cpu: MilliCores(4000),
                 memory: MiB(4096),
             },
-            Edit::AddGuests(vec![guest], load.clone()),
+            Edit::AddGuests(vec![guest], load_of_b.clone()),
             Edit::Fail("new-2".parse().unwrap()),
         ];
         let (after, scaled) = apply(&cluster, &load, &edits[..3]).unwrap();
@@ -219,7 +231,7 @@ guests:
         assert_eq!(after.guests.len(), 2);
         // The added guests' load came after the scaling.
         assert_eq!(
-            load.guests["a"].cpu.as_ref().unwrap().p95,
+            load.guests["b"].cpu.as_ref().unwrap().p95,
             Some(MilliCores(333))
         );
     }
@@ -241,6 +253,10 @@ guests:
             (
                 Edit::AddGuests(vec![a], Load::default()),
                 "guest `a` is already in the cluster",
+            ),
+            (
+                Edit::AddGuests(vec![], load.clone()),
+                "read a load of guest `a` with the guests to add, expected none of a guest that is in the cluster",
             ),
             (
                 Edit::AddGuests(vec![lost], Load::default()),

@@ -16,7 +16,7 @@ use std::os::fd::AsFd;
 use vmpack_domain::Tier;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::write_load;
-use vmpack_domain::units::{Micros, Ratio};
+use vmpack_domain::units::{Micros, Ratio, count};
 use vmpack_hypervisor::libvirt::observe;
 
 use crate::doctor::examine;
@@ -245,11 +245,11 @@ fn progress_line(settings: &Settings, now: &Progress) -> String {
         n => format!(", {n} windows missed"),
     };
     format!(
-        "recording: {} of {} s, {} guests, {} vCPUs{missed}",
+        "recording: {} of {} s, {}, {}{missed}",
         seconds(now.elapsed),
         seconds(settings.length),
-        now.guests,
-        now.vcpus
+        count(now.guests, "guest"),
+        count(now.vcpus, "vCPU")
     )
 }
 
@@ -333,9 +333,9 @@ fn doctor(arguments: &DoctorArguments) -> anyhow::Result<()> {
     writeln!(out, "user: uid {uid}")?;
     writeln!(
         out,
-        "libvirt: {} answers, {} guests run",
+        "libvirt: {} answers, {} running",
         arguments.uri,
-        findings.len()
+        count(findings.len(), "guest")
     )?;
     writeln!(out, "run time in schedstat lags by at most {tick}")?;
     if let Some(cpus) = tickless {

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cases;
+mod interrupt;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -269,7 +270,11 @@ fn files_folders_and_standard_input_are_merged() {
     assert_eq!(piped.json()["moves"], whole["moves"]);
     let stranger = LOAD.to_owned() + "  ghost: { cpu: { p95: 1cores } }\n";
     desk.write("load.yaml", stranger);
-    let said = desk.check(&format!("{PLAN} --json"), 0, &["warning: load of 1 guests"]);
+    let said = desk.check(
+        &format!("{PLAN} --json"),
+        0,
+        &["warning: load of guest ghost"],
+    );
     assert_eq!(said.json()["status"], "optimal");
 }
 
@@ -311,50 +316,6 @@ fn the_same_seed_and_effort_give_the_same_plan() {
     assert_eq!(plan, desk.run(line).out);
 }
 
-/// Whether the process has set up what SIGINT does.
-fn heeds_interrupts(pid: u32) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:"));
-    caught
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .is_some_and(|m| m & 2 != 0)
-}
-
-#[test]
-fn an_interrupted_search_gives_the_best_so_far() {
-    let desk = Desk::new();
-    // It waits for its input, so that the signal comes before the search has begun.
-    let mut child = desk
-        .command("plan --cluster - --load load.yaml -o plan.yaml")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    while !heeds_interrupts(child.id()) {
-        assert!(child.try_wait().unwrap().is_none(), "it ended by itself");
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
-    let kill = Command::new("sh")
-        .args(["-c", &format!("kill -INT {}", child.id())])
-        .status();
-    assert!(kill.unwrap().success());
-    child
-        .stdin
-        .take()
-        .unwrap()
-        .write_all(CLUSTER.as_bytes())
-        .unwrap();
-    let said = Said::of(&child.wait_with_output().unwrap());
-    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
-    assert!(said.err.contains("stopped"), "{}", said.err);
-    desk.check(
-        "check plan.yaml --cluster cluster.yaml --load load.yaml",
-        0,
-        &[],
-    );
-}
-
 #[test]
 fn what_if_tells_the_difference_to_today() {
     let desk = Desk::new();
@@ -386,6 +347,24 @@ fn what_if_tells_the_difference_to_today() {
     );
     desk.check(&format!("{line} --drain h7"), 3, &["`h7`"]);
     desk.check(line, 2, &["--drain"]);
+    desk.check(
+        &format!("{line} --add-hosts 1,0cores,0GiB"),
+        2,
+        &["more than zero"],
+    );
+    desk.write("more.yaml", LOAD);
+    let twice = format!("{line} --add-guests more.yaml");
+    desk.check(&twice, 3, &["error: more.yaml:4:", "first in load.yaml"]);
+    desk.write(
+        "new.yaml",
+        CLUSTER
+            .split_inclusive('\n')
+            .filter(|l| !l.contains("{ name: h"))
+            .collect::<String>()
+            .replace("hosts:\n", ""),
+    );
+    let twice = format!("{line} --add-guests new.yaml");
+    desk.check(&twice, 3, &["error: new.yaml:4:", "first in cluster.yaml"]);
     desk.write("new.yaml", "apiVersion: vmpack/v1\nkind: Cluster\nguests:\n  - { name: new, vcpus: 7, memory: 12GiB, host: null }\n");
     let json = desk
         .check(&format!("{line} --add-guests new.yaml --json"), 0, &[])
@@ -425,6 +404,15 @@ fn files_are_validated_each_and_together() {
         format!("{POLICY}rules:\n  - {{ kind: pin, guests: [ghost] }}\n"),
     );
     desk.check("validate policy.yaml", 0, &["policy with 1 rule"]);
+    desk.write(
+        "lonely.yaml",
+        format!("{POLICY}rules:\n  - {{ kind: spread, name: ha, guests: ['a*'] }}\n"),
+    );
+    desk.check(
+        "validate cluster.yaml lonely.yaml",
+        0,
+        &["warning: rule ha names guest a only"],
+    );
     desk.check(
         "validate cluster.yaml policy.yaml",
         3,

@@ -385,7 +385,7 @@ fn a_journal_that_cannot_be_written_starts_nothing() {
         "this is no database, though it is long enough to be taken for one",
     )
     .unwrap();
-    check(&desk, &APPLY, 9, &["journal.db: file is not a database"]);
+    check(&desk, &APPLY, 3, &["journal.db: file is not a database"]);
     let full = Path::new("/dev/full");
     check(
         &desk,
@@ -393,6 +393,42 @@ fn a_journal_that_cannot_be_written_starts_nothing() {
         9,
         &["error: "],
     );
+}
+
+#[test]
+fn what_is_no_journal_is_refused_and_left_as_it_is() {
+    let desk = Desk::new();
+    let other = rusqlite::Connection::open(desk.path("theirs.db")).unwrap();
+    other.execute_batch("CREATE TABLE note (text)").unwrap();
+    drop(other);
+    let before = std::fs::read(desk.path("theirs.db")).unwrap();
+    let apply = [&APPLY[..], &["--journal", "theirs.db"]].concat();
+    check(&desk, &apply, 3, &["is a database of something else"]);
+    assert_eq!(std::fs::read(desk.path("theirs.db")).unwrap(), before);
+    assert!(!desk.path("theirs.db.lock").exists());
+    std::fs::write(desk.path("empty.db"), "").unwrap();
+    check(&desk, &["status", "--journal", "empty.db"], 0, &["no run"]);
+    assert_eq!(std::fs::read(desk.path("empty.db")).unwrap(), b"");
+    let twice = ["apply", "-", "--cluster", "-", "--simulated", "--yes"];
+    check(&desk, &twice, 2, &["given twice"]);
+}
+
+#[test]
+fn what_was_broken_beside_a_run_is_bad_input() {
+    let desk = Desk::new();
+    let first = desk.begin(1);
+    desk.wait_for(2);
+    signal(&first, "INT");
+    assert_eq!(told(&first.wait_with_output().unwrap()).0, 7);
+    let world = "state/journal.db.world.yaml";
+    desk.edit(world, "kind: Cluster", "kind: Clutter");
+    check(&desk, &["resume"], 3, &["journal.db.world.yaml:2:7: "]);
+    rusqlite::Connection::open(desk.path("state/journal.db"))
+        .and_then(|c| c.execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM event WHERE seq = 1"))
+        .unwrap();
+    for command in ["status", "resume"] {
+        check(&desk, &[command], 3, &["row 1 cannot be read"]);
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{read_cluster, read_load, read_plan};
 use vmpack_domain::journal::{MoveState, Progress};
 use vmpack_domain::plan::Plan;
+use vmpack_domain::units::count;
 use vmpack_domain::{Cluster, HostName, Load};
 
 use super::display::Display;
@@ -83,6 +84,14 @@ impl Resume {
 }
 
 pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit, Failure> {
+    let paths = [&arguments.plan].into_iter();
+    let paths = paths.chain(&arguments.cluster).chain(&arguments.load);
+    if paths.filter(|p| p.as_os_str() == "-").count() > 1 {
+        return Err(Failure::new(
+            Exit::Usage,
+            "standard input is given twice as `-`",
+        ));
+    }
     let source = read(&arguments.plan)?;
     let plan = read_plan(&source)?;
     well_formed(&plan)
@@ -114,6 +123,8 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
         )
         .hint("say --yes, or --dry-run to see what would be done"));
     }
+    // What is no journal is refused before anything is made beside it.
+    Journal::existing(&place.journal)?;
     let _lock = take_lock(place, "apply")?;
     let mut journal = Journal::open(&place.journal)?;
     if let Some(run) = unfinished(&journal)? {
@@ -298,8 +309,8 @@ fn intent(plan: &Plan) -> String {
     let memory: vmpack_domain::units::MiB = plan.moves.iter().map(|m| m.memory).sum();
     let end = plan.moves.iter().map(|m| m.start.0 + m.duration.0).max();
     format!(
-        "{} moves, {memory} of memory, about {}s as planned; hosts in use: {} -> {}",
-        plan.moves.len(),
+        "{}, {memory} of memory, about {}s as planned; hosts in use: {} -> {}",
+        count(plan.moves.len(), "move"),
         end.unwrap_or(0).div_ceil(1_000_000),
         plan.hosts.before.len(),
         plan.hosts.after.len()
@@ -317,8 +328,8 @@ fn show_rest(plan: &Plan, progress: &Progress) {
     let mut rest = lines(plan, progress);
     rest.retain(|line| !ended(&line.state));
     note(format_args!(
-        "this plan was begun already; of its {} moves there remain {}:\n{}",
-        plan.moves.len(),
+        "this plan was begun already; of its {} there remain {}:\n{}",
+        count(plan.moves.len(), "move"),
         rest.len(),
         table(&rest).trim_end()
     ));

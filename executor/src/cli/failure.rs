@@ -60,7 +60,13 @@ impl From<InputError> for Failure {
 
 impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Self {
-        Self::new(Exit::Environment, error.to_string())
+        let exit = match error {
+            JournalError::Store { .. } | JournalError::File { .. } => Exit::Environment,
+            JournalError::Foreign { .. }
+            | JournalError::Version { .. }
+            | JournalError::Row { .. } => Exit::BadInput,
+        };
+        Self::new(exit, error.to_string())
     }
 }
 
@@ -80,7 +86,12 @@ impl From<LockError> for Failure {
 
 impl From<WorldError> for Failure {
     fn from(error: WorldError) -> Self {
-        Self::new(Exit::Environment, error.to_string())
+        match error {
+            WorldError::Input(error) => error.into(),
+            WorldError::Hypervisor(_) | WorldError::State { .. } => {
+                Self::new(Exit::Environment, error.to_string())
+            }
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::write_cluster;
-use vmpack_domain::units::MiBPerSec;
+use vmpack_domain::units::{MiBPerSec, count};
 use vmpack_hypervisor::Hypervisor;
 use vmpack_hypervisor::libvirt::Libvirt;
 
@@ -55,9 +55,9 @@ pub(crate) fn run(arguments: &Arguments, json: bool) -> Result<Exit, Failure> {
                 )
             })?;
             note(format_args!(
-                "{} hosts and {} guests are in {}",
-                cluster.hosts.len(),
-                cluster.guests.len(),
+                "{} and {} are in {}",
+                count(cluster.hosts.len(), "host"),
+                count(cluster.guests.len(), "guest"),
                 path.display()
             ));
             if json {

@@ -11,10 +11,10 @@ use std::fmt;
 use serde::de::DeserializeOwned;
 
 use crate::cluster::{Cluster, Guest, Host, HostState};
-use crate::load::{GuestLoad, Load, Statistic};
+use crate::load::{CpuLoad, GuestLoad, Load, Statistic, Windows};
 use crate::plan::Plan;
 use crate::policy::Policy;
-use crate::rule::{Over, guests_named, hosts_named};
+use crate::rule::{Over, Rule, guests_named, hosts_named};
 use crate::units::{MilliCores, shorten};
 
 pub use doc::{API_VERSION, Doc, Kind};
@@ -101,18 +101,37 @@ pub fn read_inputs(
         .map(crate::GuestName::as_str)
         .collect();
     let mut warnings = Vec::new();
-    if let Some(first) = strangers.first() {
-        warnings.push(format!(
+    match strangers.as_slice() {
+        [] => {}
+        [one] => warnings.push(format!(
+            "load of guest {one}, which is not in the cluster, is left out"
+        )),
+        [first, ..] => warnings.push(format!(
             "load of {} guests that are not in the cluster is left out, {first} among them",
             strangers.len()
-        ));
+        )),
     }
+    warnings.extend(policy.rules.iter().filter_map(|r| idle(r, &merged)));
     Ok(Inputs {
         cluster: merged,
         load,
         policy,
         warnings,
     })
+}
+
+/// What is odd about a rule over several guests that names one only: a pattern may match more
+/// tomorrow, so it is no error.
+fn idle(rule: &Rule, cluster: &Cluster) -> Option<String> {
+    rule.kind.over()?;
+    match guests_named(rule.kind.guests(), cluster).ok()?.as_slice() {
+        [only] => Some(format!(
+            "rule {} names guest {only} only, so it binds nothing: a {} rule is about two guests or more",
+            rule.name,
+            rule.kind.name()
+        )),
+        _ => None,
+    }
 }
 
 /// Reads and merges cluster files.
@@ -347,8 +366,26 @@ fn check_guest_load(
                 "read a step of zero in the windows of guest `{name}`, expected more"
             )));
         }
+        if let Some((max, largest)) = cpu.max.zip(covered_max(cpu, windows))
+            && max < largest
+        {
+            return Err(at.key("max").fault(format!(
+                "read a max of {max} below a window of {largest} for guest `{name}`, expected at least that"
+            )));
+        }
     }
     Ok(())
+}
+
+/// The largest of the windows, where the stated statistics must know of it: they are over windows
+/// that are no longer than these and over all the time of these, as far as they say.
+fn covered_max(cpu: &CpuLoad, windows: &Windows) -> Option<MilliCores> {
+    let covers = cpu.window.is_none_or(|w| w <= windows.step)
+        && cpu.span.is_none_or(|span| {
+            let length = windows.step.0.saturating_mul(windows.values.len() as u64);
+            span.0 >= length
+        });
+    covers.then(|| windows.statistic(Statistic::Max)).flatten()
 }
 
 /// Reads a policy on its own; rules are checked against a cluster only by [`read_inputs`].

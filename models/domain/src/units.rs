@@ -134,6 +134,13 @@ impl<Q: Quantity> Visitor<'_> for QuantityVisitor<Q> {
     }
 }
 
+/// A count with its noun in the right number: `1 host`, `2 hosts`.
+#[must_use]
+pub fn count(n: usize, noun: &str) -> String {
+    let plural = if n == 1 { "" } else { "s" };
+    format!("{n} {noun}{plural}")
+}
+
 /// A text as an error message quotes it: at most 60 characters, without control characters.
 pub(crate) fn shorten(text: &str) -> String {
     let clean: String = text
@@ -479,6 +486,12 @@ mod tests {
         }
         assert!("101%".parse::<Permille>().is_err());
         assert!("inf".parse::<Ratio>().is_err());
+    }
+
+    #[test]
+    fn a_count_has_its_noun_in_the_right_number() {
+        let counts = [0, 1, 2].map(|n| count(n, "host"));
+        assert_eq!(counts, ["0 hosts", "1 host", "2 hosts"]);
     }
 
     #[test]

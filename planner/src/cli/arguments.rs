@@ -276,11 +276,17 @@ impl std::str::FromStr for NewHosts {
             .ok()
             .filter(|n| (1..=100_000).contains(n))
             .ok_or_else(|| format!("read `{count}`, expected a number from 1 to 100000"))?;
-        Ok(Self {
+        let hosts = Self {
             count,
             cpu: cpu.parse().map_err(|e| format!("{e}"))?,
             memory: memory.parse().map_err(|e| format!("{e}"))?,
-        })
+        };
+        if hosts.cpu.0 == 0 || hosts.memory.0 == 0 {
+            return Err(format!(
+                "read a host of {cpu} and {memory}, expected more than zero of each"
+            ));
+        }
+        Ok(hosts)
     }
 }
 
@@ -424,6 +430,8 @@ mod tests {
             ("0,32cores,1GiB", "from 1 to 100000"),
             ("1,32,1GiB", "expected cores"),
             ("1,32cores,1GB", "expected memory"),
+            ("1,0cores,1GiB", "more than zero"),
+            ("1,1cores,0GiB", "more than zero"),
         ] {
             let error = bad.parse::<NewHosts>().unwrap_err();
             assert!(error.contains(says), "{bad}: {error}");

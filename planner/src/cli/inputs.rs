@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use vmpack_domain::file::{Inputs, read_inputs};
+use vmpack_domain::file::{Inputs, Source, read_inputs};
 use vmpack_domain::plan::{Outcome, Plan};
 use vmpack_domain::units::Micros;
 use vmpack_domain::{Cluster, Load, Policy};
@@ -20,6 +20,21 @@ pub(crate) fn read(
     limits: &LimitArguments,
     session: &mut Session,
 ) -> Result<Inputs, Failure> {
+    read_with_sources(paths, limits, session).map(|(inputs, _)| inputs)
+}
+
+/// The texts that a cluster and its load were read from.
+pub(crate) struct Texts {
+    pub(crate) cluster: Vec<Source>,
+    pub(crate) load: Vec<Source>,
+}
+
+/// As [`read`], with the texts, against which more can be checked.
+pub(crate) fn read_with_sources(
+    paths: &InputArguments,
+    limits: &LimitArguments,
+    session: &mut Session,
+) -> Result<(Inputs, Texts), Failure> {
     let cluster = sources::read(&paths.cluster, &mut session.stdin)?;
     let load = sources::read(&paths.load, &mut session.stdin)?;
     let policy = sources::read(&paths.policy, &mut session.stdin)?;
@@ -28,7 +43,7 @@ pub(crate) fn read(
     for warning in &inputs.warnings {
         writeln!(session.err, "warning: {warning}")?;
     }
-    Ok(inputs)
+    Ok((inputs, Texts { cluster, load }))
 }
 
 impl LimitArguments {
@@ -47,8 +62,9 @@ pub(crate) fn plan(
     cluster: &Cluster,
     load: &Load,
     policy: &Policy,
-    session: &Session,
+    session: &mut Session,
 ) -> (Outcome<Plan>, f64) {
+    session.heed_interrupts();
     let mut progress = Progress::new(session.progress);
     let stop = || session.stopped();
     let result = timed_plan(cluster, load, policy, &stop, &mut |step| {

@@ -1,5 +1,6 @@
 //! What the terminal can show, and how numbers look to a person.
 
+pub(crate) use vmpack_domain::units::count;
 use vmpack_domain::units::{MiB, Micros};
 
 /// What standard output can show.
@@ -71,15 +72,6 @@ pub(crate) fn time(length: Micros) -> String {
     }
 }
 
-/// A count with its noun in the right number.
-pub(crate) fn count(n: usize, noun: &str) -> String {
-    if n == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{n} {noun}s")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,8 +86,6 @@ mod tests {
         );
         let times = [0, 600_000, 9_990_000, 48_000_000, 700_000_000].map(|t| time(Micros(t)));
         assert_eq!(times, ["0.0 s", "0.6 s", "10 s", "48 s", "12 min"]);
-        assert_eq!(count(1, "host"), "1 host");
-        assert_eq!(count(0, "host"), "0 hosts");
     }
 
     #[test]

@@ -21,8 +21,10 @@ pub(crate) struct Session<'a> {
     pub(crate) screen: Screen,
     /// Whether progress may be drawn on standard error.
     pub(crate) progress: bool,
-    /// Set by Ctrl-C.
-    pub(crate) stop: Arc<AtomicBool>,
+    /// Set by Ctrl-C once a search has begun; before that, it ends the process.
+    stop: Arc<AtomicBool>,
+    /// Whether the process was told to set `stop`.
+    heeds: bool,
 }
 
 impl<'a> Session<'a> {
@@ -47,11 +49,21 @@ impl<'a> Session<'a> {
             },
             progress: std::io::stderr().is_terminal() && !dumb,
             stop: Arc::new(AtomicBool::new(false)),
+            heeds: false,
         }
     }
 
-    /// Lets the first Ctrl-C set `stop` and the second one end the process.
-    pub(crate) fn heed_interrupts(&self) -> std::io::Result<()> {
+    /// From now on the first Ctrl-C asks for the best so far and the second one ends the process.
+    /// Said where a search begins: until then there is nothing to be given.
+    pub(crate) fn heed_interrupts(&mut self) {
+        if !self.heeds {
+            self.heeds = true;
+            // Without the handler Ctrl-C ends the process at once, which is no reason to refuse work.
+            let _ = self.catch_interrupts();
+        }
+    }
+
+    fn catch_interrupts(&self) -> std::io::Result<()> {
         for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
             // In this order: the second signal finds `stop` set by the first.
             signal_hook::flag::register_conditional_default(signal, Arc::clone(&self.stop))?;

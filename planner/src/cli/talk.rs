@@ -72,7 +72,11 @@ impl Progress {
                 self.bound = Some(cost);
             }
             Step::Best { cost, hosts } => {
-                tracing::info!("found {hosts} hosts, cost {}", plain(cost));
+                tracing::info!(
+                    "found {}, cost {}",
+                    screen::count(hosts, "host"),
+                    plain(cost)
+                );
                 self.best = Some(cost);
             }
             Step::Moves { memory, bound } => {

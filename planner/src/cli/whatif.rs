@@ -1,15 +1,16 @@
 //! `vmpack whatif`.
 
 use serde::Serialize;
-use vmpack_domain::Load;
+use vmpack_domain::Cluster;
 use vmpack_domain::exit::Exit;
-use vmpack_domain::file::{Kind, kind_of, read_cluster, read_load};
+use vmpack_domain::file::{Kind, Source, kind_of, parse, read_cluster, read_load};
 use vmpack_domain::units::MiB;
 use vmpack_planner::whatif::{Edit, apply};
 use vmpack_planner::{Status, Summary, summary};
 
 use super::arguments::{EditArguments, WhatifArguments};
 use super::failure::Failure;
+use super::inputs::Texts;
 use super::screen::{Look, Screen, memory};
 use super::session::Session;
 use super::table::table;
@@ -34,8 +35,8 @@ struct Difference {
 
 /// Plans today and the changed cluster, and tells the difference.
 pub(crate) fn run(arguments: &WhatifArguments, session: &mut Session) -> Result<Exit, Failure> {
-    let inputs = inputs::read(&arguments.inputs, &arguments.limits, session)?;
-    let edits = edits(&arguments.edits, session)?;
+    let (inputs, texts) = inputs::read_with_sources(&arguments.inputs, &arguments.limits, session)?;
+    let edits = edits(&arguments.edits, texts, session)?;
     let (cluster, load, policy) = (&inputs.cluster, &inputs.load, &inputs.policy);
     let (changed, changed_load) =
         apply(cluster, load, &edits).map_err(|e| Failure::input(e.to_string()))?;
@@ -43,6 +44,9 @@ pub(crate) fn run(arguments: &WhatifArguments, session: &mut Session) -> Result<
     let today = summary(cluster, load, policy, &outcome, seconds);
     let (outcome, seconds) = inputs::plan(&changed, &changed_load, policy, session);
     let then = summary(&changed, &changed_load, policy, &outcome, seconds);
+    if session.stopped() {
+        writeln!(session.err, "stopped; these are the best so far")?;
+    }
     if arguments.json {
         session.print_json(&Answer {
             today: &today,
@@ -56,7 +60,11 @@ pub(crate) fn run(arguments: &WhatifArguments, session: &mut Session) -> Result<
     Ok(plan::exit(&outcome, false))
 }
 
-fn edits(arguments: &EditArguments, session: &mut Session) -> Result<Vec<Edit>, Failure> {
+fn edits(
+    arguments: &EditArguments,
+    texts: Texts,
+    session: &mut Session,
+) -> Result<Vec<Edit>, Failure> {
     let mut edits: Vec<Edit> = Vec::new();
     edits.extend(arguments.drain.iter().cloned().map(Edit::Drain));
     edits.extend(arguments.fail.iter().cloned().map(Edit::Fail));
@@ -65,10 +73,32 @@ fn edits(arguments: &EditArguments, session: &mut Session) -> Result<Vec<Edit>, 
         cpu: new.cpu,
         memory: new.memory,
     }));
-    let (mut clusters, mut loads) = (Vec::new(), Vec::new());
-    for source in sources::read(&arguments.add_guests, &mut session.stdin)? {
+    let added = sources::read(&arguments.add_guests, &mut session.stdin)?;
+    if !added.is_empty() {
+        edits.push(new_guests(added, texts)?);
+    }
+    // Last, so that guests that are added grow too.
+    edits.extend(arguments.scale_load.map(Edit::ScaleLoad));
+    Ok(edits)
+}
+
+/// The guests to add and their load, which may say nothing that the inputs say already.
+fn new_guests(added: Vec<Source>, mut texts: Texts) -> Result<Edit, Failure> {
+    let (mut guests, mut loads) = (Vec::new(), Vec::new());
+    for source in added {
         match kind_of(&source)? {
-            Kind::Cluster => clusters.push(source),
+            Kind::Cluster => {
+                let part: Cluster = parse(&source, Kind::Cluster)?;
+                if let Some(host) = part.hosts.first() {
+                    return Err(Failure::input(format!(
+                        "{}: read host `{}` among the guests to add, expected guests only",
+                        source.name, host.name
+                    ))
+                    .hint("hosts are added by `--add-hosts N,CPU,MEMORY`"));
+                }
+                guests.extend(part.guests);
+                texts.cluster.push(source);
+            }
             Kind::Load => loads.push(source),
             other => {
                 return Err(Failure::input(format!(
@@ -79,21 +109,12 @@ fn edits(arguments: &EditArguments, session: &mut Session) -> Result<Vec<Edit>, 
             }
         }
     }
-    if !arguments.add_guests.is_empty() {
-        let guests = read_cluster(&clusters)?;
-        if let Some(host) = guests.hosts.first() {
-            return Err(Failure::input(format!(
-                "read host `{}` among the guests to add, expected guests only",
-                host.name
-            ))
-            .hint("hosts are added by `--add-hosts N,CPU,MEMORY`"));
-        }
-        let load: Load = read_load(&loads)?;
-        edits.push(Edit::AddGuests(guests.guests, load));
-    }
-    // Last, so that guests that are added grow too.
-    edits.extend(arguments.scale_load.map(Edit::ScaleLoad));
-    Ok(edits)
+    // With what is there already, so that a name given twice is told with its place.
+    read_cluster(&texts.cluster)?;
+    let load = read_load(&loads)?;
+    texts.load.extend(loads);
+    read_load(&texts.load)?;
+    Ok(Edit::AddGuests(guests, load))
 }
 
 fn difference(today: &Summary, then: &Summary) -> Difference {

@@ -6,7 +6,7 @@ mod moves;
 pub(crate) use conflict::conflict;
 pub(crate) use moves::Motives;
 
-use vmpack_domain::units::{MiB, MilliCores, Ratio};
+use vmpack_domain::units::{MiB, MilliCores, Ratio, count};
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::bound::Bound;
 use vmpack_ilp::problem::{GroupKind, GroupRule, Problem};
@@ -191,9 +191,10 @@ fn by_counting(problem: &Problem) -> Vec<String> {
             let leaving: Vec<usize> = guests.iter().filter(leaves).copied().collect();
             if leaving.len() > *moves {
                 reasons.push(format!(
-                    "{} allows {moves} moves, and {} guests must leave where they are: {}",
+                    "{} allows {}, and {} must leave where they are: {}",
                     named(rule),
-                    leaving.len(),
+                    count(*moves, "move"),
+                    count(leaving.len(), "guest"),
                     few(names(problem, &leaving))
                 ));
             }
@@ -207,10 +208,10 @@ fn by_counting(problem: &Problem) -> Vec<String> {
             places.dedup();
             if places.len() < guests.len() {
                 reasons.push(format!(
-                    "rule {} keeps {} guests in different places, and they may be in {} places only",
+                    "rule {} keeps {} in different places, and they may be in {} only",
                     rule.name,
-                    guests.len(),
-                    places.len()
+                    count(guests.len(), "guest"),
+                    count(places.len(), "place")
                 ));
             }
         }

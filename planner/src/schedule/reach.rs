@@ -3,7 +3,7 @@
 //! reached meanwhile is kept, so that there is an answer at the end: the migrations that did work,
 //! hosts emptied one by one, or none at all.
 
-use vmpack_domain::units::Ratio;
+use vmpack_domain::units::{Ratio, count};
 use vmpack_ilp::bound::{self, MovesBound};
 use vmpack_ilp::problem::Problem;
 
@@ -75,9 +75,10 @@ impl<'p> Reach<'p> {
             Order::Stuck { hops, waiting } => {
                 if self.is_whole() {
                     self.beyond = Some(format!(
-                        "hosts that cost {} would do, but {} guests on the way there wait for each other's room, {} among them",
+                        "hosts that cost {} would do, but {} on the way there {} for room that others have, {} among them",
                         Ratio(u64::try_from(packed.cost).unwrap_or(0)),
-                        waiting.len(),
+                        count(waiting.len(), "guest"),
+                        if waiting.len() == 1 { "waits" } else { "wait" },
                         waiting
                             .first()
                             .map_or("", |g| self.problem.guests[*g].name.as_str()),

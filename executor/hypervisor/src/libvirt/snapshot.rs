@@ -9,7 +9,7 @@ use vmpack_domain::units::{MiB, MilliCores, Ratio};
 use vmpack_domain::{Cluster, Guest, Host, HostState, PostCopy};
 
 use super::description::{cpu_model, describe};
-use super::state::state_of;
+use super::state::named;
 use super::{DEFAULT_NETWORK, Door, refused};
 use crate::{Error, GuestState};
 
@@ -19,7 +19,15 @@ const CPU_LABEL: &str = "cpu";
 /// One host and the guests that it holds in whole or in part.
 pub(super) struct Read {
     host: Host,
-    guests: Vec<(Guest, GuestState)>,
+    guests: Vec<(Guest, Sight)>,
+}
+
+/// What a host says of a guest's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sight {
+    pub(super) state: GuestState,
+    /// Whether its vCPUs run there, or did until its memory stayed away.
+    pub(super) runs: bool,
 }
 
 /// Reads one host.
@@ -68,13 +76,17 @@ pub(super) fn read(door: &Door) -> Result<Read, Error> {
     Ok(Read { host, guests })
 }
 
-type Found = Result<(Guest, GuestState), Error>;
+type Found = Result<(Guest, Sight), Error>;
 
 /// One guest; the inner error is about what the domain says, the outer one about asking it.
 fn guest(domain: &Domain, host: &Host) -> Result<Found, virt::error::Error> {
     let (name, info) = (domain.get_name()?, domain.get_info()?);
     let (uuid, xml) = (domain.get_uuid()?, domain.get_xml_desc(0)?);
-    let state = state_of(domain)?;
+    let (state, reason) = domain.get_state()?;
+    let sight = Sight {
+        state: named(state, reason),
+        runs: state == sys::VIR_DOMAIN_RUNNING,
+    };
     let wrong = |cause: String| Error::Refused {
         host: host.name.to_string(),
         cause: format!("guest {name}: {cause}"),
@@ -98,14 +110,14 @@ fn guest(domain: &Domain, host: &Host) -> Result<Found, virt::error::Error> {
             .into_iter()
             .collect(),
     });
-    Ok(guest.map(|g| (g, state)).map_err(|e| wrong(e.to_string())))
+    Ok(guest.map(|g| (g, sight)).map_err(|e| wrong(e.to_string())))
 }
 
 /// Makes one cluster of what the hosts say, of hosts that are not asked, and of what was given of
 /// guests and libvirt does not know.
 pub(super) fn merge(read: Vec<Read>, unasked: &[Host], given: &[Guest]) -> Result<Cluster, Error> {
     let mut hosts: Vec<Host> = unasked.to_vec();
-    let mut guests: BTreeMap<_, (Guest, GuestState)> = BTreeMap::new();
+    let mut guests: BTreeMap<_, (Guest, Sight)> = BTreeMap::new();
     for Read {
         host,
         guests: found,
@@ -136,6 +148,7 @@ pub(super) fn merge(read: Vec<Read>, unasked: &[Host], given: &[Guest]) -> Resul
         }
     }
     for (name, (guest, state)) in &mut guests {
+        let state = state.state;
         if !matches!(state, GuestState::Running | GuestState::Paused) {
             tracing::warn!(guest = %name, ?state, "is in the middle of a migration: read as not movable");
             guest.movable = false;
@@ -156,7 +169,7 @@ pub(super) fn merge(read: Vec<Read>, unasked: &[Host], given: &[Guest]) -> Resul
     for guest in given.iter().filter(elsewhere) {
         guests
             .entry(guest.name.clone())
-            .or_insert_with(|| (guest.clone(), GuestState::Off));
+            .or_insert_with(|| (guest.clone(), OFF));
     }
     hosts.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(Cluster {
@@ -165,13 +178,61 @@ pub(super) fn merge(read: Vec<Read>, unasked: &[Host], given: &[Guest]) -> Resul
     })
 }
 
-/// Which of two sights of one guest tells where it is; the lower one.
-fn rank(state: GuestState) -> u8 {
-    match state {
+/// Of a guest that is only known by what was given.
+const OFF: Sight = Sight {
+    state: GuestState::Off,
+    runs: false,
+};
+
+/// Which of two sights of one guest tells where it is; the lower one. After the switch of a
+/// post-copy both ends are in a migration, also when it broke: then the one whose vCPUs run counts,
+/// for it holds all that the guest did since.
+fn rank(sight: Sight) -> (bool, u8) {
+    let by_state = match sight.state {
         GuestState::Running => 0,
         GuestState::Paused => 1,
         GuestState::Migrating => 2,
         GuestState::PostCopyFailed => 3,
         GuestState::Off => 4,
+    };
+    (!sight.runs, by_state)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(host: &str, state: GuestState, runs: bool) -> Read {
+        let yaml =
+            format!("{{ name: {host}, cpu: 8cores, memory: 8GiB, network: 100MiB/s, state: on }}");
+        let guest = format!("{{ name: web, vcpus: 1, memory: 1GiB, host: {host} }}");
+        Read {
+            host: serde_yaml::from_str(&yaml).unwrap(),
+            guests: vec![(serde_yaml::from_str(&guest).unwrap(), Sight { state, runs })],
+        }
+    }
+
+    #[test]
+    fn a_guest_of_two_hosts_is_where_its_vcpus_run() {
+        use GuestState::{Migrating, Paused, PostCopyFailed, Running};
+        // Each as (source, whether it runs there, target, whether it runs there, where it is).
+        for (source, runs, target, runs_there, is) in [
+            (Running, true, Migrating, false, "h1"),
+            (Paused, false, Migrating, false, "h1"),
+            (Migrating, false, Migrating, true, "h2"),
+            (Migrating, false, PostCopyFailed, true, "h2"),
+            (PostCopyFailed, false, Migrating, true, "h2"),
+            (PostCopyFailed, false, PostCopyFailed, true, "h2"),
+            (Paused, false, Running, true, "h2"),
+        ] {
+            let ends = || vec![read("h1", source, runs), read("h2", target, runs_there)];
+            let mut turned = ends();
+            turned.reverse();
+            for ends in [ends(), turned] {
+                let merged = merge(ends, &[], &[]).unwrap();
+                let at: Vec<_> = merged.guests.iter().map(|g| g.host.clone()).collect();
+                assert_eq!(at, [Some(is.parse().unwrap())], "{source:?} {target:?}");
+            }
+        }
     }
 }

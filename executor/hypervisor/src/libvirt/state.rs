@@ -8,10 +8,12 @@ use crate::{GuestState, MigrationFailure};
 /// A domain's state as the trait names it.
 pub(super) fn state_of(domain: &Domain) -> Result<GuestState, virt::error::Error> {
     let (state, reason) = domain.get_state()?;
-    Ok(named(state, u32::try_from(reason).unwrap_or(0)))
+    Ok(named(state, reason))
 }
 
-fn named(state: u32, reason: u32) -> GuestState {
+/// libvirt's state and reason as the trait names them.
+pub(super) fn named(state: u32, reason: i32) -> GuestState {
+    let reason = u32::try_from(reason).unwrap_or(0);
     match state {
         sys::VIR_DOMAIN_RUNNING | sys::VIR_DOMAIN_BLOCKED | sys::VIR_DOMAIN_SHUTDOWN => {
             match reason {
@@ -137,8 +139,9 @@ mod tests {
 
     #[test]
     fn post_copy_shows_in_the_reason_of_a_state() {
-        let running = |reason| named(sys::VIR_DOMAIN_RUNNING, reason);
-        let paused = |reason| named(sys::VIR_DOMAIN_PAUSED, reason);
+        let code = |reason: u32| i32::try_from(reason).unwrap();
+        let running = |reason| named(sys::VIR_DOMAIN_RUNNING, code(reason));
+        let paused = |reason| named(sys::VIR_DOMAIN_PAUSED, code(reason));
         assert_eq!(running(sys::VIR_DOMAIN_RUNNING_BOOTED), Running);
         assert_eq!(running(sys::VIR_DOMAIN_RUNNING_POSTCOPY), Migrating);
         assert_eq!(

@@ -309,3 +309,26 @@ fn joint_windows_that_differ_are_refused_where_they_stand() {
         "{error}"
     );
 }
+
+#[test]
+fn a_max_below_its_own_windows_is_refused() {
+    let read = |cpu: &str| {
+        let windows = "windows: { start: 2026-01-05T00:00:00Z, step: 300s, values: [0.5, 2.5] }";
+        read_load(&[Source {
+            name: "load.yaml".into(),
+            text: format!(
+                "apiVersion: vmpack/v1\nkind: Load\nguests:\n  a: {{ cpu: {{ {cpu}, {windows} }} }}\n"
+            ),
+        }])
+    };
+    let error = read("max: 2cores").unwrap_err().to_string();
+    assert!(
+        error.starts_with("load.yaml:4:20: read a max of 2cores below a window of 2.5cores"),
+        "{error}"
+    );
+    assert!(read("window: 100ms, span: 10m, max: 2cores").is_err());
+    assert!(read("max: 2.5cores").is_ok());
+    // Over longer windows, or over less time than these: no contradiction.
+    assert!(read("window: 10m, max: 2cores").is_ok());
+    assert!(read("span: 5m, max: 2cores").is_ok());
+}

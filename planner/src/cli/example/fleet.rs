@@ -11,7 +11,7 @@ use vmpack_domain::demand::demand;
 use vmpack_domain::load::{Statistic, Windows, jiff_serde};
 use vmpack_domain::name::NameError;
 use vmpack_domain::rule::{Over, RuleKind};
-use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, PagesPerSec, Ratio};
+use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, PagesPerSec, Ratio, count};
 use vmpack_domain::{
     Cluster, CpuLoad, Guest, GuestLoad, GuestName, Host, HostState, Load, Policy, PostCopy, Rule,
     Tier,
@@ -44,7 +44,7 @@ pub(crate) struct Fleet {
 /// Why nothing can be made.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FleetError {
-    #[error("{guests} guests do not fit {hosts} hosts, about 12 fit each")]
+    #[error("{} do not fit {}, about 12 fit each", count(*guests as usize, "guest"), count(*hosts as usize, "host"))]
     TooFull { hosts: u32, guests: u32 },
     #[error("asked for {0}, at most 100000 are made")]
     TooMany(u32),

@@ -69,6 +69,7 @@ pub(crate) fn run(arguments: &RegressArguments, session: &mut Session) -> Result
         let source: Source = sources::open(file)?;
         cases.push((source.name.clone(), read_case(&source)?));
     }
+    session.heed_interrupts();
     let mut results = Vec::new();
     for (name, case) in &cases {
         results.push(run_case(name, case, session));
