@@ -53,7 +53,7 @@ fn pack(arguments: &BenchPackArguments, session: &mut Session) -> Result<Exit, F
         }
         None => (BTreeSet::new(), None),
     };
-    session.heed_interrupts()?;
+    session.heed_interrupts();
     let mut lines = Vec::new();
     let mut skipped = 0;
     for path in &arguments.files {
