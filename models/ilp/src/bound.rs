@@ -10,7 +10,7 @@
 //! - the same on parts of the cluster that share no guest, or to which guests are fenced, added up
 
 mod clique;
-mod cover;
+pub(crate) mod cover;
 mod leave;
 mod part;
 mod size;
@@ -80,9 +80,9 @@ pub fn moves(p: &Problem, cost: i64) -> MovesBound {
 
 /// How many hosts and at what cost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Least {
-    cost: i64,
-    hosts: usize,
+pub(crate) struct Least {
+    pub(crate) cost: i64,
+    pub(crate) hosts: usize,
 }
 
 /// The best bound so far; `None` once it is proven that there is no placement.

@@ -5,6 +5,8 @@
     reason = "HiGHS's callback and scheduler are reached through its C interface"
 )]
 
+pub(crate) mod lp;
+
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};
 use std::thread::ThreadId;
@@ -84,16 +86,7 @@ pub(crate) fn solve(model: HighsProblem, start: Option<&[f64]>, limits: &Limits)
     };
     let columns = model.num_cols();
     let threads = limits.threads.clamp(1, 1024);
-    POOL.with(|pool| {
-        if pool
-            .replace(Some(threads))
-            .is_some_and(|was| was != threads)
-        {
-            // SAFETY: takes no pointer; it ends the idle workers of this thread's pool, and no
-            // solve runs on this thread now.
-            unsafe { highs_sys::Highs_resetGlobalScheduler(1) };
-        }
-    });
+    resize_pool(threads);
     if set_options(&mut model, limits, threads).is_err() {
         return failed("an option was refused", columns);
     }
@@ -104,12 +97,9 @@ pub(crate) fn solve(model: HighsProblem, start: Option<&[f64]>, limits: &Limits)
     {
         tracing::debug!("the warm start was refused");
     }
-    let ear = Ear {
-        stop: limits.stop,
-        thread: std::thread::current().id(),
-        stopped: Cell::new(false),
-    };
-    listen(&mut model, &ear);
+    let ear = Ear::new(limits.stop);
+    // SAFETY: the instance of `model` is live, and `ear` is until the solve has ended.
+    unsafe { listen(model.as_mut_ptr(), &ear) };
     let solved = match model.try_solve() {
         Ok(solved) => solved,
         Err(e) => return failed(&format!("{e:?}"), columns),
@@ -140,6 +130,20 @@ pub(crate) fn solve(model: HighsProblem, start: Option<&[f64]>, limits: &Limits)
         bound: bound.unwrap_or(f64::NEG_INFINITY),
         columns,
     }
+}
+
+/// Makes the pool of this thread's workers fit `threads`. No solve may run on this thread.
+fn resize_pool(threads: u32) {
+    POOL.with(|pool| {
+        if pool
+            .replace(Some(threads))
+            .is_some_and(|was| was != threads)
+        {
+            // SAFETY: takes no pointer; it ends the idle workers of this thread's pool, and no
+            // solve runs on this thread now.
+            unsafe { highs_sys::Highs_resetGlobalScheduler(1) };
+        }
+    });
 }
 
 fn set_options(
@@ -173,14 +177,25 @@ struct Ear<'a> {
     stopped: Cell<bool>,
 }
 
+impl<'a> Ear<'a> {
+    fn new(stop: &'a dyn Fn() -> bool) -> Self {
+        Self {
+            stop,
+            thread: std::thread::current().id(),
+            stopped: Cell::new(false),
+        }
+    }
+}
+
 /// Lets HiGHS ask `ear` whether to stop.
-fn listen(model: &mut Model, ear: &Ear) {
+///
+/// # Safety
+/// `highs` is a live instance, and `ear` is not moved or dropped until the next solve has ended.
+unsafe fn listen(highs: *mut c_void, ear: &Ear) {
     let data = std::ptr::from_ref(ear).cast_mut().cast();
-    // SAFETY: `model` is a live HiGHS instance. `data` points to `ear`, which the caller keeps until
-    // the solve has ended; HiGHS calls `hear` only during the solve, and nothing writes through the
-    // pointer.
+    // SAFETY: `highs` is live. `data` points to `ear`, which the caller keeps until the solve has
+    // ended; HiGHS calls `hear` only during a solve, and nothing writes through the pointer.
     unsafe {
-        let highs = model.as_mut_ptr();
         highs_sys::Highs_setCallback(highs, Some(hear), data);
         for kind in [
             highs_sys::kHighsCallbackMipInterrupt,

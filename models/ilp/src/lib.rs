@@ -14,6 +14,7 @@ mod grid;
 mod highs;
 mod model;
 pub mod moves;
+pub mod pattern;
 pub mod problem;
 pub mod rule;
 

@@ -11,6 +11,7 @@ use vmpack_domain::policy::Policy;
 use vmpack_domain::rule::{Over, Rule, RuleKind};
 use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, Permille, Ratio};
 
+use crate::pattern::{self, Packing};
 use crate::problem::Problem;
 use crate::{Limits, Placement, Solved, assignment, bound, in_use, moves, rule};
 
@@ -403,6 +404,15 @@ fn check(world: &World, pick: usize, block: u8) -> Result<(), TestCaseError> {
     prop_assert!(least.cost <= best, "{least:?} above {best}");
     let fewest = all.iter().map(|e| e.hosts).min().unwrap();
     prop_assert!(least.hosts <= fewest as usize, "{least:?} above {fewest}");
+
+    let packing = Packing::of(&p);
+    for packing in (0..p.hosts[0].room.len())
+        .map(|r| packing.project(r))
+        .chain([packing.clone()])
+    {
+        let bound = pattern::bound(&packing, &[], 0, i64::MAX, &limits());
+        prop_assert!(bound.cost <= best, "{bound:?} above {best}");
+    }
 
     // A warm start, by the problem's host indices: hosts that are out are not in it.
     let known = &all[pick % all.len()];

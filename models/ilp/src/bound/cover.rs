@@ -4,11 +4,11 @@ use super::Least;
 
 /// Hosts that are alike: so many, what each costs, what each gives, whether they are in use anyway.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Kind {
-    pub(super) count: usize,
-    pub(super) cost: i64,
-    pub(super) weight: i128,
-    pub(super) forced: bool,
+pub(crate) struct Kind {
+    pub(crate) count: usize,
+    pub(crate) cost: i64,
+    pub(crate) weight: i128,
+    pub(crate) forced: bool,
 }
 
 /// A bound on number and cost of hosts whose weights, all at least 0, sum to at least `demand`, the
@@ -17,7 +17,7 @@ pub(super) struct Kind {
 /// Number: the heaviest hosts first, until the demand is met; fewer cannot meet it. Cost: the larger
 /// of the fractional optimum (cheapest per weight first, the last host in part, rounded up; Dantzig
 /// 1957) and so many of the cheapest hosts.
-pub(super) fn cover(kinds: &[Kind], demand: i128) -> Option<Least> {
+pub(crate) fn cover(kinds: &[Kind], demand: i128) -> Option<Least> {
     let mut rest = demand;
     let mut least = Least::default();
     let mut free: Vec<Kind> = Vec::with_capacity(kinds.len());

@@ -1,0 +1,219 @@
+//! Stage 1 by patterns: what one host carries, as a column.
+//!
+//! 1. [`Packing::of`] puts guests and hosts of a problem into classes; [`Packing::project`] keeps one
+//!    resource, which is quick and often enough.
+//! 2. [`bound`] solves the pattern LP by column generation (`pattern/master.rs`) with exact pricing
+//!    (`pattern/price.rs`, `pattern/table.rs`). What comes out are integer weights, proven in
+//!    integers (`pattern/proof.rs`): [`PatternBound`].
+//! 3. [`solve`] goes on to packings: a dive (`pattern/dive.rs`), then the patterns at hand as an
+//!    integer program (`pattern/restricted.rs`). A [`Packed`] names classes; [`Packed::place`] names
+//!    guests and hosts. Rules that a packing drops are the caller's to check.
+//!
+//! With a limit on nodes a solve repeats exactly; a node is a run of the LP, and pricing has its
+//! share of each. Time counts through `stop` alone.
+
+mod dive;
+mod master;
+pub mod packing;
+mod price;
+mod proof;
+mod restricted;
+mod table;
+
+pub use packing::{HostClass, Item, Packing};
+pub use price::Content;
+
+use crate::Limits;
+use master::{Known, Master};
+use proof::Proof;
+
+/// What one host carries.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pattern {
+    /// The class of the host.
+    pub host: usize,
+    /// Items by class, ascending, with copies.
+    pub content: Content,
+}
+
+/// What a bound rests on: on each host of a group, guests that may be there and fit together weigh
+/// at most its `most`. So the hosts in use, whose `most` sum to the weight of all guests at least,
+/// cost at least the bound.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Weights {
+    /// Guests that are together wherever they are, with their weight as one; every guest is in one
+    /// group.
+    pub guests: Vec<(Vec<usize>, i64)>,
+    /// Hosts that are alike, with the most that fits on each.
+    pub hosts: Vec<(Vec<usize>, i64)>,
+}
+
+/// A lower bound on the hosts in use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PatternBound {
+    /// On their cost, in thousandths of a host, a multiple of the costs' divisor. Where no placement
+    /// exists, more than all hosts cost.
+    pub cost: i64,
+    /// On their number.
+    pub hosts: usize,
+    /// Which method found it, such as `pattern LP, 362.4 rounded up`.
+    pub origin: String,
+    /// What it rests on.
+    pub weights: Weights,
+    /// Columns made.
+    pub columns: usize,
+}
+
+/// A packing, or a part of one.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Packed {
+    /// Contents, with the number of hosts that have each.
+    pub patterns: Vec<(Pattern, usize)>,
+    /// Items that are not packed, with copies.
+    pub left: Vec<(usize, usize)>,
+    /// The cost of the hosts in use, the forced ones among them, in thousandths.
+    pub cost: i64,
+}
+
+/// What [`solve`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The bound.
+    pub bound: PatternBound,
+    /// The cheapest packing of everything, else the one that leaves least.
+    pub packed: Option<Packed>,
+}
+
+/// How far column generation goes.
+struct Effort<'a> {
+    /// Runs of the LP, at most.
+    rounds: u64,
+    /// Nodes of one pricing, at most.
+    steps: u64,
+    /// Nodes of all pricing together, at most.
+    total: u64,
+    /// Asked often.
+    stop: &'a dyn Fn() -> bool,
+}
+
+impl<'a> Effort<'a> {
+    /// A run of the LP is a node, with 100,000 nodes of pricing.
+    fn of(limits: &Limits<'a>) -> Self {
+        Self {
+            rounds: limits.nodes.unwrap_or(u64::MAX),
+            steps: limits.nodes.map_or(1 << 32, |n| n.saturating_mul(100_000)),
+            total: limits.nodes.map_or(u64::MAX, |n| n.saturating_mul(100_000)),
+            stop: limits.stop,
+        }
+    }
+
+    fn ended(&self, rounds: u64, steps: u64) -> bool {
+        rounds >= self.rounds || steps >= self.total || (self.stop)()
+    }
+}
+
+/// The bound of the pattern LP. `lower` and `upper` are known bounds on the cost: it ends early where
+/// it cannot exceed `lower`, and when it reaches `upper`. `incumbent` is the content of each host in
+/// use in a known packing, or empty.
+#[must_use]
+pub fn bound(
+    packing: &Packing,
+    incumbent: &[Pattern],
+    lower: i64,
+    upper: i64,
+    limits: &Limits,
+) -> PatternBound {
+    let effort = Effort::of(limits);
+    let known = Known::new(packing, lower, upper);
+    let mut proof = Proof::trivial(packing);
+    let mut columns = 0;
+    let ended = Master::new(packing, incumbent, &effort).and_then(|mut master| {
+        let ended = master.converge(&known, &mut proof);
+        columns = master.pool.len();
+        ended
+    });
+    if let Err(failure) = ended {
+        tracing::debug!(?failure, "the pattern LP ended early");
+    }
+    proof.conclude(packing, columns)
+}
+
+/// The bound of the pattern LP, and packings from its columns where the bound leaves room for one
+/// that is cheaper than `upper`.
+#[must_use]
+pub fn solve(
+    packing: &Packing,
+    incumbent: &[Pattern],
+    lower: i64,
+    upper: i64,
+    limits: &Limits,
+) -> Answer {
+    let effort = Effort::of(limits);
+    let known = Known::new(packing, lower, upper);
+    let mut proof = Proof::trivial(packing);
+    let mut packed = None;
+    let mut pool = Vec::new();
+    let ended = Master::new(packing, incumbent, &effort).and_then(|mut master| {
+        let ended = master.converge(&known, &mut proof).and_then(|()| {
+            if proof.cost.max(lower) < upper {
+                packed = Some(master.dive(&known)?);
+            }
+            Ok(())
+        });
+        pool = master.pool;
+        ended
+    });
+    if let Err(failure) = ended {
+        tracing::debug!(?failure, "the pattern LP ended early");
+    }
+    let closed = |packed: &Packed| packed.left.is_empty() && packed.cost <= proof.cost.max(lower);
+    let open = proof.cost.max(lower) < upper && !packed.as_ref().is_some_and(closed);
+    if open && !pool.is_empty() && !(limits.stop)() {
+        let restricted = restricted::solve(packing, &pool, incumbent, limits);
+        packed = packed
+            .into_iter()
+            .chain(restricted)
+            .min_by_key(Packed::rank);
+    }
+    Answer {
+        bound: proof.conclude(packing, pool.len()),
+        packed,
+    }
+}
+
+impl Packed {
+    /// Better first: less left, then cheaper.
+    fn rank(&self) -> (usize, i64) {
+        (self.left.iter().map(|(_, copies)| *copies).sum(), self.cost)
+    }
+
+    /// Sums up the cost of the hosts in use.
+    fn settle(&mut self, packing: &Packing) {
+        let used = self
+            .patterns
+            .iter()
+            .map(|(p, times)| packing.price(p.host, *times));
+        self.cost = packing.forced_cost().saturating_add(used.sum());
+    }
+
+    /// The host of every guest that is packed, of `guests` in all.
+    #[must_use]
+    pub fn place(&self, packing: &Packing, guests: usize) -> Vec<Option<usize>> {
+        let mut place = vec![None; guests];
+        let mut hosts: Vec<_> = packing.hosts.iter().map(|k| k.members.iter()).collect();
+        let mut items: Vec<_> = packing.items.iter().map(|i| i.members.iter()).collect();
+        for (pattern, times) in &self.patterns {
+            for host in hosts[pattern.host].by_ref().take(*times) {
+                for (item, copies) in &pattern.content {
+                    for guest in items[*item].by_ref().take(*copies).flatten() {
+                        place[*guest] = Some(*host);
+                    }
+                }
+            }
+        }
+        place
+    }
+}
+
+#[cfg(test)]
+mod tests;

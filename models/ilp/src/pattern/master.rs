@@ -1,0 +1,511 @@
+//! The pattern LP, solved by column generation.
+//!
+//! Sets: items i with counts n_i, host classes k with u_k hosts at cost c_k (0 for forced hosts: they
+//! are paid anyway), the patterns P_k of class k (`packing.rs`).
+//! Variables: λ_p ≥ 0, hosts with pattern p; x_ij ≥ 0, slots of an item j given to an item i.
+//! Objective: min Σ_k c_k Σ_{p∈P_k} λ_p
+//! Constraints:
+//! - (packed) Σ_p a_ip·λ_p + Σ_j x_ij − Σ_j x_ji ≥ n_i for every i; dual π_i ≥ 0
+//! - (hosts) Σ_{p∈P_k} λ_p ≤ u_k for every k with fewer hosts than items; dual σ_k ≤ 0
+//!
+//! Source: Gilmore and Gomory 1961. The exchange columns x_ij say π_i ≤ π_j where i needs no more
+//! than j of anything, every host that takes j takes i, and i is in no set apart that j is not in
+//! (dual inequalities, Valério de Carvalho 2005). A host holds a single item only once, so they may
+//! loosen the LP: they steady the first phase and are taken out in the second. No bound rests on
+//! them, nor on anything else here: a bound is made of any π, in integers (`proof.rs`).
+//!
+//! Duals are smoothed towards those of the best bound so far (Wentges 1997); where that finds no
+//! column, less so, until the LP's own duals are priced.
+
+use std::collections::BTreeSet;
+
+use super::packing::Packing;
+use super::price::{Content, Pricer, Reach};
+use super::proof::{Proof, SCALE, integer};
+use super::{Effort, Pattern};
+use crate::highs::lp::{Column, Failure, Lp, Solution};
+use crate::model::{ceil_div, float};
+
+/// What is known beside the LP.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    /// The greatest divisor of the costs.
+    pub(super) unit: i64,
+    /// A bound proven elsewhere: what cannot exceed it is of no use.
+    pub(super) lower: i64,
+    /// A placement's cost: bounds that reach it close the search.
+    pub(super) upper: i64,
+}
+
+impl Known {
+    pub(super) fn new(packing: &Packing, lower: i64, upper: i64) -> Self {
+        Self {
+            unit: packing.unit(),
+            lower,
+            upper,
+        }
+    }
+}
+
+/// What a column of the LP stands for.
+#[derive(Debug, Clone)]
+enum Kind {
+    /// A pattern, by its place in the pool.
+    Pattern(usize),
+    Exchange,
+    /// An item left unpacked, at a price that no host comes near.
+    Unpacked,
+}
+
+/// Duals, as advice.
+#[derive(Debug, Clone)]
+struct Duals {
+    items: Vec<f64>,
+    hosts: Vec<f64>,
+}
+
+impl Duals {
+    /// The share `alpha` of `center` and the rest of these.
+    fn towards(&self, center: &Self, alpha: f64) -> Self {
+        let mix = |own: &[f64], other: &[f64]| {
+            let pairs = own.iter().zip(other);
+            pairs.map(|(a, c)| alpha * c + (1.0 - alpha) * a).collect()
+        };
+        Self {
+            items: mix(&self.items, &center.items),
+            hosts: mix(&self.hosts, &center.hosts),
+        }
+    }
+}
+
+pub(super) struct Master<'a> {
+    pub(super) packing: &'a Packing,
+    pub(super) effort: &'a Effort<'a>,
+    pricers: Vec<Pricer>,
+    pub(super) lp: Lp,
+    kinds: Vec<Kind>,
+    /// The row of each host class, where there is one.
+    pub(super) rows: Vec<Option<usize>>,
+    /// Every pattern made.
+    pub(super) pool: Vec<Pattern>,
+    known: BTreeSet<Pattern>,
+    /// What the dearest host costs; the LP counts in it.
+    pub(super) top: f64,
+    /// Items still to be packed; less than their counts while diving.
+    pub(super) left: Vec<usize>,
+    pub(super) rounds: u64,
+    pub(super) steps: u64,
+    /// The last optimum of the LP, without the forced hosts' cost.
+    pub(super) value: f64,
+}
+
+/// How the columns of a round were.
+struct Round {
+    added: usize,
+    /// Whether every pricing was finished.
+    closed: bool,
+    proof: Proof,
+}
+
+/// The price of leaving an item unpacked, in hosts.
+const UNPACKED: f64 = 20.0;
+/// How far duals are drawn to the best ones.
+const SMOOTHING: f64 = 0.85;
+/// Nodes of one pricing, at first.
+const FIRST: u64 = 2_000_000;
+/// Reduced costs below this are none.
+const EPSILON: f64 = 1e-6;
+
+impl<'a> Master<'a> {
+    pub(super) fn new(
+        packing: &'a Packing,
+        known: &[Pattern],
+        effort: &'a Effort<'a>,
+    ) -> Result<Self, Failure> {
+        let items = packing.items.len();
+        let total: usize = packing.items.iter().map(super::packing::Item::count).sum();
+        let mut bounds: Vec<(f64, f64)> = packing
+            .items
+            .iter()
+            .map(|i| (of_count(i.count()), f64::INFINITY))
+            .collect();
+        let mut rows = Vec::new();
+        for host in &packing.hosts {
+            rows.push((host.count() < total).then_some(bounds.len()));
+            if host.count() < total {
+                bounds.push((f64::NEG_INFINITY, of_count(host.count())));
+            }
+        }
+        let top = packing
+            .hosts
+            .iter()
+            .map(|k| k.cost)
+            .max()
+            .unwrap_or(1)
+            .max(1);
+        let mut master = Self {
+            packing,
+            effort,
+            pricers: (0..packing.hosts.len())
+                .map(|k| Pricer::new(packing, k))
+                .collect(),
+            lp: Lp::new(&bounds)?,
+            kinds: Vec::new(),
+            rows,
+            pool: Vec::new(),
+            known: BTreeSet::new(),
+            top: float(top),
+            left: packing
+                .items
+                .iter()
+                .map(super::packing::Item::count)
+                .collect(),
+            rounds: 0,
+            steps: 0,
+            value: 0.0,
+        };
+        let unpacked: Vec<Column> = (0..items)
+            .map(|i| Column {
+                cost: UNPACKED,
+                upper: f64::INFINITY,
+                entries: vec![(i, 1.0)],
+            })
+            .collect();
+        master.add(unpacked, Kind::Unpacked)?;
+        master.exchanges()?;
+        master.learn(known)?;
+        Ok(master)
+    }
+
+    fn add(&mut self, columns: Vec<Column>, kind: Kind) -> Result<(), Failure> {
+        self.lp.add(&columns)?;
+        self.kinds.extend(columns.iter().map(|_| kind.clone()));
+        Ok(())
+    }
+
+    /// What a host of class `k` costs in the LP.
+    fn cost(&self, k: usize) -> f64 {
+        let host = &self.packing.hosts[k];
+        if host.forced {
+            0.0
+        } else {
+            float(host.cost) / self.top
+        }
+    }
+
+    /// Adds those of the patterns that are new. Returns how many.
+    fn learn(&mut self, patterns: &[Pattern]) -> Result<usize, Failure> {
+        let mut columns = Vec::new();
+        for pattern in patterns {
+            if pattern.content.is_empty() || !self.known.insert(pattern.clone()) {
+                continue;
+            }
+            let packed = pattern.content.iter().map(|(i, c)| (*i, of_count(*c)));
+            let host = self.rows[pattern.host].map(|row| (row, 1.0));
+            columns.push(Column {
+                cost: self.cost(pattern.host),
+                upper: f64::INFINITY,
+                entries: packed.chain(host).collect(),
+            });
+            self.kinds.push(Kind::Pattern(self.pool.len()));
+            self.pool.push(pattern.clone());
+        }
+        self.lp.add(&columns)?;
+        Ok(columns.len())
+    }
+
+    /// The exchange columns: of each item with the nearest items that it can stand for.
+    fn exchanges(&mut self) -> Result<(), Failure> {
+        const EACH: usize = 2;
+        const LOOKS: usize = 400;
+        let p = self.packing;
+        let host = p.hosts.iter().max_by_key(|k| k.count());
+        let Some(host) = host else {
+            return Ok(());
+        };
+        let size = |i: usize| -> f64 {
+            let shares = p.items[i].need.iter().zip(&host.room);
+            shares.map(|(n, r)| float(*n) / float((*r).max(1))).sum()
+        };
+        let mut order: Vec<usize> = (0..p.items.len()).collect();
+        order.sort_by(|a, b| size(*a).total_cmp(&size(*b)).then(a.cmp(b)));
+        let smaller = |i: usize, j: usize| {
+            let (a, b) = (&p.items[i], &p.items[j]);
+            a.need.iter().zip(&b.need).all(|(x, y)| x <= y)
+                && p.hosts.iter().all(|k| k.takes[i] || !k.takes[j])
+                && p.apart
+                    .iter()
+                    .all(|set| set.binary_search(&i).is_err() || set.binary_search(&j).is_ok())
+        };
+        let mut columns = Vec::new();
+        for (at, j) in order.iter().enumerate() {
+            let near = order[..at].iter().rev().take(LOOKS);
+            for i in near.filter(|i| smaller(**i, *j)).take(EACH) {
+                columns.push(Column {
+                    cost: 0.0,
+                    upper: f64::INFINITY,
+                    entries: vec![(*i, 1.0), (*j, -1.0)],
+                });
+            }
+        }
+        self.add(columns, Kind::Exchange)
+    }
+
+    /// Takes the exchange columns out.
+    fn end_exchanges(&mut self) -> Result<(), Failure> {
+        let gone: Vec<usize> = (0..self.kinds.len())
+            .filter(|c| matches!(self.kinds[*c], Kind::Exchange))
+            .collect();
+        self.remove(&gone)
+    }
+
+    fn remove(&mut self, columns: &[usize]) -> Result<(), Failure> {
+        self.lp.remove(columns)?;
+        let mut at = 0..;
+        self.kinds.retain(|_| {
+            at.next()
+                .is_some_and(|c| columns.binary_search(&c).is_err())
+        });
+        Ok(())
+    }
+
+    /// Keeps the LP small: columns that are far from of use leave it, to be priced anew.
+    fn prune(&mut self, solution: &Solution) -> Result<bool, Failure> {
+        if self.kinds.len() < 4000 + 8 * self.left.len() {
+            return Ok(false);
+        }
+        let mut far: Vec<usize> = (0..self.kinds.len())
+            .filter(|c| matches!(self.kinds[*c], Kind::Pattern(_)) && solution.reduced[*c] > 0.05)
+            .collect();
+        far.sort_by(|a, b| solution.reduced[*b].total_cmp(&solution.reduced[*a]));
+        far.truncate(self.kinds.len() / 2);
+        far.sort_unstable();
+        for c in &far {
+            if let Kind::Pattern(p) = self.kinds[*c] {
+                self.known.remove(&self.pool[p]);
+            }
+        }
+        self.remove(&far)?;
+        Ok(!far.is_empty())
+    }
+
+    fn duals(&self, solution: &Solution) -> Duals {
+        let items = self.left.len();
+        Duals {
+            items: solution.duals[..items].iter().map(|d| d.max(0.0)).collect(),
+            hosts: self
+                .rows
+                .iter()
+                .map(|row| row.map_or(0.0, |r| solution.duals[r].min(0.0)))
+                .collect(),
+        }
+    }
+
+    /// A first guess at the duals: an item's share of the scarcest resource of the host where it is
+    /// cheapest.
+    fn guess(&self) -> Duals {
+        let p = self.packing;
+        let load = |r: usize| -> f64 {
+            p.items
+                .iter()
+                .map(|i| float(i.need[r]) * of_count(i.count()))
+                .sum()
+        };
+        let room = |r: usize| -> f64 {
+            p.hosts
+                .iter()
+                .map(|k| float(k.room[r]) * of_count(k.count()))
+                .sum()
+        };
+        let scarce = (0..p.resources()).max_by(|a, b| {
+            let full = |r: usize| load(r) / room(r).max(1.0);
+            full(*a).total_cmp(&full(*b))
+        });
+        let items = (0..p.items.len())
+            .map(|i| {
+                let share = |k: usize| {
+                    let host = &p.hosts[k];
+                    let of = |r: usize| float(p.items[i].need[r]) / float(host.room[r].max(1));
+                    scarce.map_or(0.0, of) * self.cost(k)
+                };
+                (0..p.hosts.len())
+                    .filter(|k| p.hosts[*k].takes[i])
+                    .map(share)
+                    .fold(f64::INFINITY, f64::min)
+                    .min(UNPACKED)
+            })
+            .collect();
+        Duals {
+            items,
+            hosts: vec![0.0; p.hosts.len()],
+        }
+    }
+
+    /// Both phases: with the exchange columns, then without.
+    pub(super) fn converge(&mut self, known: &Known, best: &mut Proof) -> Result<(), Failure> {
+        self.generate(known, best)?;
+        if best.cost.max(known.lower) < known.upper {
+            self.end_exchanges()?;
+            self.generate(known, best)?;
+        }
+        Ok(())
+    }
+
+    /// Column generation until the bound is the LP's value rounded up, or closes the search, or the
+    /// effort ends. The best proof found replaces `best` where it is better.
+    fn generate(&mut self, known: &Known, best: &mut Proof) -> Result<(), Failure> {
+        let forced = self.packing.forced_cost();
+        let mut center = self.guess();
+        let mut center_value = 0.0;
+        let mut missed = 0.0;
+        let mut steps = self.effort.steps.min(FIRST);
+        while !self.effort.ended(self.rounds, self.steps) {
+            let mut solution = self.lp.run(self.effort.stop)?;
+            if self.prune(&solution)? {
+                solution = self.lp.run(self.effort.stop)?;
+            }
+            self.rounds += 1;
+            self.value = solution.objective;
+            let reachable = round_up(self.value * self.top, known.unit).saturating_add(forced);
+            if best.cost.max(known.lower) >= reachable.min(known.upper) {
+                break;
+            }
+            let own = self.duals(&solution);
+            let alpha = (1.0 - (missed + 1.0) * (1.0 - SMOOTHING)).max(0.0);
+            let priced = own.towards(&center, alpha);
+            let round = self.round(&priced, &own, float(reachable - forced - known.unit), steps)?;
+            tracing::trace!(
+                rounds = self.rounds,
+                value = self.value,
+                bound = round.proof.value / self.top,
+                added = round.added,
+                "pattern LP"
+            );
+            if round.proof.value > center_value {
+                center_value = round.proof.value;
+                center = priced;
+            }
+            let better = round.proof.cost > best.cost;
+            if better {
+                *best = round.proof;
+            }
+            if round.added > 0 {
+                missed = 0.0;
+            } else if alpha > 0.0 {
+                missed += 1.0;
+            } else if !round.closed && steps < self.effort.steps {
+                steps = steps.saturating_mul(4).min(self.effort.steps);
+            } else {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// The patterns in the LP, each with its column.
+    pub(super) fn patterns(&self) -> impl Iterator<Item = (usize, &Pattern)> {
+        self.kinds
+            .iter()
+            .enumerate()
+            .filter_map(|(c, kind)| match kind {
+                Kind::Pattern(p) => Some((c, &self.pool[*p])),
+                Kind::Exchange | Kind::Unpacked => None,
+            })
+    }
+
+    /// One round of pricing at the LP's own duals, for what is left. Returns the columns added.
+    pub(super) fn complete(&mut self, solution: &Solution, steps: u64) -> Result<usize, Failure> {
+        let own = self.duals(solution);
+        Ok(self.round(&own, &own, 0.0, steps)?.added)
+    }
+
+    /// Prices every host class at `priced` and adds what is of use at `own`. `beaten` is the cost
+    /// that a bound is to exceed, without that of the forced hosts.
+    fn round(
+        &mut self,
+        priced: &Duals,
+        own: &Duals,
+        beaten: f64,
+        steps: u64,
+    ) -> Result<Round, Failure> {
+        let values: Vec<i64> = priced.items.iter().map(|d| integer(*d)).collect();
+        // By how much every pattern may exceed its price when the bound is still to be above.
+        let worth: f64 = values
+            .iter()
+            .zip(&self.packing.items)
+            .map(|(v, i)| float(*v) / SCALE * of_count(i.count()))
+            .sum();
+        let limits: f64 = priced
+            .hosts
+            .iter()
+            .zip(&self.packing.hosts)
+            .map(|(s, k)| s * of_count(k.count()))
+            .sum();
+        let slack = if beaten > 0.0 {
+            (worth + limits) * self.top / beaten - 1.0 - 1e-9
+        } else {
+            0.0
+        };
+        let slack = slack.clamp(EPSILON, 1.0);
+        let mut most = Vec::new();
+        let mut closed = true;
+        let mut offers: Vec<(f64, Pattern)> = Vec::new();
+        for k in 0..self.pricers.len() {
+            let price = self.cost(k) - priced.hosts[k];
+            let reach = Reach {
+                floor: integer(price * (1.0 + slack)),
+                steps,
+                seeds: 1500,
+                stop: self.effort.stop,
+            };
+            let found = self.pricers[k].price(&values, &self.left, &reach);
+            self.steps += found.steps;
+            closed &= found.steps < steps;
+            most.push(found.most);
+            for (_, content) in found.found {
+                let gain = worth_of(&content, &own.items) - (self.cost(k) - own.hosts[k]);
+                if gain > EPSILON {
+                    offers.push((gain, Pattern { host: k, content }));
+                }
+            }
+        }
+        offers.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        let mut used = vec![0u8; self.left.len()];
+        let mut chosen = Vec::new();
+        for (_, pattern) in offers {
+            if chosen.len() > self.left.len() / 3 + 20 {
+                break;
+            }
+            if pattern.content.iter().any(|(i, _)| used[*i] >= 3) {
+                continue;
+            }
+            pattern.content.iter().for_each(|(i, _)| used[*i] += 1);
+            chosen.push(pattern);
+        }
+        let added = self.learn(&chosen)?;
+        let proof = Proof::new(self.packing, values, most);
+        Ok(Round {
+            added,
+            closed,
+            proof,
+        })
+    }
+}
+
+fn worth_of(content: &Content, duals: &[f64]) -> f64 {
+    content.iter().map(|(i, c)| duals[*i] * of_count(*c)).sum()
+}
+
+pub(super) fn of_count(n: usize) -> f64 {
+    float(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+/// A cost found by floating point rounded up to a multiple of `unit`, 10⁻⁶ of a unit forgiven.
+pub(super) fn round_up(cost: f64, unit: i64) -> i64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "costs of hosts; the cast saturates"
+    )]
+    let units = (cost / float(unit) - 1e-6).ceil() as i64;
+    ceil_div(units.saturating_mul(unit), unit).saturating_mul(unit)
+}
