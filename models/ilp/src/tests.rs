@@ -406,7 +406,7 @@ fn check(world: &World, pick: usize, block: u8) -> Result<(), TestCaseError> {
     prop_assert!(least.hosts <= fewest as usize, "{least:?} above {fewest}");
 
     let packing = Packing::of(&p);
-    for packing in (0..p.hosts[0].room.len())
+    for packing in (0..packing.resources())
         .map(|r| packing.project(r))
         .chain([packing.clone()])
     {

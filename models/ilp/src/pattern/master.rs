@@ -112,7 +112,9 @@ const UNPACKED: f64 = 20.0;
 /// How far duals are drawn to the best ones.
 const SMOOTHING: f64 = 0.85;
 /// Nodes of one pricing, at first.
-const FIRST: u64 = 2_000_000;
+const FIRST: u64 = 1 << 20;
+/// And as long as duals are smoothed.
+const STEADY: u64 = 1 << 25;
 /// Reduced costs below this are none.
 const EPSILON: f64 = 1e-6;
 
@@ -388,6 +390,9 @@ impl<'a> Master<'a> {
             let better = round.proof.cost > best.cost;
             if better {
                 *best = round.proof;
+            }
+            if !round.closed && steps < STEADY {
+                steps = (2 * steps).min(self.effort.steps);
             }
             if round.added > 0 {
                 missed = 0.0;

@@ -11,6 +11,7 @@
 //! cheaper than every placement, never dearer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::model::gcd;
 use crate::problem::{GroupKind, Problem};
@@ -80,13 +81,13 @@ impl Packing {
         let mut classes: BTreeMap<_, Vec<Vec<usize>>> = BTreeMap::new();
         let mut only = vec![false; p.hosts.len()];
         for unit in &units {
-            let set = sets.get(unit.allowed.as_slice()).copied().unwrap_or(0);
+            let set = sets.get(&unit.allowed[..]).copied().unwrap_or(0);
             classes
                 .entry((&unit.need, set, &unit.spreads))
                 .or_default()
                 .push(unit.guests.clone());
-            if let [one] = unit.allowed.as_slice() {
-                only[*one] = true;
+            if let [one] = unit.allowed[..] {
+                only[one] = true;
             }
         }
         let mut columns: Vec<Vec<usize>> = vec![Vec::new(); p.hosts.len()];
@@ -213,7 +214,7 @@ struct Unit {
     guests: Vec<usize>,
     need: Vec<i64>,
     /// The hosts that have room for them and that each may take, ascending.
-    allowed: Vec<usize>,
+    allowed: Arc<[usize]>,
     /// The spread rules that name one of them, ascending.
     spreads: Vec<usize>,
 }
@@ -245,20 +246,26 @@ fn units(p: &Problem) -> Vec<Unit> {
         .map(|guests| {
             let first = &p.guests[guests[0]];
             let mut need: Vec<i64> = first.need.to_vec();
-            let mut allowed = first.allowed.clone();
-            for g in &guests[1..] {
-                let other = &p.guests[*g];
-                for (sum, n) in need.iter_mut().zip(other.need.iter()) {
-                    *sum = sum.saturating_add(*n);
-                }
-                allowed.retain(|h| other.allowed.binary_search(h).is_ok());
-            }
+            let mut allowed = Arc::clone(&first.allowed);
             if guests.len() > 1 {
+                for g in &guests[1..] {
+                    for (sum, n) in need.iter_mut().zip(p.guests[*g].need.iter()) {
+                        *sum = sum.saturating_add(*n);
+                    }
+                }
                 let fits = |h: &usize| {
                     let room = &p.hosts[*h].room;
                     need.iter().zip(room.iter()).all(|(n, r)| n <= r)
                 };
-                allowed.retain(fits);
+                let may = |h: &usize| {
+                    let other = |g: &usize| &p.guests[*g].allowed;
+                    guests.iter().all(|g| other(g).binary_search(h).is_ok())
+                };
+                allowed = allowed
+                    .iter()
+                    .copied()
+                    .filter(|h| fits(h) && may(h))
+                    .collect();
             }
             let mut of: Vec<usize> = guests.iter().flat_map(|g| spreads[*g].clone()).collect();
             of.sort_unstable();
