@@ -58,6 +58,8 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -s h -l help -d 'Pri
 complete -c vmpack -n "__fish_vmpack_using_subcommand check" -l cluster -d 'Cluster file, a folder of them, or `-`; repeat it to merge several' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand check" -l load -d 'Load file, a folder of them, or `-`; repeat it to merge several' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand check" -l policy -d 'Judge by this policy instead of the one in the plan' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand check" -l certificate -d 'Prove the bound again from this certificate, or `-`' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand check" -l steps -d 'Most steps for the proof; what is not proven within them is refused' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand check" -l json -d 'Print the result as JSON'
 complete -c vmpack -n "__fish_vmpack_using_subcommand check" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand check" -s h -l help -d 'Print help'

@@ -53,12 +53,14 @@ _arguments "${_arguments_options[@]}" : \
 '*--cluster=[Cluster file, a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
 '*--load=[Load file, a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
 '*--policy=[Judge by this policy instead of the one in the plan]:PATH:_files' \
+'--certificate=[Prove the bound again from this certificate, or \`-\`]:FILE:_files' \
+'--steps=[Most steps for the proof; what is not proven within them is refused]:N:_default' \
 '--json[Print the result as JSON]' \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
 '*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
 '-h[Print help]' \
 '--help[Print help]' \
-':plan -- The plan, or `-`:_files' \
+'::plan -- The plan, or `-`; it may be left out when a certificate is given:_files' \
 && ret=0
 ;;
 (validate)

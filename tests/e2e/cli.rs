@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cases;
+mod certificate;
 mod interrupt;
 
 use std::io::Write;

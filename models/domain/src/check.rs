@@ -9,6 +9,7 @@
 //!
 //! Both sides are multiplied out, so nothing is rounded.
 
+pub mod certificate;
 mod replay;
 mod rules;
 
@@ -25,6 +26,8 @@ use crate::name::{GuestName, HostName};
 use crate::plan::{MoveId, Plan, PlanStatus};
 use crate::policy::Policy;
 use crate::units::{MiB, MilliCores, Ratio};
+
+pub use certificate::certificate;
 
 /// Something that must hold and does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -161,93 +164,107 @@ fn stands(world: &World, guest: &GuestName, host: &HostName) -> Option<Violation
     None
 }
 
+impl World<'_> {
+    /// What a guest takes of its host: memory in MiB, vCPUs, and CPU in milli-cores of speed 1, once
+    /// or in each window.
+    fn needs(&self, name: &GuestName) -> Option<Vec<u64>> {
+        let (guest, demand) = self.guests.get(name)?;
+        let memory = guest.memory.0.saturating_add(self.policy.overhead.memory.0);
+        let mut needs = vec![memory, u64::from(guest.vcpus)];
+        let at_least = |demand: MilliCores| demand.max(guest.reserved).0;
+        match &self.joint {
+            None => needs.push(at_least(demand.cpu)),
+            Some((joint, index)) => {
+                let own = index.get(name).and_then(|g| joint.of.get(*g));
+                needs.extend(own.into_iter().flatten().map(|d| at_least(*d)));
+            }
+        }
+        Some(needs)
+    }
+
+    /// What guests may take of a host together, in the order and units of [`World::needs`]. Needs
+    /// are whole numbers, so nothing is lost by rounding down.
+    fn rooms(&self, host: &Host) -> Vec<u64> {
+        let policy = self.policy;
+        let share = |headroom: u64| u128::from(1000u64.saturating_sub(headroom));
+        // In thousandths of a milli-core, so that the speed's own thousandths stay whole.
+        let cpu = (u128::from(host.cpu.0) * u128::from(host.speed.0))
+            .saturating_sub(u128::from(host.reserve.cpu.0) * 1000);
+        let memory = u128::from(host.memory.0.saturating_sub(host.reserve.memory.0));
+        let promised = u128::from(host.cpu.0) * u128::from(policy.over_commit.cpu.0);
+        let mut rooms = vec![
+            small(share(policy.headroom.memory.0) * memory / 1000),
+            small(promised / 1_000_000),
+        ];
+        let windows = self.joint.as_ref().map_or(1, |(j, _)| j.starts.len());
+        let cpu = small(share(policy.headroom.cpu.0) * cpu / 1_000_000);
+        rooms.extend(std::iter::repeat_n(cpu, windows));
+        rooms
+    }
+}
+
+fn small(v: u128) -> u64 {
+    u64::try_from(v).unwrap_or(u64::MAX)
+}
+
 /// What those guests take of the host beyond its room.
 fn room<'a>(
     world: &World,
     host: &Host,
     guests: impl Iterator<Item = &'a GuestName>,
 ) -> Vec<Violation> {
-    let (mut cpu, mut memory, mut vcpus) = (0u128, 0u128, 0u128);
-    let mut windows = vec![0u128; world.joint.as_ref().map_or(0, |(j, _)| j.starts.len())];
-    for name in guests {
-        if let Some((guest, demand)) = world.guests.get(name) {
-            match &world.joint {
-                None => cpu += u128::from(demand.cpu.max(guest.reserved).0),
-                Some((joint, index)) => {
-                    let own = index.get(name).and_then(|g| joint.of.get(*g));
-                    for (sum, demand) in windows.iter_mut().zip(own.into_iter().flatten()) {
-                        *sum += u128::from(demand.max(&guest.reserved).0);
-                    }
-                }
-            }
-            memory += u128::from(guest.memory.0) + u128::from(world.policy.overhead.memory.0);
-            vcpus += u128::from(guest.vcpus);
+    let rooms = world.rooms(host);
+    let mut taken = vec![0u128; rooms.len()];
+    for needs in guests.filter_map(|name| world.needs(name)) {
+        for (sum, need) in taken.iter_mut().zip(needs) {
+            *sum += u128::from(need);
         }
     }
-    let share = |headroom: u64| u128::from(1000u64.saturating_sub(headroom));
-    // In thousandths of a milli-core, so that the speed's own thousandths stay whole.
-    let offered = (u128::from(host.cpu.0) * u128::from(host.speed.0))
-        .saturating_sub(u128::from(host.reserve.cpu.0) * 1000);
-    let offered_memory = u128::from(host.memory.0.saturating_sub(host.reserve.memory.0));
-    let promised = u128::from(host.cpu.0) * u128::from(world.policy.over_commit.cpu.0);
+    let taken: Vec<u64> = taken.into_iter().map(small).collect();
+    let name = &host.name;
     let mut found = Vec::new();
-    let small = |v: u128| u64::try_from(v).unwrap_or(u64::MAX);
-    let cpu_room = share(world.policy.headroom.cpu.0) * offered;
-    let above = windows
-        .iter()
-        .filter(|w| **w * 1_000_000 > cpu_room)
-        .count();
-    if let (true, Some((joint, _))) = (above > 0, &world.joint) {
-        let worst = windows
-            .iter()
-            .zip(&joint.starts)
-            .max_by_key(|(sum, _)| **sum);
-        let (sum, start) = worst.map_or((0, String::new()), |(s, t)| (*s, t.to_string()));
-        found.push(violation(
-            "cpu",
-            format!(
-                "host {} has a demand above its room of {} in {above} of {} windows, {} in the one that begins at {start}",
-                host.name,
-                MilliCores(small(cpu_room / 1_000_000)),
-                windows.len(),
-                MilliCores(small(sum)),
+    let (&[memory, vcpus, ref cpu @ ..], &[memory_room, vcpus_room, ref cpu_room @ ..]) =
+        (taken.as_slice(), rooms.as_slice())
+    else {
+        return found;
+    };
+    let cpu_room = cpu_room.first().copied().unwrap_or(0);
+    let above = cpu.iter().filter(|sum| **sum > cpu_room).count();
+    let most = cpu.iter().copied().enumerate().max_by_key(|(_, sum)| *sum);
+    if let (true, Some((window, most))) = (above > 0, most) {
+        let (most, cpu_room) = (MilliCores(most), MilliCores(cpu_room));
+        let detail = match &world.joint {
+            None => format!("host {name} has a demand of {most}, its room is {cpu_room}"),
+            Some((joint, _)) => format!(
+                "host {name} has a demand above its room of {cpu_room} in {above} of {} windows, {most} in the one that begins at {}",
+                joint.starts.len(),
+                joint
+                    .starts
+                    .get(window)
+                    .map_or(String::new(), ToString::to_string)
             ),
-        ));
+        };
+        found.push(violation("cpu", detail));
     }
-    if cpu * 1_000_000 > cpu_room {
-        found.push(violation(
-            "cpu",
-            format!(
-                "host {} has a demand of {}, its room is {}",
-                host.name,
-                MilliCores(small(cpu)),
-                MilliCores(small(cpu_room / 1_000_000))
-            ),
-        ));
-    }
-    let memory_room = share(world.policy.headroom.memory.0) * offered_memory;
-    if memory * 1000 > memory_room {
+    if memory > memory_room {
+        let (taken, room) = (MiB(memory), MiB(memory_room));
         found.push(violation(
             "memory",
-            format!(
-                "host {} carries {} with overhead, its room is {}",
-                host.name,
-                MiB(small(memory)),
-                MiB(small(memory_room / 1000))
-            ),
+            format!("host {name} carries {taken} with overhead, its room is {room}"),
         ));
     }
-    if vcpus * 1_000_000 > promised {
+    if vcpus > vcpus_room {
         found.push(violation(
             "vcpus",
-            format!(
-                "host {} has {vcpus} vCPUs, it may promise {}",
-                host.name,
-                promised / 1_000_000
-            ),
+            format!("host {name} has {vcpus} vCPUs, it may promise {vcpus_room}"),
         ));
     }
     found
+}
+
+/// Whether a host is in use whatever it carries.
+fn in_use_always(host: &Host) -> bool {
+    host.never_sleep && host.state == HostState::On
 }
 
 /// Judges a plan: its base, its target, every move in order with the guest at both ends while it
@@ -310,9 +327,8 @@ fn claims(world: &World, plan: &Plan, awake: &BTreeSet<&HostName>) -> Vec<Violat
         );
     }
     for host in &world.cluster.hosts {
-        let always = host.never_sleep && host.state == HostState::On;
         claim(
-            !always || awake.contains(&host.name),
+            !in_use_always(host) || awake.contains(&host.name),
             format!(
                 "host {} never sleeps and is not among the hosts in use afterwards",
                 host.name

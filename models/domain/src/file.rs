@@ -10,6 +10,7 @@ use std::fmt;
 
 use serde::de::DeserializeOwned;
 
+use crate::certificate::Certificate;
 use crate::cluster::{Cluster, Guest, Host, HostState};
 use crate::load::{CpuLoad, GuestLoad, Load, Statistic, Windows};
 use crate::plan::Plan;
@@ -505,6 +506,14 @@ pub fn read_plan(source: &Source) -> Result<Plan, InputError> {
     parse(source, Kind::Plan)
 }
 
+/// Reads a certificate; what it says is judged by [`crate::check::certificate`].
+///
+/// # Errors
+/// The first fault found.
+pub fn read_certificate(source: &Source) -> Result<Certificate, InputError> {
+    parse(source, Kind::Certificate)
+}
+
 /// Which kind of file this is, by its header.
 ///
 /// # Errors
@@ -567,6 +576,11 @@ pub fn write_policy(policy: &Policy) -> String {
 #[must_use]
 pub fn write_plan(plan: &Plan) -> String {
     write(Kind::Plan, plan)
+}
+/// A certificate as a file.
+#[must_use]
+pub fn write_certificate(certificate: &Certificate) -> String {
+    write(Kind::Certificate, certificate)
 }
 
 fn write<T: serde::Serialize>(kind: Kind, body: &T) -> String {

@@ -2,6 +2,7 @@
 //! load, the policy and its rules, a plan, and the checker that judges it. No IO, no clock, no
 //! randomness; every number that has a unit has a type.
 
+pub mod certificate;
 pub mod check;
 pub mod cluster;
 pub mod demand;
@@ -17,6 +18,7 @@ pub mod policy;
 pub mod rule;
 pub mod units;
 
+pub use certificate::Certificate;
 pub use cluster::{Cluster, Guest, Host, HostState, PostCopy};
 pub use load::{CpuLoad, GuestLoad, Load, Statistic, Tier};
 pub use name::{GuestName, HostName};

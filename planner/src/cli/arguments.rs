@@ -74,8 +74,12 @@ Ctrl-C ends the search and gives the best plan so far; a second one ends vmpack.
 Examples:
   vmpack check plan.yaml --cluster cluster.yaml --load load.yaml
   vmpack check plan.yaml --cluster cluster.yaml --load load.yaml --policy stricter.yaml --json
+  vmpack check plan.yaml --cluster cluster.yaml --load load.yaml --certificate bound.yaml
+  vmpack check --cluster cluster.yaml --load load.yaml --policy policy.yaml --certificate bound.yaml
 
-Exits with 8 when something is violated. The judge shares neither search nor formulation with the planner.")]
+A certificate proves the bound on the hosts: it is proven again, in integers and without a solver.
+Exits with 8 when something is violated or not proven. The judge shares neither search nor formulation
+with the planner.")]
     Check(CheckArguments),
 
     /// Read files and say what is wrong with them
@@ -195,8 +199,9 @@ pub(crate) struct PlanArguments {
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckArguments {
-    /// The plan, or `-`
-    pub(crate) plan: PathBuf,
+    /// The plan, or `-`; it may be left out when a certificate is given
+    #[arg(required_unless_present = "certificate")]
+    pub(crate) plan: Option<PathBuf>,
     /// Cluster file, a folder of them, or `-`; repeat it to merge several
     #[arg(long, value_name = "PATH", required = true)]
     pub(crate) cluster: Vec<PathBuf>,
@@ -206,6 +211,17 @@ pub(crate) struct CheckArguments {
     /// Judge by this policy instead of the one in the plan
     #[arg(long, value_name = "PATH")]
     pub(crate) policy: Vec<PathBuf>,
+    /// Prove the bound again from this certificate, or `-`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate: Option<PathBuf>,
+    /// Most steps for the proof; what is not proven within them is refused
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 20_000_000,
+        requires = "certificate"
+    )]
+    pub(crate) steps: u64,
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,

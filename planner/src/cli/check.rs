@@ -1,9 +1,13 @@
 //! `vmpack check`.
 
+use std::fmt::Display;
+
 use serde::Serialize;
+use vmpack_domain::certificate::CertifiedBound;
 use vmpack_domain::check::{self, Violation};
 use vmpack_domain::exit::Exit;
-use vmpack_domain::file::{read_inputs, read_plan};
+use vmpack_domain::file::{read_certificate, read_inputs, read_plan};
+use vmpack_domain::{Certificate, Plan};
 
 use super::arguments::CheckArguments;
 use super::failure::Failure;
@@ -15,35 +19,86 @@ use super::sources;
 #[derive(Serialize)]
 struct Verdict<'a> {
     ok: bool,
-    violations: &'a [Violation],
+    violations: Vec<&'a Violation>,
+    /// What was proven again, of a certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proven: Option<CertifiedBound>,
 }
 
-/// Judges a plan by the policy given, else by its own.
+/// Judges a plan by the policy given, else by its own, and proves a certificate again.
 pub(crate) fn run(arguments: &CheckArguments, session: &mut Session) -> Result<Exit, Failure> {
-    let plan = read_plan(&sources::read_one(&arguments.plan, &mut session.stdin)?)?;
+    let plan = arguments.plan.as_ref();
+    let plan = plan
+        .map(|p| Ok::<_, Failure>(read_plan(&sources::read_one(p, &mut session.stdin)?)?))
+        .transpose()?;
+    let stated = arguments.certificate.as_ref();
+    let stated = stated
+        .map(|p| {
+            Ok::<_, Failure>(read_certificate(&sources::read_one(
+                p,
+                &mut session.stdin,
+            )?)?)
+        })
+        .transpose()?;
     let cluster = sources::read(&arguments.cluster, &mut session.stdin)?;
     let load = sources::read(&arguments.load, &mut session.stdin)?;
     let policy = sources::read(&arguments.policy, &mut session.stdin)?;
     let inputs = read_inputs(&cluster, &load, &policy)?;
-    let policy = if policy.is_empty() {
-        &plan.policy
-    } else {
-        &inputs.policy
+    let policy = match &plan {
+        Some(plan) if policy.is_empty() => &plan.policy,
+        _ => &inputs.policy,
     };
-    let violations = check::plan(&inputs.cluster, &inputs.load, policy, &plan);
+    let judged = plan
+        .as_ref()
+        .map(|plan| check::plan(&inputs.cluster, &inputs.load, policy, plan));
+    let proof = stated.as_ref().map(|stated| {
+        check::certificate(
+            &inputs.cluster,
+            &inputs.load,
+            policy,
+            stated,
+            arguments.steps,
+        )
+    });
+    let short = match (&plan, &proof) {
+        (Some(plan), Some(proof)) => shortfall(plan, proof),
+        _ => None,
+    };
+    let violations: Vec<&Violation> = judged
+        .iter()
+        .flatten()
+        .chain(proof.iter().flat_map(|p| &p.violations))
+        .chain(&short)
+        .collect();
+    let ok = violations.is_empty();
+    let proven = proof.as_ref().and_then(|p| p.proven);
     if arguments.json {
         session.print_json(&Verdict {
-            ok: violations.is_empty(),
-            violations: &violations,
+            ok,
+            violations,
+            proven,
         })?;
-    } else if violations.is_empty() {
-        writeln!(
-            session.out,
-            "{}: {} to {}, every step and the target keep the policy (bounds are taken as stated)",
-            session.screen.paint(Look::Good, "ok"),
-            count(plan.moves.len(), "move"),
-            count(plan.hosts.after.len(), "host"),
-        )?;
+    } else if ok {
+        let good = session.screen.paint(Look::Good, "ok");
+        if let Some(plan) = &plan {
+            let bounds = match &stated {
+                Some(_) => "",
+                None => " (bounds are taken as stated)",
+            };
+            writeln!(
+                session.out,
+                "{good}: {} to {}, every step and the target keep the policy{bounds}",
+                count(plan.moves.len(), "move"),
+                count(plan.hosts.after.len(), "host"),
+            )?;
+        }
+        if let (Some(stated), Some(proof)) = (&stated, &proof) {
+            writeln!(
+                session.out,
+                "{good}: {}",
+                told(plan.as_ref(), stated, proof)
+            )?;
+        }
     } else {
         let n = count(violations.len(), "violation");
         writeln!(session.out, "{}", session.screen.paint(Look::Bad, &n))?;
@@ -51,9 +106,47 @@ pub(crate) fn run(arguments: &CheckArguments, session: &mut Session) -> Result<E
             writeln!(session.out, "  {violation}")?;
         }
     }
-    Ok(if violations.is_empty() {
-        Exit::Done
+    Ok(if ok { Exit::Done } else { Exit::CheckFailed })
+}
+
+/// What was proven again, in words.
+fn told(plan: Option<&Plan>, stated: &Certificate, proof: &check::certificate::Verdict) -> String {
+    let Some(proven) = proof.proven else {
+        return "re-proven: there is no placement at all".into();
+    };
+    let bound = match plan {
+        Some(plan) => of_the_plan(proven.cost.min(plan.claim.bound), plan.claim.bound),
+        None => {
+            let hosts = usize::try_from(proven.hosts).unwrap_or(usize::MAX);
+            format!(
+                "{} at least, at a cost of {}",
+                count(hosts, "host"),
+                proven.cost
+            )
+        }
+    };
+    format!("re-proven: {bound} ({})", stated.origin)
+}
+
+fn of_the_plan(proven: impl Display, claimed: impl Display) -> String {
+    format!("{proven} of the plan's {claimed}")
+}
+
+/// What the plan claims beyond what its certificate proves.
+fn shortfall(plan: &Plan, proof: &check::certificate::Verdict) -> Option<Violation> {
+    let proven = proof.proven?;
+    let claim = &plan.claim;
+    let detail = if proven.cost < claim.bound {
+        format!("re-proven: {}", of_the_plan(proven.cost, claim.bound))
+    } else if proven.hosts < claim.hosts_bound {
+        let (proven, claimed) = (proven.hosts, claim.hosts_bound);
+        format!("re-proven: {} hosts", of_the_plan(proven, claimed))
     } else {
-        Exit::CheckFailed
+        return None;
+    };
+    Some(Violation {
+        law: "bound".into(),
+        at: None,
+        detail,
     })
 }

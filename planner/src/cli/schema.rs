@@ -4,7 +4,7 @@ use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Value, json};
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{API_VERSION, Kind};
-use vmpack_domain::{Cluster, Load, Plan, Policy};
+use vmpack_domain::{Certificate, Cluster, Load, Plan, Policy};
 
 use super::arguments::SchemaArguments;
 use super::failure::Failure;
@@ -59,6 +59,7 @@ fn schema(kind: Kind) -> Value {
         Kind::Load => of::<Load>(),
         Kind::Policy => of::<Policy>(),
         Kind::Plan => of::<Plan>(),
+        Kind::Certificate => of::<Certificate>(),
         Kind::Case => of::<Case>(),
     };
     if let Some(root) = schema.as_object_mut() {

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{
-    InputError, Kind, Source, kind_of, read_cluster, read_inputs, read_load, read_plan, read_policy,
+    InputError, Kind, Source, kind_of, read_certificate, read_cluster, read_inputs, read_load,
+    read_plan, read_policy,
 };
 
 use super::arguments::ValidateArguments;
@@ -161,6 +162,11 @@ fn holds(kind: Kind, source: &Source) -> Result<String, InputError> {
             count(read_policy(one)?.rules.len(), "rule")
         ),
         Kind::Plan => format!("plan of {}", count(read_plan(source)?.moves.len(), "move")),
+        Kind::Certificate => {
+            let bound = read_certificate(source)?.bound;
+            let hosts = usize::try_from(bound.hosts).unwrap_or(usize::MAX);
+            format!("certificate of {} at least", count(hosts, "host"))
+        }
         Kind::Case => format!("case: {}", read_case(source)?.about),
     })
 }
@@ -173,7 +179,7 @@ fn together(sound: Vec<(Kind, Source)>) -> Result<Vec<String>, InputError> {
             Kind::Cluster => cluster.push(source),
             Kind::Load => load.push(source),
             Kind::Policy => policy.push(source),
-            Kind::Plan | Kind::Case => {}
+            Kind::Plan | Kind::Certificate | Kind::Case => {}
         }
     }
     if cluster.is_empty() {

@@ -21,17 +21,20 @@ pub enum Kind {
     Policy,
     /// A placement and the way to it.
     Plan,
+    /// The proof of a bound.
+    Certificate,
     /// A regression case: input and what is expected of it.
     Case,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Cluster,
         Self::Load,
         Self::Policy,
         Self::Plan,
+        Self::Certificate,
         Self::Case,
     ];
 
@@ -43,6 +46,7 @@ impl Kind {
             Self::Load => "Load",
             Self::Policy => "Policy",
             Self::Plan => "Plan",
+            Self::Certificate => "Certificate",
             Self::Case => "Case",
         }
     }

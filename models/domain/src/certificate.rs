@@ -1,0 +1,93 @@
+//! The certificate of a bound on the hosts in use: integer weights of guests, and for each host what
+//! the guests on it weigh at most. Then the hosts in use satisfy Σ most ≥ Σ weights, and the least
+//! cost of such hosts is the bound. [`crate::check::certificate`] proves it again, from the inputs.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::digest::digest;
+use crate::name::{GuestName, HostName};
+use crate::policy::{Limits, Policy};
+use crate::units::Ratio;
+use crate::{Cluster, Load};
+
+/// A certificate as its file holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Certificate {
+    /// What it speaks of: see [`base`].
+    pub base: String,
+    /// What it claims.
+    pub bound: CertifiedBound,
+    /// How the bound was found, such as `pattern LP, 38.4 rounded up`; nothing rests on it.
+    pub origin: String,
+    /// Disjoint sets of hosts, the bounds of which add up; usually one.
+    pub parts: Vec<CertificatePart>,
+}
+
+/// No placement under the policy costs less, and none uses fewer hosts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CertifiedBound {
+    /// On Σ cost of the hosts in use, as a plan claims it.
+    pub cost: Ratio,
+    /// On their number.
+    pub hosts: u32,
+}
+
+/// Some hosts, and guests that can be nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct CertificatePart {
+    /// Guests and what each of them weighs; one that is not named weighs nothing.
+    pub weights: Vec<GuestWeight>,
+    /// Guests that a gather rule over hosts keeps together, and what they weigh as one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupWeight>,
+    /// Every host of the part, and what guests on it weigh at most.
+    pub most: Vec<HostMost>,
+}
+
+/// Guests of equal weight.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GuestWeight {
+    /// Of each of them.
+    pub weight: u64,
+    /// Who.
+    pub guests: Vec<GuestName>,
+}
+
+/// Guests that are always on one host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct GroupWeight {
+    /// Of all of them together.
+    pub weight: u64,
+    /// Who.
+    pub gathered: Vec<GuestName>,
+}
+
+/// Hosts for which the same is claimed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct HostMost {
+    /// The guests that may be on one of these hosts and fit there together weigh at most so much.
+    pub most: u64,
+    /// Which.
+    pub hosts: Vec<HostName>,
+}
+
+/// The digest of everything that a bound depends on: cluster, load, and the policy without the
+/// search's own limits (time, nodes, seed).
+#[must_use]
+pub fn base(cluster: &Cluster, load: &Load, policy: &Policy) -> String {
+    let policy = Policy {
+        limits: Limits {
+            moves: policy.limits.moves,
+            ..Limits::default()
+        },
+        ..policy.clone()
+    };
+    digest(&(cluster, load, policy))
+}

@@ -1,0 +1,398 @@
+//! Certificates of small clusters against all placements, judged one by one; and each number of a
+//! certificate changed for the worse.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::certificate::{GroupWeight, GuestWeight, HostMost};
+use crate::file::{Source, read_inputs};
+
+const STEPS: u64 = 1_000_000;
+
+type World3 = (Cluster, Load, Policy);
+
+fn inputs(cluster: &str, policy: &str) -> World3 {
+    let source = |name: &str, kind: &str, text: &str| Source {
+        name: name.into(),
+        text: format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
+    };
+    let read = read_inputs(
+        &[source("c", "Cluster", cluster)],
+        &[],
+        &[source("p", "Policy", policy)],
+    )
+    .unwrap();
+    (read.cluster, read.load, read.policy)
+}
+
+fn named<T: std::str::FromStr<Err: std::fmt::Debug>>(names: &[&str]) -> Vec<T> {
+    names.iter().map(|n| n.parse().unwrap()).collect()
+}
+
+fn part(weights: &[(u64, &[&str])], most: &[(u64, &[&str])]) -> CertificatePart {
+    CertificatePart {
+        weights: weights
+            .iter()
+            .map(|(weight, guests)| GuestWeight {
+                weight: *weight,
+                guests: named(guests),
+            })
+            .collect(),
+        groups: Vec::new(),
+        most: most
+            .iter()
+            .map(|(most, hosts)| HostMost {
+                most: *most,
+                hosts: named(hosts),
+            })
+            .collect(),
+    }
+}
+
+fn of(world: &World3, cost: u64, hosts: u32, parts: Vec<CertificatePart>) -> Certificate {
+    Certificate {
+        base: base(&world.0, &world.1, &world.2),
+        bound: CertifiedBound {
+            cost: Ratio(cost),
+            hosts,
+        },
+        origin: "by hand".into(),
+        parts,
+    }
+}
+
+fn check(world: &World3, stated: &Certificate) -> Verdict {
+    certificate(&world.0, &world.1, &world.2, stated, STEPS)
+}
+
+/// The laws that refuse it, and what they say.
+fn refused(world: &World3, stated: &Certificate, law: &str, says: &str) {
+    let verdict = check(world, stated);
+    let found = verdict
+        .violations
+        .iter()
+        .any(|v| v.law == law && v.detail.contains(says));
+    assert!(found, "{law}: {says}: {verdict:?}");
+}
+
+const FIVE: &str = "
+hosts:
+  - { name: h1, cpu: 8cores, memory: 10GiB, network: 100MiB/s, state: on }
+  - { name: h2, cpu: 8cores, memory: 10GiB, network: 100MiB/s, state: on }
+  - { name: h3, cpu: 8cores, memory: 10GiB, network: 100MiB/s, state: on }
+  - { name: h4, cpu: 8cores, memory: 4GiB, network: 100MiB/s, state: on, never-sleep: true }
+  - { name: h5, cpu: 8cores, memory: 10GiB, network: 100MiB/s, state: drain }
+guests:
+  - { name: a, vcpus: 1, memory: 6GiB, host: h1 }
+  - { name: b, vcpus: 1, memory: 6GiB, host: h2 }
+  - { name: c, vcpus: 1, memory: 6GiB, host: h3 }
+  - { name: d, vcpus: 1, memory: 3GiB, host: h4 }
+";
+const PLAIN: &str = "headroom: { cpu: 0%, memory: 0% }\noverhead: { memory: 0MiB }\n";
+
+#[test]
+fn a_certificate_is_proven_and_each_worse_number_is_refused() {
+    let world = inputs(FIVE, PLAIN);
+    let all: &[&str] = &["h1", "h2", "h3"];
+    let parts = || vec![part(&[(1, &["a", "b", "c"])], &[(1, all), (0, &["h4"])])];
+    let good = of(&world, 4000, 4, parts());
+    let verdict = check(&world, &good);
+    assert!(verdict.ok(), "{verdict:?}");
+    assert_eq!(verdict.proven, Some(good.bound));
+    // Less may be claimed than is proven.
+    assert!(check(&world, &of(&world, 2000, 1, parts())).ok());
+    // h4 takes none of the three, so it may be left out; h5 is drained.
+    let three = vec![part(&[(1, &["a", "b", "c"])], &[(1, all)])];
+    assert_eq!(check(&world, &of(&world, 4000, 4, three)).violations, []);
+
+    refused(&world, &of(&world, 4001, 4, parts()), "bound", "a cost of");
+    refused(
+        &world,
+        &of(&world, 4000, 5, parts()),
+        "bound",
+        "a number of",
+    );
+    type Change = fn(&mut Certificate);
+    let changes: &[(&str, &str, Change)] = &[
+        ("base", "other inputs", |c| c.base = "sha256:0".into()),
+        ("most", "host h4 can hold d, of weight 1, where 0", |c| {
+            c.parts[0].weights.push(GuestWeight {
+                weight: 1,
+                guests: named(&["d"]),
+            });
+        }),
+        ("most", "of weight 2, where 1 is stated", |c| {
+            c.parts[0].weights[0].weight = 2
+        }),
+        ("most", "host h1 and 2 like it can hold", |c| {
+            c.parts[0].most[0].most = 0
+        }),
+        ("certificate", "guest a is named twice", |c| {
+            c.parts[0].weights.push(GuestWeight {
+                weight: 1,
+                guests: named(&["a"]),
+            });
+        }),
+        ("certificate", "host h1 is named twice", |c| {
+            c.parts[0].most.push(HostMost {
+                most: 9,
+                hosts: named(&["h1"]),
+            });
+        }),
+        (
+            "certificate",
+            "guest a may be on h2, which is not among",
+            |c| {
+                c.parts[0].most[0].hosts.retain(|h| h.as_str() != "h2");
+            },
+        ),
+        ("certificate", "guest z is not in", |c| {
+            c.parts[0].weights[0]
+                .guests
+                .extend(named::<GuestName>(&["z"]));
+        }),
+        ("certificate", "host z is not in", |c| {
+            c.parts[0].most[0].hosts.extend(named::<HostName>(&["z"]));
+        }),
+        ("certificate", "no gather rule", |c| {
+            c.parts[0].groups.push(GroupWeight {
+                weight: 1,
+                gathered: named(&["b", "d"]),
+            });
+        }),
+        ("certificate", "no guests", |c| {
+            c.parts[0].groups.push(GroupWeight {
+                weight: 1,
+                gathered: vec![],
+            });
+        }),
+    ];
+    for (law, says, change) in changes {
+        let mut bad = good.clone();
+        change(&mut bad);
+        refused(&world, &bad, law, says);
+    }
+}
+
+#[test]
+fn rules_that_one_host_sees_count_and_parts_add_up() {
+    let rules = "rules:
+  - { kind: spread, name: apart, guests: [b, d] }
+  - { kind: gather, name: beside, guests: [a, d] }
+  - { kind: ban, name: off, guests: [c], hosts: [h1, h2] }
+";
+    let world = inputs(FIVE, &format!("{PLAIN}{rules}"));
+    // a and d fill one of h1 to h3 together, c has only h3 (h4 is too small), b is apart from d.
+    let mut whole = part(
+        &[(1, &["b", "c"])],
+        &[(1, &["h1", "h2", "h3"]), (0, &["h4"])],
+    );
+    whole.groups.push(GroupWeight {
+        weight: 1,
+        gathered: named(&["a", "d"]),
+    });
+    let verdict = check(&world, &of(&world, 4000, 4, vec![whole]));
+    assert!(verdict.ok(), "{verdict:?}");
+    // c keeps h3 in use, whatever else is said.
+    let none = check(&world, &of(&world, 2000, 2, vec![]));
+    assert!(none.ok(), "{none:?}");
+    assert!(!check(&world, &of(&world, 2001, 2, vec![])).ok());
+
+    let fences = "rules:
+  - { kind: fence, name: f, guests: [a, b], hosts: [h1, h2] }
+  - { kind: fence, name: g, guests: [c, d], hosts: [h3, h4] }
+costs: { hosts: { h1: 3, h3: 0.5 } }
+";
+    let world = inputs(FIVE, &format!("{PLAIN}{fences}"));
+    let parts = vec![
+        part(&[(1, &["a", "b"])], &[(1, &["h1", "h2"])]),
+        part(&[(2, &["c"]), (1, &["d"])], &[(3, &["h3"]), (1, &["h4"])]),
+    ];
+    // 3 + 1 for the first, h3 as the only one for c and h4 that never sleeps.
+    let verdict = check(&world, &of(&world, 5500, 4, parts));
+    assert!(verdict.ok(), "{verdict:?}");
+    assert_eq!(verdict.proven.unwrap().cost, Ratio(5500));
+}
+
+#[test]
+fn an_impossible_world_makes_any_bound_true() {
+    let world = inputs(
+        FIVE,
+        &format!(
+            "{PLAIN}rules:\n  - {{ kind: fence, name: f, guests: [a, b, c], hosts: [h1, h2] }}\n"
+        ),
+    );
+    let parts = vec![part(&[(1, &["a", "b", "c"])], &[(1, &["h1", "h2"])])];
+    let verdict = check(&world, &of(&world, 99_000, 99, parts));
+    assert!(verdict.ok() && verdict.no_placement, "{verdict:?}");
+}
+
+/// A small cluster in text: hosts (memory, cores, state), guests (memory, vCPUs), rules by number.
+fn cluster() -> impl Strategy<Value = (String, String, Vec<u64>)> {
+    let host = (2u64..9, 1u64..5, 0u64..10, 0u64..3);
+    let guest = (1u64..5, 1u64..3, prop::bool::weighted(0.15), 0usize..4);
+    let rule = (0usize..5, 0usize..6, 0usize..6, 0usize..4);
+    (
+        prop::collection::vec(host, 2..5),
+        prop::collection::vec(guest, 2..7),
+        prop::collection::vec(rule, 0..4),
+        prop::collection::vec(0u64..6, 7),
+    )
+        .prop_map(|(hosts, guests, rules, weights)| {
+            let mut text = "hosts:\n".to_owned();
+            let mut policy = format!("{PLAIN}over-commit: {{ cpu: 1 }}\n");
+            let mut costs = String::new();
+            for (i, (memory, cores, state, cost)) in hosts.iter().enumerate() {
+                let state = match state {
+                    0 => "asleep",
+                    1 => "drain",
+                    2 => "on, never-sleep: true",
+                    _ => "on",
+                };
+                text += &format!("  - {{ name: h{i}, cpu: {cores}cores, memory: {memory}GiB, network: 1MiB/s, labels: {{ rack: r{} }}, state: {state} }}\n", i % 2);
+                costs += &format!("h{i}: {}, ", 1 + cost);
+            }
+            policy += &format!("costs: {{ hosts: {{ {} }} }}\n", costs.trim_end_matches(", "));
+            text += "guests:\n";
+            for (i, (memory, vcpus, stays, on)) in guests.iter().enumerate() {
+                let host = hosts.get(*on).filter(|h| h.2 > 0).map_or("null".into(), |_| format!("h{on}"));
+                text += &format!("  - {{ name: g{i}, vcpus: {vcpus}, memory: {memory}GiB, host: {host}, movable: {} }}\n", !stays);
+            }
+            if !rules.is_empty() {
+                policy += "rules:\n";
+            }
+            for (i, (kind, a, b, h)) in rules.iter().enumerate() {
+                let (a, b, h) = (a % guests.len(), b % guests.len(), h % hosts.len());
+                policy += &match kind {
+                    0 => format!("  - {{ kind: spread, name: r{i}, guests: [g{a}, g{b}] }}\n"),
+                    1 => format!("  - {{ kind: spread, name: r{i}, guests: [g{a}, g{b}], over: rack }}\n"),
+                    2 => format!("  - {{ kind: gather, name: r{i}, guests: [g{a}, g{b}] }}\n"),
+                    3 => format!("  - {{ kind: ban, name: r{i}, guests: [g{a}, g{b}], hosts: [h{h}] }}\n"),
+                    _ => format!("  - {{ kind: fence, name: r{i}, guests: [g{a}], hosts: [rack=r{}] }}\n", h % 2),
+                };
+            }
+            (text, policy, weights)
+        })
+}
+
+/// Whether the judge finds nothing against the guests of the set on that host, gathered ones whole.
+fn stands(world: &World3, host: &HostName, set: &[usize]) -> bool {
+    let torn = world.2.rules.iter().any(|rule| {
+        let named = crate::rule::guests_named(rule.kind.guests(), &world.0).unwrap();
+        let inside = |g: &&&GuestName| set.iter().any(|i| world.0.guests[*i].name == ***g);
+        let there = named.iter().filter(inside).count();
+        rule.kind.name() == "gather" && there > 0 && there < named.len()
+    });
+    if torn {
+        return false;
+    }
+    let on = set
+        .iter()
+        .map(|g| (world.0.guests[*g].name.clone(), host.clone()));
+    super::super::placement(&world.0, &world.1, &world.2, &on.collect()).is_empty()
+}
+
+/// The heaviest set of guests on each host, by trying all.
+fn heaviest(world: &World3, weights: &[u64]) -> Vec<u64> {
+    let n = world.0.guests.len();
+    world
+        .0
+        .hosts
+        .iter()
+        .map(|host| {
+            (0u32..1 << n)
+                .map(|set| (0..n).filter(|g| set >> g & 1 == 1).collect::<Vec<_>>())
+                .filter(|set| stands(world, &host.name, set))
+                .map(|set| set.iter().map(|g| weights[*g]).sum())
+                .max()
+                .unwrap_or(0)
+        })
+        .collect()
+}
+
+/// The least cost and number of hosts in use over all placements; nothing when there is none.
+fn optimum(world: &World3) -> Option<(u64, usize)> {
+    let (cluster, _, policy) = world;
+    let (n, h) = (cluster.guests.len(), cluster.hosts.len());
+    let mut best: Option<(u64, usize)> = None;
+    for code in 0..h.pow(u32::try_from(n).unwrap()) {
+        let target: BTreeMap<GuestName, HostName> = (0..n)
+            .map(|g| {
+                let on = code / h.pow(u32::try_from(g).unwrap()) % h;
+                (
+                    cluster.guests[g].name.clone(),
+                    cluster.hosts[on].name.clone(),
+                )
+            })
+            .collect();
+        if !super::super::placement(cluster, &world.1, policy, &target).is_empty() {
+            continue;
+        }
+        let always = cluster
+            .hosts
+            .iter()
+            .filter(|h| super::super::in_use_always(h));
+        let used: BTreeSet<&HostName> = target.values().chain(always.map(|h| &h.name)).collect();
+        let cost = used.iter().map(|h| policy.costs.of(h).0).sum();
+        let (c, k) = best.unwrap_or((cost, used.len()));
+        best = Some((c.min(cost), k.min(used.len())));
+    }
+    best
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn what_is_proven_holds_in_every_placement_and_true_maxima_are_accepted(
+        (cluster, policy, weights) in cluster(),
+    ) {
+        let world = inputs(&cluster, &policy);
+        let (guests, hosts) = (&world.0.guests, &world.0.hosts);
+        let most = heaviest(&world, &weights);
+        let stated = |weights: &[u64], most: &[u64]| of(&world, 0, 0, vec![CertificatePart {
+            weights: guests.iter().zip(weights).map(|(g, w)| GuestWeight {
+                weight: *w,
+                guests: vec![g.name.clone()],
+            }).collect(),
+            groups: Vec::new(),
+            most: hosts.iter().zip(most).map(|(h, m)| HostMost {
+                most: *m,
+                hosts: vec![h.name.clone()],
+            }).collect(),
+        }]);
+        let best = optimum(&world);
+        let mut good = stated(&weights, &most);
+        let verdict = check(&world, &good);
+        // Gathered guests are weighed one by one here, so the checker may see more fit than do.
+        let gathers = policy.contains("gather");
+        prop_assert!(verdict.ok() || gathers, "{:?}", verdict);
+        match (verdict.proven, best) {
+            (Some(proven), Some((cost, number))) => {
+                prop_assert!(proven.cost.0 <= cost && proven.hosts as usize <= number);
+                good.bound = proven;
+                prop_assert!(check(&world, &good).ok());
+                good.bound.hosts += 1;
+                prop_assert!(!check(&world, &good).ok());
+                good.bound = CertifiedBound { cost: Ratio(proven.cost.0 + 1), ..proven };
+                prop_assert!(!check(&world, &good).ok());
+            }
+            (None, Some(_)) => prop_assert!(!verdict.no_placement),
+            (_, None) => {}
+        }
+        for h in (0..most.len()).filter(|h| most[*h] > 0) {
+            let mut less = most.clone();
+            less[h] -= 1;
+            prop_assert!(!check(&world, &stated(&weights, &less)).ok(), "{} lowered", h);
+        }
+        for g in 0..guests.len() {
+            let mut more = weights.clone();
+            more[g] += 1;
+            let verdict = check(&world, &stated(&more, &most));
+            if heaviest(&world, &more).iter().zip(&most).any(|(is, said)| is > said) {
+                prop_assert!(!verdict.ok(), "{} raised", g);
+            } else if let (Some(proven), Some((cost, number))) = (verdict.proven, best) {
+                prop_assert!(proven.cost.0 <= cost && proven.hosts as usize <= number);
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Certificates of bounds, proven again by `vmpack check`.
+
+use super::{Desk, PLAN};
+use crate::root;
+
+/// A certificate by which 6 GiB of guests need one host, with what is said of each host.
+fn certificate(base: &str, hosts: u32, most: u64) -> String {
+    format!(
+        "apiVersion: vmpack/v1
+kind: Certificate
+base: {base}
+bound: {{ cost: {hosts}, hosts: {hosts} }}
+origin: volume of memory
+parts:
+  - weights: [{{ weight: 4, guests: [a] }}, {{ weight: 2, guests: [b] }}]
+    most: [{{ most: {most}, hosts: [h1, h2] }}]
+"
+    )
+}
+
+#[test]
+fn a_certificate_is_proven_again_or_refused_with_the_reason() {
+    let desk = Desk::new();
+    desk.check(&format!("{PLAN} -o plan.yaml"), 0, &[]);
+    let files = "--cluster cluster.yaml --load load.yaml --certificate bound.yaml";
+    let both = format!("check plan.yaml {files}");
+    // The refusal says the digest of the inputs that are here.
+    desk.write("bound.yaml", certificate("sha256:0", 1, 6));
+    let said = desk.check(&format!("check {files}"), 8, &["base: ", "other inputs"]);
+    let here = said.out.split("here ").nth(1).unwrap();
+    let base = here.split(')').next().unwrap();
+
+    desk.write("bound.yaml", certificate(base, 1, 6));
+    desk.check(
+        &format!("check {files}"),
+        0,
+        &["ok: re-proven: 1 host at least, at a cost of 1 (volume of memory)"],
+    );
+    desk.check(
+        &both,
+        0,
+        &["ok: 1 move to 1 host", "re-proven: 1 of the plan's 1"],
+    );
+    let json = desk.check(&format!("{both} --json"), 0, &[]).json();
+    assert_eq!(json["proven"]["hosts"], 1);
+    desk.check(
+        "validate bound.yaml",
+        0,
+        &["certificate of 1 host at least"],
+    );
+
+    for (hosts, most, says) in [
+        (2, 6, "bound: a cost of at least 2 is claimed, 1 is proven"),
+        (
+            1,
+            5,
+            "most: host h1 and 1 like it can hold a, b, of weight 6, where 5 is stated",
+        ),
+    ] {
+        desk.write("bound.yaml", certificate(base, hosts, most));
+        desk.check(&both, 8, &[says]);
+    }
+    // It claims less than the plan does.
+    let little = certificate(base, 0, 6).replace("weight: 4", "weight: 0");
+    desk.write("bound.yaml", little.replace("weight: 2", "weight: 0"));
+    desk.check(&format!("check {files}"), 0, &["0 hosts at least"]);
+    desk.check(&both, 8, &["bound: re-proven: 0 of the plan's 1"]);
+
+    desk.write(
+        "bound.yaml",
+        certificate(base, 1, 6).replace("weight: 4", "weight: -4"),
+    );
+    desk.check(&format!("check {files}"), 3, &["bound.yaml:7:"]);
+    desk.check(
+        "check --cluster cluster.yaml --load load.yaml",
+        2,
+        &["<PLAN>"],
+    );
+}
+
+#[test]
+fn the_example_certificate_proves_the_bound_of_the_example() {
+    let desk = Desk::new();
+    let example = |name: &str| root().join("examples").join(name).display().to_string();
+    let line = format!(
+        "check --cluster {} --load {} --policy {} --certificate {}",
+        example("cluster.yaml"),
+        example("load.yaml"),
+        example("policy.yaml"),
+        example("certificate.yaml")
+    );
+    desk.check(&line, 0, &["re-proven: 2 hosts at least, at a cost of 2"]);
+    desk.check(
+        &format!("{line} --steps 0"),
+        8,
+        &["not proven within the steps"],
+    );
+}
