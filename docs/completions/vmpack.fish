@@ -80,6 +80,8 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l add-guests -d '
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l json -d 'Print the result as JSON'
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l compare -d 'Compare two results of `regress --json` or `bench pack --json` instead: what changed, and whether status, hosts, bound, gap or time is worse' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l time-budget -d 'How many times longer than before a case may take, from 0.1 s on' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l filter -d 'Only cases whose path contains this' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l junit -d 'Also write the result as JUnit XML' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l json -d 'Print the result as JSON'

@@ -95,6 +95,8 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (regress)
 _arguments "${_arguments_options[@]}" : \
+'(--junit)*--compare=[Compare two results of \`regress --json\` or \`bench pack --json\` instead\: what changed, and whether status, hosts, bound, gap or time is worse]:OLD:_files:OLD:_files' \
+'--time-budget=[How many times longer than before a case may take, from 0.1 s on]:FACTOR:_default' \
 '--filter=[Only cases whose path contains this]:TEXT:_default' \
 '--junit=[Also write the result as JUnit XML]:FILE:_files' \
 '--json[Print the result as JSON]' \

@@ -110,9 +110,10 @@ Examples:
   vmpack regress models/cases
   vmpack regress models/cases --filter spread --json
   vmpack regress models/cases --junit regress.xml
+  vmpack regress --compare old.json new.json --time-budget 2
 
 A case is one file with its input and an `expect:`; see `vmpack schema` for its fields.
-Exits with 8 when a case fails.")]
+Exits with 8 when a case fails, or is worse than it was.")]
     Regress(RegressArguments),
 
     /// Measure the solver on published instances
@@ -218,7 +219,7 @@ pub(crate) struct CheckArguments {
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 20_000_000,
+        default_value_t = 10_000_000,
         requires = "certificate"
     )]
     pub(crate) steps: u64,
@@ -309,8 +310,20 @@ impl std::str::FromStr for NewHosts {
 #[derive(Debug, Args)]
 pub(crate) struct RegressArguments {
     /// Case files, or folders that are searched for them
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "compare", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
+    /// Compare two results of `regress --json` or `bench pack --json` instead: what changed, and
+    /// whether status, hosts, bound, gap or time is worse
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["paths", "junit"])]
+    pub(crate) compare: Vec<PathBuf>,
+    /// How many times longer than before a case may take, from 0.1 s on
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value = "1.5",
+        requires = "compare"
+    )]
+    pub(crate) time_budget: Ratio,
     /// Only cases whose path contains this
     #[arg(long, value_name = "TEXT")]
     pub(crate) filter: Option<String>,

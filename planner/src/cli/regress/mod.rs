@@ -1,6 +1,7 @@
 //! `vmpack regress`: plans every case file and compares with what it expects.
 
 pub(crate) mod case;
+mod compare;
 mod junit;
 mod verdict;
 
@@ -30,11 +31,18 @@ struct CaseResult {
     case: String,
     ok: bool,
     status: &'static str,
+    /// In use afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosts: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hosts_bound: Option<u32>,
     /// Cost of the hosts in use, as a plain number.
     #[serde(skip_serializing_if = "Option::is_none")]
     objective: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     bound: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moves: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     move_mib: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,6 +61,9 @@ struct Results<'a> {
 
 /// Runs the cases behind the paths.
 pub(crate) fn run(arguments: &RegressArguments, session: &mut Session) -> Result<Exit, Failure> {
+    if let [old, new] = arguments.compare.as_slice() {
+        return compare::run([old, new], arguments, session);
+    }
     let mut files = Vec::new();
     for path in &arguments.paths {
         find(path, &mut files)?;
@@ -141,6 +152,9 @@ fn run_case(name: &str, case: &Case, session: &Session) -> CaseResult {
         case: name.to_owned(),
         ok: faults.is_empty(),
         status: verdict::status(&ending),
+        hosts: plan.map(|p| p.hosts.after.len()),
+        hosts_bound: plan.map(|p| p.claim.hosts_bound),
+        moves: plan.map(|p| p.moves.len()),
         objective: plan.map(|p| plain(p.claim.objective)),
         bound: plan.map(|p| plain(p.claim.bound)),
         move_mib: plan.map(|p| p.move_claim.objective.0),

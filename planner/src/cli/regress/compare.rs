@@ -1,0 +1,359 @@
+//! `vmpack regress --compare`: what changed between two results of `vmpack regress --json` or of
+//! `vmpack bench pack --json`, and whether it changed for the worse beyond the budgets.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use vmpack_domain::exit::Exit;
+use vmpack_domain::file::Source;
+
+use super::super::arguments::RegressArguments;
+use super::super::failure::Failure;
+use super::super::screen::{Look, count};
+use super::super::session::Session;
+use super::super::sources;
+use super::super::table::table;
+
+/// Below so many seconds times are not told apart.
+const FLOOR: f64 = 0.1;
+
+/// One case or instance, of either kind of result.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Row {
+    #[serde(alias = "file")]
+    case: String,
+    #[serde(default)]
+    ok: Option<bool>,
+    #[serde(default)]
+    status: Option<String>,
+    #[serde(default)]
+    optimal: Option<bool>,
+    /// Σ cost of the hosts in use.
+    #[serde(default)]
+    objective: Option<f64>,
+    #[serde(default)]
+    hosts: Option<f64>,
+    #[serde(default)]
+    hosts_bound: Option<f64>,
+    /// On the cost; of an instance, on the hosts.
+    #[serde(default)]
+    bound: Option<f64>,
+    #[serde(default)]
+    moves: Option<f64>,
+    #[serde(default)]
+    move_mib: Option<f64>,
+    #[serde(default)]
+    move_mib_bound: Option<f64>,
+    #[serde(default)]
+    seconds: f64,
+}
+
+#[derive(Deserialize)]
+struct Results {
+    cases: Vec<Row>,
+}
+
+/// Something that is not as it was.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Change {
+    case: String,
+    what: &'static str,
+    old: String,
+    new: String,
+    /// Worse than the budgets allow.
+    fails: bool,
+}
+
+#[derive(Serialize)]
+struct Comparison<'a> {
+    ok: bool,
+    compared: usize,
+    changes: &'a [Change],
+}
+
+impl Row {
+    fn status(&self) -> &str {
+        match (&self.status, self.optimal) {
+            (Some(status), _) => status,
+            (None, Some(true)) => "optimal",
+            (None, _) => "feasible",
+        }
+    }
+
+    /// What the hosts in use cost; instances count hosts only.
+    fn cost(&self) -> Option<f64> {
+        self.objective.or(self.hosts)
+    }
+
+    fn gap(&self) -> Option<f64> {
+        Some(self.cost()? - self.bound?)
+    }
+}
+
+/// Compares two files, prints what changed, and fails where it is worse.
+pub(super) fn run(
+    [old, new]: [&PathBuf; 2],
+    arguments: &RegressArguments,
+    session: &mut Session,
+) -> Result<Exit, Failure> {
+    let old = rows(&sources::read_one(old, &mut session.stdin)?)?;
+    let new = rows(&sources::read_one(new, &mut session.stdin)?)?;
+    let kept = |name: &str| {
+        arguments
+            .filter
+            .as_ref()
+            .is_none_or(|f| name.contains(f.as_str()))
+    };
+    let old: BTreeMap<String, Row> = old.into_iter().filter(|(n, _)| kept(n)).collect();
+    let new: BTreeMap<String, Row> = new.into_iter().filter(|(n, _)| kept(n)).collect();
+    #[expect(clippy::cast_precision_loss, reason = "a small factor")]
+    let budget = arguments.time_budget.0 as f64 / 1000.0;
+    let changes = changes(&old, &new, budget);
+    let failed = changes.iter().filter(|c| c.fails).count();
+    let compared = old.keys().filter(|name| new.contains_key(*name)).count();
+    if arguments.json {
+        session.print_json(&Comparison {
+            ok: failed == 0,
+            compared,
+            changes: &changes,
+        })?;
+    } else {
+        if !changes.is_empty() {
+            let lines = changes.iter().map(|c| {
+                let verdict = if c.fails { "WORSE" } else { "" };
+                [
+                    verdict.into(),
+                    c.case.clone(),
+                    c.what.into(),
+                    c.old.clone(),
+                    c.new.clone(),
+                ]
+            });
+            let text = table(["", "case", "what", "old", "new"], lines, 3..5);
+            session.out.write_all(text.as_bytes())?;
+        }
+        let verdict = match failed {
+            0 => session.screen.paint(Look::Good, "nothing is worse"),
+            n => session.screen.paint(Look::Bad, &format!("{n} worse")),
+        };
+        writeln!(
+            session.out,
+            "{} compared, {}, {verdict}",
+            count(compared, "case"),
+            count(changes.len(), "change")
+        )?;
+    }
+    Ok(if failed == 0 {
+        Exit::Done
+    } else {
+        Exit::CheckFailed
+    })
+}
+
+/// The rows of a result by name: one document with `cases`, or a line for each instance.
+fn rows(source: &Source) -> Result<BTreeMap<String, Row>, Failure> {
+    let bad = |line: usize, e: &serde_json::Error| {
+        Failure::input(format!(
+            "{}:{line}: expected what `vmpack regress --json` or `vmpack bench pack --json` prints: {e}",
+            source.name
+        ))
+    };
+    let list = match serde_json::from_str::<Results>(&source.text) {
+        Ok(results) => results.cases,
+        // Not one document: then a line each.
+        Err(whole) => {
+            let lines = source
+                .text
+                .lines()
+                .zip(1..)
+                .filter(|(l, _)| !l.trim().is_empty());
+            let read: Result<Vec<Row>, (usize, serde_json::Error)> = lines
+                .map(|(line, n)| serde_json::from_str(line).map_err(|e| (n, e)))
+                .collect();
+            match read {
+                Ok(list) if !list.is_empty() => list,
+                Ok(_) => return Err(bad(1, &whole)),
+                // Of a document over several lines its own fault is the one to tell.
+                Err((1, e)) if e.is_eof() => return Err(bad(whole.line(), &whole)),
+                Err((n, e)) => return Err(bad(n, &e)),
+            }
+        }
+    };
+    let mut named = BTreeMap::new();
+    for row in list {
+        let name = row.case.clone();
+        if named.insert(name.clone(), row).is_some() {
+            return Err(Failure::input(format!(
+                "{}: read case `{name}` a second time, expected it once",
+                source.name
+            )));
+        }
+    }
+    Ok(named)
+}
+
+/// Everything that changed, by case.
+fn changes(old: &BTreeMap<String, Row>, new: &BTreeMap<String, Row>, budget: f64) -> Vec<Change> {
+    let mut found = Vec::new();
+    for (name, before) in old {
+        match new.get(name) {
+            Some(after) => found.extend(differences(name, before, after, budget)),
+            None => found.push(change(name, "case", "there", "missing", true)),
+        }
+    }
+    for name in new.keys().filter(|name| !old.contains_key(*name)) {
+        found.push(change(name, "case", "missing", "there", false));
+    }
+    found
+}
+
+fn change(case: &str, what: &'static str, old: &str, new: &str, fails: bool) -> Change {
+    Change {
+        case: case.to_owned(),
+        what,
+        old: old.to_owned(),
+        new: new.to_owned(),
+        fails,
+    }
+}
+
+fn differences(name: &str, old: &Row, new: &Row, budget: f64) -> Vec<Change> {
+    let mut found = Vec::new();
+    if old.status() != new.status() {
+        let fails = !better(old.status(), new.status());
+        found.push(change(name, "status", old.status(), new.status(), fails));
+    }
+    if let (Some(was), Some(is)) = (old.ok, new.ok)
+        && was != is
+    {
+        let word = |ok| if ok { "as expected" } else { "not as expected" };
+        found.push(change(name, "case", word(was), word(is), was));
+    }
+    type Value = fn(&Row) -> Option<f64>;
+    type Worse = fn(f64, f64) -> bool;
+    let up: Worse = |old, new| new > old;
+    let down: Worse = |old, new| new < old;
+    let told: Worse = |_, _| false;
+    let values: [(&'static str, Value, Worse); 8] = [
+        ("hosts", |r| r.hosts, up),
+        ("cost", |r| r.objective, up),
+        ("bound", |r| r.bound, down),
+        ("bound on hosts", |r| r.hosts_bound, down),
+        ("gap", Row::gap, up),
+        ("moves", |r| r.moves, told),
+        ("MiB moved", |r| r.move_mib, told),
+        ("bound on MiB moved", |r| r.move_mib_bound, told),
+    ];
+    for (what, value, worse) in values {
+        if let (Some(was), Some(is)) = (value(old), value(new))
+            && was != is
+        {
+            let fails = worse(was, is);
+            found.push(change(name, what, &was.to_string(), &is.to_string(), fails));
+        }
+    }
+    if new.seconds > budget * old.seconds.max(FLOOR) {
+        let [was, is] = [old.seconds, new.seconds].map(|s| format!("{s:.2}"));
+        found.push(change(name, "seconds", &was, &is, true));
+    }
+    found
+}
+
+/// Whether an answer took the place of a lesser one: nothing found, found, proven.
+fn better(old: &str, new: &str) -> bool {
+    let rank = |status: &str| {
+        ["bug", "no-answer", "feasible", "optimal"]
+            .iter()
+            .position(|s| *s == status)
+    };
+    match (rank(old), rank(new)) {
+        (Some(old), Some(new)) => new > old,
+        // An infeasible or contradictory input is a proof as well.
+        (Some(old), None) => old < 2,
+        (None, _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<BTreeMap<String, Row>, Failure> {
+        rows(&Source {
+            name: "f".into(),
+            text: text.into(),
+        })
+    }
+
+    /// What changed between two instances, as `what` and whether it fails.
+    fn check(old: &str, new: &str, expected: &[(&str, bool)]) {
+        let [old, new] = [old, new].map(|t| read(&format!("{{\"file\":\"a\",{t}}}")).unwrap());
+        let found = changes(&old, &new, 1.5);
+        let found: Vec<(&str, bool)> = found.iter().map(|c| (c.what, c.fails)).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_worse_fails_and_what_is_better_is_told() {
+        let same = "\"hosts\":10,\"bound\":9,\"optimal\":false,\"seconds\":1.0";
+        check(same, same, &[]);
+        let with = |from: &str, to: &str| same.replace(from, to);
+        check(
+            same,
+            &with("hosts\":10", "hosts\":11"),
+            &[("hosts", true), ("gap", true)],
+        );
+        check(
+            same,
+            &with("bound\":9", "bound\":8"),
+            &[("bound", true), ("gap", true)],
+        );
+        check(
+            same,
+            &with("9,\"optimal\":false", "10,\"optimal\":true"),
+            &[("status", false), ("bound", false), ("gap", false)],
+        );
+        check(&with("false", "true"), same, &[("status", true)]);
+        check(same, &with("1.0", "1.6"), &[("seconds", true)]);
+        check(same, &with("1.0", "1.4"), &[]);
+        // Short times are not told apart, to the floor times the budget.
+        check(&with("1.0", "0.01"), &with("1.0", "0.14"), &[]);
+        check(
+            &with("1.0", "0.01"),
+            &with("1.0", "0.16"),
+            &[("seconds", true)],
+        );
+    }
+
+    #[test]
+    fn statuses_of_cases_have_an_order() {
+        for (old, new, fine) in [
+            ("no-answer", "feasible", true),
+            ("feasible", "optimal", true),
+            ("no-answer", "infeasible", true),
+            ("optimal", "infeasible", false),
+            ("feasible", "infeasible", false),
+            ("infeasible", "optimal", false),
+            ("optimal", "bug", false),
+        ] {
+            assert_eq!(better(old, new), fine, "{old} {new}");
+        }
+    }
+
+    #[test]
+    fn a_text_that_is_no_result_is_refused_with_its_line() {
+        let whole = "{\"ok\": true, \"cases\": [{\"case\": \"x\", \"status\": \"optimal\"}]}";
+        assert_eq!(read(whole).unwrap()["x"].status(), "optimal");
+        let line = "{\"file\":\"a\",\"hosts\":1}";
+        assert!(
+            read(&format!("{line}\n\n{line}"))
+                .unwrap_err()
+                .message
+                .contains("second time")
+        );
+        let bad = read(&format!("{line}\nno")).unwrap_err().message;
+        assert!(bad.starts_with("f:2: "), "{bad}");
+        assert!(read("").is_err() && read("{\n}").is_err());
+    }
+}
