@@ -18,6 +18,7 @@ pub mod packing;
 mod price;
 mod proof;
 mod restricted;
+mod surrogate;
 mod table;
 
 pub use packing::{HostClass, Item, Packing};
@@ -56,7 +57,7 @@ pub struct PatternBound {
     pub cost: i64,
     /// On their number.
     pub hosts: usize,
-    /// Which method found it, such as `pattern LP, 362.4 rounded up`.
+    /// Which method found it, such as `pattern LP, 362.412 rounded up`.
     pub origin: String,
     /// What it rests on.
     pub weights: Weights,
@@ -126,16 +127,17 @@ pub fn bound(
     let effort = Effort::of(limits);
     let known = Known::new(packing, lower, upper);
     let mut proof = Proof::trivial(packing);
-    let mut columns = 0;
+    let (mut columns, mut value) = (0, 0.0);
     let ended = Master::new(packing, incumbent, &effort).and_then(|mut master| {
         let ended = master.converge(&known, &mut proof);
         columns = master.pool.len();
+        value = master.worth();
         ended
     });
     if let Err(failure) = ended {
         tracing::debug!(?failure, "the pattern LP ended early");
     }
-    proof.conclude(packing, columns)
+    proof.conclude(packing, columns, value)
 }
 
 /// The bound of the pattern LP, and packings from its columns where the bound leaves room for one
@@ -152,9 +154,10 @@ pub fn solve(
     let known = Known::new(packing, lower, upper);
     let mut proof = Proof::trivial(packing);
     let mut packed = None;
-    let mut pool = Vec::new();
+    let (mut pool, mut value) = (Vec::new(), 0.0);
     let ended = Master::new(packing, incumbent, &effort).and_then(|mut master| {
         let ended = master.converge(&known, &mut proof).and_then(|()| {
+            value = master.worth();
             if proof.cost.max(lower) < upper {
                 packed = Some(master.dive(&known)?);
             }
@@ -176,7 +179,7 @@ pub fn solve(
             .min_by_key(Packed::rank);
     }
     Answer {
-        bound: proof.conclude(packing, pool.len()),
+        bound: proof.conclude(packing, pool.len(), value),
         packed,
     }
 }

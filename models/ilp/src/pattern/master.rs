@@ -93,10 +93,12 @@ pub(super) struct Master<'a> {
     pub(super) top: f64,
     /// Items still to be packed; less than their counts while diving.
     pub(super) left: Vec<usize>,
+    /// The duals of the best bound, with its value.
+    center: Option<(Duals, f64)>,
     pub(super) rounds: u64,
     pub(super) steps: u64,
     /// The last optimum of the LP, without the forced hosts' cost.
-    pub(super) value: f64,
+    value: f64,
 }
 
 /// How the columns of a round were.
@@ -114,7 +116,9 @@ const SMOOTHING: f64 = 0.85;
 /// Nodes of one pricing, at first.
 const FIRST: u64 = 1 << 20;
 /// And as long as duals are smoothed.
-const STEADY: u64 = 1 << 25;
+const STEADY: u64 = 1 << 24;
+/// Or, where that does not finish, few.
+const FEW: u64 = 1 << 14;
 /// Reduced costs below this are none.
 const EPSILON: f64 = 1e-6;
 
@@ -162,6 +166,7 @@ impl<'a> Master<'a> {
                 .iter()
                 .map(super::packing::Item::count)
                 .collect(),
+            center: None,
             rounds: 0,
             steps: 0,
             value: 0.0,
@@ -357,9 +362,9 @@ impl<'a> Master<'a> {
     /// effort ends. The best proof found replaces `best` where it is better.
     fn generate(&mut self, known: &Known, best: &mut Proof) -> Result<(), Failure> {
         let forced = self.packing.forced_cost();
-        let mut center = self.guess();
-        let mut center_value = 0.0;
+        let (mut center, mut center_value) = self.center.take().unwrap_or((self.guess(), 0.0));
         let mut missed = 0.0;
+        let mut hopeless = false;
         let mut steps = self.effort.steps.min(FIRST);
         while !self.effort.ended(self.rounds, self.steps) {
             let mut solution = self.lp.run(self.effort.stop)?;
@@ -386,13 +391,15 @@ impl<'a> Master<'a> {
             if round.proof.value > center_value {
                 center_value = round.proof.value;
                 center = priced;
+                self.center = Some((center.clone(), center_value));
             }
             let better = round.proof.cost > best.cost;
             if better {
                 *best = round.proof;
             }
-            if !round.closed && steps < STEADY {
-                steps = (2 * steps).min(self.effort.steps);
+            if !round.closed && !hopeless {
+                hopeless = steps >= STEADY;
+                steps = if hopeless { FEW } else { 4 * steps }.min(self.effort.steps);
             }
             if round.added > 0 {
                 missed = 0.0;
@@ -405,6 +412,11 @@ impl<'a> Master<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The LP's last value with the forced hosts, in thousandths.
+    pub(super) fn worth(&self) -> f64 {
+        self.value * self.top + float(self.packing.forced_cost())
     }
 
     /// The patterns in the LP, each with its column.
@@ -475,13 +487,17 @@ impl<'a> Master<'a> {
             }
         }
         offers.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        let mut used = vec![0u8; self.left.len()];
+        let mut used = vec![0usize; self.left.len()];
         let mut chosen = Vec::new();
         for (_, pattern) in offers {
             if chosen.len() > self.left.len() / 3 + 20 {
                 break;
             }
-            if pattern.content.iter().any(|(i, _)| used[*i] >= 3) {
+            if pattern
+                .content
+                .iter()
+                .any(|(i, _)| used[*i] >= 2 + pattern.content.len())
+            {
                 continue;
             }
             pattern.content.iter().for_each(|(i, _)| used[*i] += 1);

@@ -16,9 +16,8 @@
 use std::cmp::Reverse;
 
 use super::packing::Packing;
+use super::surrogate::{portion, shares, surrogate};
 use super::table::{Axis, Table};
-use crate::highs::lp::{Column, Lp};
-use crate::model::{float, gcd};
 
 /// Items on one host: (class, copies), classes ascending.
 pub type Content = Vec<(usize, usize)>;
@@ -26,7 +25,7 @@ pub type Content = Vec<(usize, usize)>;
 /// What pricing found.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Priced {
-    /// Contents with their values, each above the floor, the best first.
+    /// Contents with their values, the best first; quick ones may be somewhat below the floor.
     pub(super) found: Vec<(i64, Content)>,
     /// No content is worth more.
     pub(super) most: i64,
@@ -63,8 +62,8 @@ pub(super) struct Pricer {
     sets: usize,
 }
 
-/// The resolution of a surrogate row: needs are rounded down to this part of its room.
-const FINE: i64 = 1 << 24;
+/// Quick contents that an item is in, at most.
+const WEAR: usize = 3;
 /// Contents kept that are not the best, at most.
 const FOUND: usize = 2000;
 /// Table entries computed in one pricing, about.
@@ -120,8 +119,11 @@ impl Pricer {
                 ..Priced::default()
             };
         }
+
         search.tabulate();
+
         let mut found = search.seeds(reach);
+
         let best = found.iter().map(|(v, _)| *v).max().unwrap_or(0);
         let mut floor = best.max(reach.floor);
         let (most, steps) = search.walk(&mut floor, reach, &mut found);
@@ -386,6 +388,15 @@ impl<'a> Search<'a> {
         )
     }
 
+    /// Whether any item from `k` on may still fit, by each row alone.
+    fn any_fits(&self, node: &Node, k: usize) -> bool {
+        let least = &self.least[k * self.rows()..];
+        node.rest
+            .iter()
+            .zip(least)
+            .all(|(rest, least)| least <= rest)
+    }
+
     fn sets(&self, k: usize) -> &'a [usize] {
         &self.pricer.entries[self.entries[k]].sets
     }
@@ -406,10 +417,12 @@ impl<'a> Search<'a> {
     }
 
     /// Contents grown from single items: an item is taken where its bound says that taking it is no
-    /// worse than leaving it.
+    /// worse than leaving it. Contents that are almost worth the floor count too, and an item is in a
+    /// few of them only, so that together they know all items.
     fn seeds(&self, reach: &Reach) -> Vec<(i64, Vec<(usize, usize)>)> {
         let n = self.n();
         let mut found = Vec::new();
+        let mut worn = vec![0; n];
         let every = n.div_ceil(reach.seeds.max(1));
         if reach.seeds == 0 {
             return found;
@@ -424,11 +437,14 @@ impl<'a> Search<'a> {
             }
             self.change(&mut node, seed, 1);
             node.taken.push((seed, 1));
-            for k in 0..n {
-                let left = if k == seed {
-                    self.copies[k] - 1
-                } else {
-                    self.copies[k]
+            for (k, wear) in worn.iter().enumerate() {
+                if !self.any_fits(&node, k) {
+                    break;
+                }
+                let left = match k == seed {
+                    true => self.copies[k] - 1,
+                    false if *wear < WEAR => self.copies[k],
+                    false => 0,
                 };
                 let mut fit = self.fitting(&node, k).min(left);
                 while fit > 0 {
@@ -445,7 +461,8 @@ impl<'a> Search<'a> {
                     fit -= 1;
                 }
             }
-            if node.value > reach.floor {
+            if node.value > reach.floor / 8 * 7 {
+                node.taken.iter().for_each(|(k, _)| worn[*k] += 1);
                 found.push((node.value, node.taken));
             }
         }
@@ -459,14 +476,13 @@ impl<'a> Search<'a> {
         reach: &Reach,
         found: &mut Vec<(i64, Vec<(usize, usize)>)>,
     ) -> (i64, u64) {
-        let (n, rows) = (self.n(), self.rows());
+        let n = self.n();
         let mut node = self.root();
         let mut steps = 0;
         loop {
             let k = node.next;
-            let open = k < n
-                && (0..rows).all(|r| self.least[k * rows + r] <= node.rest[r])
-                && node.value + self.bound(k, &node.soft) > *best;
+            let open =
+                k < n && self.any_fits(&node, k) && node.value + self.bound(k, &node.soft) > *best;
             if open {
                 steps += 1;
                 if steps >= reach.steps || (steps % 4096 == 0 && (reach.stop)()) {
@@ -507,90 +523,6 @@ impl<'a> Search<'a> {
     }
 }
 
-fn count(n: usize) -> i64 {
+pub(super) fn count(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// A row's part of the surrogate room.
-fn portion(share: f64) -> i64 {
-    #[expect(clippy::cast_possible_truncation, reason = "a share of 2^24")]
-    let portion = (share.clamp(0.0, 1.0) * float(FINE)) as i64;
-    portion
-}
-
-/// The surrogate need: of each row its portion, times need ÷ room, rounded down. The sum over a
-/// content is at most the sum of the portions.
-fn surrogate(need: &[i64], room: &[i64], shares: &[f64]) -> i64 {
-    need.iter()
-        .zip(room)
-        .zip(shares)
-        .filter(|((_, room), _)| **room > 0)
-        .map(|((need, room), share)| {
-            let part = i128::from(*need) * i128::from(portion(*share)) / i128::from(*room);
-            i64::try_from(part).unwrap_or(0)
-        })
-        .sum()
-}
-
-/// The duals of the rows in the linear relaxation, each times its room, as shares of their sum.
-fn shares<'a>(room: &[i64], items: impl Iterator<Item = (i64, usize, &'a [i64])>) -> Vec<f64> {
-    let even = vec![1.0 / float(count(room.len().max(1))); room.len()];
-    if room.len() < 2 {
-        return even;
-    }
-    let columns: Vec<Column> = items
-        .map(|(value, copies, need)| Column {
-            cost: -float(value),
-            upper: float(count(copies)),
-            entries: (0..room.len())
-                .filter(|r| room[*r] > 0 && need[*r] > 0)
-                .map(|r| (r, float(need[r]) / float(room[r])))
-                .collect(),
-        })
-        .collect();
-    let most = columns.iter().fold(1.0f64, |m, c| m.max(-c.cost));
-    let scaled: Vec<Column> = columns
-        .into_iter()
-        .map(|c| Column {
-            cost: c.cost / most,
-            ..c
-        })
-        .collect();
-    let rows = vec![(f64::NEG_INFINITY, 1.0); room.len()];
-    let solved = Lp::new(&rows).and_then(|mut lp| {
-        lp.add(&scaled)?;
-        lp.run(&|| false)
-    });
-    let Ok(solution) = solved else {
-        return even;
-    };
-    let duals: Vec<f64> = solution.duals.iter().map(|d| d.abs()).collect();
-    let sum: f64 = duals.iter().sum();
-    if sum > 0.0 {
-        duals.iter().map(|d| d / sum).collect()
-    } else {
-        even
-    }
-}
-
-impl Axis {
-    /// A row in at most `cells` steps: by its needs' divisor where that is enough, else by parts of
-    /// its room, needs rounded down.
-    fn new(need: Vec<i64>, room: i64, cells: usize) -> Self {
-        let unit = need.iter().fold(0, |d, n| gcd(d, *n)).max(1);
-        if room / unit < count(cells) {
-            return Self {
-                room: room / unit,
-                need: need.iter().map(|n| n / unit).collect(),
-            };
-        }
-        let fine = |n: &i64| {
-            let part = i128::from(*n) * i128::from(FINE) / i128::from(room.max(1));
-            i64::try_from(part).unwrap_or(0)
-        };
-        Self {
-            room: FINE,
-            need: need.iter().map(fine).collect(),
-        }
-    }
 }

@@ -81,8 +81,11 @@ impl Proof {
 }
 
 impl Proof {
-    /// In terms of guests and hosts.
-    pub(super) fn conclude(self, packing: &Packing, columns: usize) -> PatternBound {
+    /// In terms of guests and hosts. `lp` is the LP's value, in thousandths, for the report.
+    pub(super) fn conclude(self, packing: &Packing, columns: usize, lp: f64) -> PatternBound {
+        let unit = float(packing.unit());
+        let inside = lp > float(self.cost) - unit && lp <= float(self.cost);
+        let value = if inside { lp } else { self.value } / 1000.0;
         let all: i64 = packing.forced_cost()
             + (0..packing.hosts.len())
                 .map(|k| packing.price(k, packing.hosts[k].count()))
@@ -93,10 +96,7 @@ impl Proof {
                 "no placement exists: pattern LP".to_owned(),
             )
         } else {
-            (
-                self.cost,
-                format!("pattern LP, {:.1} rounded up", self.value / 1000.0),
-            )
+            (self.cost, format!("pattern LP, {value:.3} rounded up"))
         };
         PatternBound {
             cost,

@@ -6,6 +6,13 @@
 //! cells of 2^s: what fits a rest still fits its cells, so T is an upper bound. Values are rounded up
 //! to a multiple of a power of two, so that T fits 32 bits.
 
+use super::price::count;
+use crate::model::gcd;
+
+/// The resolution of a row whose own steps are too many: needs are rounded down to this part of its
+/// room.
+pub(super) const FINE: i64 = 1 << 24;
+
 /// A row in whole steps: what items need of it and its room.
 #[derive(Debug, Clone)]
 pub(super) struct Axis {
@@ -14,6 +21,26 @@ pub(super) struct Axis {
 }
 
 impl Axis {
+    /// A row in at most `cells` steps: by its needs' divisor where that is enough, else by parts of
+    /// its room, needs rounded down.
+    pub(super) fn new(need: Vec<i64>, room: i64, cells: usize) -> Self {
+        let unit = need.iter().fold(0, |d, n| gcd(d, *n)).max(1);
+        if room / unit < count(cells) {
+            return Self {
+                room: room / unit,
+                need: need.iter().map(|n| n / unit).collect(),
+            };
+        }
+        let fine = |n: &i64| {
+            let part = i128::from(*n) * i128::from(FINE) / i128::from(room.max(1));
+            i64::try_from(part).unwrap_or(0)
+        };
+        Self {
+            room: FINE,
+            need: need.iter().map(fine).collect(),
+        }
+    }
+
     /// The shift by which its steps come into at most about `cells` cells.
     fn shift(&self, cells: usize) -> u32 {
         (0..63)
