@@ -182,13 +182,19 @@ impl Journal {
         })
     }
 
-    /// Begins a run.
+    /// Begins a run of the plan that was read from that file.
     ///
     /// # Errors
     /// When it could not be made durable; then nothing was written.
-    pub fn accept(&mut self, plan: &Plan, world: &World) -> Result<Entry, JournalError> {
+    pub fn accept(
+        &mut self,
+        plan: &Plan,
+        file: Option<&str>,
+        world: &World,
+    ) -> Result<Entry, JournalError> {
         let event = Event::Accepted {
             plan: Box::new(plan.clone()),
+            file: file.map(str::to_owned),
         };
         let accepted = self.write(event, Some(world))?;
         // What others wrote before was of an earlier run.
@@ -427,9 +433,9 @@ mod tests {
         let plan = plan(&hosts(), vec![a_move("m1", "web", "h1", "h2")]);
         let mut journal = Journal::open(&path).unwrap();
         assert!(journal.newest().unwrap().is_none());
-        journal.accept(&plan, &world()).unwrap();
+        journal.accept(&plan, None, &world()).unwrap();
         journal.append(skipped("m1")).unwrap();
-        let second = journal.accept(&plan, &world()).unwrap();
+        let second = journal.accept(&plan, None, &world()).unwrap();
         let last = journal.append(skipped("m1")).unwrap();
         drop(journal);
 
@@ -455,7 +461,7 @@ mod tests {
         let path = folder.path().join("journal.db");
         let (mut own, mut other) = (Journal::open(&path).unwrap(), Journal::open(&path).unwrap());
         let plan = plan(&hosts(), vec![]);
-        own.accept(&plan, &world()).unwrap();
+        own.accept(&plan, None, &world()).unwrap();
         assert!(own.news().unwrap().is_empty());
         let asked = other
             .append(Event::Aborted {
@@ -477,7 +483,7 @@ mod tests {
             by: "other".to_owned(),
         };
         other.append(asked()).unwrap();
-        own.accept(&plan, &world()).unwrap();
+        own.accept(&plan, None, &world()).unwrap();
         assert!(own.news().unwrap().is_empty());
         let second = other.append(asked()).unwrap();
         assert_eq!(own.news().unwrap(), [second]);
@@ -500,7 +506,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut journal = Journal::open(&folder.path().join("journal.db")).unwrap();
         let plan = plan(&hosts(), vec![a_move("m1", "web", "h1", "h2")]);
-        journal.accept(&plan, &world()).unwrap();
+        journal.accept(&plan, None, &world()).unwrap();
         journal.append(skipped("m1")).unwrap();
         journal
             .connection

@@ -52,16 +52,26 @@ impl fmt::Display for Change {
     }
 }
 
+/// Where the guests that a plan moves are seen.
+pub type Sightings = BTreeMap<GuestName, Vec<Sighting>>;
+
 /// What of the plan no longer holds in the snapshot; nothing when it can be carried out. The moves
-/// are replayed in the plan's order.
+/// are replayed in the plan's order. `seen` tells how the guests are that it moves.
 #[must_use]
-pub fn preflight(plan: &Plan, now: &Cluster) -> Vec<Change> {
+pub fn preflight(plan: &Plan, now: &Cluster, seen: &Sightings) -> Vec<Change> {
     let mut changes = Vec::new();
     let mut placement = now.placement();
+    let mut judged = BTreeSet::new();
     for mv in &plan.moves {
         let view = View { plan, mv, now };
         view.judge_guest(&mut changes);
-        view.judge_place(placement.get(&mv.guest), &mut changes);
+        let at = placement.get(&mv.guest);
+        view.judge_place(at, &mut changes);
+        // How it is matters where it begins; that it is elsewhere was said.
+        if judged.insert(&mv.guest) && at == Some(&mv.from) {
+            let seen = seen.get(&mv.guest).map_or(&[][..], Vec::as_slice);
+            view.judge_sightings(seen, &mut changes);
+        }
         view.judge_hosts(&mut changes);
         view.judge_room(&placement, &[], &mut changes);
         placement.insert(mv.guest.clone(), mv.to.clone());
@@ -88,6 +98,14 @@ pub fn recheck(
     view.judge_hosts(&mut changes);
     view.judge_room(&placement, underway, &mut changes);
     changes
+}
+
+/// Whether the plan was carried out already: it has moves, and every guest is where it puts it.
+#[must_use]
+pub fn carried_out(plan: &Plan, now: &Cluster) -> bool {
+    let placement = now.placement();
+    let mut target = plan.target.iter();
+    !plan.moves.is_empty() && target.all(|(guest, host)| placement.get(guest) == Some(host))
 }
 
 /// Faults of a plan's own, which no snapshot could mend: moves named twice, `after` edges that do

@@ -29,7 +29,7 @@ use vmpack_ilp::bound;
 use effort::Effort;
 use instance::Instance;
 use pack::Answer;
-use schedule::reach::{Reach, UNREACHABLE};
+use schedule::reach::Reach;
 use search::{Search, Step};
 use windows::Windows;
 
@@ -51,11 +51,12 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
         origin: bound.origin.clone(),
     });
     let mut reach = Reach::new(&problem, policy.limits.seed);
-    let mut limit = UNREACHABLE.to_owned();
-    while let Some(pinned) = reach.next() {
+    let mut nothing = None;
+    while let Some(pinned) = reach.next(&Effort::share(search, policy, 300), policy) {
         let Ok(whole) = Instance::build(&pinned) else {
-            break;
+            continue;
         };
+        let policy = &*reach.policy(policy);
         // Pack
         (search.report)(Step::Phase("pack"));
         let mut proven = bound.clone();
@@ -68,11 +69,11 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
             Answer::Impossible if reach.is_whole() => {
                 return Outcome::Infeasible(explain::conflict(cluster, load, policy, search));
             }
-            Answer::Impossible => break,
-            Answer::Nothing(why) => {
-                limit = why;
+            Answer::Nothing(why) if reach.is_whole() => {
+                nothing = Some(why);
                 break;
             }
+            Answer::Impossible | Answer::Nothing(_) => continue,
         };
         if reach.is_whole() {
             bound = proven;
@@ -87,8 +88,14 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
         (search.report)(Step::Phase("schedule"));
         reach.settle(&whole, packed, moves_bound);
     }
-    let Some(route) = reach.best() else {
-        return Outcome::NoAnswer { limit };
+    let route = match reach.best() {
+        Ok(route) => route,
+        Err(gave_up) => {
+            let after = (search.elapsed)();
+            let after = policy.limits.nodes.is_none().then_some(after);
+            let limit = nothing.unwrap_or_else(|| gave_up.why(after));
+            return Outcome::NoAnswer { limit };
+        }
     };
     let plan = assemble::assemble((cluster, load, policy), &problem, &route, &bound);
     // Check

@@ -17,10 +17,15 @@ fn main() -> ExitCode {
     let mut session = cli::Session::of_process(&mut stdin, &mut stdout, &mut stderr);
     let ended = catch_unwind(AssertUnwindSafe(|| cli::run(&typed, &mut session)));
     let flushed = stdout.flush();
-    match (ended, flushed) {
-        (Ok(Exit::Done), Err(_)) => Exit::Environment.into(),
-        (Ok(exit), _) => exit.into(),
-        (Err(_), _) => {
+    if let Err(error) = flushed {
+        cli::Failure::from(error).tell(&mut stderr);
+        if matches!(ended, Ok(Exit::Done | Exit::MovesProposed)) {
+            return Exit::Environment.into();
+        }
+    }
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(_) => {
             let _ = writeln!(
                 stderr,
                 "error: this is a bug in vmpack; please report it with the input that led to it"

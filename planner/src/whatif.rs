@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use vmpack_domain::cluster::Reserve;
+use vmpack_domain::rule::RuleKind;
 use vmpack_domain::units::{MiB, MiBPerSec, MilliCores, PagesPerSec, Ratio};
-use vmpack_domain::{Cluster, CpuLoad, Guest, Host, HostName, HostState, Load};
+use vmpack_domain::{Cluster, CpuLoad, Guest, Host, HostName, HostState, Load, Policy, Rule};
 
 /// The link of a host that is added where there is none to copy: 10 Gbit/s.
 const LINK: MiBPerSec = MiBPerSec(1250);
@@ -35,8 +36,8 @@ pub enum Edit {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WhatIfError {
     /// It names a host that is not there.
-    #[error("read host `{0}`, expected one of the cluster's {1} hosts")]
-    UnknownHost(HostName, usize),
+    #[error("there is no host {0}; hosts are {1}")]
+    UnknownHost(HostName, String),
     /// A guest to be added has the name of one that is there.
     #[error("guest `{0}` is already in the cluster")]
     GuestExists(vmpack_domain::GuestName),
@@ -84,15 +85,53 @@ pub fn apply(
     Ok((cluster, load))
 }
 
+/// The policy by which every guest leaves the host, for its maintenance: a rule that bans all of them
+/// from it. Unlike an edit of the cluster it leaves the plan one for the cluster as it is, that can be
+/// checked and carried out there.
+///
+/// # Errors
+/// When there is no such host.
+pub fn drain(cluster: &Cluster, policy: &Policy, host: &HostName) -> Result<Policy, WhatIfError> {
+    if cluster.host(host).is_none() {
+        return Err(WhatIfError::UnknownHost(host.clone(), listed(cluster)));
+    }
+    let mut policy = policy.clone();
+    let mut name = format!("drain {host}");
+    while policy.rules.iter().any(|r| r.name == name) {
+        name.push('+');
+    }
+    if !cluster.guests.is_empty() {
+        policy.rules.push(Rule {
+            name,
+            kind: RuleKind::Ban {
+                guests: vec!["*".to_owned()],
+                hosts: vec![host.to_string()],
+            },
+        });
+    }
+    Ok(policy)
+}
+
 fn set_state(cluster: &mut Cluster, name: &HostName, state: HostState) -> Result<(), WhatIfError> {
-    let hosts = cluster.hosts.len();
+    let unknown = WhatIfError::UnknownHost(name.clone(), listed(cluster));
     let host = cluster
         .hosts
         .iter_mut()
         .find(|h| h.name == *name)
-        .ok_or_else(|| WhatIfError::UnknownHost(name.clone(), hosts))?;
+        .ok_or(unknown)?;
     host.state = state;
     Ok(())
+}
+
+/// The hosts' names, the first eight of them.
+fn listed(cluster: &Cluster) -> String {
+    let names = cluster.hosts.iter().map(|h| h.name.as_str());
+    let list = names.take(8).collect::<Vec<_>>().join(", ");
+    match cluster.hosts.len() {
+        0 => "none".to_owned(),
+        1..=8 => list,
+        n => format!("{list} and {} more", n - 8),
+    }
 }
 
 /// ⌈value × by⌉.
@@ -237,6 +276,28 @@ guests:
     }
 
     #[test]
+    fn a_drained_host_is_left_by_all_and_the_plan_is_one_for_the_cluster_as_it_is() {
+        use vmpack_domain::check;
+        use vmpack_domain::plan::Outcome;
+        let (cluster, load, policy) = read(CLUSTER, LOAD, "limits: { nodes: 20 }\n");
+        let host: HostName = "h1".parse().unwrap();
+        let policy = drain(&cluster, &policy, &host).unwrap();
+        let policy = drain(&cluster, &policy, &host).unwrap();
+        let names: Vec<&str> = policy.rules.iter().map(|r| r.name.as_str()).collect();
+        assert_eq!(names, ["drain h1", "drain h1+"]);
+        let Outcome::Optimal(plan) = crate::tests::solve(&cluster, &load, &policy) else {
+            panic!("a plan");
+        };
+        assert_eq!(plan.target["a"].as_str(), "new-1");
+        assert!(
+            plan.moves[0].reason.contains("drain h1"),
+            "{}",
+            plan.moves[0].reason
+        );
+        assert_eq!(check::plan(&cluster, &load, &plan.policy, &plan), []);
+    }
+
+    #[test]
     fn edits_that_cannot_be_made_say_why() {
         let (cluster, load, _) = read(CLUSTER, LOAD, "");
         let a = cluster.guests[0].clone();
@@ -248,7 +309,7 @@ guests:
         for (edit, expected) in [
             (
                 Edit::Drain("h9".parse().unwrap()),
-                "read host `h9`, expected one of the cluster's 2 hosts",
+                "there is no host h9; hosts are h1, new-1",
             ),
             (
                 Edit::AddGuests(vec![a], Load::default()),

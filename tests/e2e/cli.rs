@@ -133,6 +133,20 @@ fn a_plan_is_shown_written_and_judged() {
     let check = "check plan.yaml --cluster cluster.yaml --load load.yaml";
     desk.check(check, 0, &["ok: 1 move to 1 host"]);
     assert_eq!(desk.run(&format!("{check} --json")).json()["ok"], true);
+    // A folder that is missing is made, and the next command is one that works.
+    let next = "next: vmpack apply out/plan.yaml --cluster cluster.yaml --dry-run";
+    desk.check(&format!("{PLAN} -o out/plan.yaml"), 0, &[next]);
+    let under_a_file = format!("{PLAN} -o plan.yaml/plan.yaml");
+    desk.check(&under_a_file, 9, &["cannot"]);
+    let full = std::fs::File::options().write(true).open("/dev/full");
+    let lost = desk.command(PLAN).stdout(full.unwrap()).output().unwrap();
+    let lost = Said::of(&lost);
+    assert_eq!(lost.code, 9);
+    assert!(
+        lost.err.contains("cannot write to standard output"),
+        "{}",
+        lost.err
+    );
     // No escape sequence where standard output is no terminal.
     assert!(!desk.run(&line).out.contains('\u{1b}'));
     let ascii = desk.command(PLAN).env("LC_ALL", "C").output().unwrap();

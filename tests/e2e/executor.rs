@@ -162,8 +162,13 @@ fn a_plan_is_carried_out_and_its_outcome_shown() {
         &desk,
         &APPLY,
         0,
-        &["hosts in use: 3 -> 1", "the plan's target is reached"],
+        &[
+            "hosts in use: 3 -> 1; empty now: h1, h3",
+            "the plan's target is reached",
+        ],
     );
+    let file = format!("plan: {}", desk.path("plan.yaml").display());
+    check(&desk, &["status"], 0, &[": complete", &file]);
     assert_eq!(out.matches("moved").count(), 3, "{out}");
     let status = desk.status();
     assert_eq!(status["run"], "complete");
@@ -273,6 +278,19 @@ fn a_stale_plan_is_refused_with_all_that_changed() {
         6,
         &changes,
     );
+    assert_eq!(desk.events(), 0);
+}
+
+#[test]
+fn a_plan_that_was_carried_out_is_not_stale() {
+    let desk = Desk::new();
+    for from in ["h1", "h3"] {
+        desk.edit("cluster.yaml", &format!("host: {from} }}"), "host: h2 }");
+    }
+    let rehearse = ["apply", "plan.yaml", "--simulated", "--dry-run"];
+    for arguments in [&APPLY, &rehearse] {
+        check(&desk, arguments, 0, &["already carried out"]);
+    }
     assert_eq!(desk.events(), 0);
 }
 

@@ -38,7 +38,6 @@ fn output(command: &str, folder: &Path) -> String {
 #[test]
 fn the_session_in_the_readme_is_what_happens() {
     let folder = tempfile::tempdir().expect("a folder");
-    std::fs::create_dir(folder.path().join("out")).expect("a folder");
     std::fs::create_dir(folder.path().join("examples")).expect("a folder");
     for entry in std::fs::read_dir(root().join("examples")).expect("examples") {
         let from = entry.expect("an example").path();

@@ -1,6 +1,7 @@
 //! `cargo xtask testbed ...`.
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -163,33 +164,45 @@ fn up(config: &Config) -> Result<()> {
         testbed.guests.len(),
         start.elapsed().as_secs_f64()
     );
-    show(&testbed);
-    Ok(())
+    show(&testbed)
 }
 
 fn status(directory: &Path, json: bool) -> Result<()> {
     let testbed = Testbed::open(directory)?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&testbed)?);
+        print(&format!("{}\n", serde_json::to_string_pretty(&testbed)?))
     } else {
-        show(&testbed);
+        show(&testbed)
     }
-    Ok(())
 }
 
-fn show(testbed: &Testbed) {
-    println!("run directory: {}", testbed.directory.display());
+/// Writes to standard output; a reader that has seen enough is no failure.
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+fn show(testbed: &Testbed) -> Result<()> {
+    let mut text = format!("run directory: {}\n", testbed.directory.display());
     for host in &testbed.hosts {
         let guests = match testbed.running_on(host) {
             Some(guests) if guests.is_empty() => "no guests".to_owned(),
             Some(guests) => guests.join(" "),
             None => "does not answer".to_owned(),
         };
-        println!(
-            "{:4} {:12} {}\n     {}",
+        text += &format!(
+            "{:4} {:12} {}\n     {}\n",
             host.name, host.address, guests, host.uri
         );
     }
+    text += "read it with: vmpack snapshot";
+    for host in &testbed.hosts {
+        text += &format!(" --uri '{}={}'", host.uri, host.migrate_uri);
+    }
+    print(&format!("{text}\n"))
 }
 
 fn beats(directory: &Path, guest: &str, time: Duration) -> Result<()> {

@@ -15,7 +15,7 @@ use vmpack_domain::{GuestName, HostName};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The host's daemon cannot be reached.
-    #[error("cannot reach host {host} at {uri}: {cause}")]
+    #[error("cannot reach host {}: {cause}", place(host, uri))]
     Unreachable {
         /// Which host, or its URI when its name is not known yet.
         host: String,
@@ -40,6 +40,14 @@ pub enum Error {
         /// What it said.
         cause: String,
     },
+}
+
+/// A host and how it is reached, once where its name is not known yet.
+fn place(host: &str, uri: &str) -> String {
+    if host == uri {
+        return uri.to_owned();
+    }
+    format!("{host} at {uri}")
 }
 
 /// A guest as a hypervisor sees it now.

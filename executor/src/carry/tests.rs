@@ -139,7 +139,7 @@ fn carried(
     let desk = Desk::new();
     let scene = scene(Arc::new(simulated(hosts, faults)), plan);
     let mut journal = Journal::open(&desk.journal).unwrap();
-    journal.accept(plan, &world(hosts)).unwrap();
+    journal.accept(plan, None, &world(hosts)).unwrap();
     let progress = run(&desk, &scene, limits, |_, _| {}).unwrap();
     assert_eq!(
         progress,
@@ -275,7 +275,7 @@ fn a_crash_after_any_event_is_resumed_to_the_same_end() {
         for events in 1..=10 {
             let desk = Desk::new();
             let mut journal = Journal::open(&desk.journal).unwrap();
-            journal.accept(&plan, &world(&hosts)).unwrap();
+            journal.accept(&plan, None, &world(&hosts)).unwrap();
             desk.fill_after(events);
             let first = scene(world(&hosts).open(&desk.state).unwrap(), &plan);
             let error = run(&desk, &first, &limits, |_, _| {}).unwrap_err();
@@ -300,11 +300,11 @@ fn nothing_is_started_when_the_intent_cannot_be_written() {
     let desk = Desk::new();
     desk.fill_after(0);
     let mut journal = Journal::open(&desk.journal).unwrap();
-    assert!(journal.accept(&plan, &world(&hosts)).is_err());
+    assert!(journal.accept(&plan, None, &world(&hosts)).is_err());
     assert!(journal.newest().unwrap().is_none());
 
     desk.sql("DROP TRIGGER full");
-    journal.accept(&plan, &world(&hosts)).unwrap();
+    journal.accept(&plan, None, &world(&hosts)).unwrap();
     desk.fill_after(1);
     let scene = scene(Arc::new(simulated(&hosts, vec![])), &plan);
     assert!(run(&desk, &scene, &LIMITS, |_, _| {}).is_err());
@@ -336,7 +336,7 @@ fn an_abort_through_the_journal_calls_off_what_has_not_switched() {
     let plan = slow_plan(&hosts);
     let desk = Desk::new();
     let mut journal = Journal::open(&desk.journal).unwrap();
-    journal.accept(&plan, &world(&hosts)).unwrap();
+    journal.accept(&plan, None, &world(&hosts)).unwrap();
     let scene = scene(slow(&hosts), &plan);
     let progress = run(&desk, &scene, &LIMITS, |heard, _| {
         if is_intent(heard) {
@@ -373,7 +373,7 @@ fn the_first_interrupt_drains_and_the_second_calls_off() {
     ] {
         let desk = Desk::new();
         let mut journal = Journal::open(&desk.journal).unwrap();
-        journal.accept(plan, &world(&hosts)).unwrap();
+        journal.accept(plan, None, &world(&hosts)).unwrap();
         let first = scene(hypervisor, plan);
         let progress = run(&desk, &first, &LIMITS, |heard, interrupt| {
             if is_intent(heard) {

@@ -12,6 +12,7 @@ use vmpack_domain::journal::{MoveState, Progress};
 use vmpack_domain::plan::Plan;
 use vmpack_domain::units::count;
 use vmpack_domain::{Cluster, HostName, Load};
+use vmpack_hypervisor::Hypervisor;
 
 use super::display::Display;
 use super::failure::Failure;
@@ -22,7 +23,7 @@ use crate::carry::{Heard, Scene, carry};
 use crate::decide::Limits;
 use crate::journal::{Journal, Run};
 use crate::lock::{Lock, LockError};
-use crate::preflight::{preflight, well_formed};
+use crate::preflight::{Sightings, carried_out, preflight, well_formed};
 use crate::world::World;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -161,8 +162,9 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
         return carry_on(&run, &arguments.parallel, place, &mut journal, json);
     }
     let hypervisor = world.open(&place.world)?;
-    let now = hypervisor.snapshot()?;
-    judge(&plan, &now, json)?;
+    let Some(now) = fits(&plan, hypervisor.as_ref(), json)? else {
+        return Ok(Exit::Done);
+    };
     if asks {
         show(&plan);
         if !confirmed()? {
@@ -170,7 +172,7 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
             return Ok(Exit::Done);
         }
     }
-    let accepted = journal.accept(&plan, &world)?;
+    let accepted = journal.accept(&plan, file_of(arguments).as_deref(), &world)?;
     let begun = Begun {
         progress: Progress::fold([&accepted.event]),
         before: now.hosts_in_use(),
@@ -181,6 +183,12 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
         },
     };
     conduct(begun, &mut journal, json)
+}
+
+/// The plan's file, as it is found from anywhere.
+fn file_of(arguments: &Apply) -> Option<String> {
+    let file = std::path::absolute(&arguments.plan).ok()?;
+    (arguments.plan.as_os_str() != "-").then(|| file.display().to_string())
 }
 
 fn cluster_files(arguments: &Apply) -> Result<Vec<PathBuf>, Failure> {
@@ -269,11 +277,28 @@ pub(super) fn take_lock(place: &Place, doing: &str) -> Result<Lock, LockError> {
     Lock::take(&place.lock, &who)
 }
 
-/// Whether the plan still fits, told as a failure with all that changed.
-fn judge(plan: &Plan, now: &Cluster, json: bool) -> Result<(), Failure> {
-    let changes = preflight(plan, now);
+/// The hosts as they are now if the plan still fits them, or `None` when it was carried out already.
+/// That it does not fit is a failure with all that changed.
+fn fits(plan: &Plan, hypervisor: &dyn Hypervisor, json: bool) -> Result<Option<Cluster>, Failure> {
+    let now = hypervisor.snapshot()?;
+    if carried_out(plan, &now) {
+        let in_use = now.hosts_in_use();
+        if json {
+            out(serde_json::json!({ "event": "carried-out-already", "hosts_in_use": in_use }));
+        } else {
+            out("already carried out: every guest is where the plan puts it");
+        }
+        return Ok(None);
+    }
+    let mut seen = Sightings::new();
+    for mv in &plan.moves {
+        if !seen.contains_key(&mv.guest) {
+            seen.insert(mv.guest.clone(), hypervisor.locate(&mv.guest)?);
+        }
+    }
+    let changes = preflight(plan, &now, &seen);
     if changes.is_empty() {
-        return Ok(());
+        return Ok(Some(now));
     }
     if json {
         out(serde_json::json!({ "event": "stale", "changes": changes }));
@@ -288,8 +313,9 @@ fn judge(plan: &Plan, now: &Cluster, json: bool) -> Result<(), Failure> {
 
 /// `--dry-run`.
 fn rehearse(plan: &Plan, world: &World, json: bool) -> Result<Exit, Failure> {
-    let now = world.look()?.snapshot()?;
-    judge(plan, &now, json)?;
+    let Some(now) = fits(plan, world.look()?.as_ref(), json)? else {
+        return Ok(Exit::Done);
+    };
     if json {
         let moves = lines(plan, &Progress::default());
         let rehearsed = serde_json::json!({
@@ -306,14 +332,16 @@ fn rehearse(plan: &Plan, world: &World, json: bool) -> Result<Exit, Failure> {
 
 /// What the plan comes to, in a line.
 fn intent(plan: &Plan) -> String {
+    let (before, after) = (plan.hosts.before.len(), plan.hosts.after.len());
+    if plan.moves.is_empty() {
+        return format!("the plan moves no guest; hosts in use: {before} -> {after}");
+    }
     let memory: vmpack_domain::units::MiB = plan.moves.iter().map(|m| m.memory).sum();
     let end = plan.moves.iter().map(|m| m.start.0 + m.duration.0).max();
     format!(
-        "{}, {memory} of memory, about {}s as planned; hosts in use: {} -> {}",
+        "{}, {memory} of memory, about {}s as planned; hosts in use: {before} -> {after}",
         count(plan.moves.len(), "move"),
         end.unwrap_or(0).div_ceil(1_000_000),
-        plan.hosts.before.len(),
-        plan.hosts.after.len()
     )
 }
 
@@ -431,13 +459,13 @@ fn conduct(begun: Begun, journal: &mut Journal, json: bool) -> Result<Exit, Fail
         }));
         return Ok(exit);
     }
-    out(table(&moves).trim_end());
+    if moves.is_empty() {
+        out("the plan moves no guest");
+    } else {
+        out(table(&moves).trim_end());
+    }
     if let Some(after) = after {
-        out(format_args!(
-            "hosts in use: {} -> {}",
-            before.len(),
-            after.len()
-        ));
+        out(in_use(&before, &after));
     }
     if left.is_empty() {
         out("the plan's target is reached");
@@ -447,10 +475,32 @@ fn conduct(begun: Begun, journal: &mut Journal, json: bool) -> Result<Exit, Fail
             out(format_args!("  {what}"));
         }
     }
-    if progress.finished.is_none() {
-        note("hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it");
+    match progress.finished {
+        None => {
+            note("hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it")
+        }
+        Some(false) => note("hint: take a new snapshot and plan again for what is left"),
+        Some(true) => {}
     }
     Ok(exit)
+}
+
+/// The most hosts that are named.
+const NAMES: usize = 12;
+
+/// The hosts in use before and after, and those that are empty now.
+fn in_use(before: &[HostName], after: &[HostName]) -> String {
+    let empty = before.iter().filter(|h| !after.contains(h));
+    let empty: Vec<&str> = empty.map(HostName::as_str).collect();
+    let mut text = format!("hosts in use: {} -> {}", before.len(), after.len());
+    if !empty.is_empty() {
+        let names = empty.iter().take(NAMES).copied().collect::<Vec<_>>();
+        text += &format!("; empty now: {}", names.join(", "));
+    }
+    if empty.len() > NAMES {
+        text += &format!(" and {} more", empty.len() - NAMES);
+    }
+    text
 }
 
 /// One message for each SIGINT or SIGTERM, and one when the terminal hangs up: a shell and the

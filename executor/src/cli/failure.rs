@@ -22,7 +22,7 @@ impl Failure {
     pub(crate) fn new(exit: Exit, message: impl Into<String>) -> Self {
         Self {
             exit,
-            message: message.into(),
+            message: plainly(&message.into()),
             excerpt: None,
             hint: None,
         }
@@ -32,6 +32,16 @@ impl Failure {
         self.hint = Some(hint.into());
         self
     }
+}
+
+/// The message without Rust's `(os error 2)` behind the system's words.
+fn plainly(message: &str) -> String {
+    let mut parts = message.split(" (os error ");
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let rest = part.trim_start_matches(|c: char| c.is_ascii_digit());
+        text + rest.strip_prefix(')').unwrap_or(rest)
+    })
 }
 
 impl fmt::Display for Failure {
@@ -88,15 +98,37 @@ impl From<WorldError> for Failure {
     fn from(error: WorldError) -> Self {
         match error {
             WorldError::Input(error) => error.into(),
-            WorldError::Hypervisor(_) | WorldError::State { .. } => {
-                Self::new(Exit::Environment, error.to_string())
-            }
+            WorldError::Hypervisor(error) => error.into(),
+            WorldError::State { .. } => Self::new(Exit::Environment, error.to_string()),
         }
     }
 }
 
 impl From<vmpack_hypervisor::Error> for Failure {
     fn from(error: vmpack_hypervisor::Error) -> Self {
-        Self::new(Exit::Environment, error.to_string())
+        let failure = Self::new(Exit::Environment, error.to_string());
+        match error {
+            vmpack_hypervisor::Error::Unreachable { .. } => failure
+                .hint("is libvirtd running there, and does it take connections of this kind?"),
+            _ => failure,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_systems_words_are_told_without_its_number() {
+        let missing = std::io::Error::from_raw_os_error(2);
+        let failure = Failure::new(
+            Exit::BadInput,
+            format!("cannot read x: {missing}; that is all"),
+        );
+        assert_eq!(
+            failure.message,
+            "cannot read x: No such file or directory; that is all"
+        );
     }
 }

@@ -26,8 +26,9 @@ Examples:
   vmpack-executor status
 
 The journal is $VMPACK_STATE/journal.db, else /var/lib/vmpack/journal.db for root, else
-~/.local/state/vmpack/journal.db. Exit codes: 0 done, 2 usage, 3 bad input, 6 the plan is stale,
-7 partly executed, 9 environment (libvirt, permission, another executor at work).";
+~/.local/state/vmpack/journal.db. Exit codes: 0 done, 1 a bug in vmpack, 2 usage,
+3 bad input, 6 the plan is stale, 7 partly executed, 9 environment (libvirt, permission, another
+executor at work).";
 
 /// Carries plans out by live migrations, and keeps a journal of it
 #[derive(Debug, Parser)]

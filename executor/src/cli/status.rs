@@ -1,6 +1,7 @@
 //! `status`: how far the newest run is, from its journal.
 
 use vmpack_domain::exit::Exit;
+use vmpack_domain::journal::Event;
 
 use super::failure::Failure;
 use super::files::Place;
@@ -34,6 +35,10 @@ pub(crate) fn show(place: &Place, holder: Option<String>, json: bool) -> Result<
         return Ok(Exit::Done);
     };
     let moves = lines(plan, &progress);
+    let file = run.entries.iter().find_map(|e| match &e.event {
+        Event::Accepted { file, .. } => file.clone(),
+        _ => None,
+    });
     let began = run.entries.first().map(|e| e.time);
     let last = run.entries.last().map(|e| e.time);
     let word = match (progress.finished, progress.aborted, &holder) {
@@ -47,17 +52,18 @@ pub(crate) fn show(place: &Place, holder: Option<String>, json: bool) -> Result<
     if json {
         let status = serde_json::json!({
             "run": word, "began": began, "last": last, "journal": place.journal, "executor": holder,
-            "hosts_before": plan.hosts.before.len(), "hosts_planned": plan.hosts.after.len(), "moves": moves,
+            "plan": file, "hosts_before": plan.hosts.before.len(), "hosts_planned": plan.hosts.after.len(), "moves": moves,
         });
         answer(format_args!("{status}\n"))?;
         return Ok(Exit::Done);
     }
     let time = |t: Option<vmpack_domain::load::jiff_serde::Timestamp>| {
-        t.map_or_else(String::new, |t| t.0.to_string())
+        t.map_or_else(String::new, |t| format!("{:.0}", t.0))
     };
     let holder = holder.map_or_else(String::new, |h| format!("executor: {h}\n"));
+    let file = file.map_or_else(String::new, |f| format!("plan: {f}\n"));
     answer(format_args!(
-        "run of {}: {word}, last event {}\n{holder}{}",
+        "run of {}: {word}, last event {}\n{file}{holder}{}",
         time(began),
         time(last),
         table(&moves)

@@ -54,8 +54,11 @@ pub(crate) fn lines(plan: &Plan, progress: &Progress) -> Vec<MoveLine> {
         .collect()
 }
 
-/// The moves as a table for people.
+/// The moves as a table for people; nothing where there are none.
 pub(crate) fn table(lines: &[MoveLine]) -> String {
+    if lines.is_empty() {
+        return String::new();
+    }
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     table.set_header([

@@ -26,6 +26,7 @@ struct Stop {
 fn simulate(plan: &Plan, limits: &Limits, fates: &[(Fate, usize)], stop: Stop) -> Vec<Event> {
     let mut events = vec![Event::Accepted {
         plan: Box::new(plan.clone()),
+        file: None,
     }];
     let mut observed = Observed::default();
     let mut fates = fates.iter().copied().cycle();
@@ -306,6 +307,7 @@ fn moves_without_an_edge_run_side_by_side() {
     };
     let accepted = Event::Accepted {
         plan: Box::new(three()),
+        file: None,
     };
     let started = decide(
         &three(),

@@ -8,13 +8,17 @@ fn check(change: impl FnOnce(&mut Cluster), expected: &[Precondition]) {
     let plan = plan(&before, vec![a_move("m1", "web", "h1", "h2")]);
     let mut now = before;
     change(&mut now);
-    let found = preflight(&plan, &now);
+    let found = preflight(&plan, &now, &nobody());
     let kinds: Vec<Precondition> = found.iter().map(|c| c.of).collect();
     assert_eq!(kinds, expected, "{found:?}");
     // What holds for the plan holds for its only move, and the other way round.
     let seen = [sighting("h1", GuestState::Running)];
     let mv = &plan.moves[0];
     assert_eq!(recheck(&plan, mv, &now, &seen, &[]), found);
+}
+
+fn nobody() -> Sightings {
+    Sightings::new()
 }
 
 fn web(cluster: &mut Cluster) -> &mut Guest {
@@ -73,7 +77,7 @@ fn another_guest_of_the_same_name_is_not_moved() {
     mv.uuid = Some("6c1f0000-0000-4000-8000-000000000001".parse().unwrap());
     before.guests[0].uuid = Some("6c1f0000-0000-4000-8000-000000000002".parse().unwrap());
     let plan = plan(&before, vec![mv]);
-    let found = preflight(&plan, &before);
+    let found = preflight(&plan, &before, &nobody());
     assert_eq!(found.len(), 1);
     assert!(found[0].to_string().contains("another one"), "{}", found[0]);
 }
@@ -118,11 +122,15 @@ fn room_that_an_earlier_move_frees_counts() {
     let mut into = a_move("m2", "web", "h1", "h2");
     into.after = vec![away.id.clone()];
     assert_eq!(
-        preflight(&plan(&before, vec![away.clone(), into.clone()]), &before),
+        preflight(
+            &plan(&before, vec![away.clone(), into.clone()]),
+            &before,
+            &nobody()
+        ),
         []
     );
     into.after.clear();
-    let found = preflight(&plan(&before, vec![into, away]), &before);
+    let found = preflight(&plan(&before, vec![into, away]), &before, &nobody());
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].of, Precondition::Room);
 }
@@ -159,11 +167,27 @@ fn a_guest_that_does_not_run_is_left_alone() {
         assert_eq!(found.len(), 1);
         assert!(found[0].detail.contains(says), "{}", found[0]);
     }
+    let paused = [(mv.guest.clone(), vec![sighting("h1", GuestState::Paused)])].into();
+    let found = preflight(&plan, &now, &paused);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].detail.contains("is paused on h1"), "{}", found[0]);
     let left_over = [
         sighting("h1", GuestState::Running),
         sighting("h2", GuestState::Off),
     ];
     assert_eq!(recheck(&plan, &mv, &now, &left_over, &[]), []);
+}
+
+#[test]
+fn a_plan_is_carried_out_when_every_guest_is_where_it_puts_it() {
+    let mut now = cluster(&["h1", "h2"], &[("web", "h1"), ("db", "h2")]);
+    assert!(!carried_out(&plan(&now, Vec::new()), &now));
+    let plan = plan(&now, vec![a_move("m1", "web", "h1", "h2")]);
+    assert!(!carried_out(&plan, &now));
+    web(&mut now).host = Some("h2".parse().unwrap());
+    assert!(carried_out(&plan, &now));
+    now.guests[1].host = Some("h1".parse().unwrap());
+    assert!(!carried_out(&plan, &now));
 }
 
 #[test]

@@ -25,7 +25,7 @@ use crate::load::Load;
 use crate::name::{GuestName, HostName};
 use crate::plan::{MoveId, Plan, PlanStatus};
 use crate::policy::Policy;
-use crate::units::{MiB, MilliCores, Ratio};
+use crate::units::{MiB, MilliCores, Ratio, count};
 
 pub use certificate::certificate;
 
@@ -273,6 +273,15 @@ fn in_use_always(host: &Host) -> bool {
 pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, plan: &Plan) -> Vec<Violation> {
     let world = World::new(cluster, load, policy);
     let mut found = Vec::new();
+    let known = |guest| world.guests.contains_key(guest);
+    if !plan.target.is_empty() && !plan.target.keys().any(known) {
+        let what = format!(
+            "the plan is of another cluster: it knows {} and none of this one's {}",
+            count(plan.target.len(), "guest"),
+            cluster.guests.len()
+        );
+        return vec![violation("base", what)];
+    }
     for (name, stated, is) in [
         ("cluster", &plan.base.cluster, digest(cluster)),
         ("load", &plan.base.load, digest(load)),

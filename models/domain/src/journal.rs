@@ -17,6 +17,9 @@ pub enum Event {
     Accepted {
         /// What is to be carried out.
         plan: Box<Plan>,
+        /// The file that it was read from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<String>,
     },
     /// Written before a migration is asked for.
     #[serde(rename_all = "kebab-case")]
@@ -154,7 +157,7 @@ impl Progress {
     /// Takes one more event.
     pub fn apply(&mut self, event: &Event) {
         match event {
-            Event::Accepted { plan } => {
+            Event::Accepted { plan, .. } => {
                 self.moves = plan
                     .moves
                     .iter()

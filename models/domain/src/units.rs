@@ -229,7 +229,11 @@ macro_rules! quantity {
                 stringify!($name).into()
             }
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": ["string", "number"], "pattern": $pattern, "description": $expected })
+                if Self::BARE {
+                    return json_schema!({ "type": ["string", "number"], "pattern": $pattern, "description": $expected });
+                }
+                // A number would lack its unit.
+                json_schema!({ "type": "string", "pattern": $pattern, "description": $expected })
             }
         }
     };

@@ -519,12 +519,11 @@ fn too_large(
     if lacks.is_empty() {
         lacks.push("none of them offers all that it needs at once".into());
     }
-    format!(
-        "guest {} fits none of the {} hosts it may run on: {}",
-        guest.name,
-        permitted.len(),
-        lacks.join("; ")
-    )
+    let hosts = match permitted.len() {
+        1 => "does not fit the only host that it may run on".to_owned(),
+        n => format!("fits none of the {n} hosts that it may run on"),
+    };
+    format!("guest {} {hosts}: {}", guest.name, lacks.join("; "))
 }
 
 /// The place of each host: hosts with the same label value share a number.

@@ -62,6 +62,7 @@ pub(crate) enum Task {
     #[command(after_help = "\
 Examples:
   vmpack plan --cluster cluster.yaml --load load.yaml -o plan.yaml
+  vmpack plan --cluster cluster.yaml --load load.yaml --drain h3 -o plan.yaml
   vmpack plan --cluster conf.d/ --load load.yaml --policy policy.yaml --time-limit 60s --json
   vmpack snapshot --uri qemu+tls://h1/system | vmpack plan --cluster - --load load.yaml
   vmpack plan --cluster c.yaml --load l.yaml --nodes 5000 --seed 7     repeats exactly
@@ -187,7 +188,11 @@ pub(crate) struct PlanArguments {
     pub(crate) inputs: InputArguments,
     #[command(flatten)]
     pub(crate) limits: LimitArguments,
-    /// Write the plan to this file, or to standard output with `-`
+    /// Empty this host for maintenance; the plan says so by a rule in its policy
+    #[arg(long, value_name = "HOST")]
+    pub(crate) drain: Vec<HostName>,
+    /// Write the plan to this file, whose folder is made if it is missing, or to standard output
+    /// with `-`
     #[arg(short, long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Print the result as JSON

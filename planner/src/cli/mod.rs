@@ -29,7 +29,7 @@ use vmpack_domain::exit::Exit;
 
 use arguments::{Arguments, ExampleKind, Task};
 use example::fleet::Size;
-use failure::Failure;
+pub(crate) use failure::Failure;
 pub(crate) use session::Session;
 
 /// Runs the command that the arguments (the program's name first) ask for.

@@ -5,6 +5,31 @@ use std::path::Path;
 
 use super::failure::Failure;
 
+/// Makes sure that a file can be written there before a long search is made for what goes into it:
+/// its folder is made if it is missing.
+pub(crate) fn ready(path: &Path) -> Result<(), Failure> {
+    if path.is_dir() {
+        let error = io::ErrorKind::IsADirectory.into();
+        return Err(Failure::environment("write", path, &error));
+    }
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+        return Ok(());
+    }
+    let followed = std::fs::canonicalize(path);
+    let folder = folder_of(followed.as_deref().unwrap_or(path));
+    make_folder(folder)?;
+    // Whether a file can be made there is known for sure only by making one.
+    tempfile::tempfile_in(folder)
+        .map(drop)
+        .map_err(|e| Failure::environment("write", path, &e))
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}
+
 /// Writes the text to the file, whole or not at all. A link is followed; what is no regular file (a
 /// device, a pipe) is written into and not replaced.
 pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
@@ -20,10 +45,7 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
     }
     let followed = std::fs::canonicalize(path);
     let path = followed.as_deref().unwrap_or(path);
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
+    let folder = folder_of(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(".vmpack-").suffix(".part");
     #[cfg(unix)]
@@ -75,6 +97,22 @@ mod tests {
         assert!(write_whole(&full, "x").is_err());
         let device = std::fs::metadata("/dev/full").unwrap();
         assert!(device.file_type().is_char_device());
+    }
+
+    #[test]
+    fn a_place_is_made_ready_with_its_folder_and_left_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new/out/plan.yaml");
+        ready(&path).unwrap();
+        assert_eq!(
+            std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
+            0
+        );
+        std::fs::write(&path, "").unwrap();
+        for under_a_file in [path.join("plan.yaml"), folder.path().into()] {
+            let failure = ready(&under_a_file).unwrap_err();
+            assert_eq!(failure.exit, Exit::Environment, "{failure}");
+        }
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! `vmpack plan`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use vmpack_domain::Plan;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::write_plan;
 use vmpack_domain::plan::Outcome;
 use vmpack_planner::summary;
+use vmpack_planner::whatif::drain;
 
 use super::arguments::PlanArguments;
 use super::failure::Failure;
@@ -22,7 +23,13 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
         ));
     }
     let inputs = inputs::read(&arguments.inputs, &arguments.limits, session)?;
-    let (cluster, load, policy) = (&inputs.cluster, &inputs.load, &inputs.policy);
+    let (cluster, load) = (&inputs.cluster, &inputs.load);
+    let drained = |policy, host| drain(cluster, &policy, host);
+    let policy = arguments.drain.iter().try_fold(inputs.policy, drained);
+    let policy = &policy.map_err(|e| Failure::input(e.to_string()))?;
+    if let (Some(path), false) = (&arguments.output, to_stdout) {
+        output::ready(path)?;
+    }
     let (outcome, seconds) = inputs::plan(cluster, load, policy, session);
     let summary = summary(cluster, load, policy, &outcome, seconds);
     let plan = plan_of(&outcome);
@@ -51,11 +58,8 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
     }
     match (written, plan) {
         (Some(path), _) => {
-            let path = path.display();
-            writeln!(
-                session.err,
-                "wrote {path}; next: vmpack apply {path} --dry-run"
-            )?;
+            let next = next(path, &arguments.inputs.cluster);
+            writeln!(session.err, "wrote {}; next: {next}", path.display())?;
         }
         (None, None) if arguments.output.is_some() => {
             writeln!(session.err, "no plan was written")?;
@@ -63,6 +67,27 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
         _ => {}
     }
     Ok(exit(&outcome, arguments.detailed_exitcode))
+}
+
+/// What to type next, ready for a shell: with the cluster that was planned, unless it came by a pipe.
+fn next(plan: &Path, cluster: &[PathBuf]) -> String {
+    let mut words = vec!["vmpack apply".to_owned(), quoted(plan)];
+    if !cluster.iter().any(|path| path.as_os_str() == "-") {
+        for path in cluster {
+            words.extend(["--cluster".to_owned(), quoted(path)]);
+        }
+    }
+    words.push("--dry-run".to_owned());
+    words.join(" ")
+}
+
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text;
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// The plan in an outcome, if there is one.
@@ -86,5 +111,23 @@ pub(crate) fn exit(outcome: &Outcome<Plan>, detailed: bool) -> Exit {
         }
         Outcome::Infeasible(_) => Exit::Infeasible,
         Outcome::NoAnswer { .. } => Exit::NoAnswer,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_type_next_names_the_cluster_as_a_shell_reads_it() {
+        let next = |cluster: &[&str]| {
+            let cluster: Vec<PathBuf> = cluster.iter().map(PathBuf::from).collect();
+            next(Path::new("out/plan.yaml"), &cluster)
+        };
+        assert_eq!(
+            next(&["c.yaml", "it's here/"]),
+            "vmpack apply out/plan.yaml --cluster c.yaml --cluster 'it'\\''s here/' --dry-run"
+        );
+        assert_eq!(next(&["-"]), "vmpack apply out/plan.yaml --dry-run");
     }
 }

@@ -76,6 +76,7 @@ fn nearness(moved: MiB, bound: MiB) -> String {
     }
     match (moved.saturating_sub(bound).0 * 1000).checked_div(bound.0) {
         None => "which may be more than is needed".into(),
+        Some(1000..) => "with no useful bound on the least at this cost".into(),
         Some(gap) => {
             let gap = gap + 1;
             let (percent, tenths) = (gap / 10, gap % 10);
@@ -202,6 +203,8 @@ mod tests {
         assert!(says(1001, 1000).contains("within 0.2%"));
         assert!(says(10_001, 10_000).contains("within 0.1%"));
         assert!(says(1500, 1000).contains("within 50.1%"));
+        assert!(says(1999, 1000).contains("within 100.0%"));
+        assert!(says(2000, 1000).contains("no useful bound"));
         assert!(says(1, 0).contains("more than is needed"));
     }
 

@@ -7,6 +7,8 @@
 
 pub(crate) mod migrations;
 pub(crate) mod reach;
+mod walk;
+
 #[cfg(test)]
 mod tests;
 

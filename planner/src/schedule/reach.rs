@@ -1,22 +1,32 @@
 //! What to do when no order of migrations leads to the target: some guests that are stuck are
 //! pinned where they are and the target is sought anew, a bounded number of times. What could be
 //! reached meanwhile is kept, so that there is an answer at the end: the migrations that did work,
-//! hosts emptied one by one, or none at all.
+//! hosts emptied one by one, none at all, or a walk. While nothing is within reach at all, this goes
+//! on with other guests pinned and other seeds until the limit is used.
 
-use vmpack_domain::units::{Ratio, count};
+use std::borrow::Cow;
+
+use vmpack_domain::Policy;
+use vmpack_domain::units::{Micros, Ratio, count};
 use vmpack_ilp::bound::{self, MovesBound};
 use vmpack_ilp::problem::Problem;
 
+use super::walk::walk;
 use super::{Hop, Order, order};
+use crate::effort::Effort;
 use crate::instance::{Instance, NOWHERE, State};
 use crate::pack::Packed;
 use crate::pack::fit::{Empty, shrink};
+use crate::rng::Rng;
 
 /// Targets that are sought before the best reachable placement is taken.
 const TARGETS: usize = 5;
-/// Why there is no plan when placements were found and none is within reach.
-pub(crate) const UNREACHABLE: &str =
-    "placements were found, but no order of migrations with room at every moment was found to one";
+/// Targets that are sought while nothing is within reach, where the policy counts nodes.
+const MOST_TARGETS: usize = 20;
+/// Walks between two targets.
+const WALKS: u64 = 8;
+/// Steps of a walk for each guest, and at least.
+const STEPS: (usize, usize) = (100, 3000);
 
 /// A placement and the migrations that lead to it.
 pub(crate) struct Route {
@@ -41,6 +51,10 @@ pub(crate) struct Reach<'p> {
     seed: u64,
     best: Option<Route>,
     beyond: Option<String>,
+    /// Placements found.
+    found: usize,
+    /// How often each guest waited for room that others have.
+    waited: Vec<usize>,
 }
 
 impl<'p> Reach<'p> {
@@ -52,12 +66,33 @@ impl<'p> Reach<'p> {
             seed,
             best: None,
             beyond: None,
+            found: 0,
+            waited: vec![0; problem.guests.len()],
         }
     }
-    /// The problem of the next target; `None` when the search is over.
-    pub(crate) fn next(&mut self) -> Option<Problem> {
+    /// The problem of the next target; `None` when the search is over. The effort is spent on walks
+    /// when nothing has come within reach so far.
+    pub(crate) fn next(&mut self, effort: &Effort, policy: &Policy) -> Option<Problem> {
         self.targets += 1;
-        self.next.take()
+        if self.next.is_some() || self.best.is_some() {
+            return self.next.take();
+        }
+        self.fall_back();
+        self.walks(effort);
+        let counted = policy.limits.nodes.is_some() && self.targets > MOST_TARGETS;
+        if self.best.is_some() || effort.cut_off() || counted {
+            return None;
+        }
+        Some(self.pinned_at_random())
+    }
+    /// The policy with a seed of its own for each target beyond the first ones.
+    pub(crate) fn policy<'a>(&self, policy: &'a Policy) -> Cow<'a, Policy> {
+        if self.targets <= TARGETS {
+            return Cow::Borrowed(policy);
+        }
+        let mut other = policy.clone();
+        other.limits.seed = policy.limits.seed.wrapping_add(self.targets as u64);
+        Cow::Owned(other)
     }
     /// Whether the target now sought is that of the whole problem, with nothing pinned.
     pub(crate) fn is_whole(&self) -> bool {
@@ -67,6 +102,7 @@ impl<'p> Reach<'p> {
     /// `moves` holds for the problem that the target answers.
     pub(crate) fn settle(&mut self, inst: &Instance, packed: Packed, moves: MovesBound) {
         let placement = inst.placement(&packed.at);
+        self.found += 1;
         match order(self.problem, &placement, self.seed) {
             Order::Whole(hops) => {
                 let moves = self.is_whole().then_some(moves);
@@ -84,6 +120,7 @@ impl<'p> Reach<'p> {
                             .map_or("", |g| self.problem.guests[*g].name.as_str()),
                     ));
                 }
+                waiting.iter().for_each(|g| self.waited[*g] += 1);
                 self.partly(inst, &placement, hops);
                 self.pin(inst.problem, &waiting);
             }
@@ -105,6 +142,18 @@ impl<'p> Reach<'p> {
             any = true;
         }
         self.next = any.then_some(pinned);
+    }
+    /// The problem with some of the guests pinned that had to wait before.
+    fn pinned_at_random(&self) -> Problem {
+        let mut pinned = self.problem.clone();
+        let mut rng = Rng::new(self.seed, 3000 + self.targets as u64);
+        for (guest, waited) in pinned.guests.iter_mut().zip(&self.waited) {
+            let here = guest.current.filter(|h| guest.allowed.contains(h));
+            if let (Some(here), true) = (here, *waited > 0 && rng.below(4) == 0) {
+                guest.allowed = [here].into();
+            }
+        }
+        pinned
     }
     fn offer(
         &mut self,
@@ -140,16 +189,30 @@ impl<'p> Reach<'p> {
             self.offer(end, &packed, hops, None);
         }
     }
-    /// The cheapest placement within reach; at the last resort hosts emptied one by one from where
-    /// guests are, or nothing moved.
-    pub(crate) fn best(mut self) -> Option<Route> {
-        if self.best.is_some() {
-            return self.best;
+    /// The cheapest placement within reach.
+    pub(crate) fn best(mut self) -> Result<Route, GaveUp> {
+        if self.best.is_none() {
+            self.fall_back();
         }
-        let inst = Instance::build(self.problem).ok()?;
+        let mut blocked: Vec<usize> = (0..self.waited.len())
+            .filter(|g| self.waited[*g] > 0)
+            .collect();
+        blocked.sort_by_key(|g| (std::cmp::Reverse(self.waited[*g]), *g));
+        let names = blocked
+            .iter()
+            .map(|g| self.problem.guests[*g].name.to_string());
+        let blocked = names.collect();
+        let found = self.found;
+        self.best.ok_or(GaveUp { found, blocked })
+    }
+    /// Offers hosts emptied one by one from where guests are, or nothing moved.
+    fn fall_back(&mut self) {
+        let Ok(inst) = Instance::build(self.problem) else {
+            return;
+        };
         let now = State::new(&inst, &inst.current());
         if now.at.contains(&NOWHERE) {
-            return None;
+            return;
         }
         let emptied = [Empty::LeastMemory, Empty::FewestGuests, Empty::LeastLoad].map(|by| {
             let mut state = now.clone();
@@ -165,6 +228,62 @@ impl<'p> Reach<'p> {
                 self.offer(placement, &packed, hops, None);
             }
         }
-        self.best
+    }
+    /// Offers the first of some walks that leads somewhere.
+    fn walks(&mut self, effort: &Effort) {
+        let Ok(inst) = Instance::build(self.problem) else {
+            return;
+        };
+        let steps = (STEPS.0 * inst.bundles.len()).max(STEPS.1);
+        for i in 0..WALKS {
+            let seed = self.seed.wrapping_add(self.targets as u64 * WALKS + i);
+            let Some(walk) = walk(&inst, seed, steps, &|| !effort.cut_off()) else {
+                continue;
+            };
+            let Some(packed) = Packed::of(&inst, &walk.at) else {
+                continue;
+            };
+            let placement = inst.placement(&walk.at);
+            let hops = match order(self.problem, &placement, self.seed) {
+                Order::Whole(hops) if hops.len() <= walk.hops.len() => hops,
+                _ => walk.hops,
+            };
+            self.offer(placement, &packed, hops, None);
+            return;
+        }
+    }
+}
+
+/// What a search came to that found placements, and none within reach.
+pub(crate) struct GaveUp {
+    found: usize,
+    /// The guests that had to wait for room, those that did most often first.
+    blocked: Vec<String>,
+}
+
+impl GaveUp {
+    /// Why there is no plan, after so long; the time is left out where nodes are counted.
+    pub(crate) fn why(&self, after: Option<Micros>) -> String {
+        let after = after.map_or_else(String::new, |t| {
+            format!(" in {}.{} s", t.0 / 1_000_000, t.0 / 100_000 % 10)
+        });
+        let waiting = match self.blocked.as_slice() {
+            [] => String::new(),
+            [one] => format!("; {one} waits for room that others have"),
+            [first, second] => format!("; {first} and {second} wait for room that others have"),
+            [first, second, rest @ ..] => format!(
+                "; {first}, {second} and {} wait for room that others have",
+                count(rest.len(), "more guest")
+            ),
+        };
+        format!(
+            "{}{after}, and no order of migrations with room at every moment leads to {}{waiting}: a host more, a guest that may be stopped or a lower headroom would make room",
+            if self.found == 1 {
+                "a placement was found".into()
+            } else {
+                format!("{} were found", count(self.found, "placement"))
+            },
+            if self.found == 1 { "it" } else { "any" },
+        )
     }
 }

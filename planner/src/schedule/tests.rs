@@ -1,11 +1,18 @@
+use vmpack_domain::plan::MoveId;
+use vmpack_domain::{Cluster, Load};
 use vmpack_ilp::problem::Problem;
 
+use super::migrations::migrations;
+use super::walk::walk;
 use super::{Order, order};
+use crate::instance::Instance;
 use crate::tests::read;
 
-/// Hosts of 8 GiB, guests by name, memory in GiB, host and target; the order as `guest>host`, with
-/// `*` where a guest parks, or the guests that are stuck.
-fn check(hosts: usize, guests: &[(&str, u32, usize, usize)], rules: &str, expected: &str) {
+/// A guest by name, memory in GiB, host and target.
+type Guest<'a> = (&'a str, u32, usize, usize);
+
+/// Hosts of 8 GiB with those guests.
+fn problem(hosts: usize, guests: &[Guest], rules: &str) -> (Cluster, Load, Problem) {
     let mut text = "hosts:\n".to_owned();
     for h in 1..=hosts {
         text += &format!(
@@ -20,7 +27,17 @@ fn check(hosts: usize, guests: &[(&str, u32, usize, usize)], rules: &str, expect
         format!("headroom: {{ cpu: 0%, memory: 0% }}\noverhead: {{ memory: 0MiB }}\n{rules}");
     let (cluster, load, policy) = read(&text, "", &policy);
     let problem = Problem::build(&cluster, &load, &policy).expect("a problem");
-    let target: Vec<usize> = guests.iter().map(|g| g.3 - 1).collect();
+    (cluster, load, problem)
+}
+
+fn targets(guests: &[Guest]) -> Vec<usize> {
+    guests.iter().map(|g| g.3 - 1).collect()
+}
+
+/// The order as `guest>host`, with `*` where a guest parks, or the guests that are stuck.
+fn check(hosts: usize, guests: &[Guest], rules: &str, expected: &str) {
+    let (_, _, problem) = problem(hosts, guests, rules);
+    let target = targets(guests);
     let name = |g: usize| problem.guests[g].name.as_str();
     let found = match order(&problem, &target, 1) {
         Order::Whole(hops) => {
@@ -81,4 +98,76 @@ fn guests_that_are_kept_apart_do_not_meet_on_the_way_when_there_is_another_order
     check(3, &[("a", 2, 1, 2), ("b", 2, 2, 3)], rules, "b>h3 a>h2");
     // A plain swap must let them meet or cost a third move.
     check(2, &[("a", 2, 1, 2), ("b", 2, 2, 1)], rules, "a>h2 b>h1");
+}
+
+/// The edges of the migrations as `guest<guest that it waits for`.
+fn check_edges(hosts: usize, guests: &[Guest], rules: &str, expected: &str) {
+    let (cluster, load, problem) = problem(hosts, guests, rules);
+    let Order::Whole(hops) = order(&problem, &targets(guests), 1) else {
+        panic!("there is an order");
+    };
+    let moves = migrations(&cluster, &load, &problem, &hops, |_| String::new());
+    let guest = |id: &MoveId| moves.iter().find(|m| m.id == *id).map(|m| m.guest.as_str());
+    let edges = moves.iter().flat_map(|m| {
+        m.after
+            .iter()
+            .map(|id| format!("{}<{}", m.guest, guest(id).unwrap_or("?")))
+    });
+    assert_eq!(edges.collect::<Vec<_>>().join(" "), expected);
+    // Predicted for one after another.
+    for pair in moves.windows(2) {
+        assert_eq!(pair[1].start, pair[0].start + pair[0].duration);
+    }
+}
+
+#[test]
+fn a_move_waits_only_for_what_its_room_or_its_rules_hang_on() {
+    let apart = [("a", 2, 1, 2), ("b", 2, 3, 4)];
+    check_edges(4, &apart, "", "");
+    let spread = "rules: [{ kind: spread, guests: [a, b] }]\n";
+    check_edges(4, &apart, spread, "b<a");
+    check_edges(3, &[("a", 6, 1, 2), ("b", 6, 2, 3)], "", "a<b");
+    // The third waits for the second alone, which waits for the first.
+    let one_target = [("a", 2, 1, 4), ("b", 2, 2, 4), ("c", 2, 3, 4)];
+    check_edges(4, &one_target, "", "b<a c<b");
+    // b parks on h3, a takes its place, b goes on; c has nothing to do with them.
+    let swap = [("a", 6, 1, 2), ("b", 5, 2, 1), ("c", 1, 4, 5)];
+    check_edges(5, &swap, "", "a<b b<a");
+}
+
+#[test]
+fn a_walk_makes_room_and_spares_what_it_can() {
+    // h1 has too much on it; neither of its guests fits elsewhere before c or d moves.
+    let guests = [
+        ("a", 6, 1, 1),
+        ("b", 6, 1, 1),
+        ("c", 4, 2, 2),
+        ("d", 4, 3, 3),
+    ];
+    let (_, _, problem) = problem(3, &guests, "");
+    let inst = Instance::build(&problem).expect("an instance");
+    let mut found = 0;
+    for seed in 0..20 {
+        let Some(walk) = walk(&inst, seed, 3000, &|| true) else {
+            continue;
+        };
+        found += 1;
+        assert!(inst.feasible(&walk.at));
+        let mut at: Vec<usize> = problem.guests.iter().filter_map(|g| g.current).collect();
+        for hop in &walk.hops {
+            assert_eq!(at[hop.guest], hop.from);
+            let there = (0..at.len()).filter(|g| at[*g] == hop.to);
+            let there: u32 = there.map(|g| guests[g].1).sum();
+            assert!(there + guests[hop.guest].1 <= 8, "{hop:?}");
+            at[hop.guest] = hop.to;
+        }
+        assert_eq!(inst.placement(&walk.at), at);
+        assert_eq!(
+            walk.hops.len(),
+            2,
+            "one makes room, one goes: {:?}",
+            walk.hops
+        );
+    }
+    assert!(found > 0);
 }

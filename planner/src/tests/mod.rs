@@ -35,7 +35,7 @@ pub(crate) fn read(cluster: &str, load: &str, policy: &str) -> (Cluster, Load, P
 }
 
 /// Plans by counted rounds on a clock that stands still, so that it repeats exactly.
-fn solve(cluster: &Cluster, load: &Load, policy: &Policy) -> Outcome<Plan> {
+pub(crate) fn solve(cluster: &Cluster, load: &Load, policy: &Policy) -> Outcome<Plan> {
     let mut policy = policy.clone();
     policy.limits.nodes = policy.limits.nodes.or(Some(40));
     let outcome = crate::plan(

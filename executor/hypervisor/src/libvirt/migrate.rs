@@ -184,6 +184,7 @@ pub(super) fn migrate(
         }
     };
     if let Err(error) = result {
+        let (uri, _) = peer(to.name.as_str(), to.migrate_address.as_deref());
         let why = if course.abort_asked {
             format!(
                 "not switched within {}: {}",
@@ -191,7 +192,7 @@ pub(super) fn migrate(
                 error.message()
             )
         } else {
-            error.message().to_owned()
+            told_why(request, &uri, error.message())
         };
         let verdict = verdict(from, to, request, course.switched.is_some(), &why);
         if let Verdict::Failed(failure) = verdict {
@@ -313,6 +314,19 @@ fn peer(name: &str, migrate_address: Option<&str>) -> (String, Option<String>) {
     }
 }
 
+/// What libvirt says of a failed migration. That the source's daemon could not reach the target's is
+/// told with how it tried, for that is for the cluster file to mend.
+fn told_why(request: &MigrationRequest, uri: &str, said: &str) -> String {
+    if !said.contains("remote libvirt URI") {
+        return said.to_owned();
+    }
+    let cause = said.split_once(&format!("{uri}: ")).map_or(said, |x| x.1);
+    format!(
+        "the libvirtd of {} cannot reach that of {} at {uri}: {cause} (the `migrate-address` of {} in the cluster file says how it does)",
+        request.from, request.to, request.to
+    )
+}
+
 fn progress(domain: &Domain, told: &mut dyn FnMut(MigrationEvent)) {
     // At the end of a job this fails or speaks of no job; neither is news.
     if let Ok(job) = domain.get_job_info() {
@@ -403,6 +417,25 @@ mod tests {
             ..course(Mode::PreCopy)
         };
         assert_eq!(switched.next(Micros::secs(99)), None);
+    }
+
+    #[test]
+    fn a_target_that_the_source_cannot_reach_is_told_with_its_uri() {
+        let request = MigrationRequest {
+            guest: "web".parse().unwrap(),
+            from: "h1".parse().unwrap(),
+            to: "h2".parse().unwrap(),
+            mode: Mode::PostCopy,
+            bandwidth: None,
+            give_up: Micros::secs(1),
+        };
+        let uri = "qemu+tls://10.0.0.2/system";
+        let said =
+            format!("operation failed: Failed to connect to remote libvirt URI {uri}: no CA");
+        let told = told_why(&request, uri, &said);
+        let says = format!("the libvirtd of h1 cannot reach that of h2 at {uri}: no CA (");
+        assert!(told.starts_with(&says), "{told}");
+        assert_eq!(told_why(&request, uri, "no room"), "no room");
     }
 
     #[test]

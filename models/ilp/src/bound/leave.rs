@@ -168,14 +168,24 @@ pub(super) fn moves(p: &Problem, whole: &Part, cost: i64) -> MovesBound {
         .fold(0, |d, g| gcd(d, g.memory))
         .max(1);
     let memory = ceil_div(leaving.all() - saved, unit) * unit;
-    let mut origin = format!(
-        "the {} lightest of {candidates} hosts must be emptied",
-        candidates - kept
-    );
+    let mut why = Vec::new();
+    if candidates > kept {
+        let lightest = candidates - kept;
+        why.push(match candidates {
+            1 => "the only host that can be emptied must be".to_owned(),
+            _ => format!(
+                "of the {candidates} hosts that can be emptied the {lightest} lightest must be"
+            ),
+        });
+    }
     if leaving.must > 0 || leaving.shed.iter().any(|s| *s > 0) {
-        origin.push_str(
-            ", and guests must leave hosts that drain, are overloaded or refused to them",
+        why.push(
+            "guests must leave hosts that drain, are overloaded or refused to them".to_owned(),
         );
     }
+    if why.is_empty() {
+        why.push("no guest must move".to_owned());
+    }
+    let origin = why.join(", and ");
     MovesBound { memory, origin }
 }
