@@ -37,7 +37,7 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "abo
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "completions" -d 'Print the completions of a shell'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "docs" -d 'Write the man pages into a folder'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -l uri -d 'A host\'s libvirt URI, and if it differs the address by which other hosts reach it' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -l uri -d 'A host\'s libvirt URI, and the address (by TLS) or whole libvirt URI by which other hosts reach it' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -s o -l output -d 'Where the cluster file is written; standard output without it' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -l network -d 'The bandwidth of each host\'s link, such as 1250MiB/s' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -l journal -d 'The journal, instead of the one in the state folder' -r -F

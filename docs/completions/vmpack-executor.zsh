@@ -34,7 +34,7 @@ _vmpack-executor() {
         case $line[1] in
             (snapshot)
 _arguments "${_arguments_options[@]}" : \
-'*--uri=[A host'\''s libvirt URI, and if it differs the address by which other hosts reach it]:URI[=MIGRATE-ADDRESS]:_default' \
+'*--uri=[A host'\''s libvirt URI, and the address (by TLS) or whole libvirt URI by which other hosts reach it]:URI[=MIGRATE-ADDRESS-OR-URI]:_default' \
 '-o+[Where the cluster file is written; standard output without it]:FILE:_files' \
 '--output=[Where the cluster file is written; standard output without it]:FILE:_files' \
 '--network=[The bandwidth of each host'\''s link, such as 1250MiB/s]:RATE:_default' \

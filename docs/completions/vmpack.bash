@@ -719,7 +719,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__plan)
-            opts="-o -v -h --cluster --load --policy --time-limit --nodes --seed --output --json --detailed-exitcode --verbose --help"
+            opts="-o -v -h --cluster --load --policy --time-limit --nodes --seed --drain --output --json --detailed-exitcode --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -746,6 +746,10 @@ _vmpack() {
                     return 0
                     ;;
                 --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drain)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -50,7 +50,8 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l policy -d 'Policy
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l time-limit -d 'Wall time for the search, such as `10s` or `2m`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l nodes -d 'Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l seed -d 'Seed of the search' -r
-complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -s o -l output -d 'Write the plan to this file, or to standard output with `-`' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l drain -d 'Empty this host for maintenance; the plan says so by a rule in its policy' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -s o -l output -d 'Write the plan to this file, whose folder is made if it is missing, or to standard output with `-`' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l json -d 'Print the result as JSON'
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l detailed-exitcode -d 'Exit with 0 when there is nothing to do and 10 when moves are proposed'
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'

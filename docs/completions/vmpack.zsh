@@ -38,8 +38,9 @@ _arguments "${_arguments_options[@]}" : \
 '--time-limit=[Wall time for the search, such as \`10s\` or \`2m\`]:TIME:_default' \
 '--nodes=[Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly]:N:_default' \
 '--seed=[Seed of the search]:N:_default' \
-'-o+[Write the plan to this file, or to standard output with \`-\`]:FILE:_files' \
-'--output=[Write the plan to this file, or to standard output with \`-\`]:FILE:_files' \
+'*--drain=[Empty this host for maintenance; the plan says so by a rule in its policy]:HOST:_default' \
+'-o+[Write the plan to this file, whose folder is made if it is missing, or to standard output with \`-\`]:FILE:_files' \
+'--output=[Write the plan to this file, whose folder is made if it is missing, or to standard output with \`-\`]:FILE:_files' \
 '--json[Print the result as JSON]' \
 '--detailed-exitcode[Exit with 0 when there is nothing to do and 10 when moves are proposed]' \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \

@@ -196,9 +196,9 @@ fn each_ending_has_its_exit_code() {
         &["cannot read nowhere.yaml"],
     );
     desk.check(
-        &format!("{PLAN} -o no/plan.yaml"),
+        &format!("{PLAN} -o cluster.yaml/plan.yaml"),
         9,
-        &["cannot write no/plan.yaml"],
+        &["cannot make folder cluster.yaml"],
     );
     desk.check(
         &format!("{PLAN} --detailed-exitcode -o plan.yaml"),
@@ -360,7 +360,11 @@ fn what_if_tells_the_difference_to_today() {
             .len(),
         4
     );
-    desk.check(&format!("{line} --drain h7"), 3, &["`h7`"]);
+    desk.check(
+        &format!("{line} --drain h7"),
+        3,
+        &["no host h7; hosts are h1, h2"],
+    );
     desk.check(line, 2, &["--drain"]);
     desk.check(
         &format!("{line} --add-hosts 1,0cores,0GiB"),

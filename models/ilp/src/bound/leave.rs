@@ -171,10 +171,11 @@ pub(super) fn moves(p: &Problem, whole: &Part, cost: i64) -> MovesBound {
     let mut why = Vec::new();
     if candidates > kept {
         let lightest = candidates - kept;
-        why.push(match candidates {
-            1 => "the only host that can be emptied must be".to_owned(),
+        why.push(match (candidates, lightest) {
+            (1, _) => "the only host that can be emptied must be".to_owned(),
+            (_, 1) => format!("the lightest of the {candidates} hosts that can be emptied must be"),
             _ => format!(
-                "of the {candidates} hosts that can be emptied the {lightest} lightest must be"
+                "the {lightest} lightest of the {candidates} hosts that can be emptied must be"
             ),
         });
     }
