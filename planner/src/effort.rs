@@ -57,6 +57,12 @@ impl<'a> Effort<'a> {
     fn left(&self) -> Micros {
         self.end.saturating_sub((self.elapsed)())
     }
+    /// Whether `permille` of the time left now has passed, or the user stops; asked later.
+    pub(crate) fn alarm(&self, permille: u64) -> impl Fn() -> bool + 'a {
+        let (elapsed, stop) = (self.elapsed, self.stop);
+        let end = elapsed() + part(self.left(), permille);
+        move || stop() || elapsed() >= end
+    }
     /// The limits of a solver that may have `permille` of the time left.
     pub(crate) fn limits(&self, policy: &Policy, permille: u64) -> Limits<'a> {
         Limits {

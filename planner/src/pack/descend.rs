@@ -42,6 +42,19 @@ pub(super) fn descend(
     }
 }
 
+/// Anneals from a placement that may lack bundles, on the hosts that carry most in it.
+pub(super) fn refine(
+    best: &mut Best,
+    bound: &Bound,
+    effort: &mut Effort,
+    from: &[usize],
+    rng: &mut Rng,
+) {
+    let inst = best.inst;
+    let order = with_needed(inst, &order(inst, &by_worth(inst), from, 0));
+    bisect(best, bound, effort, (from, &order), 1, rng);
+}
+
 /// Hosts in the order in which they are kept: by what they carry in `from`, or by worth.
 fn order(inst: &Instance, worth: &[usize], from: &[usize], round: u64) -> Vec<usize> {
     let mut order = worth.to_vec();

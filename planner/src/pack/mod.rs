@@ -1,10 +1,12 @@
 //! Stage 1: the fewest hosts, that is the least Σ cost of hosts in use.
 //!
-//! Constructive placements first, then annealing towards the bound, then the assignment ILP where
-//! a gap is left and the instance is small enough for it.
+//! Constructive placements first and the pattern LP of single resources, then annealing towards the
+//! bound; where a gap is left, the whole pattern LP with packings from its columns, and the
+//! assignment ILP if the instance is small enough for it.
 
 pub(crate) mod descend;
 pub(crate) mod fit;
+mod patterns;
 
 use vmpack_domain::Policy;
 use vmpack_ilp::bound::Bound;
@@ -105,7 +107,14 @@ pub(crate) fn pack(
         report,
     };
     construct(&mut best, bound, effort);
-    descend::descend(&mut best, bound, effort, seed, 0..ROUNDS);
+    descend::descend(&mut best, bound, effort, seed, 0..1);
+    if !best.reaches(bound) && patterns::single(&mut best, bound, effort, policy) {
+        return Answer::Impossible;
+    }
+    descend::descend(&mut best, bound, effort, seed, 1..ROUNDS);
+    if !best.reaches(bound) && patterns::whole(&mut best, bound, effort, policy) {
+        return Answer::Impossible;
+    }
     if inst.pairs() <= WHOLE && !best.reaches(bound) && exact(&mut best, bound, effort, policy) {
         return Answer::Impossible;
     }

@@ -1,0 +1,143 @@
+//! The pattern LP on an instance: first on single resources, then on the whole; a bound in either
+//! case, and of the whole also packings from its columns.
+
+use std::collections::BTreeMap;
+
+use vmpack_domain::Policy;
+use vmpack_ilp::Limits;
+use vmpack_ilp::bound::Bound;
+use vmpack_ilp::pattern::{self, Content, Packing, Pattern, PatternBound};
+
+use super::{Best, descend};
+use crate::effort::Effort;
+use crate::instance::NOWHERE;
+use crate::rng::Rng;
+use crate::search::Step;
+
+/// A single resource is tried where the needs of it are few: there the bound is quick.
+const DISTINCT: usize = 400;
+
+/// Raises the bound by single resources; `true` when there is no placement.
+pub(super) fn single(best: &mut Best, bound: &mut Bound, effort: &Effort, policy: &Policy) -> bool {
+    let packing = Packing::of(best.inst.problem);
+    for resource in 0..packing.resources() {
+        if best.reaches(bound) || effort.cut_off() {
+            return false;
+        }
+        let one = packing.project(resource);
+        if one.items.len() > DISTINCT {
+            continue;
+        }
+        let upper = upper(best);
+        let found = limited(effort, policy, 50, |limits| {
+            pattern::bound(&one, &[], bound.cost, upper, limits)
+        });
+        let name = &best.inst.problem.resources[resource];
+        let origin = format!("{} of {name}", found.origin);
+        if raise(best, bound, found, origin) {
+            return true;
+        }
+    }
+    false
+}
+
+/// Raises the bound by whole patterns and packs by them; `true` when there is no placement.
+pub(super) fn whole(
+    best: &mut Best,
+    bound: &mut Bound,
+    effort: &mut Effort,
+    policy: &Policy,
+) -> bool {
+    let inst = best.inst;
+    let packing = Packing::of(inst.problem);
+    let incumbent = best
+        .packed
+        .as_ref()
+        .map(|p| patterns(&packing, &inst.placement(&p.at)))
+        .unwrap_or_default();
+    let upper = upper(best);
+    let answer = limited(effort, policy, 500, |limits| {
+        pattern::solve(&packing, &incumbent, bound.cost, upper, limits)
+    });
+    let origin = answer.bound.origin.clone();
+    if raise(best, bound, answer.bound, origin) {
+        return true;
+    }
+    if let Some(packed) = answer.packed {
+        let placed = packed.place(&packing, inst.problem.guests.len());
+        let at = inst.bundled(&placed);
+        if at.contains(&NOWHERE) {
+            let mut rng = Rng::new(policy.limits.seed, 900);
+            descend::refine(best, bound, effort, &at, &mut rng);
+        } else {
+            best.offer(&at);
+        }
+    }
+    false
+}
+
+/// The cost of the best placement, or of all hosts.
+fn upper(best: &Best) -> i64 {
+    let all = || {
+        let hosts = best.inst.problem.hosts.iter().filter(|h| h.open);
+        hosts.map(|h| h.cost).sum::<i64>().saturating_add(1)
+    };
+    best.packed.as_ref().map_or_else(all, |p| p.cost)
+}
+
+/// Runs the solver with a part of the time left; it has no clock but `stop`.
+fn limited<T>(
+    effort: &Effort,
+    policy: &Policy,
+    permille: u64,
+    run: impl FnOnce(&Limits) -> T,
+) -> T {
+    let ended = effort.alarm(permille);
+    let limits = Limits {
+        stop: &ended,
+        ..effort.limits(policy, permille)
+    };
+    run(&limits)
+}
+
+/// Takes a better bound over; `true` when it exceeds all hosts together.
+fn raise(best: &mut Best, bound: &mut Bound, found: PatternBound, origin: String) -> bool {
+    if found.cost > bound.cost {
+        *bound = Bound {
+            cost: found.cost,
+            hosts: bound.hosts.max(found.hosts),
+            origin,
+        };
+        (best.report)(Step::Bound {
+            cost: bound.cost,
+            origin: bound.origin.clone(),
+        });
+    }
+    let hosts = best.inst.problem.hosts.iter();
+    let all: i64 = hosts.filter(|h| h.open || h.always).map(|h| h.cost).sum();
+    best.packed.is_none() && bound.cost > all
+}
+
+/// What each host in use carries in a placement of guests.
+fn patterns(packing: &Packing, placement: &[usize]) -> Vec<Pattern> {
+    let mut class = BTreeMap::new();
+    for (k, hosts) in packing.hosts.iter().enumerate() {
+        class.extend(hosts.members.iter().map(|h| (*h, k)));
+    }
+    let mut on: BTreeMap<usize, BTreeMap<usize, usize>> = BTreeMap::new();
+    for (i, item) in packing.items.iter().enumerate() {
+        for guest in item.members.iter().filter_map(|m| m.first()) {
+            *on.entry(placement[*guest])
+                .or_default()
+                .entry(i)
+                .or_default() += 1;
+        }
+    }
+    let patterns = on.into_iter().filter_map(|(host, content)| {
+        Some(Pattern {
+            host: *class.get(&host)?,
+            content: content.into_iter().collect::<Content>(),
+        })
+    });
+    patterns.collect()
+}
