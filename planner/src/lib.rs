@@ -81,8 +81,9 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
         // Moves
         (search.report)(Step::Phase("moves"));
         let mut effort = Effort::share(search, policy, 850);
-        let (packed, moves_bound) = windows.cheapest(&whole, packed, |inst, packed| {
-            moves::cheapest(inst, packed, policy, &mut effort, search.report)
+        let budget = packed.cost;
+        let (packed, moves_bound) = windows.cheapest(&whole, packed, budget, |inst, packed| {
+            moves::cheapest(inst, packed, budget, policy, &mut effort, search.report)
         });
         // Schedule
         (search.report)(Step::Phase("schedule"));

@@ -3,7 +3,7 @@
 
 mod format;
 
-pub use format::{Format, FormatError, read};
+pub use format::{Format, FormatError, read, read_current};
 
 use std::sync::Arc;
 
@@ -13,6 +13,7 @@ use vmpack_ilp::problem::{Amounts, GuestItem, HostSlot, Problem};
 
 use crate::effort::Effort;
 use crate::instance::Instance;
+use crate::moves;
 use crate::pack::{self, Answer};
 use crate::search::{Search, Step};
 
@@ -25,6 +26,9 @@ pub struct Packing {
     pub items: Vec<Vec<i64>>,
 }
 
+/// A host's cost, in thousandths.
+const COST: i64 = 1000;
+
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
@@ -35,6 +39,21 @@ pub struct Packed {
     /// Nothing uses fewer.
     pub bound: usize,
     /// Which method found the bound.
+    pub origin: String,
+}
+
+/// The cheapest moves found to a packing on so many hosts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moved {
+    /// How many hosts are used.
+    pub hosts: usize,
+    /// The items that change their host.
+    pub moves: usize,
+    /// Σ of their memory.
+    pub memory: i64,
+    /// No packing on so many hosts moves less.
+    pub bound: i64,
+    /// Which method found that bound.
     pub origin: String,
 }
 
@@ -50,7 +69,7 @@ impl Packing {
     /// Packs within the limits of the policy, of which nothing else counts here.
     pub fn pack(&self, policy: &Policy, search: &mut Search) -> Packed {
         let first = self.first_fit();
-        let problem = self.problem(first.iter().max().map_or(0, |most| most + 1));
+        let problem = self.problem(first.iter().max().map_or(0, |most| most + 1), None);
         let mut bound = bound::hosts(&problem);
         (search.report)(Step::Bound {
             cost: bound.cost,
@@ -73,6 +92,48 @@ impl Packing {
             bound: bound.hosts,
             origin: bound.origin,
         }
+    }
+
+    /// Packs items that run on hosts already (numbers from 0, one for each item) with the least memory
+    /// moved, on at most `more` hosts above the fewest found. The second resource is the memory, or
+    /// the only one. `None` when no packing was found on the hosts there are.
+    pub fn consolidate(
+        &self,
+        current: &[usize],
+        more: usize,
+        policy: &Policy,
+        search: &mut Search,
+    ) -> Option<(Packed, Moved)> {
+        let there = current.iter().max().map_or(0, |most| most + 1);
+        let problem = self.problem(there, Some(current));
+        let mut bound = bound::hosts(&problem);
+        let inst = Instance::build(&problem).ok()?;
+        (search.report)(Step::Phase("pack"));
+        let mut effort = Effort::share(search, policy, 450);
+        let answer = pack::pack(&inst, &mut bound, policy, &mut effort, search.report);
+        let Answer::Found(fewest) = answer else {
+            return None;
+        };
+        (search.report)(Step::Phase("moves"));
+        let packed = Packed {
+            at: inst.placement(&fewest.at),
+            hosts: fewest.awake.len(),
+            bound: bound.hosts,
+            origin: bound.origin,
+        };
+        let mut effort = Effort::share(search, policy, 1000);
+        let budget = fewest.cost + COST * i64::try_from(more).unwrap_or(0);
+        let (found, least) =
+            moves::cheapest(&inst, fewest, budget, policy, &mut effort, search.report);
+        let at = inst.placement(&found.at);
+        let moved = Moved {
+            hosts: found.awake.len(),
+            moves: at.iter().zip(current).filter(|(a, c)| a != c).count(),
+            memory: inst.moved(&found.at),
+            bound: least.memory,
+            origin: least.origin,
+        };
+        Some((packed, moved))
     }
 
     /// Each item, the largest by the sum of its shares first, to the first host with room for it.
@@ -102,8 +163,8 @@ impl Packing {
         at
     }
 
-    /// The instance on so many hosts.
-    fn problem(&self, hosts: usize) -> Problem {
+    /// The instance on so many hosts, its items waiting or where they run.
+    fn problem(&self, hosts: usize, current: Option<&[usize]>) -> Problem {
         let all: Arc<[usize]> = (0..hosts).collect();
         let room: Amounts = self.room.iter().copied().collect();
         Problem {
@@ -113,7 +174,7 @@ impl Packing {
             hosts: (1..=hosts)
                 .map(|h| HostSlot {
                     name: name("host", h),
-                    cost: 1000,
+                    cost: COST,
                     room: room.clone(),
                     always: false,
                     asleep: false,
@@ -127,8 +188,8 @@ impl Packing {
                 .map(|(i, item)| GuestItem {
                     name: name("item", i + 1),
                     need: item.iter().copied().collect(),
-                    memory: 0,
-                    current: None,
+                    memory: item.get(1).or(item.first()).copied().unwrap_or(0),
+                    current: current.and_then(|c| c.get(i)).copied(),
                     allowed: Arc::clone(&all),
                 })
                 .collect(),

@@ -83,6 +83,7 @@ impl Windows {
         &mut self,
         whole: &Instance,
         packed: Packed,
+        budget: i64,
         mut cheapest: impl FnMut(&Instance, Packed) -> (Packed, MovesBound),
     ) -> (Packed, MovesBound) {
         for _ in 0..TRIES {
@@ -91,7 +92,7 @@ impl Windows {
                 break;
             };
             let (found, bound) = cheapest(&inst, packed.clone());
-            match Packed::of(whole, &found.at).filter(|p| p.cost <= packed.cost) {
+            match Packed::of(whole, &found.at).filter(|p| p.cost <= budget) {
                 Some(cheaper) => return (cheaper, bound),
                 None => self.learn(whole, &found.at),
             }

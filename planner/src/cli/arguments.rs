@@ -357,6 +357,30 @@ Examples:
 
 Prints a line for each file; what is measured is the stage that finds the fewest hosts of a plan.")]
     Pack(BenchPackArguments),
+    /// Move the items of packing instances from where they run: the least memory, and what is proven
+    #[command(after_help = "\
+Examples:
+  vmpack bench moves typ_200_1.vbp
+  vmpack bench moves --more-hosts 1 --time-limit 30s --json typ_1000_1.vbp
+
+Beside each instance NAME.vbp, a file NAME.cur tells the host of each item, a number from 0 on a line
+each. The second resource is the memory. The fewest hosts are found first, within the same limit.")]
+    Moves(BenchMovesArguments),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchMovesArguments {
+    /// Instances `.vbp`, each with a file `.cur` beside it
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// So many hosts more than the fewest may be used
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) more_hosts: u16,
+    #[command(flatten)]
+    pub(crate) limits: LimitArguments,
+    /// Print one JSON line for each file
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

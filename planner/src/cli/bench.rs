@@ -1,4 +1,4 @@
-//! `vmpack bench pack`: packs published instances with the planner's own stage 1.
+//! `vmpack bench`: the planner's own stages on published instances.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -13,7 +13,7 @@ use vmpack_domain::units::Micros;
 use vmpack_planner::packing::{self, Format, Packing};
 use vmpack_planner::search::Search;
 
-use super::arguments::{BenchKind, BenchPackArguments};
+use super::arguments::{BenchKind, BenchMovesArguments, BenchPackArguments};
 use super::failure::Failure;
 use super::screen::count;
 use super::session::Session;
@@ -40,6 +40,7 @@ struct Line {
 pub(crate) fn run(kind: &BenchKind, session: &mut Session) -> Result<Exit, Failure> {
     match kind {
         BenchKind::Pack(arguments) => pack(arguments, session),
+        BenchKind::Moves(arguments) => moves(arguments, session),
     }
 }
 
@@ -142,7 +143,7 @@ fn pack_one(
     let packed = packing.pack(
         policy,
         &mut Search {
-            elapsed: &|| Micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX)),
+            elapsed: &|| micros(began),
             stop: &|| session.stopped(),
             report: &mut |step| progress.hear(step),
         },
@@ -157,7 +158,7 @@ fn pack_one(
         hosts: packed.hosts,
         bound: packed.bound,
         origin: packed.origin,
-        seconds: (began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0,
+        seconds: seconds(began),
     }
 }
 
@@ -185,4 +186,117 @@ fn resumed(path: &PathBuf) -> Result<(BTreeSet<String>, std::fs::File), Failure>
         .open(path)
         .map_err(|e| Failure::environment("write", path, &e))?;
     Ok((done, file))
+}
+
+/// The line about the moves of one instance.
+#[derive(Debug, Serialize)]
+struct MovesLine {
+    file: String,
+    items: usize,
+    /// The fewest found, and nothing uses fewer than the bound.
+    fewest_hosts: usize,
+    fewest_bound: usize,
+    /// Used by these moves.
+    hosts: usize,
+    moves: usize,
+    moved: i64,
+    moved_bound: i64,
+    /// (moved − bound) ÷ bound; absent where the bound is 0.
+    gap: Option<f64>,
+    origin: String,
+    seconds: f64,
+}
+
+fn moves(arguments: &BenchMovesArguments, session: &mut Session) -> Result<Exit, Failure> {
+    let mut policy = Policy::default();
+    arguments.limits.apply(&mut policy);
+    session.heed_interrupts();
+    let mut lines = Vec::new();
+    for path in &arguments.files {
+        let (packing, _) = instance(path, Some(Format::Vbp), session)?;
+        let beside = path.with_extension("cur");
+        let source = sources::read_one(&beside, &mut session.stdin)?;
+        let current = packing::read_current(&source.text, packing.items.len())
+            .map_err(|e| Failure::input(format!("{}:{}: {}", beside.display(), e.line, e.what)))?;
+        let began = Instant::now();
+        let mut progress = Progress::new(session.progress);
+        let found = packing.consolidate(
+            &current,
+            usize::from(arguments.more_hosts),
+            &policy,
+            &mut Search {
+                elapsed: &|| micros(began),
+                stop: &|| session.stopped(),
+                report: &mut |step| progress.hear(step),
+            },
+        );
+        progress.end();
+        if session.stopped() {
+            writeln!(
+                session.err,
+                "stopped after {}",
+                count(lines.len(), "instance")
+            )?;
+            break;
+        }
+        let Some((fewest, moved)) = found else {
+            writeln!(
+                session.err,
+                "{}: no packing was found on its hosts",
+                path.display()
+            )?;
+            continue;
+        };
+        let gap = (moved.memory - moved.bound) as f64 / moved.bound as f64;
+        let line = MovesLine {
+            file: path.display().to_string(),
+            items: packing.items.len(),
+            fewest_hosts: fewest.hosts,
+            fewest_bound: fewest.bound,
+            hosts: moved.hosts,
+            moves: moved.moves,
+            moved: moved.memory,
+            moved_bound: moved.bound,
+            gap: (moved.bound > 0).then_some((gap * 1e6).round() / 1e6),
+            origin: moved.origin,
+            seconds: seconds(began),
+        };
+        if arguments.json {
+            let text = serde_json::to_string(&line)
+                .map_err(|e| Failure::new(Exit::Bug, format!("a result has no JSON: {e}")))?;
+            writeln!(session.out, "{text}")?;
+        }
+        lines.push(line);
+    }
+    if !arguments.json {
+        let rows = lines.iter().map(|l| {
+            [
+                l.file.clone(),
+                l.items.to_string(),
+                format!("{} ({})", l.fewest_hosts, l.fewest_bound),
+                l.hosts.to_string(),
+                l.moves.to_string(),
+                l.moved.to_string(),
+                l.moved_bound.to_string(),
+                l.gap.map_or("-".into(), |g| format!("{:.2}%", g * 100.0)),
+                format!("{:.2}", l.seconds),
+            ]
+        });
+        let header = [
+            "file", "items", "fewest", "hosts", "moves", "moved", "bound", "gap", "seconds",
+        ];
+        session
+            .out
+            .write_all(table(header, rows, 1..9).as_bytes())?;
+    }
+    Ok(Exit::Done)
+}
+
+fn micros(began: Instant) -> Micros {
+    Micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX))
+}
+
+/// To the millisecond.
+fn seconds(began: Instant) -> f64 {
+    (began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
 }

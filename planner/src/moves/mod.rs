@@ -1,4 +1,4 @@
-//! Stage 2: at the cost of hosts that stage 1 found, the least memory moved.
+//! Stage 2: at a given cost of hosts, usually that which stage 1 found, the least memory moved.
 //!
 //! Alike hosts are relabelled first; then annealing from where guests are now, with the hosts that
 //! carry little emptied, and from the packed placement; then HiGHS on blocks of hosts, and on the
@@ -26,19 +26,21 @@ const WHOLE: usize = 12_000;
 /// Guest-host pairs in a block given to HiGHS.
 const BLOCK: usize = 1_600;
 
-/// The placement that moves least at no more than the packed cost, and what no such placement can
-/// undercut.
+/// The placement that moves least with hosts that cost at most `budget`, in thousandths of a host
+/// and no less than those of `packed`, and what no such placement can undercut.
 pub(crate) fn cheapest(
     inst: &Instance,
     packed: Packed,
+    budget: i64,
     policy: &Policy,
     effort: &mut Effort,
     report: &mut dyn FnMut(Step),
 ) -> (Packed, MovesBound) {
-    let mut bound = bound::moves(inst.problem, packed.cost);
+    let mut bound = bound::moves(inst.problem, budget);
     let mut best = Best {
         inst,
         packed,
+        budget,
         report,
     };
     best.offer(&relabel::relabel(inst, &best.packed.at), bound.memory);
@@ -54,6 +56,8 @@ pub(crate) fn cheapest(
 struct Best<'i, 'p, 'r> {
     inst: &'i Instance<'p>,
     packed: Packed,
+    /// What the hosts in use may cost.
+    budget: i64,
     report: &'r mut dyn FnMut(Step),
 }
 
@@ -61,13 +65,13 @@ impl Best<'_, '_, '_> {
     fn moved(&self) -> i64 {
         self.inst.moved(&self.packed.at)
     }
-    /// Keeps the placement if it is feasible, costs no more and moves less.
+    /// Keeps the placement if it is feasible, within the budget and moves less.
     fn offer(&mut self, at: &[usize], bound: i64) -> bool {
         let memory = self.inst.moved(at);
         if memory >= self.moved() {
             return false;
         }
-        let Some(packed) = Packed::of(self.inst, at).filter(|p| p.cost <= self.packed.cost) else {
+        let Some(packed) = Packed::of(self.inst, at).filter(|p| p.cost <= self.budget) else {
             return false;
         };
         (self.report)(Step::Moves { memory, bound });
@@ -86,9 +90,11 @@ fn walks(best: &mut Best, bound: &MovesBound, effort: &mut Effort, seed: u64) {
             return;
         }
         let (from, kept) = if walk % 2 == 0 {
-            (inst.current(), heaviest(inst, &best.packed.awake))
+            let kept = heaviest(inst, &best.packed.awake);
+            (inst.current(), within(inst, kept, best.budget))
         } else {
-            (best.packed.at.clone(), best.packed.awake.clone())
+            let kept = best.packed.awake.clone();
+            (best.packed.at.clone(), within(inst, kept, best.budget))
         };
         let mut open = vec![false; inst.problem.hosts.len()];
         kept.iter().for_each(|h| open[*h] = true);
@@ -125,6 +131,25 @@ fn heaviest(inst: &Instance, awake: &[usize]) -> Vec<usize> {
     kept
 }
 
+/// Those hosts and, as far as the budget goes, others that carry most memory now.
+fn within(inst: &Instance, mut kept: Vec<usize>, budget: i64) -> Vec<usize> {
+    let hosts = &inst.problem.hosts;
+    let held = inst.held();
+    let mut left = budget - kept.iter().map(|h| hosts[*h].cost).sum::<i64>();
+    let mut others: Vec<usize> = (0..hosts.len())
+        .filter(|h| hosts[*h].open && !kept.contains(h))
+        .collect();
+    others.sort_by_key(|h| (std::cmp::Reverse(held[*h]), *h));
+    for h in others {
+        if hosts[h].cost <= left && held[h] > 0 {
+            left -= hosts[h].cost;
+            kept.push(h);
+        }
+    }
+    kept.sort_unstable();
+    kept
+}
+
 /// Offers a placement of guests.
 fn offer(best: &mut Best, placement: &[usize], bound: i64) -> bool {
     let at = best.inst.bundles_at(placement);
@@ -137,7 +162,7 @@ fn whole(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &Poli
     let warm = inst.placement(&best.packed.at);
     let solved = moves::solve(
         inst.problem,
-        best.packed.cost,
+        best.budget,
         Some(&warm),
         &effort.limits(policy, 1000),
     );
@@ -158,17 +183,24 @@ fn whole(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &Poli
     }
 }
 
-/// HiGHS on blocks of hosts until no block of a whole pass gains.
+/// HiGHS on blocks of hosts until no block of a whole pass gains, then on larger ones.
 fn blocks(best: &mut Best, bound: &MovesBound, effort: &Effort, policy: &Policy) {
     let mut rng = Rng::new(policy.limits.seed, 600);
     let mut idle = 0;
     let awake = best.packed.awake.len();
-    let size = block_size(best.inst, awake);
-    let patience = 2 * awake.div_ceil(size.max(1));
+    let mut size = block_size(best.inst, awake);
     // Where only nodes count, so many blocks.
     let most = policy.limits.nodes.unwrap_or(u64::MAX);
     let mut tried = 0;
-    while !effort.cut_off() && idle < patience && tried < most && best.moved() > bound.memory {
+    while !effort.cut_off() && tried < most && best.moved() > bound.memory {
+        if idle >= 2 * awake.div_ceil(size) {
+            // A small instance is better solved whole.
+            if size >= awake || best.inst.pairs() <= WHOLE {
+                return;
+            }
+            size = (size + size.div_ceil(2)).min(awake);
+            idle = 0;
+        }
         tried += 1;
         let block = block(best, size, &mut rng);
         let from = best.inst.placement(&best.packed.at);

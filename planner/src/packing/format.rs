@@ -93,6 +93,21 @@ pub fn read(text: &str, format: Format) -> Result<Packing, FormatError> {
     Ok(Packing { room, items })
 }
 
+/// Where each of so many items runs: a host's number from 0 on each line.
+///
+/// # Errors
+/// As for [`read`].
+pub fn read_current(text: &str, items: usize) -> Result<Vec<usize>, FormatError> {
+    let mut words = Words::new(text);
+    let mut current = Vec::with_capacity(items);
+    for _ in 0..items {
+        let host = words.next("the host of an item", 0..=MOST_ITEMS)?;
+        current.push(usize::try_from(host).unwrap_or(0));
+    }
+    words.end()?;
+    Ok(current)
+}
+
 /// The words of a text, one after the other, with their lines.
 struct Words<'a> {
     words: Box<dyn Iterator<Item = (usize, &'a str)> + 'a>,
