@@ -70,11 +70,17 @@ _vmpack() {
             vmpack__subcmd__bench,help)
                 cmd="vmpack__subcmd__bench__subcmd__help"
                 ;;
+            vmpack__subcmd__bench,moves)
+                cmd="vmpack__subcmd__bench__subcmd__moves"
+                ;;
             vmpack__subcmd__bench,pack)
                 cmd="vmpack__subcmd__bench__subcmd__pack"
                 ;;
             vmpack__subcmd__bench__subcmd__help,help)
                 cmd="vmpack__subcmd__bench__subcmd__help__subcmd__help"
+                ;;
+            vmpack__subcmd__bench__subcmd__help,moves)
+                cmd="vmpack__subcmd__bench__subcmd__help__subcmd__moves"
                 ;;
             vmpack__subcmd__bench__subcmd__help,pack)
                 cmd="vmpack__subcmd__bench__subcmd__help__subcmd__pack"
@@ -142,6 +148,9 @@ _vmpack() {
             vmpack__subcmd__help,whatif)
                 cmd="vmpack__subcmd__help__subcmd__whatif"
                 ;;
+            vmpack__subcmd__help__subcmd__bench,moves)
+                cmd="vmpack__subcmd__help__subcmd__bench__subcmd__moves"
+                ;;
             vmpack__subcmd__help__subcmd__bench,pack)
                 cmd="vmpack__subcmd__help__subcmd__bench__subcmd__pack"
                 ;;
@@ -197,7 +206,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__bench)
-            opts="-v -h --verbose --help pack help"
+            opts="-v -h --verbose --help pack moves help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -211,7 +220,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__bench__subcmd__help)
-            opts="pack help"
+            opts="pack moves help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -238,6 +247,20 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__bench__subcmd__help__subcmd__moves)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__bench__subcmd__help__subcmd__pack)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
@@ -245,6 +268,36 @@ _vmpack() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__bench__subcmd__moves)
+            opts="-v -h --more-hosts --time-limit --nodes --seed --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --more-hosts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --time-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nodes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -481,8 +534,22 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help__subcmd__bench)
-            opts="pack"
+            opts="pack moves"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__bench__subcmd__moves)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

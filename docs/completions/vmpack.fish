@@ -88,10 +88,11 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l junit -d 'Also
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l json -d 'Print the result as JSON'
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -s h -l help -d 'Print help'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack help" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack help" -s h -l help -d 'Print help'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack help" -f -a "pack" -d 'Pack vector packing instances: the fewest hosts, and what is proven'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack moves help" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack moves help" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack moves help" -f -a "pack" -d 'Pack vector packing instances: the fewest hosts, and what is proven'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack moves help" -f -a "moves" -d 'Move the items of packing instances from where they run: the least memory, and what is proven'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack moves help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l format -d 'vbp or bpplib, whatever the names of the files' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l time-limit -d 'Wall time for the search, such as `10s` or `2m`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l nodes -d 'Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly' -r
@@ -100,7 +101,15 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_sub
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l json -d 'Print one JSON line for each file'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -l more-hosts -d 'So many hosts more than the fewest may be used' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -l time-limit -d 'Wall time for the search, such as `10s` or `2m`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -l nodes -d 'Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -l seed -d 'Seed of the search' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -l json -d 'Print one JSON line for each file'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -s h -l help -d 'Print help'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "pack" -d 'Pack vector packing instances: the fewest hosts, and what is proven'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "moves" -d 'Move the items of packing instances from where they run: the least memory, and what is proven'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand schema" -l out -d 'Write one file for each kind into this folder' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand schema" -l kind -d 'Print only this kind: Cluster, Load, Policy, Plan or Case' -r
@@ -146,4 +155,5 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress bench schema example completions docs snapshot apply resume status abort probe help" -f -a "probe" -d 'Measure the guests of this host [vmpack-probe]'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress bench schema example completions docs snapshot apply resume status abort probe help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "pack" -d 'Pack vector packing instances: the fewest hosts, and what is proven'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "moves" -d 'Move the items of packing instances from where they run: the least memory, and what is proven'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from example" -f -a "cluster" -d 'A cluster with a day of load and a policy, loosely spread, the same for the same seed'

@@ -139,6 +139,20 @@ _arguments "${_arguments_options[@]}" : \
 '*::files -- Instances\: `.vbp` (VPSolver), or `.txt` and `.bpp` (BPPLIB, one resource):_files' \
 && ret=0
 ;;
+(moves)
+_arguments "${_arguments_options[@]}" : \
+'--more-hosts=[So many hosts more than the fewest may be used]:N:_default' \
+'--time-limit=[Wall time for the search, such as \`10s\` or \`2m\`]:TIME:_default' \
+'--nodes=[Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly]:N:_default' \
+'--seed=[Seed of the search]:N:_default' \
+'--json[Print one JSON line for each file]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::files -- Instances `.vbp`, each with a file `.cur` beside it:_files' \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 ":: :_vmpack__subcmd__bench__subcmd__help_commands" \
@@ -152,6 +166,10 @@ _arguments "${_arguments_options[@]}" : \
         curcontext="${curcontext%:*:*}:vmpack-bench-help-command-$line[1]:"
         case $line[1] in
             (pack)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(moves)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
@@ -342,6 +360,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(moves)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
         esac
     ;;
 esac
@@ -452,6 +474,7 @@ _vmpack__subcmd__apply_commands() {
 _vmpack__subcmd__bench_commands() {
     local commands; commands=(
 'pack:Pack vector packing instances\: the fewest hosts, and what is proven' \
+'moves:Move the items of packing instances from where they run\: the least memory, and what is proven' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack bench commands' commands "$@"
@@ -460,6 +483,7 @@ _vmpack__subcmd__bench_commands() {
 _vmpack__subcmd__bench__subcmd__help_commands() {
     local commands; commands=(
 'pack:Pack vector packing instances\: the fewest hosts, and what is proven' \
+'moves:Move the items of packing instances from where they run\: the least memory, and what is proven' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack bench help commands' commands "$@"
@@ -469,10 +493,20 @@ _vmpack__subcmd__bench__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack bench help help commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__bench__subcmd__help__subcmd__moves_commands] )) ||
+_vmpack__subcmd__bench__subcmd__help__subcmd__moves_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack bench help moves commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__bench__subcmd__help__subcmd__pack_commands] )) ||
 _vmpack__subcmd__bench__subcmd__help__subcmd__pack_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack bench help pack commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__bench__subcmd__moves_commands] )) ||
+_vmpack__subcmd__bench__subcmd__moves_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack bench moves commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__bench__subcmd__pack_commands] )) ||
 _vmpack__subcmd__bench__subcmd__pack_commands() {
@@ -562,8 +596,14 @@ _vmpack__subcmd__help__subcmd__apply_commands() {
 _vmpack__subcmd__help__subcmd__bench_commands() {
     local commands; commands=(
 'pack:Pack vector packing instances\: the fewest hosts, and what is proven' \
+'moves:Move the items of packing instances from where they run\: the least memory, and what is proven' \
     )
     _describe -t commands 'vmpack help bench commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__bench__subcmd__moves_commands] )) ||
+_vmpack__subcmd__help__subcmd__bench__subcmd__moves_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help bench moves commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__help__subcmd__bench__subcmd__pack_commands] )) ||
 _vmpack__subcmd__help__subcmd__bench__subcmd__pack_commands() {
