@@ -150,6 +150,25 @@ fn a_good_plan_is_clean_and_each_law_is_seen_when_it_is_broken() {
 }
 
 #[test]
+fn a_plan_of_another_cluster_is_told_in_one_line() {
+    let (cluster, load, policy) = inputs(THREE, PLAIN);
+    let good = plan_of(&cluster, &load, &policy, &[("c", "h3", "h1", &[])]);
+    let (other, load, _) = inputs(
+        &THREE
+            .replace("name: ", "name: x-")
+            .replace("host: h", "host: x-h"),
+        PLAIN,
+    );
+    let found = plan(&other, &load, &policy, &good);
+    assert_eq!(laws(&found), ["base"], "{found:?}");
+    assert!(
+        found[0]
+            .detail
+            .contains("3 guests and none of this one's 3")
+    );
+}
+
+#[test]
 fn a_swap_without_room_is_refused_and_one_by_a_parking_host_is_not() {
     let (cluster, load, policy) = inputs(THREE, PLAIN);
     let direct = plan_of(
