@@ -7,6 +7,7 @@
 
 mod anneal;
 mod assemble;
+mod certificate;
 mod effort;
 mod explain;
 mod instance;
@@ -98,6 +99,9 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
             return Outcome::NoAnswer { limit };
         }
     };
+    if let Some(found) = certificate::certificate((cluster, load, policy), &problem, &bound) {
+        (search.report)(Step::Certified(Box::new(found)));
+    }
     let plan = assemble::assemble((cluster, load, policy), &problem, &route, &bound);
     // Check
     let refused = check::plan(cluster, load, policy, &plan);

@@ -1,5 +1,6 @@
 //! What a search is given by its caller besides its inputs: a clock, a stop signal, and an ear.
 
+use vmpack_domain::Certificate;
 use vmpack_domain::units::Micros;
 
 /// The caller's side of a search. The planner reads no clock of its own.
@@ -31,6 +32,8 @@ pub enum Step {
         /// Hosts in use.
         hosts: usize,
     },
+    /// The certificate of a bound on the hosts, once at the end of a search that gives a plan.
+    Certified(Box<Certificate>),
     /// A set of moves of that many MiB was found at the best cost.
     Moves {
         /// MiB moved.

@@ -20,6 +20,7 @@ pub(crate) use size::reach;
 use part::Part;
 
 use crate::model::ceil_div;
+use crate::pattern::Weights;
 use crate::problem::Problem;
 
 /// A lower bound on the hosts in use.
@@ -31,6 +32,21 @@ pub struct Bound {
     pub hosts: usize,
     /// Which method found it.
     pub origin: String,
+    /// The best bound that weights prove, if any does.
+    pub certified: Option<Certified>,
+}
+
+/// A bound that rests on weights alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Certified {
+    /// On the cost, in thousandths of a host, and on the number of hosts.
+    pub cost: i64,
+    /// On the number of hosts.
+    pub hosts: usize,
+    /// Which method found it.
+    pub origin: String,
+    /// Weights for disjoint sets of hosts; their bounds add up.
+    pub parts: Vec<Weights>,
 }
 
 /// A lower bound on the memory moved.
@@ -49,9 +65,11 @@ pub fn hosts(p: &Problem) -> Bound {
     let whole = Part::whole(p);
     let unit = crate::assignment::cost_unit(p);
     let mut best = Best::default();
-    best.offer(whole.forced(), || {
-        "hosts that are in use whatever happens".into()
-    });
+    best.offer_weighed(
+        whole.forced(),
+        || "hosts that are in use whatever happens".into(),
+        || Some(Vec::new()),
+    );
     size::bound(p, &whole, &mut best);
     size::spare(p, &whole, &mut best);
     clique::bound(p, &whole, &mut best);
@@ -62,11 +80,16 @@ pub fn hosts(p: &Problem) -> Bound {
             cost: ceil_div(found.cost, unit).saturating_mul(unit),
             hosts: found.hosts,
             origin: best.origin,
+            certified: best.certified.map(|c| Certified {
+                cost: ceil_div(c.cost, unit).saturating_mul(unit),
+                ..c
+            }),
         },
         None => Bound {
             cost: whole.all().cost.saturating_add(unit),
             hosts: whole.all().hosts + 1,
             origin: best.origin,
+            certified: None,
         },
     }
 }
@@ -90,6 +113,7 @@ struct Best {
     found: Option<Least>,
     /// Of the bound on the cost.
     origin: String,
+    certified: Option<Certified>,
 }
 
 impl Default for Best {
@@ -97,11 +121,34 @@ impl Default for Best {
         Self {
             found: Some(Least::default()),
             origin: "no host is needed".into(),
+            certified: None,
         }
     }
 }
 
 impl Best {
+    /// As [`Best::offer`], of a bound that rests on weights; `None` where they are out of range.
+    fn offer_weighed(
+        &mut self,
+        least: Option<Least>,
+        origin: impl Fn() -> String,
+        weights: impl FnOnce() -> Option<Vec<Weights>>,
+    ) {
+        let before = self.certified.as_ref().map(|c| (c.cost, c.hosts));
+        if let Some(least) = least
+            && before < Some((least.cost, least.hosts))
+            && let Some(parts) = weights()
+        {
+            self.certified = Some(Certified {
+                cost: least.cost,
+                hosts: least.hosts,
+                origin: origin(),
+                parts,
+            });
+        }
+        self.offer(least, origin);
+    }
+
     /// Takes over what is better in `least`; `None` says that there is no placement.
     fn offer(&mut self, least: Option<Least>, origin: impl FnOnce() -> String) {
         match (&mut self.found, least) {

@@ -198,6 +198,9 @@ pub(crate) struct PlanArguments {
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write the proof of the bound on the hosts to this file, for `vmpack check --certificate`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificate: Option<PathBuf>,
     /// Exit with 0 when there is nothing to do and 10 when moves are proposed
     #[arg(long)]
     pub(crate) detailed_exitcode: bool,

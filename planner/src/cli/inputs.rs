@@ -5,7 +5,7 @@ use std::time::Instant;
 use vmpack_domain::file::{Inputs, Source, read_inputs};
 use vmpack_domain::plan::{Outcome, Plan};
 use vmpack_domain::units::Micros;
-use vmpack_domain::{Cluster, Load, Policy};
+use vmpack_domain::{Certificate, Cluster, Load, Policy};
 use vmpack_planner::search::{Search, Step};
 
 use super::arguments::{InputArguments, LimitArguments};
@@ -63,15 +63,30 @@ pub(crate) fn plan(
     load: &Load,
     policy: &Policy,
     session: &mut Session,
-) -> (Outcome<Plan>, f64) {
+) -> Planned {
     session.heed_interrupts();
     let mut progress = Progress::new(session.progress);
     let stop = || session.stopped();
-    let result = timed_plan(cluster, load, policy, &stop, &mut |step| {
-        progress.hear(step)
+    let mut certificate = None;
+    let (outcome, seconds) = timed_plan(cluster, load, policy, &stop, &mut |step| match step {
+        Step::Certified(found) => certificate = Some(*found),
+        step => progress.hear(step),
     });
     progress.end();
-    result
+    Planned {
+        outcome,
+        seconds,
+        certificate,
+    }
+}
+
+/// What planning came to.
+pub(crate) struct Planned {
+    pub(crate) outcome: Outcome<Plan>,
+    /// Time that it took.
+    pub(crate) seconds: f64,
+    /// Of the bound on the hosts, where there is one.
+    pub(crate) certificate: Option<Certificate>,
 }
 
 /// Plans against the wall clock.

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 
 use vmpack_domain::Plan;
 use vmpack_domain::exit::Exit;
-use vmpack_domain::file::write_plan;
+use vmpack_domain::file::{write_certificate, write_plan};
 use vmpack_domain::plan::Outcome;
 use vmpack_planner::summary;
 use vmpack_planner::whatif::drain;
 
 use super::arguments::PlanArguments;
 use super::failure::Failure;
+use super::inputs::Planned;
 use super::session::Session;
 use super::{inputs, output, report};
 
@@ -30,7 +31,11 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
     if let (Some(path), false) = (&arguments.output, to_stdout) {
         output::ready(path)?;
     }
-    let (outcome, seconds) = inputs::plan(cluster, load, policy, session);
+    let Planned {
+        outcome,
+        seconds,
+        certificate,
+    } = inputs::plan(cluster, load, policy, session);
     let summary = summary(cluster, load, policy, &outcome, seconds);
     let plan = plan_of(&outcome);
     let mut written = None;
@@ -41,6 +46,15 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
         } else {
             output::write_whole(path, &text)?;
             written = Some(path.as_path());
+        }
+    }
+    if let (Some(_), Some(path)) = (plan, &arguments.certificate) {
+        match &certificate {
+            Some(certificate) => output::write_whole(path, &write_certificate(certificate))?,
+            None => writeln!(
+                session.err,
+                "no bound that a certificate can prove was found"
+            )?,
         }
     }
     if session.stopped() && plan.is_some() {

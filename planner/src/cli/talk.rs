@@ -83,6 +83,7 @@ impl Progress {
                 tracing::info!("moves of {} MiB, at least {} MiB", memory, bound);
                 self.moved = Some((memory, bound));
             }
+            Step::Certified(_) => {}
         }
         if let Some(bar) = &self.bar {
             bar.set_message(self.message());

@@ -40,10 +40,16 @@ pub(crate) fn run(arguments: &WhatifArguments, session: &mut Session) -> Result<
     let (cluster, load, policy) = (&inputs.cluster, &inputs.load, &inputs.policy);
     let (changed, changed_load) =
         apply(cluster, load, &edits).map_err(|e| Failure::input(e.to_string()))?;
-    let (outcome, seconds) = inputs::plan(cluster, load, policy, session);
-    let today = summary(cluster, load, policy, &outcome, seconds);
-    let (outcome, seconds) = inputs::plan(&changed, &changed_load, policy, session);
-    let then = summary(&changed, &changed_load, policy, &outcome, seconds);
+    let planned = inputs::plan(cluster, load, policy, session);
+    let today = summary(cluster, load, policy, &planned.outcome, planned.seconds);
+    let planned = inputs::plan(&changed, &changed_load, policy, session);
+    let then = summary(
+        &changed,
+        &changed_load,
+        policy,
+        &planned.outcome,
+        planned.seconds,
+    );
     if session.stopped() {
         writeln!(session.err, "stopped; these are the best so far")?;
     }
@@ -57,7 +63,7 @@ pub(crate) fn run(arguments: &WhatifArguments, session: &mut Session) -> Result<
         let text = report(&today, &then, session.screen);
         session.out.write_all(text.as_bytes())?;
     }
-    Ok(plan::exit(&outcome, false))
+    Ok(plan::exit(&planned.outcome, false))
 }
 
 fn edits(

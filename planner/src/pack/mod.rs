@@ -139,6 +139,7 @@ pub(crate) fn exists(inst: &Instance, policy: &Policy, effort: &Effort) -> Optio
         cost: i64::MAX,
         hosts: 0,
         origin: String::new(),
+        certified: None,
     };
     construct(&mut best, &any, effort);
     if best.packed.is_some() {
@@ -183,11 +184,9 @@ fn exact(best: &mut Best, bound: &mut Bound, effort: &Effort, policy: &Policy) -
             .unwrap_or(0)
             .max(1);
         let hosts = usize::try_from((proven + dearest - 1) / dearest).unwrap_or(0);
-        *bound = Bound {
-            cost: proven,
-            hosts: bound.hosts.max(hosts),
-            origin: "assignment ILP".into(),
-        };
+        bound.cost = proven;
+        bound.hosts = bound.hosts.max(hosts);
+        bound.origin = "assignment ILP".into();
         (best.report)(Step::Bound {
             cost: bound.cost,
             origin: bound.origin.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use vmpack_domain::Policy;
 use vmpack_ilp::Limits;
-use vmpack_ilp::bound::Bound;
+use vmpack_ilp::bound::{Bound, Certified};
 use vmpack_ilp::pattern::{self, Content, Packing, Pattern, PatternBound};
 
 use super::{Best, descend};
@@ -102,12 +102,19 @@ fn limited<T>(
 
 /// Takes a better bound over; `true` when it exceeds all hosts together.
 fn raise(best: &mut Best, bound: &mut Bound, found: PatternBound, origin: String) -> bool {
-    if found.cost > bound.cost {
-        *bound = Bound {
+    let certified = bound.certified.as_ref().map(|c| (c.cost, c.hosts));
+    if certified < Some((found.cost, found.hosts)) {
+        bound.certified = Some(Certified {
             cost: found.cost,
-            hosts: bound.hosts.max(found.hosts),
-            origin,
-        };
+            hosts: found.hosts,
+            origin: origin.clone(),
+            parts: vec![found.weights],
+        });
+    }
+    if found.cost > bound.cost {
+        bound.cost = found.cost;
+        bound.hosts = bound.hosts.max(found.hosts);
+        bound.origin = origin;
         (best.report)(Step::Bound {
             cost: bound.cost,
             origin: bound.origin.clone(),

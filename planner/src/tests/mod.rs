@@ -38,6 +38,7 @@ pub(crate) fn read(cluster: &str, load: &str, policy: &str) -> (Cluster, Load, P
 pub(crate) fn solve(cluster: &Cluster, load: &Load, policy: &Policy) -> Outcome<Plan> {
     let mut policy = policy.clone();
     policy.limits.nodes = policy.limits.nodes.or(Some(40));
+    let mut certificate = None;
     let outcome = crate::plan(
         cluster,
         load,
@@ -45,12 +46,21 @@ pub(crate) fn solve(cluster: &Cluster, load: &Load, policy: &Policy) -> Outcome<
         &mut Search {
             elapsed: &|| Micros::ZERO,
             stop: &|| false,
-            report: &mut |_: Step| {},
+            report: &mut |step: Step| {
+                if let Step::Certified(found) = step {
+                    certificate = Some(found);
+                }
+            },
         },
     );
     if let Outcome::Optimal(plan) | Outcome::Feasible(plan) = &outcome {
         assert_eq!(check::plan(cluster, load, &policy, plan), []);
         assert!(plan.claim.bound <= plan.claim.objective);
+        if let Some(certificate) = certificate {
+            let verdict = check::certificate(cluster, load, &policy, &certificate, 1_000_000);
+            assert!(verdict.ok(), "{verdict:?} of {certificate:?}");
+            assert!(certificate.bound.cost <= plan.claim.bound);
+        }
     }
     outcome
 }

@@ -96,3 +96,18 @@ fn the_example_certificate_proves_the_bound_of_the_example() {
         &["not proven within the steps"],
     );
 }
+
+#[test]
+fn a_plan_proves_its_bound_to_the_judge() {
+    let desk = Desk::new();
+    desk.check(
+        &format!("{PLAN} -o plan.yaml --certificate bound.yaml"),
+        0,
+        &[],
+    );
+    desk.check(
+        "check plan.yaml --cluster cluster.yaml --load load.yaml --certificate bound.yaml",
+        0,
+        &["ok: 1 move to 1 host", "re-proven: 1 of the plan's 1"],
+    );
+}

@@ -27,7 +27,7 @@ pub(super) fn bound(p: &Problem, part: &Part, best: &mut Best) {
         }
     }
     let mut budget = PAIRS;
-    let mut largest = 0;
+    let mut largest = Vec::new();
     for mut clique in seeds {
         for g in &order {
             budget = budget.saturating_sub(clique.len() + 1);
@@ -38,12 +38,20 @@ pub(super) fn bound(p: &Problem, part: &Part, best: &mut Best) {
                 clique.push(*g);
             }
         }
-        largest = largest.max(clique.len());
+        if clique.len() > largest.len() {
+            largest = clique;
+        }
     }
-    let demand = i128::try_from(largest).unwrap_or(0);
-    best.offer(part.cover(demand, |_| 1), || {
-        format!("{largest} guests of which no two can share a host")
-    });
+    let count = largest.len();
+    let demand = i128::try_from(count).unwrap_or(0);
+    best.offer_weighed(
+        part.cover(demand, |_| 1),
+        || format!("{count} guests of which no two can share a host"),
+        || {
+            let of = |g: &usize| i128::from(largest.contains(g));
+            part.weights(part.guests.iter().map(of), |_| 1)
+        },
+    );
 }
 
 /// What tells whether two guests exclude each other.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::cover::{Kind, cover};
 use super::{Best, Least, clique, size};
+use crate::pattern::Weights;
 use crate::problem::{Amounts, Problem};
 
 /// Some hosts, and guests all of whose allowed hosts are among them. Guests that may also be
@@ -88,6 +89,26 @@ impl Part {
         cover(&kinds, demand)
     }
 
+    /// What a bound by weights rests on: what each guest weighs, in the order of the part's guests,
+    /// and the most that fits on each kind of host. `None` where a number is out of range.
+    pub(super) fn weights(
+        &self,
+        guests: impl Iterator<Item = i128>,
+        most: impl Fn(usize) -> i128,
+    ) -> Option<Vec<Weights>> {
+        let narrow = |v: i128| i64::try_from(v).ok().filter(|v| *v >= 0);
+        let guests = self.guests.iter().zip(guests);
+        let kinds = self.kinds.iter().enumerate();
+        Some(vec![Weights {
+            guests: guests
+                .map(|(g, w)| Some((vec![*g], narrow(w)?)))
+                .collect::<Option<_>>()?,
+            hosts: kinds
+                .map(|(k, kind)| Some((kind.hosts.clone(), narrow(most(k))?)))
+                .collect::<Option<_>>()?,
+        }])
+    }
+
     /// The hosts in use whatever happens.
     pub(super) fn forced(&self) -> Option<Least> {
         self.cover(0, |_| 0)
@@ -149,10 +170,10 @@ pub(super) fn sums(p: &Problem, whole: &Part, best: &mut Best) {
     }
     let mut valued: Vec<(Least, &[usize])> = Vec::new();
     for fence in fences {
-        let (least, origin) = of_part(p, whole, fence);
-        match least {
+        let found = of_part(p, whole, fence);
+        match found.found {
             Some(least) => valued.push((least, fence)),
-            None => return best.offer(None, || origin),
+            None => return best.offer(None, || found.origin),
         }
     }
     valued
@@ -173,28 +194,39 @@ pub(super) fn sums(p: &Problem, whole: &Part, best: &mut Best) {
 fn sum(p: &Problem, whole: &Part, parts: &[Vec<usize>], origin: &str, best: &mut Best) {
     let mut outside = whole.is_forced(p.hosts.len());
     let mut total = Least::default();
+    // What weights prove of the parts may be less.
+    let mut weighed = Least::default();
+    let mut weights = Vec::new();
     for hosts in parts {
-        let (least, why) = of_part(p, whole, hosts);
-        let Some(least) = least else {
-            return best.offer(None, || why);
+        let found = of_part(p, whole, hosts);
+        let Some(least) = found.found else {
+            return best.offer(None, || found.origin);
         };
         total.cost += least.cost;
         total.hosts += least.hosts;
+        if let Some(certified) = found.certified {
+            weighed.cost += certified.cost;
+            weighed.hosts += certified.hosts;
+            weights.extend(certified.parts);
+        }
         for h in hosts {
             outside[*h] = false;
         }
     }
     for (h, forced) in outside.iter().enumerate() {
         if *forced {
-            total.cost += p.hosts[h].cost;
-            total.hosts += 1;
+            for sum in [&mut total, &mut weighed] {
+                sum.cost += p.hosts[h].cost;
+                sum.hosts += 1;
+            }
         }
     }
+    best.offer_weighed(Some(weighed), || origin.to_owned(), || Some(weights));
     best.offer(Some(total), || origin.to_owned());
 }
 
-/// The bound by size and by pairs on some hosts (ascending), with its origin.
-fn of_part(p: &Problem, whole: &Part, hosts: &[usize]) -> (Option<Least>, String) {
+/// The bound by size and by pairs on some hosts (ascending).
+fn of_part(p: &Problem, whole: &Part, hosts: &[usize]) -> Best {
     let inside = |a: &[usize]| a.iter().all(|h| hosts.binary_search(h).is_ok());
     let guests = whole
         .guests
@@ -204,10 +236,10 @@ fn of_part(p: &Problem, whole: &Part, hosts: &[usize]) -> (Option<Least>, String
         .collect();
     let part = Part::new(p, guests, hosts.to_vec());
     let mut best = Best::default();
-    best.offer(part.forced(), String::new);
+    best.offer_weighed(part.forced(), String::new, || Some(Vec::new()));
     size::bound(p, &part, &mut best);
     clique::bound(p, &part, &mut best);
-    (best.found, best.origin)
+    best
 }
 
 /// The hosts in groups such that every guest's hosts are in one group; hosts that no guest may take

@@ -46,9 +46,14 @@ pub(super) fn bound(p: &Problem, part: &Part, best: &mut Best) {
             .iter()
             .map(|g| i128::from(p.guests[*g].need[r]))
             .sum();
-        best.offer(
-            part.cover(needs, |k| i128::from(part.kinds[k].room[r])),
+        let room = |k: usize| i128::from(part.kinds[k].room[r]);
+        best.offer_weighed(
+            part.cover(needs, room),
             || format!("volume of {}", names[r]),
+            || {
+                let need = |g: &usize| i128::from(p.guests[*g].need[r]);
+                part.weights(part.guests.iter().map(need), room)
+            },
         );
         let rooms: Vec<i128> = reaches.iter().map(|k| i128::from(k[r])).collect();
         let sizes = part.guests.iter().map(|g| i128::from(p.guests[*g].need[r]));
@@ -122,13 +127,16 @@ fn reaches(p: &Problem, part: &Part) -> Vec<Vec<i64>> {
 }
 
 /// Offers the covering bounds of the identity, all U_p and all u_k. `rooms` are per kind of host.
-fn transformed(part: &Part, mut sizes: Vec<i128>, rooms: &[i128], name: &str, best: &mut Best) {
+fn transformed(part: &Part, each: Vec<i128>, rooms: &[i128], name: &str, best: &mut Best) {
     let Some(largest) = rooms.iter().copied().max().filter(|l| *l > 0) else {
         return;
     };
     let cover = |demand: i128, f: &dyn Fn(i128) -> i128| -> Option<Least> {
         part.cover(demand, |k| f(rooms[k]))
     };
+    let weigh =
+        |f: &dyn Fn(i128) -> i128| part.weights(each.iter().map(|size| f(*size)), |k| f(rooms[k]));
+    let mut sizes = each.clone();
     sizes.sort_unstable();
     let mut sums = Vec::with_capacity(sizes.len() + 1);
     sums.push(0i128);
@@ -136,9 +144,11 @@ fn transformed(part: &Part, mut sizes: Vec<i128>, rooms: &[i128], name: &str, be
         sums.push(sums.last().copied().unwrap_or(0) + s);
     }
     let total = sums.last().copied().unwrap_or(0);
-    best.offer(cover(total, &|x| x), || {
-        format!("volume of {name} that needs can sum to")
-    });
+    best.offer_weighed(
+        cover(total, &|x| x),
+        || format!("volume of {name} that needs can sum to"),
+        || weigh(&|x| x),
+    );
 
     let mut thresholds: Vec<i128> = sizes
         .iter()
@@ -158,9 +168,11 @@ fn transformed(part: &Part, mut sizes: Vec<i128>, rooms: &[i128], name: &str, be
         let low = sizes.partition_point(|s| *s < p);
         let high = sizes.partition_point(|s| *s <= largest - p);
         let raised = i128::try_from(sizes.len() - high).unwrap_or(0) * largest;
-        best.offer(cover(sums[high] - sums[low] + raised, &u), || {
-            format!("L2 of {name}")
-        });
+        best.offer_weighed(
+            cover(sums[high] - sums[low] + raised, &u),
+            || format!("L2 of {name}"),
+            || weigh(&u),
+        );
     }
 
     for k in 1..=STEPS {
@@ -172,9 +184,11 @@ fn transformed(part: &Part, mut sizes: Vec<i128>, rooms: &[i128], name: &str, be
             }
         };
         let demand = sizes.iter().map(|s| u(*s)).sum();
-        best.offer(cover(demand, &u), || {
-            format!("dual-feasible function u_{k} of {name}")
-        });
+        best.offer_weighed(
+            cover(demand, &u),
+            || format!("dual-feasible function u_{k} of {name}"),
+            || weigh(&u),
+        );
     }
 }
 
