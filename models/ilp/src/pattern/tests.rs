@@ -1,6 +1,7 @@
 //! Pricing and bounds against enumerations.
 
 use proptest::prelude::*;
+use vmpack_domain::check::certificate::{Piece, Room, prove};
 use vmpack_domain::units::Micros;
 
 use super::price::{Pricer, Reach};
@@ -361,4 +362,53 @@ fn a_solve_repeats_and_closes_the_gap_of_fifty_guests() {
         ..limits(None)
     };
     assert_eq!(bound(&p, &[], 0, i64::MAX, &stopped).cost, 0);
+}
+
+/// The packing as the judge takes it, with weights and what hosts hold as they are stated.
+fn stated(p: &Packing, weights: &Weights) -> (Vec<Piece>, Vec<Room>) {
+    let whole = |v: i64| u64::try_from(v).unwrap();
+    let needs = |v: &[i64]| v.iter().map(|n| whole(*n)).collect();
+    let pieces = p.items.iter().enumerate().map(|(i, item)| Piece {
+        need: needs(&item.need),
+        count: item.count() as u64,
+        weight: weights
+            .guests
+            .iter()
+            .find(|(guests, _)| item.members.first() == Some(guests))
+            .map_or(0, |(_, weight)| whole(*weight)),
+        apart: (0..p.apart.len())
+            .filter(|set| p.apart[*set].contains(&i))
+            .collect(),
+    });
+    let rooms = p.hosts.iter().map(|host| Room {
+        room: needs(&host.room),
+        cost: whole(host.cost),
+        count: host.count() as u64,
+        most: weights
+            .hosts
+            .iter()
+            .find(|(hosts, _)| *hosts == host.members)
+            .map_or(0, |(_, most)| whole(*most)),
+        always: host.forced,
+        takes: Some((0..p.items.len()).filter(|i| host.takes[*i]).collect()),
+    });
+    (pieces.collect(), rooms.collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn the_judge_proves_the_bound_again_from_its_weights(p in packings()) {
+        let limits = Limits { time: Micros::secs(60), nodes: Some(100), seed: 1, threads: 1, stop: &|| false };
+        let found = bound(&p, &[], 0, i64::MAX, &limits);
+        let (pieces, rooms) = stated(&p, &found.weights);
+        match prove(&pieces, &rooms, &mut 1_000_000) {
+            Ok(Some(least)) => {
+                prop_assert!(least.cost >= u128::try_from(found.cost).unwrap(), "{:?} {:?}", least, found);
+                prop_assert!(least.hosts >= found.hosts as u128, "{:?} {:?}", least, found);
+            }
+            Ok(None) => {}
+            Err(refusal) => return Err(TestCaseError::fail(format!("{refusal}: {found:?}"))),
+        }
+    }
 }
