@@ -219,7 +219,7 @@ impl Problem {
         let mut rules = Vec::new();
         for rule in &policy.rules {
             let kind = names
-                .resolve(rule, cluster, &present, &hosts, &mut choice)
+                .resolve(rule, cluster, &present, (&hosts, more), &mut choice)
                 .map_err(|unknown| vec![unknown])?;
             rules.extend(kind.map(|kind| GroupRule {
                 name: rule.name.clone(),
@@ -374,7 +374,7 @@ impl<'a> Names<'a> {
         rule: &Rule,
         cluster: &Cluster,
         present: &[&Host],
-        slots: &[HostSlot],
+        (slots, more): (&[HostSlot], usize),
         choice: &mut Choice,
     ) -> Result<Option<GroupKind>, String> {
         let absent = |what: &str, name: String| {
@@ -421,7 +421,7 @@ impl<'a> Names<'a> {
                 place: places(present, over),
             }),
             RuleKind::Spare { hosts: worth } => Some(GroupKind::Spare {
-                amount: spare::amount(slots, *worth),
+                amount: spare::amount(slots, *worth, CLUSTER_RESOURCES.len() + more),
             }),
             RuleKind::MaxMoves { guests: of, moves } => Some(GroupKind::MaxMoves {
                 guests: if of.is_empty() {

@@ -24,9 +24,8 @@ pub(crate) fn rows(p: &Problem, grid: &Grid, amount: &Amounts, rows: &mut Vec<Co
     }
 }
 
-/// The room that so many of the largest hosts offer, per resource; hosts that drain do not count.
-pub(crate) fn amount(hosts: &[HostSlot], worth: u32) -> Amounts {
-    let resources = hosts.first().map_or(0, |h| h.room.len());
+/// The room that so many of the largest hosts offer, of each of so many resources; hosts that drain do not count.
+pub(crate) fn amount(hosts: &[HostSlot], worth: u32, resources: usize) -> Amounts {
     let mut largest: Amounts = smallvec![0; resources];
     for host in hosts.iter().filter(|h| h.open) {
         for (l, r) in largest.iter_mut().zip(&host.room) {
