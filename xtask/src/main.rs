@@ -5,6 +5,7 @@
     reason = "a command-line program: standard output is its result, standard error its talk"
 )]
 
+mod bench;
 mod checks;
 mod demo;
 mod generate;
@@ -50,6 +51,8 @@ enum Task {
     Schema,
     /// Write docs/ anew from the programs' own help: reference, man pages, completions
     Docs,
+    /// Measure against the targets; shows what misses, and fails for none
+    Bench(bench::Arguments),
     /// Build for release and pack it into target/
     Dist,
 }
@@ -82,6 +85,7 @@ fn run(task: Task) -> Result<()> {
         Task::Cases { arguments } => checks::cases(&arguments),
         Task::Schema => generate::schema(),
         Task::Docs => generate::docs(),
+        Task::Bench(arguments) => bench::bench(&arguments),
         Task::Dist => generate::dist(),
     }
 }

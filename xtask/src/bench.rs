@@ -1,0 +1,363 @@
+//! `cargo xtask bench solver`: the solver's targets against what is measured here. A bench is no
+//! test: a row that misses its target is shown, and nothing fails for it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+use serde::{Deserialize, Serialize};
+use xtask::binaries::{Binaries, cargo};
+use xtask::command::{command, read, run};
+use xtask::target_directory;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Packing and moving the generated families (VMPACK_DATA names the folder with `generated/`)
+    Solver {
+        /// Print one JSON line for each row
+        #[arg(long)]
+        json: bool,
+        /// Run each row so often and take the median
+        #[arg(long, default_value_t = 1)]
+        runs: usize,
+        /// Only rows whose name contains this
+        #[arg(long)]
+        filter: Option<String>,
+        /// Measure a release build (HiGHS is compiled once more for it)
+        #[arg(long)]
+        release: bool,
+    },
+}
+
+/// A target.
+struct Row {
+    what: &'static str,
+    /// `vmpack bench …`
+    bench: &'static [&'static str],
+    /// Instances, without their extension.
+    files: &'static [&'static str],
+    measure: Measure,
+    target: f64,
+}
+
+/// What is taken of a row's instances; all but the first want little.
+#[derive(Clone, Copy)]
+enum Measure {
+    /// How many are proven optimal.
+    Proven,
+    /// The longest time, in seconds.
+    Seconds,
+    /// The largest number of hosts above the bound.
+    HostGap,
+    /// The same as a share of the bound, in percent.
+    HostGapPercent,
+    /// The largest share of memory moved above the bound, in percent.
+    MoveGapPercent,
+}
+
+const PACK: &[&str] = &["pack"];
+const ALL_1000: &[&str] = &[
+    "typ_1000_1",
+    "typ_1000_2",
+    "tight_1000_1",
+    "tight_1000_2",
+    "big_1000_1",
+    "big_1000_2",
+];
+const FEW_200: &[&str] = &["few_200_1", "few_200_2"];
+const FEW_1000: &[&str] = &["few_1000_1", "few_1000_2"];
+const CLOSED_10000: &[&str] = &[
+    "tight_10000_1",
+    "tight_10000_2",
+    "big_10000_1",
+    "big_10000_2",
+];
+
+const ROWS: &[Row] = &[
+    row(
+        "typ, tight, big of 1,000: proven, of 6",
+        &["pack", "--time-limit", "1s"],
+        ALL_1000,
+        Measure::Proven,
+        5.0,
+    ),
+    row(
+        "typ, tight, big of 1,000: hosts above the bound",
+        &["pack", "--time-limit", "10s"],
+        ALL_1000,
+        Measure::HostGap,
+        1.0,
+    ),
+    row(
+        "few of 200: proven, of 2",
+        PACK,
+        FEW_200,
+        Measure::Proven,
+        2.0,
+    ),
+    row("few of 200: time", PACK, FEW_200, Measure::Seconds, 3.0),
+    row(
+        "few of 1,000: hosts above the bound",
+        &["pack", "--time-limit", "30s"],
+        FEW_1000,
+        Measure::HostGap,
+        1.0,
+    ),
+    row(
+        "few of 1,000: proven, of 2",
+        &["pack", "--time-limit", "60s"],
+        FEW_1000,
+        Measure::Proven,
+        2.0,
+    ),
+    row(
+        "tight, big of 10,000: proven, of 4",
+        &["pack", "--time-limit", "5s"],
+        CLOSED_10000,
+        Measure::Proven,
+        4.0,
+    ),
+    row(
+        "typ of 10,000: hosts above the bound",
+        &["pack", "--time-limit", "60s"],
+        &["typ_10000_1", "typ_10000_2"],
+        Measure::HostGap,
+        1.0,
+    ),
+    row(
+        "few of 10,000: hosts above the bound",
+        &["pack", "--time-limit", "60s"],
+        &["few_10000_1", "few_10000_2"],
+        Measure::HostGapPercent,
+        0.2,
+    ),
+    row(
+        "moves of 200 guests: time to proof",
+        &["moves", "--more-hosts", "1", "--time-limit", "20s"],
+        &["typ_200_1", "tight_200_1", "big_200_1"],
+        Measure::Seconds,
+        5.0,
+    ),
+    row(
+        "moves of 200 guests: gap",
+        &["moves", "--more-hosts", "1", "--time-limit", "20s"],
+        &["typ_200_1", "tight_200_1", "big_200_1"],
+        Measure::MoveGapPercent,
+        0.0,
+    ),
+    row(
+        "moves of 1,000 guests, a host to spare: gap",
+        &["moves", "--more-hosts", "1", "--time-limit", "30s"],
+        &["typ_1000_1", "tight_1000_1", "big_1000_1"],
+        Measure::MoveGapPercent,
+        1.0,
+    ),
+    row(
+        "moves of 1,000 guests, fewest hosts: gap",
+        &["moves", "--time-limit", "30s"],
+        &["typ_1000_1", "tight_1000_1", "big_1000_1"],
+        Measure::MoveGapPercent,
+        2.0,
+    ),
+    row(
+        "moves of 10,000 guests: time",
+        &["moves", "--time-limit", "120s"],
+        &["typ_10000_1"],
+        Measure::Seconds,
+        120.0,
+    ),
+];
+
+const fn row(
+    what: &'static str,
+    bench: &'static [&'static str],
+    files: &'static [&'static str],
+    measure: Measure,
+    target: f64,
+) -> Row {
+    Row {
+        what,
+        bench,
+        files,
+        measure,
+        target,
+    }
+}
+
+/// A line of `vmpack bench`, of either kind.
+#[derive(Deserialize)]
+struct Line {
+    #[serde(default)]
+    hosts: f64,
+    #[serde(default)]
+    bound: f64,
+    #[serde(default)]
+    optimal: bool,
+    #[serde(default)]
+    gap: Option<f64>,
+    seconds: f64,
+}
+
+/// A row as it is printed.
+#[derive(Serialize)]
+struct Shown {
+    what: &'static str,
+    value: f64,
+    unit: &'static str,
+    target: String,
+    ok: bool,
+}
+
+pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
+    let What::Solver {
+        json,
+        runs,
+        filter,
+        release,
+    } = &arguments.what;
+    let Some(instances) = instances()? else {
+        eprintln!("skipped: no data; VMPACK_DATA names no folder with generated/generated.tar.xz");
+        return Ok(());
+    };
+    let vmpack = built(*release)?;
+    // Rows over the same runs share them.
+    let mut known: BTreeMap<String, Vec<Line>> = BTreeMap::new();
+    for row in ROWS {
+        if filter
+            .as_ref()
+            .is_some_and(|f| !row.what.contains(f.as_str()))
+        {
+            continue;
+        }
+        let mut values = Vec::new();
+        for time in 0..(*runs).max(1) {
+            let key = format!("{:?} {:?} {time}", row.bench, row.files);
+            if !known.contains_key(&key) {
+                let lines = measured(&vmpack, row, &instances)?;
+                known.insert(key.clone(), lines);
+            }
+            values.push(row.value(&known[&key]));
+        }
+        values.sort_by(f64::total_cmp);
+        let value = (values[values.len() / 2] * 1000.0).round() / 1000.0;
+        let result = row.result(value);
+        if *json {
+            println!("{}", serde_json::to_string(&result)?);
+        } else {
+            let mark = if result.ok { "ok  " } else { "miss" };
+            println!(
+                "{mark} {:<50} {value:>9} {:<6} {}",
+                row.what, result.unit, result.target
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The lines of one run.
+fn measured(vmpack: &Path, row: &Row, instances: &Path) -> Result<Vec<Line>> {
+    eprintln!(
+        "vmpack bench {}: {}",
+        row.bench.join(" "),
+        row.files.join(" ")
+    );
+    let files = row.files.iter().map(|f| instances.join(format!("{f}.vbp")));
+    let told = read(
+        command([vmpack])
+            .arg("bench")
+            .args(row.bench)
+            .arg("--json")
+            .args(files),
+    )?;
+    let lines = told.lines().map(serde_json::from_str);
+    let lines: Vec<Line> = lines
+        .collect::<Result<_, _>>()
+        .context("a line of vmpack bench")?;
+    if lines.len() != row.files.len() {
+        bail!(
+            "{} of {} instances were answered",
+            lines.len(),
+            row.files.len()
+        );
+    }
+    Ok(lines)
+}
+
+impl Row {
+    fn value(&self, lines: &[Line]) -> f64 {
+        let most = |of: &dyn Fn(&Line) -> f64| lines.iter().map(of).fold(0.0, f64::max);
+        match self.measure {
+            Measure::Proven => lines.iter().map(|l| f64::from(u8::from(l.optimal))).sum(),
+            Measure::Seconds => most(&|l| l.seconds),
+            Measure::HostGap => most(&|l| l.hosts - l.bound),
+            Measure::HostGapPercent => most(&|l| (l.hosts - l.bound) / l.bound.max(1.0) * 100.0),
+            Measure::MoveGapPercent => most(&|l| l.gap.unwrap_or(0.0) * 100.0),
+        }
+    }
+
+    fn result(&self, value: f64) -> Shown {
+        let (unit, sign, ok) = match self.measure {
+            Measure::Proven => ("", ">=", value >= self.target),
+            Measure::Seconds => ("s", "<=", value <= self.target),
+            Measure::HostGap => ("hosts", "<=", value <= self.target),
+            Measure::HostGapPercent | Measure::MoveGapPercent => ("%", "<=", value <= self.target),
+        };
+        Shown {
+            what: self.what,
+            value,
+            unit,
+            target: format!("{sign} {}", self.target),
+            ok,
+        }
+    }
+}
+
+/// The generated instances, unpacked; `None` where there are none.
+fn instances() -> Result<Option<PathBuf>> {
+    let Some(data) = std::env::var_os("VMPACK_DATA").map(PathBuf::from) else {
+        return Ok(None);
+    };
+    let archive = data.join("generated").join("generated.tar.xz");
+    if !archive.is_file() {
+        return Ok(None);
+    }
+    let folder = target_directory().join("bench-data");
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut tar = command(["tar", "--extract", "--xz", "--file"]);
+    run(tar.arg(&archive).arg("--directory").arg(&folder))?;
+    // The archive may hold a folder of its own.
+    let first = format!("{}.vbp", ROWS[0].files[0]);
+    let mut open = vec![folder.clone()];
+    while let Some(next) = open.pop() {
+        if next.join(&first).is_file() {
+            return Ok(Some(next));
+        }
+        for entry in
+            fs::read_dir(&next).with_context(|| format!("cannot read {}", next.display()))?
+        {
+            let path = entry?.path();
+            if path.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    bail!("{} holds no {first}", archive.display());
+}
+
+fn built(release: bool) -> Result<PathBuf> {
+    if !release {
+        return Ok(Binaries::build()?.path("vmpack"));
+    }
+    run(cargo().args(["build", "--release", "--bin", "vmpack"]))?;
+    Ok(std::path::absolute(
+        target_directory().join("release").join("vmpack"),
+    )?)
+}
