@@ -9,8 +9,8 @@ use super::{CLUSTER, Desk};
 /// SIGTERM, which is heeded as Ctrl-C is: SIGINT is ignored by what a shell starts in the background,
 /// these tests perhaps among it.
 fn interrupt(child: &Child) {
-    let sent = Command::new("kill")
-        .args(["-TERM", &child.id().to_string()])
+    let sent = Command::new("sh")
+        .args(["-c", "kill -TERM \"$0\"", &child.id().to_string()])
         .status();
     assert!(sent.unwrap().success());
 }
