@@ -145,6 +145,21 @@ fn place<'a>(world: &World<'a>, over: &Over, host: &HostName) -> Option<(&'a str
     world.hosts.get(host).map(|h| over.place(h))
 }
 
+/// What all guests together want of CPU, in milli-cores; where demand is counted jointly, in the
+/// window in which that is most.
+fn cpu_demand(world: &World) -> i128 {
+    match &world.joint {
+        None => {
+            let guests = world.guests.values();
+            guests.map(|(_, demand)| i128::from(demand.cpu.0)).sum()
+        }
+        Some((joint, _)) => {
+            let all = |w: usize| joint.of.iter().map(|g| i128::from(g[w].0)).sum();
+            (0..joint.starts.len()).map(all).max().unwrap_or(0)
+        }
+    }
+}
+
 /// Σ room of the hosts in use − Σ what all guests take ≥ so many times the largest room, for CPU,
 /// memory and vCPUs. Rooms are rounded down to milli-cores, MiB and thousandths of a vCPU.
 fn spare(world: &World, law: &str, worth: u32, awake: &BTreeSet<&HostName>) -> Vec<Violation> {
@@ -176,8 +191,8 @@ fn spare(world: &World, law: &str, worth: u32, awake: &BTreeSet<&HostName>) -> V
             }
         }
     }
-    for (guest, demand) in world.guests.values() {
-        free[0] -= i128::from(demand.cpu.0);
+    free[0] -= cpu_demand(world);
+    for (guest, _) in world.guests.values() {
         free[1] -= i128::from(guest.memory.0) + i128::from(world.policy.overhead.memory.0);
         free[2] -= i128::from(guest.vcpus) * 1000;
     }

@@ -363,3 +363,31 @@ fn joint_demand_is_judged_window_by_window() {
         }
     }
 }
+
+#[test]
+fn spare_room_is_judged_in_the_window_in_which_guests_want_most() {
+    let source = |kind: &str, text: &str| Source {
+        name: kind.into(),
+        text: format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
+    };
+    let cluster = "hosts:\n  - { name: h1, cpu: 4cores, memory: 10GiB, network: 1MiB/s, state: on }\n  - { name: h2, cpu: 4cores, memory: 10GiB, network: 1MiB/s, state: on }\nguests:\n  - { name: a, vcpus: 4, memory: 1GiB, host: h1 }\n  - { name: b, vcpus: 4, memory: 1GiB, host: h2 }\n";
+    for (b, broken) in [("[1, 3]", false), ("[2, 3]", true)] {
+        let load = format!(
+            "guests:\n  a: {{ cpu: {{ windows: {{ start: 2026-01-05T00:00:00Z, step: 300s, values: [3, 1] }} }} }}\n  b: {{ cpu: {{ windows: {{ start: 2026-01-05T00:00:00Z, step: 300s, values: {b} }} }} }}\n"
+        );
+        let policy = "headroom: { cpu: 0%, memory: 0% }\noverhead: { memory: 0MiB }\ndemand: { cpu: p50, joint: true }\nrules:\n  - { kind: spare, name: r, room: 1 }\n";
+        let read = read_inputs(
+            &[source("Cluster", cluster)],
+            &[source("Load", &load)],
+            &[source("Policy", policy)],
+        )
+        .unwrap();
+        let found = placement(
+            &read.cluster,
+            &read.load,
+            &read.policy,
+            &read.cluster.placement(),
+        );
+        assert_eq!(laws(&found).contains(&"rule r"), broken, "{b}: {found:?}");
+    }
+}
