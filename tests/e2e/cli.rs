@@ -1,6 +1,7 @@
 //! `vmpack` as a user runs it: exit codes, errors, files written, JSON.
 
 mod bad_input;
+mod bench;
 mod cases;
 mod certificate;
 mod interrupt;

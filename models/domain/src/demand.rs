@@ -98,9 +98,12 @@ pub fn joint(cluster: &Cluster, load: &Load, policy: &Policy) -> Option<Joint> {
         .joint
         .then(|| cluster.guests.iter().find_map(windows))??;
     let step = first.step.to_std();
-    let starts: Vec<_> = std::iter::successors(Some(first.start.0), |t| t.checked_add(step).ok())
-        .take(first.values.len())
-        .collect();
+    // Beyond the end of the calendar windows have no name of their own, and count none the less.
+    let starts: Vec<_> = std::iter::successors(Some(first.start.0), |t| {
+        Some(t.checked_add(step).unwrap_or(jiff::Timestamp::MAX))
+    })
+    .take(first.values.len())
+    .collect();
     let single = demands(cluster, load, policy);
     let of = cluster.guests.iter().zip(single).map(|(guest, single)| {
         let promise = MilliCores::cores(u64::from(guest.vcpus));

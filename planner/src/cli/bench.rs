@@ -162,7 +162,8 @@ fn pack_one(
     }
 }
 
-/// The digests of the instances in a record, and the record opened for more.
+/// The digests of the instances in a record, and the record opened for more. A last line without an
+/// end was cut off by the end of an earlier run: it is left out, and its instance measured again.
 fn resumed(path: &PathBuf) -> Result<(BTreeSet<String>, std::fs::File), Failure> {
     let failed = |e: std::io::Error| Failure::environment("read", path, &e);
     let text = match std::fs::read_to_string(path) {
@@ -170,8 +171,9 @@ fn resumed(path: &PathBuf) -> Result<(BTreeSet<String>, std::fs::File), Failure>
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(e) => return Err(failed(e)),
     };
+    let whole = text.rfind('\n').map_or(0, |end| end + 1);
     let mut done = BTreeSet::new();
-    for (line, number) in text.lines().zip(1..) {
+    for (line, number) in text[..whole].lines().zip(1..) {
         let line: Line = serde_json::from_str(line).map_err(|e| {
             Failure::input(format!(
                 "{}:{number}: expected a line of an earlier `vmpack bench pack`: {e}",
@@ -185,6 +187,10 @@ fn resumed(path: &PathBuf) -> Result<(BTreeSet<String>, std::fs::File), Failure>
         .append(true)
         .open(path)
         .map_err(|e| Failure::environment("write", path, &e))?;
+    if whole < text.len() {
+        file.set_len(whole as u64)
+            .map_err(|e| Failure::environment("write", path, &e))?;
+    }
     Ok((done, file))
 }
 

@@ -28,6 +28,9 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
     let drained = |policy, host| drain(cluster, &policy, host);
     let policy = arguments.drain.iter().try_fold(inputs.policy, drained);
     let policy = &policy.map_err(|e| Failure::input(e.to_string()))?;
+    if let Some(path) = &arguments.certificate {
+        output::ready(path)?;
+    }
     if let (Some(path), false) = (&arguments.output, to_stdout) {
         output::ready(path)?;
     }

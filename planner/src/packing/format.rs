@@ -51,6 +51,8 @@ pub struct FormatError {
 /// Amounts up to 2^40 and a million items, so that no sum overflows.
 const MOST: i64 = 1 << 40;
 const MOST_ITEMS: i64 = 1_000_000;
+/// Where items run, hosts are numbered up to this.
+const MOST_HOST: i64 = 20_000;
 const MOST_RESOURCES: i64 = 1000;
 
 /// Reads an instance.
@@ -101,7 +103,7 @@ pub fn read_current(text: &str, items: usize) -> Result<Vec<usize>, FormatError>
     let mut words = Words::new(text);
     let mut current = Vec::with_capacity(items);
     for _ in 0..items {
-        let host = words.next("the host of an item", 0..=MOST_ITEMS)?;
+        let host = words.next("the host of an item", 0..=MOST_HOST)?;
         current.push(usize::try_from(host).unwrap_or(0));
     }
     words.end()?;

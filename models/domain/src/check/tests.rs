@@ -391,3 +391,28 @@ fn spare_room_is_judged_in_the_window_in_which_guests_want_most() {
         assert_eq!(laws(&found).contains(&"rule r"), broken, "{b}: {found:?}");
     }
 }
+
+#[test]
+fn windows_beyond_the_calendar_count() {
+    let source = |kind: &str, text: &str| Source {
+        name: kind.into(),
+        text: format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
+    };
+    let cluster = "hosts:\n  - { name: h1, cpu: 4cores, memory: 10GiB, network: 1MiB/s, state: on }\nguests:\n  - { name: a, vcpus: 4, memory: 1GiB, host: h1 }\n  - { name: b, vcpus: 4, memory: 1GiB, host: h1 }\n";
+    let windows = "{ cpu: { windows: { start: 9999-12-29T00:00:00Z, step: 1d, values: [0, 0, 0, 0, 0, 3] } } }";
+    let load = format!("guests:\n  a: {windows}\n  b: {windows}\n");
+    let policy = "headroom: { cpu: 0%, memory: 0% }\ndemand: { joint: true }\n";
+    let read = read_inputs(
+        &[source("Cluster", cluster)],
+        &[source("Load", &load)],
+        &[source("Policy", policy)],
+    )
+    .unwrap();
+    let found = placement(
+        &read.cluster,
+        &read.load,
+        &read.policy,
+        &read.cluster.placement(),
+    );
+    assert_eq!(laws(&found), ["cpu"], "{found:?}");
+}
