@@ -11,7 +11,8 @@ use crate::explain::{self, Motives};
 use crate::schedule::migrations::migrations;
 use crate::schedule::reach::Route;
 
-fn unsigned(value: i64) -> u64 {
+/// An amount that is never below 0.
+pub(crate) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 

@@ -11,6 +11,8 @@ use vmpack_ilp::bound::Bound;
 use vmpack_ilp::pattern::Weights;
 use vmpack_ilp::problem::Problem;
 
+use crate::assemble::unsigned;
+
 /// The certificate of the best bound that weights prove; its claim may be below the bound itself.
 /// `None` where none does.
 pub(crate) fn certificate(
@@ -68,8 +70,4 @@ fn part(problem: &Problem, weights: &Weights) -> CertificatePart {
             .map(|(most, hosts)| HostMost { most, hosts })
             .collect(),
     }
-}
-
-fn unsigned(value: i64) -> u64 {
-    u64::try_from(value).unwrap_or(0)
 }

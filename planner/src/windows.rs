@@ -48,9 +48,13 @@ impl Windows {
         Self(seen)
     }
 
+    fn sees_all(&self, problem: &Problem) -> bool {
+        self.0.len() == problem.resources.len()
+    }
+
     /// The problem with only what is seen.
     pub(crate) fn seen<'p>(&self, problem: &'p Problem) -> Cow<'p, Problem> {
-        if self.0.len() == problem.resources.len() {
+        if self.sees_all(problem) {
             return Cow::Borrowed(problem);
         }
         let seen: Vec<usize> = self.0.iter().copied().collect();
@@ -63,10 +67,10 @@ impl Windows {
         whole: &Instance,
         mut pack: impl FnMut(&Instance) -> Answer,
     ) -> Answer {
-        loop {
+        while !self.sees_all(whole.problem) {
             let seen = self.seen(whole.problem);
             let Ok(inst) = Instance::build(&seen) else {
-                return pack(whole);
+                break;
             };
             match pack(&inst) {
                 Answer::Found(found) => match Packed::of(whole, &found.at) {
@@ -76,6 +80,7 @@ impl Windows {
                 other => return other,
             }
         }
+        pack(whole)
     }
 
     /// Seeks cheaper moves by what is seen, until they hold in every window or it was tried often.
@@ -87,6 +92,9 @@ impl Windows {
         mut cheapest: impl FnMut(&Instance, Packed) -> (Packed, MovesBound),
     ) -> (Packed, MovesBound) {
         for _ in 0..TRIES {
+            if self.sees_all(whole.problem) {
+                break;
+            }
             let seen = self.seen(whole.problem);
             let Ok(inst) = Instance::build(&seen) else {
                 break;

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use vmpack_domain::Policy;
 use vmpack_domain::digest;
 use vmpack_domain::exit::Exit;
-use vmpack_domain::units::Micros;
 use vmpack_planner::packing::{self, Format, Packing};
 use vmpack_planner::search::Search;
 
 use super::arguments::{BenchKind, BenchMovesArguments, BenchPackArguments};
 use super::failure::Failure;
+use super::inputs::micros;
 use super::screen::count;
 use super::session::Session;
 use super::sources;
@@ -73,8 +73,7 @@ fn pack(arguments: &BenchPackArguments, session: &mut Session) -> Result<Exit, F
             )?;
             break;
         }
-        let text = serde_json::to_string(&line)
-            .map_err(|e| Failure::new(Exit::Bug, format!("a result has no JSON: {e}")))?;
+        let text = json(&line)?;
         if let Some((path, file)) = &mut record {
             writeln!(file, "{text}").map_err(|e| Failure::environment("write", path, &e))?;
         }
@@ -268,9 +267,7 @@ fn moves(arguments: &BenchMovesArguments, session: &mut Session) -> Result<Exit,
             seconds: seconds(began),
         };
         if arguments.json {
-            let text = serde_json::to_string(&line)
-                .map_err(|e| Failure::new(Exit::Bug, format!("a result has no JSON: {e}")))?;
-            writeln!(session.out, "{text}")?;
+            writeln!(session.out, "{}", json(&line)?)?;
         }
         lines.push(line);
     }
@@ -298,11 +295,13 @@ fn moves(arguments: &BenchMovesArguments, session: &mut Session) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-fn micros(began: Instant) -> Micros {
-    Micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX))
-}
-
 /// To the millisecond.
 fn seconds(began: Instant) -> f64 {
     (began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+/// A result on one line.
+fn json<T: Serialize>(line: &T) -> Result<String, Failure> {
+    serde_json::to_string(line)
+        .map_err(|e| Failure::new(Exit::Bug, format!("a result has no JSON: {e}")))
 }

@@ -89,6 +89,11 @@ pub(crate) struct Planned {
     pub(crate) certificate: Option<Certificate>,
 }
 
+/// Time since then.
+pub(super) fn micros(began: Instant) -> Micros {
+    Micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX))
+}
+
 /// Plans against the wall clock.
 pub(crate) fn timed_plan(
     cluster: &Cluster,
@@ -98,7 +103,7 @@ pub(crate) fn timed_plan(
     report: &mut dyn FnMut(Step),
 ) -> (Outcome<Plan>, f64) {
     let began = Instant::now();
-    let elapsed = || Micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+    let elapsed = || micros(began);
     let outcome = vmpack_planner::plan(
         cluster,
         load,

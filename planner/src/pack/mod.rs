@@ -10,6 +10,7 @@ mod patterns;
 
 use vmpack_domain::Policy;
 use vmpack_ilp::bound::Bound;
+use vmpack_ilp::pattern::Packing;
 use vmpack_ilp::{Solved, assignment, in_use};
 
 use crate::effort::Effort;
@@ -108,11 +109,17 @@ pub(crate) fn pack(
     };
     construct(&mut best, bound, effort);
     descend::descend(&mut best, bound, effort, seed, 0..1);
-    if !best.reaches(bound) && patterns::single(&mut best, bound, effort, policy) {
+    let packing = (!best.reaches(bound)).then(|| Packing::of(inst.problem));
+    if let Some(packing) = &packing
+        && patterns::single(&mut best, packing, bound, effort, policy)
+    {
         return Answer::Impossible;
     }
     descend::descend(&mut best, bound, effort, seed, 1..ROUNDS);
-    if !best.reaches(bound) && patterns::whole(&mut best, bound, effort, policy) {
+    if let Some(packing) = &packing
+        && !best.reaches(bound)
+        && patterns::whole(&mut best, packing, bound, effort, policy)
+    {
         return Answer::Impossible;
     }
     if inst.pairs() <= WHOLE && !best.reaches(bound) && exact(&mut best, bound, effort, policy) {

@@ -18,8 +18,13 @@ use crate::search::Step;
 const DISTINCT: usize = 400;
 
 /// Raises the bound by single resources; `true` when there is no placement.
-pub(super) fn single(best: &mut Best, bound: &mut Bound, effort: &Effort, policy: &Policy) -> bool {
-    let packing = Packing::of(best.inst.problem);
+pub(super) fn single(
+    best: &mut Best,
+    packing: &Packing,
+    bound: &mut Bound,
+    effort: &Effort,
+    policy: &Policy,
+) -> bool {
     for resource in 0..packing.resources() {
         if best.reaches(bound) || effort.cut_off() {
             return false;
@@ -44,27 +49,27 @@ pub(super) fn single(best: &mut Best, bound: &mut Bound, effort: &Effort, policy
 /// Raises the bound by whole patterns and packs by them; `true` when there is no placement.
 pub(super) fn whole(
     best: &mut Best,
+    packing: &Packing,
     bound: &mut Bound,
     effort: &mut Effort,
     policy: &Policy,
 ) -> bool {
     let inst = best.inst;
-    let packing = Packing::of(inst.problem);
     let incumbent = best
         .packed
         .as_ref()
-        .map(|p| patterns(&packing, &inst.placement(&p.at)))
+        .map(|p| patterns(packing, &inst.placement(&p.at)))
         .unwrap_or_default();
     let upper = upper(best);
     let answer = limited(effort, policy, 500, |limits| {
-        pattern::solve(&packing, &incumbent, bound.cost, upper, limits)
+        pattern::solve(packing, &incumbent, bound.cost, upper, limits)
     });
     let origin = answer.bound.origin.clone();
     if raise(best, bound, answer.bound, origin) {
         return true;
     }
     if let Some(packed) = answer.packed {
-        let placed = packed.place(&packing, inst.problem.guests.len());
+        let placed = packed.place(packing, inst.problem.guests.len());
         let at = inst.bundled(&placed);
         if at.contains(&NOWHERE) {
             let mut rng = Rng::new(policy.limits.seed, 900);

@@ -4,14 +4,18 @@ use crate::plan::{Base, Claim, HostChange, Mode, Move, MoveClaim, Start};
 use crate::units::{MiBPerSec, Micros};
 
 fn inputs(cluster: &str, policy: &str) -> (Cluster, Load, Policy) {
-    let source = |name: &str, kind: &str, text: &str| Source {
-        name: name.into(),
+    loaded(cluster, "guests: {}\n", policy)
+}
+
+fn loaded(cluster: &str, load: &str, policy: &str) -> (Cluster, Load, Policy) {
+    let source = |kind: &str, text: &str| Source {
+        name: kind.into(),
         text: format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
     };
     let read = read_inputs(
-        &[source("c", "Cluster", cluster)],
-        &[],
-        &[source("p", "Policy", policy)],
+        &[source("Cluster", cluster)],
+        &[source("Load", load)],
+        &[source("Policy", policy)],
     )
     .unwrap();
     (read.cluster, read.load, read.policy)
@@ -314,10 +318,6 @@ fn room_is_exact_to_the_last_unit() {
 
 #[test]
 fn joint_demand_is_judged_window_by_window() {
-    let source = |kind: &str, text: &str| Source {
-        name: kind.into(),
-        text: format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
-    };
     let cluster = "hosts:\n  - { name: h1, cpu: 4cores, memory: 10GiB, network: 1MiB/s, state: on }\nguests:\n  - { name: a, vcpus: 4, memory: 1GiB, host: h1 }\n  - { name: b, vcpus: 4, memory: 1GiB, host: h1, reserved: 1cores }\n";
     let series = |values: &str| {
         format!(
@@ -342,18 +342,8 @@ fn joint_demand_is_judged_window_by_window() {
     ] {
         let load = format!("guests:\n  a: {}\n  b: {}\n", series(a), series(b));
         let policy = "headroom: { cpu: 0%, memory: 0% }\ndemand: { cpu: p50, joint: true }\n";
-        let read = read_inputs(
-            &[source("Cluster", cluster)],
-            &[source("Load", &load)],
-            &[source("Policy", policy)],
-        )
-        .unwrap();
-        let found = placement(
-            &read.cluster,
-            &read.load,
-            &read.policy,
-            &read.cluster.placement(),
-        );
+        let (cluster, load, policy) = loaded(cluster, &load, policy);
+        let found = placement(&cluster, &load, &policy, &cluster.placement());
         match above {
             None => assert!(found.is_empty(), "{a} {b}: {found:?}"),
             Some(says) => {
@@ -366,53 +356,25 @@ fn joint_demand_is_judged_window_by_window() {
 
 #[test]
 fn spare_room_is_judged_in_the_window_in_which_guests_want_most() {
-    let source = |kind: &str, text: &str| Source {
-        name: kind.into(),
-        text: format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
-    };
     let cluster = "hosts:\n  - { name: h1, cpu: 4cores, memory: 10GiB, network: 1MiB/s, state: on }\n  - { name: h2, cpu: 4cores, memory: 10GiB, network: 1MiB/s, state: on }\nguests:\n  - { name: a, vcpus: 4, memory: 1GiB, host: h1 }\n  - { name: b, vcpus: 4, memory: 1GiB, host: h2 }\n";
     for (b, broken) in [("[1, 3]", false), ("[2, 3]", true)] {
         let load = format!(
             "guests:\n  a: {{ cpu: {{ windows: {{ start: 2026-01-05T00:00:00Z, step: 300s, values: [3, 1] }} }} }}\n  b: {{ cpu: {{ windows: {{ start: 2026-01-05T00:00:00Z, step: 300s, values: {b} }} }} }}\n"
         );
         let policy = "headroom: { cpu: 0%, memory: 0% }\noverhead: { memory: 0MiB }\ndemand: { cpu: p50, joint: true }\nrules:\n  - { kind: spare, name: r, room: 1 }\n";
-        let read = read_inputs(
-            &[source("Cluster", cluster)],
-            &[source("Load", &load)],
-            &[source("Policy", policy)],
-        )
-        .unwrap();
-        let found = placement(
-            &read.cluster,
-            &read.load,
-            &read.policy,
-            &read.cluster.placement(),
-        );
+        let (cluster, load, policy) = loaded(cluster, &load, policy);
+        let found = placement(&cluster, &load, &policy, &cluster.placement());
         assert_eq!(laws(&found).contains(&"rule r"), broken, "{b}: {found:?}");
     }
 }
 
 #[test]
 fn windows_beyond_the_calendar_count() {
-    let source = |kind: &str, text: &str| Source {
-        name: kind.into(),
-        text: format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
-    };
     let cluster = "hosts:\n  - { name: h1, cpu: 4cores, memory: 10GiB, network: 1MiB/s, state: on }\nguests:\n  - { name: a, vcpus: 4, memory: 1GiB, host: h1 }\n  - { name: b, vcpus: 4, memory: 1GiB, host: h1 }\n";
     let windows = "{ cpu: { windows: { start: 9999-12-29T00:00:00Z, step: 1d, values: [0, 0, 0, 0, 0, 3] } } }";
     let load = format!("guests:\n  a: {windows}\n  b: {windows}\n");
     let policy = "headroom: { cpu: 0%, memory: 0% }\ndemand: { joint: true }\n";
-    let read = read_inputs(
-        &[source("Cluster", cluster)],
-        &[source("Load", &load)],
-        &[source("Policy", policy)],
-    )
-    .unwrap();
-    let found = placement(
-        &read.cluster,
-        &read.load,
-        &read.policy,
-        &read.cluster.placement(),
-    );
+    let (cluster, load, policy) = loaded(cluster, &load, policy);
+    let found = placement(&cluster, &load, &policy, &cluster.placement());
     assert_eq!(laws(&found), ["cpu"], "{found:?}");
 }
