@@ -20,8 +20,10 @@ use vmpack_domain::units::{Micros, Ratio, count};
 use vmpack_hypervisor::libvirt::observe;
 
 use crate::doctor::examine;
-use crate::record::{Progress, Recording, STEPS, Settings, record};
+use crate::measure;
+use crate::record::{Progress, Recording, Settings, record};
 use crate::sample::{now, schedstat_grain, tickless_cpus};
+use crate::schedstat::STEPS;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -185,9 +187,11 @@ fn check(arguments: &RecordArguments) -> anyhow::Result<()> {
 fn record_guests(arguments: &RecordArguments) -> anyhow::Result<()> {
     let settings = Settings {
         length: Micros::secs(arguments.seconds),
-        window: arguments.window,
-        speed: arguments.speed,
-        proc: PathBuf::from("/proc"),
+        measuring: measure::Settings {
+            window: arguments.window,
+            speed: arguments.speed,
+            proc: PathBuf::from("/proc"),
+        },
     };
     if let Some(file) = &arguments.output {
         // Before the recording, not after it.

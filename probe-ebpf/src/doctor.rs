@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use vmpack_domain::units::{Micros, Ratio};
 use vmpack_domain::{GuestName, Tier};
 use vmpack_hypervisor::libvirt::Observed;
 
-use crate::sample::Schedstat;
+use crate::sample;
+use crate::schedstat::Schedstat;
 use crate::threads;
 
 /// How a guest would be measured.
@@ -21,7 +23,8 @@ pub struct Finding {
 /// Looks for each guest's vCPU threads below a mount of procfs, and reads them once.
 #[must_use]
 pub fn examine(proc: &Path, guests: &[Observed]) -> BTreeMap<GuestName, Finding> {
-    let processes = threads::processes(proc);
+    let mut source = Schedstat::new(proc.to_path_buf(), Micros::millis(100), Ratio::ONE);
+    let processes = threads::processes(proc, &mut source);
     guests
         .iter()
         .map(|seen| {
@@ -36,7 +39,7 @@ pub fn examine(proc: &Path, guests: &[Observed]) -> BTreeMap<GuestName, Finding>
 /// Reads each thread once; says what was read.
 fn readable(proc: &Path, process: i32, threads: &[i32]) -> Result<String, String> {
     for thread in threads {
-        Schedstat::open(proc, process, *thread)
+        sample::Schedstat::open(proc, process, *thread)
             .and_then(|file| file.read())
             .map_err(|error| format!("cannot read thread {thread}: {error}"))?;
     }

@@ -36,7 +36,16 @@ impl Listing {
 #[derive(Debug)]
 pub struct Lister {
     listings: Receiver<Listing>,
-    hurry: Sender<()>,
+    wishes: Sender<Wish>,
+}
+
+/// What may be asked of the lister.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// To list once, now.
+    Now,
+    /// To list often from now on.
+    Often,
 }
 
 impl Lister {
@@ -46,13 +55,14 @@ impl Lister {
         often: Duration,
     ) -> Self {
         let (send, listings) = channel();
-        let (hurry, hurried) = channel();
+        let (wishes, wished) = channel();
         std::thread::spawn(move || {
             let mut period = SELDOM.max(often);
             let mut next = Instant::now() + period;
             loop {
-                match hurried.recv_timeout(next.saturating_duration_since(Instant::now())) {
-                    Ok(()) => {
+                match wished.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                    Ok(Wish::Now) => next = Instant::now(),
+                    Ok(Wish::Often) => {
                         period = often;
                         next = next.min(Instant::now() + period);
                         continue;
@@ -66,7 +76,7 @@ impl Lister {
                 next = (next + period).max(Instant::now());
             }
         });
-        Self { listings, hurry }
+        Self { listings, wishes }
     }
 
     /// What has been listed since the last call.
@@ -77,6 +87,11 @@ impl Lister {
     /// Lists at the windows' pace from now on, because the listings' counters are needed.
     pub fn hurry(&self) {
         // A thread that has ended has said why in its last listing.
-        let _ = self.hurry.send(());
+        let _ = self.wishes.send(Wish::Often);
+    }
+
+    /// Lists once, now.
+    pub fn ask(&self) {
+        let _ = self.wishes.send(Wish::Now);
     }
 }

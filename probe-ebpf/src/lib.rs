@@ -3,21 +3,24 @@
 //! ```text
 //! libvirt: which guests ─> threads: which threads are their vCPUs ─┐
 //!                                                                  v
-//!                              sample: a vCPU's run time and run delay at a moment
+//!    source: what yields windows, either of      schedstat: /proc, at each step
 //!                                                                  v
-//!                              windows: samples into windows ─ demand: what a window wanted
+//!                          measure: drives it, hands out windows (GuestWindow) as they are over
 //!                                                                  v
-//!                              record: the loop, and the load at its end
+//!                                      record: the load over a while
 //! ```
-//! Whatever yields a [`demand::Sample`] can feed the windows: today the scheduler's statistics in
-//! `/proc`, and libvirt's counters where `/proc` cannot be read.
+//! A window's demand is told from its steps in [`demand`]; [`windows`] folds readings into steps.
+//! libvirt's counters stand in where `/proc` cannot be read.
 
 pub mod cli;
 pub mod demand;
 pub mod doctor;
 pub mod guests;
+pub mod measure;
 pub mod record;
 pub mod sample;
+pub mod schedstat;
+pub mod source;
 pub mod threads;
 pub mod windows;
 

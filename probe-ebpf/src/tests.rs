@@ -17,10 +17,11 @@ use vmpack_hypervisor::Error;
 use vmpack_hypervisor::libvirt::{Accelerator, Observed, VcpuTime};
 
 use crate::demand::{Sample, Step, wanted};
+use crate::measure;
 use crate::record::{Recording, Settings, record};
 use crate::sample::{Schedstat, now, schedstat_grain};
 use crate::threads::vcpu_threads;
-use crate::windows::GuestWindows;
+use crate::windows::{Folding, Series};
 
 /// A guest as libvirt would tell of it.
 pub(crate) fn observed(name: &str, vcpus: u32) -> Observed {
@@ -146,7 +147,8 @@ fn two_threads_on_one_cpu_want_two() {
     let files = vcpus.each_ref().map(Vcpu::file);
     let read = || files.each_ref().map(|f| f.read().unwrap());
     sleep_ms(50);
-    let mut guest = GuestWindows::default();
+    let mut guest = Folding::default();
+    let mut series = Series::default();
     guest.restart(files.len());
     let first = read();
     guest.sample(&first);
@@ -156,13 +158,14 @@ fn two_threads_on_one_cpu_want_two() {
             sleep_ms(20);
             guest.sample(&read());
         }
-        guest.close(schedstat_grain(), Ratio::ONE);
+        let window = guest.close(schedstat_grain(), Ratio::ONE);
+        window.iter().for_each(|window| series.push(window));
     }
     let last = read();
     for vcpu in vcpus {
         vcpu.stop();
     }
-    let load = guest.load(Micros::millis(100)).unwrap();
+    let load = series.load(Micros::millis(100)).unwrap();
     let [run, delay] = [load.run.unwrap(), load.run_delay.unwrap()];
     // Together they got at most one CPU, and each wanted one.
     assert!(run <= MilliCores(1050), "{load:?}");
@@ -216,9 +219,11 @@ impl Drop for Pretender {
 fn settings() -> Settings {
     Settings {
         length: Micros::millis(600),
-        window: Micros::millis(100),
-        speed: Ratio::ONE,
-        proc: PathBuf::from("/proc"),
+        measuring: measure::Settings {
+            window: Micros::millis(100),
+            speed: Ratio::ONE,
+            proc: PathBuf::from("/proc"),
+        },
     }
 }
 

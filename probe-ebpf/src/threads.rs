@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 use vmpack_domain::units::MiB;
 
+use crate::source::Source;
+
 /// Where libvirt writes each guest's process number.
 const PID_FILES: &str = "/run/libvirt/qemu";
 
@@ -40,12 +42,14 @@ pub struct Candidate {
     pub same_namespace: bool,
 }
 
-/// The processes of each guest. One QEMU process has a guest, but where the namespaces of several
-/// hosts are visible, as on a testbed, a guest that migrates is seen at both ends.
+/// The processes of each guest: among those that the source knows to have a vCPU thread, else among
+/// all. One QEMU process has a guest, but where the namespaces of several hosts are visible, as on
+/// a testbed, a guest that migrates is seen at both ends.
 #[must_use]
-pub fn processes(proc: &Path) -> BTreeMap<Uuid, Vec<Candidate>> {
+pub fn processes(proc: &Path, source: &mut dyn Source) -> BTreeMap<Uuid, Vec<Candidate>> {
     let mut found: BTreeMap<Uuid, Vec<Candidate>> = BTreeMap::new();
-    for pid in numbers(proc).unwrap_or_default() {
+    let pids = source.processes();
+    for pid in pids.unwrap_or_else(|| numbers(proc).unwrap_or_default()) {
         let candidate = fs::read(proc.join(format!("{pid}/cmdline")))
             .ok()
             .and_then(|arguments| uuid_argument(&arguments))

@@ -5,20 +5,16 @@ use vmpack_domain::load::{Statistic, Windows, jiff_serde::Timestamp};
 use vmpack_domain::units::{Micros, MilliCores, Ratio};
 
 use crate::demand::{Sample, Step, guest_demand, share, wanted};
+use crate::source::Window;
 
-/// A guest's windows so far.
+/// Folds the samples of a guest's vCPUs into windows.
 ///
 /// A window counts when every vCPU was read at its start and at its end, and once the next window
 /// is there too, which tells of waits that were in progress at its end. Where a window has but one
 /// step, as from libvirt's counters, a wait in progress at its end counts in the next window.
 #[derive(Debug, Default)]
-pub struct GuestWindows {
+pub struct Folding {
     vcpus: Vec<Vcpu>,
-    demands: Vec<MilliCores>,
-    length: u64,
-    run: u64,
-    delay: u64,
-    newest: Option<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -30,7 +26,7 @@ struct Vcpu {
     closed: Option<Vec<Step>>,
 }
 
-impl GuestWindows {
+impl Folding {
     /// The guest's vCPUs are other threads from now on: what is open is dropped.
     pub fn restart(&mut self, vcpus: usize) {
         self.vcpus = (0..vcpus).map(|_| Vcpu::default()).collect();
@@ -46,10 +42,11 @@ impl GuestWindows {
         }
     }
 
-    /// The last samples ended a window; see [`wanted`] for `grain`, in nanoseconds.
-    pub fn close(&mut self, grain: u64, speed: Ratio) {
+    /// The last samples ended a window; the one before it is given back if it counts. See
+    /// [`wanted`] for `grain`, in nanoseconds.
+    pub fn close(&mut self, grain: u64, speed: Ratio) -> Option<Window> {
         let mut parts = Vec::with_capacity(self.vcpus.len());
-        let (mut length, mut run, mut delay, mut end) = (0, 0, 0, None);
+        let (mut length, mut run, mut delay, mut end) = (0, 0, 0, 0);
         for vcpu in &mut self.vcpus {
             let later = vcpu
                 .open
@@ -73,33 +70,48 @@ impl GuestWindows {
                 run += total(window, |s| s.run);
                 delay += total(window, |s| s.delay);
                 let after: u64 = total(later, |s| s.length);
-                end = vcpu.last.map(|s| s.at.saturating_sub(after)).max(end);
+                end = end.max(vcpu.last.map_or(0, |s| s.at.saturating_sub(after)));
             }
             vcpu.closed = later;
         }
-        if !parts.is_empty() && parts.len() == self.vcpus.len() {
-            self.demands.push(guest_demand(&parts, speed));
-            self.length += length;
-            self.run += run;
-            self.delay += delay;
-            self.newest = end;
-        }
+        (!parts.is_empty() && parts.len() == self.vcpus.len()).then(|| Window {
+            start: end.saturating_sub(length),
+            length,
+            run,
+            delay,
+            throttled: 0,
+            demand: guest_demand(&parts, speed),
+        })
+    }
+}
+
+/// A guest's windows so far.
+#[derive(Debug, Default)]
+pub struct Series {
+    demands: Vec<MilliCores>,
+    length: u64,
+    run: u64,
+    delay: u64,
+    newest: Option<u64>,
+}
+
+impl Series {
+    /// One window more.
+    pub fn push(&mut self, window: &Window) {
+        self.demands.push(window.demand);
+        self.length += window.length;
+        self.run += window.run;
+        self.delay += window.delay;
+        self.newest = self.newest.max(Some(window.start + window.length));
     }
 
-    /// How many windows count.
-    #[must_use]
-    pub fn count(&self) -> usize {
-        self.demands.len()
-    }
-
-    /// When the newest window that counts ended, in nanoseconds of `CLOCK_MONOTONIC`.
+    /// When the newest window ended, in nanoseconds of `CLOCK_MONOTONIC`.
     #[must_use]
     pub fn newest(&self) -> Option<u64> {
         self.newest
     }
 
-    /// The load over the windows that count; `None` when there is none. `window` is their nominal
-    /// length.
+    /// The load over the windows; `None` when there is none. `window` is their nominal length.
     #[must_use]
     pub fn load(&self, window: Micros) -> Option<CpuLoad> {
         // The file's own definition of each statistic; nothing here depends on the start.
@@ -130,33 +142,47 @@ mod tests {
 
     const MS: u64 = 1_000_000;
 
+    #[derive(Default)]
+    struct Guest {
+        folding: Folding,
+        series: Series,
+    }
+
+    impl Guest {
+        fn close(&mut self, grain: u64) {
+            if let Some(window) = self.folding.close(grain, Ratio::ONE) {
+                self.series.push(&window);
+            }
+        }
+    }
+
     /// One vCPU that runs and waits so many milliseconds in each 100 ms window.
-    fn recorded(windows: &[(u64, u64)], late: u64) -> GuestWindows {
-        let mut guest = GuestWindows::default();
-        guest.restart(1);
+    fn recorded(windows: &[(u64, u64)], late: u64) -> Series {
+        let mut guest = Guest::default();
+        guest.folding.restart(1);
         let mut sample = Sample {
             at: 7,
             run: 0,
             delay: 0,
         };
-        guest.sample(&[sample]);
-        guest.close(4 * MS, Ratio::ONE);
+        guest.folding.sample(&[sample]);
+        guest.close(4 * MS);
         for (run, delay) in windows {
             sample.at += 100 * MS + late;
             sample.run += run * MS;
             sample.delay += delay * MS;
-            guest.sample(&[sample]);
-            guest.close(4 * MS, Ratio::ONE);
+            guest.folding.sample(&[sample]);
+            guest.close(4 * MS);
         }
-        guest
+        guest.series
     }
 
     #[test]
     fn a_window_counts_once_the_next_is_there() {
         assert_eq!(recorded(&[], 0).load(Micros::millis(100)), None);
-        assert_eq!(recorded(&[(50, 0)], 0).count(), 0);
+        assert_eq!(recorded(&[(50, 0)], 0).demands.len(), 0);
         let guest = recorded(&[(50, 0), (10, 0), (90, 0)], 0);
-        assert_eq!(guest.count(), 2);
+        assert_eq!(guest.demands.len(), 2);
         assert_eq!(guest.newest(), Some(200 * MS + 7));
         let load = guest.load(Micros::millis(100)).unwrap();
         assert_eq!(load.max, Some(MilliCores(500)));
@@ -189,29 +215,29 @@ mod tests {
 
     #[test]
     fn a_window_that_was_not_read_whole_does_not_count() {
-        let mut guest = GuestWindows::default();
-        guest.restart(2);
+        let mut guest = Guest::default();
+        guest.folding.restart(2);
         let at = |ms: u64, run: u64| Sample {
             at: ms * MS,
             run: run * MS,
             delay: 0,
         };
-        guest.close(0, Ratio::ONE);
+        guest.close(0);
         // Found in the middle of a window, which is therefore not counted.
-        guest.sample(&[at(50, 0), at(50, 0)]);
-        guest.close(0, Ratio::ONE);
+        guest.folding.sample(&[at(50, 0), at(50, 0)]);
+        guest.close(0);
         for ms in [150, 250, 350] {
-            guest.sample(&[at(ms, ms), at(ms, ms)]);
-            guest.close(0, Ratio::ONE);
+            guest.folding.sample(&[at(ms, ms), at(ms, ms)]);
+            guest.close(0);
         }
-        assert_eq!(guest.count(), 2);
+        assert_eq!(guest.series.demands.len(), 2);
         // Its threads are others now: the open and the last window are dropped, the rest stays.
-        guest.restart(1);
-        guest.sample(&[at(400, 0)]);
-        guest.close(0, Ratio::ONE);
-        assert_eq!(guest.count(), 2);
+        guest.folding.restart(1);
+        guest.folding.sample(&[at(400, 0)]);
+        guest.close(0);
+        assert_eq!(guest.series.demands.len(), 2);
         assert_eq!(
-            guest.load(Micros::millis(100)).unwrap().max,
+            guest.series.load(Micros::millis(100)).unwrap().max,
             Some(MilliCores(2000))
         );
     }

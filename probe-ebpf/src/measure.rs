@@ -1,0 +1,349 @@
+//! The measuring of a host: which guests run here, which threads are their vCPUs, and what the
+//! [`Source`] reads of them. Whoever wants the windows calls [`Measurement::step`] whenever
+//! [`Measurement::due`] has come or [`Measurement::wakes`] is readable.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+
+use uuid::Uuid;
+use vmpack_domain::units::{MiB, Micros, Ratio};
+use vmpack_domain::{GuestName, Tier};
+use vmpack_hypervisor::Error;
+use vmpack_hypervisor::libvirt::Observed;
+
+use crate::demand::Sample;
+use crate::guests::{Lister, Listing};
+use crate::sample::{LIBVIRT_GRAIN, tickless_cpus};
+use crate::schedstat::Schedstat;
+use crate::source::{Batch, GuestWindow, Quality, Source};
+use crate::threads;
+use crate::windows::Folding;
+
+/// How a host is measured.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The length of a window.
+    pub window: Micros,
+    /// The speed of this host's cores.
+    pub speed: Ratio,
+    /// Where procfs is mounted.
+    pub proc: PathBuf,
+}
+
+/// A guest of this host, as it is known now.
+#[derive(Debug)]
+pub struct Guest {
+    /// Its identity.
+    pub uuid: Uuid,
+    /// Whether it was in the last list.
+    pub here: bool,
+    /// How it is measured now; `None`: not at all.
+    pub tier: Option<Tier>,
+    /// The most memory that it held resident.
+    pub resident: Option<MiB>,
+    /// Why it is not measured by its threads; empty where it always was.
+    pub unseen: String,
+    vcpus: u32,
+    by: By,
+}
+
+/// Where a guest's samples come from.
+#[derive(Debug)]
+enum By {
+    /// Its vCPU threads, by the source.
+    Threads { process: i32, count: usize },
+    /// libvirt's counters, as the listings bring them.
+    Listings { count: usize, folding: Folding },
+    /// Nowhere, for now.
+    Nothing,
+}
+
+/// The measuring of a host.
+pub struct Measurement {
+    settings: Settings,
+    source: Box<dyn Source>,
+    lister: Lister,
+    guests: BTreeMap<GuestName, Guest>,
+    notes: BTreeSet<String>,
+    /// Since when it is known which processes there are, by `CLOCK_MONOTONIC`.
+    searched: Option<u64>,
+}
+
+impl std::fmt::Debug for Measurement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Measurement")
+            .field("tier", &self.source.tier())
+            .field("guests", &self.guests)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Measurement {
+    /// Begins to measure by the scheduler's statistics. `list` asks which guests run; it is called
+    /// once here and then on a thread of its own.
+    ///
+    /// # Errors
+    /// When the guests cannot be listed.
+    pub fn start(
+        settings: Settings,
+        mut list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
+    ) -> Result<Self, Error> {
+        let first = Listing::make(&mut list);
+        let lister = Lister::start(list, settings.window.to_std());
+        let source = Schedstat::new(settings.proc.clone(), settings.window, settings.speed);
+        let mut measurement = Self {
+            settings,
+            source: Box::new(source),
+            lister,
+            guests: BTreeMap::new(),
+            notes: BTreeSet::new(),
+            searched: None,
+        };
+        if let (Tier::Schedstat, Some(cpus)) = (measurement.source.tier(), tickless_cpus()) {
+            measurement.note(format!(
+                "CPUs {cpus} run without a scheduler tick: windows shorter than a second blur there"
+            ));
+        }
+        measurement.listed(first.at, first.guests?, &mut Vec::new());
+        Ok(measurement)
+    }
+
+    /// When the next step is due, in nanoseconds of `CLOCK_MONOTONIC`.
+    #[must_use]
+    pub fn due(&self) -> u64 {
+        self.source.due()
+    }
+
+    /// Readable when there is something to step for before it is due.
+    #[must_use]
+    pub fn wakes(&self) -> Option<BorrowedFd<'_>> {
+        self.source.wakes()
+    }
+
+    /// Reads what there is, and takes in which guests run.
+    pub fn step(&mut self) -> Batch {
+        let reading = self.source.read();
+        for name in &reading.lost {
+            if let Some(guest) = self.guests.get_mut(name) {
+                guest.lose("its vCPU threads ended");
+                self.searched = None;
+            }
+        }
+        if reading.appeared {
+            self.searched = None;
+            self.lister.ask();
+        }
+        let mut batch = Batch {
+            windows: reading.windows,
+            overloads: reading.overloads,
+            seen: reading.seen,
+            missed: reading.missed,
+            dirty: Vec::new(),
+        };
+        let news: Vec<Listing> = self.lister.news().collect();
+        for listing in news {
+            match listing.guests {
+                Ok(guests) => self.listed(listing.at, guests, &mut batch.windows),
+                Err(error) => self.note(error.to_string()),
+            }
+        }
+        batch
+    }
+
+    /// The guests that run here or did.
+    #[must_use]
+    pub fn guests(&self) -> &BTreeMap<GuestName, Guest> {
+        &self.guests
+    }
+
+    /// How many guests are measured, and their vCPUs.
+    #[must_use]
+    pub fn measured(&self) -> (usize, usize) {
+        let counts = self.guests.values().map(|guest| match &guest.by {
+            By::Threads { count, .. } | By::Listings { count, .. } => (1, *count),
+            By::Nothing => (0, 0),
+        });
+        counts.fold((0, 0), |(g, v), (guest, vcpus)| (g + guest, v + vcpus))
+    }
+
+    /// What a reader of the measurements should know.
+    #[must_use]
+    pub fn notes(&self) -> &BTreeSet<String> {
+        &self.notes
+    }
+
+    /// How the threads are measured.
+    #[must_use]
+    pub fn tier(&self) -> Tier {
+        self.source.tier()
+    }
+
+    /// How well they are measured, and at what cost.
+    #[must_use]
+    pub fn quality(&self) -> Quality {
+        self.source.quality()
+    }
+
+    fn note(&mut self, text: String) {
+        if self.notes.insert(text.clone()) {
+            tracing::warn!("{text}");
+        }
+    }
+
+    /// Takes in which guests run, and the counters that came with the list.
+    fn listed(&mut self, at: u64, observed: Vec<Observed>, windows: &mut Vec<GuestWindow>) {
+        // A search may read the command line of every process, so it is made once a second at most.
+        let search = self
+            .searched
+            .is_none_or(|then| at.saturating_sub(then) > 900_000_000);
+        let mut processes = None;
+        let present: BTreeSet<&GuestName> = observed.iter().map(|o| &o.name).collect();
+        for (name, guest) in &mut self.guests {
+            guest.here = present.contains(name);
+            if !guest.here {
+                self.source.forget(name);
+                guest.lose("it no longer runs here");
+            }
+        }
+        for seen in &observed {
+            let guest = self
+                .guests
+                .entry(seen.name.clone())
+                .or_insert_with(|| Guest::new(seen));
+            if guest.uuid != seen.uuid {
+                self.source.forget(&seen.name);
+                *guest = Guest::new(seen);
+            }
+            guest.vcpus = seen.vcpus;
+            if search && !guest.threads_are_known() {
+                let source = self.source.as_mut();
+                let processes = processes
+                    .get_or_insert_with(|| threads::processes(&self.settings.proc, source));
+                guest.search(source, &self.settings, processes, seen);
+                self.searched = Some(at);
+            }
+            if search {
+                guest.remember_resident(&self.settings, seen);
+            }
+            let (first, window) = guest.count(at, seen, self.settings.speed);
+            windows.extend(window);
+            if first {
+                self.lister.hurry();
+            }
+        }
+    }
+}
+
+impl Guest {
+    fn new(seen: &Observed) -> Self {
+        Self {
+            uuid: seen.uuid,
+            here: true,
+            tier: None,
+            resident: None,
+            unseen: String::new(),
+            vcpus: seen.vcpus,
+            by: By::Nothing,
+        }
+    }
+
+    fn lose(&mut self, why: &str) {
+        self.by = By::Nothing;
+        self.tier = None;
+        why.clone_into(&mut self.unseen);
+    }
+
+    /// Whether every vCPU's thread is being read. A guest gets more threads when a vCPU is plugged.
+    fn threads_are_known(&self) -> bool {
+        matches!(&self.by, By::Threads { count, .. } if u32::try_from(*count) == Ok(self.vcpus))
+    }
+
+    /// Finds the vCPU threads and has them followed.
+    fn search(
+        &mut self,
+        source: &mut dyn Source,
+        settings: &Settings,
+        processes: &BTreeMap<Uuid, Vec<threads::Candidate>>,
+        seen: &Observed,
+    ) {
+        let name = seen.name.as_str();
+        let found = threads::find(&settings.proc, processes, name, seen.uuid);
+        let followed = found
+            .map_err(|unseen| unseen.to_string())
+            .and_then(|(process, threads)| {
+                source
+                    .follow(&seen.name, seen.uuid, process, &threads)
+                    .map(|()| (process, threads.len()))
+                    .map_err(|e| format!("cannot read its threads: {e}"))
+            });
+        match followed {
+            Ok((process, count)) => {
+                self.by = By::Threads { process, count };
+                self.tier = Some(source.tier());
+            }
+            Err(why) => {
+                tracing::debug!("{name}: {why}");
+                source.forget(&seen.name);
+                if !matches!(self.by, By::Listings { .. }) {
+                    self.lose(&why);
+                }
+            }
+        }
+    }
+
+    fn remember_resident(&mut self, settings: &Settings, seen: &Observed) {
+        let own = match &self.by {
+            By::Threads { process, .. } => threads::resident(&settings.proc, *process),
+            By::Listings { .. } | By::Nothing => None,
+        };
+        self.resident = self.resident.max(own.or(seen.resident));
+    }
+
+    /// Counts by the listing's own counters where the threads are not seen; each listing ends a
+    /// window. Returns whether it is the first, after which they are needed at the windows' pace,
+    /// and the window before, if it counts.
+    fn count(&mut self, at: u64, seen: &Observed, speed: Ratio) -> (bool, Option<GuestWindow>) {
+        if matches!(self.by, By::Threads { .. }) {
+            return (false, None);
+        }
+        let samples: Option<Vec<Sample>> = seen
+            .vcpu_times
+            .iter()
+            .map(|vcpu| {
+                let delay = vcpu.delay_ns.unwrap_or_default();
+                vcpu.time_ns.map(|run| Sample { at, run, delay })
+            })
+            .collect();
+        let Some(samples) = samples.filter(|samples| !samples.is_empty()) else {
+            let why = "libvirt tells no times of its vCPUs";
+            if !self.unseen.ends_with(why) {
+                let why = format!("{}; {why}", self.unseen);
+                self.lose(&why);
+            }
+            return (false, None);
+        };
+        match &mut self.by {
+            By::Listings { count, folding } if *count == samples.len() => {
+                folding.sample(&samples);
+                let window = folding.close(LIBVIRT_GRAIN, speed);
+                let window = window.map(|window| GuestWindow {
+                    guest: seen.name.clone(),
+                    uuid: seen.uuid,
+                    tier: Tier::Libvirt,
+                    vcpus: u32::try_from(samples.len()).unwrap_or(u32::MAX),
+                    window,
+                });
+                (false, window)
+            }
+            _ => {
+                let count = samples.len();
+                let mut folding = Folding::default();
+                folding.restart(count);
+                self.by = By::Listings { count, folding };
+                self.tier = Some(Tier::Libvirt);
+                (true, None)
+            }
+        }
+    }
+}
