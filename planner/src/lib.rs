@@ -21,6 +21,7 @@ mod summary;
 pub mod whatif;
 mod windows;
 
+pub use explain::relax::{Change, WayOut, ways_out};
 pub use summary::{HostRow, MoveRow, Status, Summary, Use, summary};
 
 use vmpack_domain::plan::{Outcome, Plan, PlanStatus};

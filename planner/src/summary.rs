@@ -10,6 +10,8 @@ use vmpack_domain::units::{MilliCores, Ratio};
 use vmpack_domain::{Cluster, GuestName, HostName, HostState, Load, Policy};
 use vmpack_ilp::problem::room;
 
+use crate::explain::relax::WayOut;
+
 /// What a search came to, in plain numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
@@ -43,6 +45,8 @@ pub struct Summary {
     pub seconds: f64,
     /// What the reader should know; why there is no plan when there is none.
     pub reasons: Vec<String>,
+    /// Changes under which there is a placement, the least first; where there is none as it is.
+    pub ways_out: Vec<WayOut>,
     /// Every host that is there.
     pub hosts: Vec<HostRow>,
 }
@@ -161,6 +165,7 @@ pub fn summary(
         }),
         seconds,
         reasons,
+        ways_out: Vec::new(),
         hosts: hosts(cluster, load, policy, plan),
     }
 }

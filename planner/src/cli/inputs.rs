@@ -6,6 +6,7 @@ use vmpack_domain::file::{Inputs, Source, read_inputs};
 use vmpack_domain::plan::{Outcome, Plan};
 use vmpack_domain::units::Micros;
 use vmpack_domain::{Certificate, Cluster, Load, Policy};
+use vmpack_planner::WayOut;
 use vmpack_planner::search::{Search, Step};
 
 use super::arguments::{InputArguments, LimitArguments};
@@ -68,15 +69,21 @@ pub(crate) fn plan(
     let mut progress = Progress::new(session.progress);
     let stop = || session.stopped();
     let mut certificate = None;
+    let began = Instant::now();
     let (outcome, seconds) = timed_plan(cluster, load, policy, &stop, &mut |step| match step {
         Step::Certified(found) => certificate = Some(*found),
         step => progress.hear(step),
     });
+    let ways_out = match &outcome {
+        Outcome::Infeasible(_) => ways_out((cluster, load, policy), began, &stop),
+        _ => Vec::new(),
+    };
     progress.end();
     Planned {
         outcome,
         seconds,
         certificate,
+        ways_out,
     }
 }
 
@@ -87,6 +94,22 @@ pub(crate) struct Planned {
     pub(crate) seconds: f64,
     /// Of the bound on the hosts, where there is one.
     pub(crate) certificate: Option<Certificate>,
+    /// Where there is no placement: changes under which there is one.
+    pub(crate) ways_out: Vec<WayOut>,
+}
+
+/// The ways out of inputs without a placement, within the limits of a search that began then.
+pub(crate) fn ways_out(
+    (cluster, load, policy): (&Cluster, &Load, &Policy),
+    began: Instant,
+    stop: &dyn Fn() -> bool,
+) -> Vec<WayOut> {
+    let search = &mut Search {
+        elapsed: &|| micros(began),
+        stop,
+        report: &mut |_| {},
+    };
+    vmpack_planner::ways_out(cluster, load, policy, search)
 }
 
 /// Time since then.

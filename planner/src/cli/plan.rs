@@ -6,8 +6,8 @@ use vmpack_domain::Plan;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{write_certificate, write_plan};
 use vmpack_domain::plan::Outcome;
-use vmpack_planner::summary;
 use vmpack_planner::whatif::drain;
+use vmpack_planner::{Summary, summary};
 
 use super::arguments::PlanArguments;
 use super::failure::Failure;
@@ -38,8 +38,12 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
         outcome,
         seconds,
         certificate,
+        ways_out,
     } = inputs::plan(cluster, load, policy, session);
-    let summary = summary(cluster, load, policy, &outcome, seconds);
+    let summary = Summary {
+        ways_out,
+        ..summary(cluster, load, policy, &outcome, seconds)
+    };
     let plan = plan_of(&outcome);
     let mut written = None;
     if let (Some(plan), Some(path)) = (plan, &arguments.output) {

@@ -173,6 +173,23 @@ fn no_plan(text: &mut String, summary: &Summary, screen: Screen) {
     for reason in &summary.reasons {
         say(text, &format!("  {reason}"));
     }
+    *text += &ways_out(summary, screen);
+}
+
+/// The changes under which there is a placement, each line ended.
+pub(crate) fn ways_out(summary: &Summary, screen: Screen) -> String {
+    let mut text = String::new();
+    if !summary.ways_out.is_empty() {
+        say(
+            &mut text,
+            "any one of these makes room, the least change first:",
+        );
+    }
+    for way in summary.ways_out.iter().take(NAMES) {
+        let way = way.text.replace('→', screen.arrow());
+        say(&mut text, &format!("  {way}"));
+    }
+    text
 }
 
 /// Names in a row, cut with a count.

@@ -11,6 +11,7 @@ use vmpack_planner::{Status, Summary, summary};
 use super::arguments::{EditArguments, WhatifArguments};
 use super::failure::Failure;
 use super::inputs::Texts;
+use super::report::ways_out;
 use super::screen::{Look, Screen, memory};
 use super::session::Session;
 use super::table::table;
@@ -41,15 +42,16 @@ pub(crate) fn run(arguments: &WhatifArguments, session: &mut Session) -> Result<
     let (changed, changed_load) =
         apply(cluster, load, &edits).map_err(|e| Failure::input(e.to_string()))?;
     let planned = inputs::plan(cluster, load, policy, session);
-    let today = summary(cluster, load, policy, &planned.outcome, planned.seconds);
+    let today = Summary {
+        ways_out: planned.ways_out,
+        ..summary(cluster, load, policy, &planned.outcome, planned.seconds)
+    };
     let planned = inputs::plan(&changed, &changed_load, policy, session);
-    let then = summary(
-        &changed,
-        &changed_load,
-        policy,
-        &planned.outcome,
-        planned.seconds,
-    );
+    let (outcome, seconds) = (&planned.outcome, planned.seconds);
+    let then = Summary {
+        ways_out: planned.ways_out,
+        ..summary(&changed, &changed_load, policy, outcome, seconds)
+    };
     if session.stopped() {
         writeln!(session.err, "stopped; these are the best so far")?;
     }
@@ -187,6 +189,7 @@ fn report(today: &Summary, then: &Summary, screen: Screen) -> String {
             for reason in &answer.reasons {
                 text += &format!("  {reason}\n");
             }
+            text += &ways_out(answer, screen);
         }
     }
     text

@@ -6,7 +6,7 @@ use vmpack_domain::{Cluster, Load, Policy};
 
 use crate::effort::Effort;
 use crate::instance::Instance;
-use crate::pack::exists;
+use crate::pack::{Answer, any};
 use crate::search::Search;
 
 /// The most rules that are tried one by one.
@@ -76,5 +76,9 @@ fn without(cluster: &Cluster, load: &Load, policy: &Policy, search: &Search) -> 
         return Some(false);
     };
     let inst = Instance::build(&problem).ok()?;
-    exists(&inst, policy, &Effort::share(search, policy, 300))
+    match any(&inst, policy, &Effort::share(search, policy, 300)) {
+        Answer::Found(_) => Some(true),
+        Answer::Impossible => Some(false),
+        Answer::Nothing(_) => None,
+    }
 }

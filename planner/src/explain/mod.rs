@@ -2,6 +2,7 @@
 
 mod conflict;
 mod moves;
+pub(crate) mod relax;
 
 pub(crate) use conflict::conflict;
 pub(crate) use moves::Motives;

@@ -135,8 +135,8 @@ pub(crate) fn pack(
     }
 }
 
-/// Whether there is any placement; `None` when that was not found out.
-pub(crate) fn exists(inst: &Instance, policy: &Policy, effort: &Effort) -> Option<bool> {
+/// Any placement at all, not a cheap one.
+pub(crate) fn any(inst: &Instance, policy: &Policy, effort: &Effort) -> Answer {
     let mut best = Best {
         inst,
         packed: None,
@@ -149,17 +149,16 @@ pub(crate) fn exists(inst: &Instance, policy: &Policy, effort: &Effort) -> Optio
         certified: None,
     };
     construct(&mut best, &any, effort);
-    if best.packed.is_some() {
-        return Some(true);
+    if best.packed.is_none() && inst.pairs() <= WHOLE {
+        let mut bound = vmpack_ilp::bound::hosts(inst.problem);
+        if exact(&mut best, &mut bound, effort, policy) {
+            return Answer::Impossible;
+        }
     }
-    if inst.pairs() > WHOLE {
-        return None;
+    match best.packed {
+        Some(packed) => Answer::Found(packed),
+        None => Answer::Nothing("no placement was found".into()),
     }
-    let mut bound = vmpack_ilp::bound::hosts(inst.problem);
-    if exact(&mut best, &mut bound, effort, policy) {
-        return Some(false);
-    }
-    best.packed.map(|_| true)
 }
 
 /// HiGHS on the assignment, for half of the time left; `true` when it proves that there is none.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use vmpack_domain::plan::Outcome;
 use vmpack_domain::rule::RuleKind;
-use vmpack_domain::{Cluster, GuestName, HostName, Load, Policy, check};
+use vmpack_domain::{Cluster, GuestName, HostName, HostState, Load, Policy, check};
 use vmpack_ilp::in_use;
 use vmpack_ilp::problem::Problem;
 
-use super::{read, solve};
+use super::{read, relaxed, solve};
+use crate::Change;
 
 /// Whether it sleeps, and its text.
 fn host(i: usize) -> impl Strategy<Value = (bool, String)> {
@@ -226,6 +227,47 @@ proptest! {
                 let well = placed.len() == cluster.guests.len()
                     && check::placement(&cluster, &load, &policy, &placed).is_empty();
                 prop_assert!(!well, "there is a plan: no moves");
+            }
+        }
+    }
+
+    /// Where nothing fits, each single change that helps is offered, and none that does not.
+    #[test]
+    fn ways_out_agree_with_brute_force((cluster, load, policy) in inputs(4)) {
+        let holds = |change: &Change| {
+            let (mut cluster, mut policy) = (cluster.clone(), policy.clone());
+            change.make(&mut cluster, &mut policy);
+            brute_force(&cluster, &load, &policy).is_some()
+        };
+        if brute_force(&cluster, &load, &policy).is_none() {
+            let ways = relaxed(&cluster, &load, &policy);
+            let offered = |change: &Change| ways.iter().any(|w| w.change == *change);
+            for way in &ways {
+                prop_assert!(holds(&way.change), "{:?}", way);
+                let less = match &way.change {
+                    Change::Hosts { like, count, cpu, memory } if *count > 1 => {
+                        let (like, count) = (like.clone(), count - 1);
+                        Some(Change::Hosts { like, count, cpu: *cpu, memory: *memory })
+                    }
+                    Change::Rule { rule, from, to } if from.abs_diff(*to) > 1 => {
+                        let to = if to > from { to - 1 } else { to + 1 };
+                        Some(Change::Rule { rule: rule.clone(), from: *from, to })
+                    }
+                    _ => None,
+                };
+                if let Some(less) = less {
+                    prop_assert!(!holds(&less), "{:?} would do", less);
+                }
+            }
+            for rule in &policy.rules {
+                let drop = Change::Drop { rules: vec![rule.name.clone()] };
+                let number = matches!(rule.kind, RuleKind::Spare { .. } | RuleKind::MaxMoves { .. });
+                prop_assert!(number || holds(&drop) == offered(&drop), "{:?}", drop);
+            }
+            let drains = cluster.hosts.iter().filter(|h| h.state == HostState::Drain);
+            for host in drains {
+                let keep = Change::Keep { host: host.name.clone() };
+                prop_assert_eq!(holds(&keep), offered(&keep), "{:?}", keep);
             }
         }
     }

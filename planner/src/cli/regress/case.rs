@@ -90,6 +90,9 @@ pub(crate) struct Expect {
     /// Each of these texts stands in one of the reasons, notes or in the error.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) reason_contains: Vec<String>,
+    /// Exactly these changes are offered where there is no placement, in this order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ways_out: Option<Vec<String>>,
 }
 
 /// How a case ends.

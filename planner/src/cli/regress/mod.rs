@@ -16,7 +16,7 @@ use vmpack_domain::file::{Inputs, Source};
 use vmpack_domain::plan::{Outcome, Plan};
 
 use self::case::{Case, read_case};
-use self::verdict::Broken;
+use self::verdict::{Broken, Judged};
 use super::arguments::RegressArguments;
 use super::failure::{Failure, reason};
 use super::plan::plan_of;
@@ -140,11 +140,11 @@ fn run_case(name: &str, case: &Case, session: &Session) -> CaseResult {
     let began = Instant::now();
     let ending = end_of(case, session);
     let seconds = began.elapsed().as_secs_f64();
-    let (ending, violations) = match ending {
-        Ok((outcome, violations)) => (Ok(outcome), violations),
-        Err(broken) => (Err(broken), Vec::new()),
+    let (ending, judged) = match ending {
+        Ok((outcome, judged)) => (Ok(outcome), judged),
+        Err(broken) => (Err(broken), Judged::default()),
     };
-    let faults = verdict::faults(&case.expect, &ending, &violations);
+    let faults = verdict::faults(&case.expect, &ending, &judged);
     let plan = ending.as_ref().ok().and_then(plan_of);
     #[expect(clippy::cast_precision_loss, reason = "a small number of hosts")]
     let plain = |r: vmpack_domain::units::Ratio| r.0 as f64 / 1000.0;
@@ -165,10 +165,7 @@ fn run_case(name: &str, case: &Case, session: &Session) -> CaseResult {
 }
 
 /// Plans a case and judges the plan. A panic of the planner is the case's failure, not the run's.
-fn end_of(
-    case: &Case,
-    session: &Session,
-) -> Result<(Outcome<Plan>, Vec<check::Violation>), Broken> {
+fn end_of(case: &Case, session: &Session) -> Result<(Outcome<Plan>, Judged), Broken> {
     let Inputs {
         cluster,
         load,
@@ -177,10 +174,20 @@ fn end_of(
     } = case.inputs().map_err(Broken::Input)?;
     let stop = || session.stopped();
     catch_unwind(AssertUnwindSafe(|| {
+        let began = Instant::now();
         let (outcome, _) = inputs::timed_plan(&cluster, &load, &policy, &stop, &mut |_| {});
         let plan = plan_of(&outcome);
         let violations = plan.map(|plan| check::plan(&cluster, &load, &policy, plan));
-        (outcome, violations.unwrap_or_default())
+        let ways_out = if case.expect.ways_out.is_some() {
+            inputs::ways_out((&cluster, &load, &policy), began, &stop)
+        } else {
+            Vec::new()
+        };
+        let judged = Judged {
+            violations: violations.unwrap_or_default(),
+            ways_out: ways_out.into_iter().map(|way| way.text).collect(),
+        };
+        (outcome, judged)
     }))
     .map_err(|panic| {
         let text = panic.downcast_ref::<String>().cloned();

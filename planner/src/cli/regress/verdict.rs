@@ -20,6 +20,15 @@ pub(crate) enum Broken {
     Bug(String),
 }
 
+/// What is found about an outcome.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Judged {
+    /// By the checker, of a plan.
+    pub(crate) violations: Vec<Violation>,
+    /// In words, where the case asks for them.
+    pub(crate) ways_out: Vec<String>,
+}
+
 /// How it ended, in a word.
 pub(crate) fn status(ending: &Ending) -> &'static str {
     match ending {
@@ -33,7 +42,7 @@ pub(crate) fn status(ending: &Ending) -> &'static str {
 }
 
 /// Each way in which the ending is not as expected; empty when the case holds.
-pub(crate) fn faults(expect: &Expect, ending: &Ending, violations: &[Violation]) -> Vec<String> {
+pub(crate) fn faults(expect: &Expect, ending: &Ending, judged: &Judged) -> Vec<String> {
     let mut faults = Vec::new();
     let status = status(ending);
     let reasons = match ending {
@@ -66,6 +75,11 @@ pub(crate) fn faults(expect: &Expect, ending: &Ending, violations: &[Violation])
     if let Ok(Outcome::Optimal(plan) | Outcome::Feasible(plan)) = ending {
         faults.extend(plan_faults(expect, plan));
     }
+    if let Some(ways) = expect.ways_out.as_ref().filter(|w| **w != judged.ways_out) {
+        let (found, expected) = (listed(&judged.ways_out), listed(ways));
+        faults.push(format!("ways-out is [{found}], expected [{expected}]"));
+    }
+    let violations = &judged.violations;
     faults.extend(violations.iter().map(|v| format!("the checker says: {v}")));
     faults
 }
