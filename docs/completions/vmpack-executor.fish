@@ -45,7 +45,7 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -s h -l help -d 'Print help'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l cluster -d 'The cluster\'s files or folders, instead of the cluster.yaml beside the plan; with --simulated they are the world at its start' -r -F
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l parallel -d 'Migrations at once, as far as the plan allows it' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l parallel -d 'Migrations at once, instead of as many as the plan\'s policy says' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l load -d 'What the simulated guests do' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l speed-up -d 'Simulated seconds per second; without it, simulated time jumps' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l seed -d 'Of the simulation' -r
@@ -56,7 +56,7 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -s h -l help -d 'Print help'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l parallel -d 'Migrations at once, as far as the plan allows it' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l parallel -d 'Migrations at once, instead of as many as the plan\'s policy says' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l journal -d 'The journal, instead of the one in the state folder' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l json -d 'Write the result to standard output as JSON, one document a line'

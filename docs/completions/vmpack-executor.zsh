@@ -49,7 +49,7 @@ _arguments "${_arguments_options[@]}" : \
 (apply)
 _arguments "${_arguments_options[@]}" : \
 '*--cluster=[The cluster'\''s files or folders, instead of the cluster.yaml beside the plan; with --simulated they are the world at its start]:FILE:_files' \
-'--parallel=[Migrations at once, as far as the plan allows it]:N:_default' \
+'--parallel=[Migrations at once, instead of as many as the plan'\''s policy says]:N:_default' \
 '*--load=[What the simulated guests do]:FILE:_files' \
 '--speed-up=[Simulated seconds per second; without it, simulated time jumps]:TIMES:_default' \
 '--seed=[Of the simulation]:SEED:_default' \
@@ -68,7 +68,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (resume)
 _arguments "${_arguments_options[@]}" : \
-'--parallel=[Migrations at once, as far as the plan allows it]:N:_default' \
+'--parallel=[Migrations at once, instead of as many as the plan'\''s policy says]:N:_default' \
 '--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
 '*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
 '*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \

@@ -16,6 +16,7 @@
 
 use std::collections::BTreeMap;
 
+use vmpack_domain::HostName;
 use vmpack_domain::journal::{MoveState, Progress};
 use vmpack_domain::plan::{Move, MoveId, Plan};
 use vmpack_domain::units::Micros;
@@ -25,6 +26,8 @@ use vmpack_domain::units::Micros;
 pub struct Limits {
     /// Most migrations at once.
     pub parallel: usize,
+    /// Most that leave a host at once, and most that come to it.
+    pub per_host: usize,
     /// How often a move is tried that left its guest at the source.
     pub tries: u32,
     /// Before the second try; twice as long before the third, and so on.
@@ -37,6 +40,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             parallel: 1,
+            per_host: 1,
             tries: 2,
             back_off: Micros::secs(2),
             patience: Micros::secs(120),
@@ -104,16 +108,17 @@ pub fn decide(
     if progress.finished.is_some() {
         return Vec::new();
     }
-    let running = progress
-        .moves
-        .values()
-        .filter(|s| matches!(s, MoveState::Running { .. }))
-        .count();
+    let mut busy = Busy::default();
+    for mv in &plan.moves {
+        if matches!(state(progress, &mv.id), MoveState::Running { .. }) {
+            busy.add(mv);
+        }
+    }
+    let running = busy.all;
     let stuck = plan
         .moves
         .iter()
         .find(|m| matches!(state(progress, &m.id), MoveState::Stuck { .. }));
-    let mut free = limits.parallel.max(1).saturating_sub(running);
     let mut actions = Vec::new();
     let mut pending = false;
     let mut until: Option<Micros> = None;
@@ -145,7 +150,7 @@ pub fn decide(
         }
         pending = true;
         let ready = needs(plan, at).all(|id| moved(progress, id));
-        if observed.draining || !ready || free == 0 {
+        if observed.draining || !ready || !busy.leaves_room(mv, limits) {
             continue;
         }
         match observed.retry_at.get(&mv.id) {
@@ -153,7 +158,7 @@ pub fn decide(
                 until = Some(until.map_or(*time, |u| u.min(*time)));
             }
             _ => {
-                free -= 1;
+                busy.add(mv);
                 actions.push(Action::Start {
                     id: mv.id.clone(),
                     attempt,
@@ -174,6 +179,27 @@ pub fn decide(
         }
     };
     vec![end]
+}
+
+/// Which slots are taken.
+#[derive(Default)]
+struct Busy<'a> {
+    all: usize,
+    from: BTreeMap<&'a HostName, usize>,
+    to: BTreeMap<&'a HostName, usize>,
+}
+
+impl<'a> Busy<'a> {
+    fn add(&mut self, mv: &'a Move) {
+        self.all += 1;
+        *self.from.entry(&mv.from).or_default() += 1;
+        *self.to.entry(&mv.to).or_default() += 1;
+    }
+    fn leaves_room(&self, mv: &Move, limits: &Limits) -> bool {
+        let taken = |of: &BTreeMap<&HostName, usize>, host| of.get(host).copied().unwrap_or(0);
+        self.all < limits.parallel.max(1)
+            && taken(&self.from, &mv.from).max(taken(&self.to, &mv.to)) < limits.per_host.max(1)
+    }
 }
 
 fn state(progress: &Progress, id: &MoveId) -> MoveState {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use vmpack_domain::cluster::{Cluster, Guest, Host, HostState, PostCopy, Reserve};
 use vmpack_domain::plan::{
-    Base, Claim, HostChange, Mode, Move, MoveClaim, MoveId, Plan, PlanStatus,
+    Base, Claim, HostChange, Mode, Move, MoveClaim, MoveId, Plan, PlanStatus, TimeClaim,
 };
 use vmpack_domain::policy::Policy;
 use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, Ratio};
@@ -95,6 +95,11 @@ pub(crate) fn plan(cluster: &Cluster, moves: Vec<Move>) -> Plan {
         move_claim: MoveClaim {
             objective: moves.iter().map(|m| m.memory).sum(),
             bound: moves.iter().map(|m| m.memory).sum(),
+            origin: "test".to_owned(),
+        },
+        time_claim: TimeClaim {
+            objective: Micros::secs(3),
+            bound: Micros::ZERO,
             origin: "test".to_owned(),
         },
         hosts: HostChange {

@@ -31,6 +31,9 @@ pub(crate) fn assemble(
     };
     let motives = Motives::new(cluster, policy, problem, &route.awake);
     let placed = || problem.guests.iter().zip(&route.placement);
+    let (moves, time_claim) = migrations((cluster, load, policy), problem, &route.hops, |hop| {
+        motives.of(hop, &route.hops)
+    });
     let moved = placed().filter(|(g, h)| g.current.is_some_and(|c| c != **h));
     Plan {
         base: Base {
@@ -54,6 +57,7 @@ pub(crate) fn assemble(
             bound: MiB(unsigned(route.bound.memory)),
             origin: route.bound.origin.clone(),
         },
+        time_claim,
         hosts: HostChange {
             before: cluster.hosts_in_use(),
             after: named(&|_| true),
@@ -62,9 +66,7 @@ pub(crate) fn assemble(
         target: placed()
             .map(|(g, h)| (g.name.clone(), problem.hosts[*h].name.clone()))
             .collect(),
-        moves: migrations(cluster, load, problem, &route.hops, |hop| {
-            motives.of(hop, &route.hops)
-        }),
+        moves,
         starts: placed()
             .filter(|(g, _)| g.current.is_none())
             .map(|(g, h)| Start {

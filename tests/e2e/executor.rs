@@ -29,6 +29,7 @@ policy: {}
 status: optimal
 claim: { objective: 1, bound: 1, origin: test, hosts-bound: 1 }
 move-claim: { objective: 6GiB, bound: 6GiB, origin: test }
+time-claim: { objective: 9s, bound: 9s, origin: test }
 hosts: { before: [h1, h2, h3], after: [h2] }
 target: { a: h2, b: h2, c: h2, d: h2 }
 moves:

@@ -33,6 +33,7 @@ fn three_hosts() -> Cluster {
 
 const LIMITS: Limits = Limits {
     parallel: 1,
+    per_host: 3,
     tries: 2,
     back_off: Micros(1000),
     patience: Micros(1000),

@@ -37,7 +37,13 @@ pub(crate) fn run(place: &Place, json: bool) -> Result<Exit, Failure> {
     let progress = run.progress();
     let runs = |s: &MoveState| matches!(s, MoveState::Running { .. });
     if progress.moves.values().any(runs) {
-        carry_on(&run, &Resume { parallel: 1 }, place, &mut journal, json)?;
+        carry_on(
+            &run,
+            &Resume { parallel: Some(1) },
+            place,
+            &mut journal,
+            json,
+        )?;
     } else {
         end_on_paper(progress, &mut journal)?;
         super::status::show(place, None, json)?;

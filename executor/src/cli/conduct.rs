@@ -1,6 +1,7 @@
 //! `apply` and `resume`: begin a run and carry it on.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -69,15 +70,18 @@ pub(crate) struct Apply {
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Resume {
-    /// Migrations at once, as far as the plan allows it
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
-    pub(super) parallel: u16,
+    /// Migrations at once, instead of as many as the plan's policy says
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(super) parallel: Option<u16>,
 }
 
 impl Resume {
-    fn limits(&self, world: &World) -> Limits {
+    fn limits(&self, plan: &Plan, world: &World) -> Limits {
+        let policy = &plan.policy.migrations;
+        let count = |n: NonZeroU32| usize::try_from(n.get()).unwrap_or(usize::MAX);
         Limits {
-            parallel: usize::from(self.parallel),
+            parallel: self.parallel.map_or(count(policy.at_once), usize::from),
+            per_host: count(policy.per_host),
             back_off: world.back_off(),
             ..Limits::default()
         }
@@ -176,7 +180,7 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
     let begun = Begun {
         progress: Progress::fold([&accepted.event]),
         before: now.hosts_in_use(),
-        limits: arguments.parallel.limits(&world),
+        limits: arguments.parallel.limits(&plan, &world),
         scene: Scene {
             hypervisor,
             plan: Arc::new(plan),
@@ -392,7 +396,7 @@ pub(super) fn carry_on(
     let begun = Begun {
         progress,
         before: plan.hosts.before.clone(),
-        limits: pace.limits(&run.world),
+        limits: pace.limits(&plan, &run.world),
         scene: Scene {
             hypervisor: run.world.reopen(&place.world)?,
             plan: Arc::new(*plan),

@@ -47,6 +47,10 @@ fn simulate(plan: &Plan, limits: &Limits, fates: &[(Fate, usize)], stop: Stop) -
                 Action::Start { id, attempt } => {
                     assert!(!observed.draining && !progress.aborted);
                     let mv = plan.moves.iter().find(|m| m.id == id).unwrap();
+                    let runs = |m: &&Move| running.contains(&m.id);
+                    let beside = || plan.moves.iter().filter(runs);
+                    assert!(beside().filter(|m| m.from == mv.from).count() < limits.per_host);
+                    assert!(beside().filter(|m| m.to == mv.to).count() < limits.per_host);
                     for edge in &mv.after {
                         let state = progress.moves.get(edge);
                         assert!(
@@ -166,9 +170,10 @@ proptest! {
         fates in fates(),
         stop in stops(),
         parallel in 1usize..4,
+        per_host in 1usize..3,
         tries in 1u32..4,
     ) {
-        let limits = Limits { parallel, tries, ..Limits::default() };
+        let limits = Limits { parallel, per_host, tries, ..Limits::default() };
         let events = simulate(&plan, &limits, &fates, stop);
         let progress = Progress::fold(&events);
         if let Some(complete) = progress.finished {
@@ -300,26 +305,26 @@ fn draining_leaves_the_run_to_be_resumed_and_abort_ends_it() {
 }
 
 #[test]
-fn moves_without_an_edge_run_side_by_side() {
-    let limits = Limits {
-        parallel: 2,
+fn moves_without_an_edge_run_side_by_side_as_far_as_slots_go() {
+    let limits = |parallel, per_host| Limits {
+        parallel,
+        per_host,
         ..Limits::default()
     };
     let accepted = Event::Accepted {
         plan: Box::new(three()),
         file: None,
     };
-    let started = decide(
-        &three(),
-        &Progress::fold([&accepted]),
-        &limits,
-        &Observed::default(),
-    );
+    let progress = Progress::fold([&accepted]);
+    let started = |limits| decide(&three(), &progress, &limits, &Observed::default());
     let start = |id: &str| Action::Start {
         id: MoveId(id.to_owned()),
         attempt: 1,
     };
-    assert_eq!(started, [start("m1"), start("m3")]);
+    assert_eq!(started(limits(2, 2)), [start("m1"), start("m3")]);
+    assert_eq!(started(limits(1, 2)), [start("m1")]);
+    // Both go to one host, or come from one.
+    assert_eq!(started(limits(2, 1)), [start("m1")]);
 }
 
 #[test]

@@ -12,6 +12,7 @@
 pub mod certificate;
 mod replay;
 mod rules;
+mod times;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -32,7 +33,8 @@ pub use certificate::certificate;
 /// Something that must hold and does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// Which law: `cpu`, `memory`, `vcpus`, `state`, `requires`, `rule NAME`, `moves`, `claim`, `base`.
+    /// Which law: `cpu`, `memory`, `vcpus`, `state`, `requires`, `rule NAME`, `moves`, `times`,
+    /// `claim`, `base`.
     pub law: String,
     /// At the start of which move, when it is on the way.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -304,6 +306,7 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, plan: &Plan) -> Vec
     let awake: BTreeSet<&HostName> = plan.hosts.after.iter().collect();
     found.extend(judge_placement(&world, &plan.target, &awake));
     found.extend(replay::judge(&world, plan));
+    found.extend(times::judge(&world, plan));
     found.extend(claims(&world, plan, &awake));
     found
 }

@@ -42,6 +42,8 @@ pub struct Plan {
     pub claim: Claim,
     /// What is claimed of the migrations at that cost.
     pub move_claim: MoveClaim,
+    /// What is claimed of the time that they take.
+    pub time_claim: TimeClaim,
     /// Hosts in use before and after.
     pub hosts: HostChange,
     /// Where each guest runs afterwards.
@@ -103,6 +105,18 @@ pub struct MoveClaim {
     pub origin: String,
 }
 
+/// The predicted time from the first migration's start to the last one's end, and the bound on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TimeClaim {
+    /// As scheduled.
+    pub objective: Micros,
+    /// No schedule of these migrations within the policy's limits ends earlier.
+    pub bound: Micros,
+    /// How the bound was found.
+    pub origin: String,
+}
+
 /// Hosts in use before and after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -159,7 +173,7 @@ pub struct Move {
     pub start: Micros,
     /// Predicted length, until the source is free.
     pub duration: Micros,
-    /// Moves that must have ended before.
+    /// Moves that must have ended before, for it to have room and for rules to hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<MoveId>,
     /// Why it is proposed.

@@ -3,6 +3,7 @@
 //! given.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::load::Statistic;
 use crate::name::HostName;
 use crate::rule::Rule;
-use crate::units::{MiB, Micros, Permille, Ratio};
+use crate::units::{MiB, MiBPerSec, Micros, Permille, Ratio};
 
 /// The whole policy.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -26,6 +27,9 @@ pub struct Policy {
     pub overhead: Overhead,
     /// How far a plan may go and how long it may be sought.
     pub limits: Limits,
+    /// How migrations share hosts and links.
+    #[serde(skip_serializing_if = "Migrations::is_default")]
+    pub migrations: Migrations,
     /// What a host in use costs.
     #[serde(skip_serializing_if = "Costs::is_default")]
     pub costs: Costs,
@@ -137,6 +141,44 @@ impl Default for Limits {
             time: Micros::secs(10),
             nodes: None,
             seed: 1,
+        }
+    }
+}
+
+/// How migrations share hosts and links. Each gets an equal part of the slower of both hosts' links,
+/// so that those at once never ask for more than there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Migrations {
+    /// Most at once in the whole cluster; 16 by default.
+    pub at_once: NonZeroU32,
+    /// Most that leave a host at once, and most that come to it; 1 by default: one after the other
+    /// each guest is in split state for the shortest time.
+    pub per_host: NonZeroU32,
+    /// The share of a link that they may take; 80 % by default.
+    pub bandwidth: Permille,
+}
+
+impl Migrations {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+    /// What one migration may take of its link, rounded down, and something of any link.
+    #[must_use]
+    pub fn part_of(&self, link: MiBPerSec) -> MiBPerSec {
+        let share = u128::from(link.0) * u128::from(self.bandwidth.0) / 1000;
+        let part = u64::try_from(share).unwrap_or(u64::MAX) / u64::from(self.per_host.get());
+        MiBPerSec(part.max(link.0.min(1)))
+    }
+}
+
+impl Default for Migrations {
+    fn default() -> Self {
+        let at_once = NonZeroU32::MIN.saturating_add(15);
+        Self {
+            at_once,
+            per_host: NonZeroU32::MIN,
+            bandwidth: Permille(800),
         }
     }
 }

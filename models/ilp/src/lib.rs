@@ -3,6 +3,7 @@
 //!
 //! - [`assignment`]: the cheapest set of hosts (stage 1).
 //! - [`moves`]: the least memory moved at a given cost of hosts (stage 2).
+//! - [`waves`]: when each migration starts, the bound on the time they take.
 //! - [`bound`]: what no placement can undercut, in integers only.
 //! - [`rule`]: the policy's rules, one a file, folded into a problem or encoded as rows.
 //! - `highs`: the solver's door; answers are checked in integers before they leave.
@@ -17,6 +18,7 @@ pub mod moves;
 pub mod pattern;
 pub mod problem;
 pub mod rule;
+pub mod waves;
 
 pub use rule::spare::in_use;
 

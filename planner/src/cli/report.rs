@@ -92,13 +92,18 @@ fn moves(text: &mut String, summary: &Summary, plan: &Plan, screen: Screen) {
         let bound = MiB(summary.move_mib_bound.unwrap_or(0));
         let moved = MiB(summary.move_mib.unwrap_or(0));
         let proof = nearness(moved, bound);
-        let ends = plan.moves.iter().map(|m| m.start + m.duration).max();
+        let takes = &plan.time_claim;
+        let at_least = if time(takes.bound) == time(takes.objective) {
+            String::new()
+        } else {
+            format!(", {} at least", time(takes.bound))
+        };
         let line = format!(
-            "{} of {}, {proof} ({}); about {}",
+            "{} of {}, {proof} ({}); about {}{at_least}",
             count(plan.moves.len(), "move"),
             memory(moved),
             plan.move_claim.origin,
-            time(ends.unwrap_or_default()),
+            time(takes.objective),
         );
         say(text, &line);
     }

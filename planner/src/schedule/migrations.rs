@@ -1,98 +1,157 @@
-//! From an order to migrations as a plan holds them, with predicted times.
+//! From an order to migrations as a plan holds them: when each starts, what it waits for, predicted
+//! times.
 
 use vmpack_domain::migration::predict;
-use vmpack_domain::plan::{Mode, Move, MoveId};
-use vmpack_domain::units::{MiB, Micros, MilliCores};
-use vmpack_domain::{Cluster, Load, PostCopy};
+use vmpack_domain::plan::{Mode, Move, MoveId, TimeClaim};
+use vmpack_domain::policy::Migrations;
+use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores};
+use vmpack_domain::{Cluster, Load, Policy, PostCopy};
 use vmpack_ilp::problem::{GroupKind, Problem};
+use vmpack_ilp::waves::{self, Job, Slots};
 
 use super::Hop;
+use super::timetable::{edges, timetable};
 
-/// The migrations of an order; `reason` says why each is proposed. Edges stand where the room or the
-/// rules of one hang on another, so that what does not hang on a failed one can still be made. The
-/// times are predicted for one after another, as the executor goes about it unless told otherwise.
+/// The migrations of an order, by their starts, and how long they take together; `reason` says why
+/// each is proposed. Edges stand where the room or the rules of one hang on another, so that what does
+/// not hang on a failed one can still be made.
 pub(crate) fn migrations(
-    cluster: &Cluster,
-    load: &Load,
+    (cluster, load, policy): (&Cluster, &Load, &Policy),
     problem: &Problem,
     hops: &[Hop],
     reason: impl Fn(&Hop) -> String,
-) -> Vec<Move> {
-    let mut start = Micros::ZERO;
-    let waits = waits(problem, hops);
-    let mut moves: Vec<Move> = Vec::with_capacity(hops.len());
-    for (i, hop) in hops.iter().enumerate() {
+) -> (Vec<Move>, TimeClaim) {
+    let ways: Vec<Way> = hops
+        .iter()
+        .map(|hop| Way::of(cluster, load, &policy.migrations, problem, hop))
+        .collect();
+    let after = bound_to(problem, hops);
+    let mut jobs: Vec<Job> = Vec::with_capacity(hops.len());
+    for ((hop, way), after) in hops.iter().zip(&ways).zip(after) {
+        jobs.push(Job {
+            guest: hop.guest,
+            from: hop.from,
+            to: hop.to,
+            duration: way.duration,
+            after,
+        });
+    }
+    let slots = Slots {
+        per_host: count(policy.migrations.per_host.get()),
+        at_once: count(policy.migrations.at_once.get()),
+    };
+    let (bound, origin) = waves::bound(problem, &jobs, slots);
+    let table = timetable(problem, &jobs, slots, bound, policy.limits.seed);
+    // By their starts; of those that start together the earlier in the order comes first.
+    let mut sorted: Vec<usize> = (0..hops.len()).collect();
+    sorted.sort_by_key(|i| (table.start[*i], *i));
+    let mut rank = vec![0; hops.len()];
+    sorted.iter().enumerate().for_each(|(r, i)| rank[*i] = r);
+    let in_order: Vec<Job> = sorted
+        .iter()
+        .map(|i| {
+            let mut job = jobs[*i].clone();
+            job.after.iter_mut().for_each(|j| *j = rank[*j]);
+            job
+        })
+        .collect();
+    let start: Vec<_> = sorted.iter().map(|i| table.start[*i]).collect();
+    let waits = edges(problem, &in_order, &start);
+    let moves = sorted.iter().zip(0..).map(|(i, at)| {
+        let (hop, way) = (&hops[*i], &ways[*i]);
         let item = &problem.guests[hop.guest];
-        let (from, to) = (&problem.hosts[hop.from].name, &problem.hosts[hop.to].name);
-        let Some(guest) = cluster.guests.get(hop.guest) else {
-            continue;
-        };
-        let mode = match guest.post_copy {
-            PostCopy::Allowed => Mode::PostCopy,
-            PostCopy::Never => Mode::PreCopy,
-        };
-        let link = |name| cluster.host(name).map(|h| h.network);
-        let bandwidth = link(from).min(link(to)).unwrap_or_default();
-        let load = load.guests.get(&item.name);
-        let duration = predict(mode, guest.memory, load, bandwidth).total;
-        moves.push(Move {
-            id: id(i),
+        let guest = &cluster.guests[hop.guest];
+        Move {
+            id: id(at),
             guest: item.name.clone(),
             uuid: guest.uuid,
-            from: from.clone(),
-            to: to.clone(),
-            mode,
+            from: problem.hosts[hop.from].name.clone(),
+            to: problem.hosts[hop.to].name.clone(),
+            mode: way.mode,
             memory: MiB(guest.memory.0),
             vcpus: guest.vcpus,
             demand: MilliCores(u64::try_from(item.need[0]).unwrap_or(0)),
-            bandwidth,
-            start,
-            duration,
-            after: waits[i].iter().map(|j| id(*j)).collect(),
+            bandwidth: way.bandwidth,
+            start: start[at],
+            duration: way.duration,
+            after: waits[at].iter().map(|j| id(*j)).collect(),
             reason: reason(hop),
-        });
-        start += duration;
-    }
-    moves
+        }
+    });
+    let claim = TimeClaim {
+        objective: table.end,
+        bound,
+        origin,
+    };
+    (moves.collect(), claim)
 }
 
 fn id(index: usize) -> MoveId {
     MoveId(format!("m{}", index + 1))
 }
 
-/// For each migration the earlier ones that it must wait for, ascending: those that come to or leave
-/// its target, for its room was reckoned after them; those of the same guest; and those of guests that
-/// a spread or gather rule binds it to. What another of them waits for already is left out.
-fn waits(problem: &Problem, hops: &[Hop]) -> Vec<Vec<usize>> {
+fn count(n: u32) -> usize {
+    usize::try_from(n).unwrap_or(usize::MAX)
+}
+
+/// How a migration is made.
+struct Way {
+    mode: Mode,
+    bandwidth: MiBPerSec,
+    duration: Micros,
+}
+
+impl Way {
+    fn of(
+        cluster: &Cluster,
+        load: &Load,
+        policy: &Migrations,
+        problem: &Problem,
+        hop: &Hop,
+    ) -> Self {
+        let guest = &cluster.guests[hop.guest];
+        let mode = match guest.post_copy {
+            PostCopy::Allowed => Mode::PostCopy,
+            PostCopy::Never => Mode::PreCopy,
+        };
+        let link = |host: usize| {
+            let host = cluster.host(&problem.hosts[host].name);
+            host.map(|h| policy.part_of(h.network))
+        };
+        let bandwidth = link(hop.from).min(link(hop.to)).unwrap_or_default();
+        let load = load.guests.get(&guest.name);
+        Self {
+            mode,
+            bandwidth,
+            duration: predict(mode, guest.memory, load, bandwidth).total,
+        }
+    }
+}
+
+/// For each migration the earlier ones that it must wait for wherever there is room: those of the same
+/// guest, and those of guests that a spread or gather rule binds it to.
+fn bound_to(problem: &Problem, hops: &[Hop]) -> Vec<Vec<usize>> {
     let mut rules_of: Vec<Vec<usize>> = vec![Vec::new(); problem.guests.len()];
     for (r, rule) in problem.rules.iter().enumerate() {
         if let GroupKind::Spread { guests, .. } | GroupKind::Gather { guests, .. } = &rule.kind {
             guests.iter().for_each(|g| rules_of[*g].push(r));
         }
     }
-    let bound = |a: usize, b: usize| rules_of[a].iter().any(|r| rules_of[b].contains(r));
-    // Per migration, whether each earlier one has ended before it starts.
-    let mut ended: Vec<Vec<bool>> = Vec::with_capacity(hops.len());
+    // By guest and by rule, the migrations so far.
+    let mut of_guest: Vec<Vec<usize>> = vec![Vec::new(); problem.guests.len()];
+    let mut of_rule: Vec<Vec<usize>> = vec![Vec::new(); problem.rules.len()];
     let mut waits = Vec::with_capacity(hops.len());
     for (i, hop) in hops.iter().enumerate() {
-        let mut before = vec![false; i];
-        let mut direct = Vec::new();
-        // The latest first: it has waited for most of the others.
-        for (j, earlier) in hops[..i].iter().enumerate().rev() {
-            let needed = [earlier.from, earlier.to].contains(&hop.to)
-                || earlier.guest == hop.guest
-                || bound(earlier.guest, hop.guest);
-            if needed && !before[j] {
-                before[j] = true;
-                for (mine, theirs) in before.iter_mut().zip(&ended[j]) {
-                    *mine |= theirs;
-                }
-                direct.push(j);
-            }
+        let mut before = of_guest[hop.guest].clone();
+        for r in &rules_of[hop.guest] {
+            // The last one has waited for those before it.
+            before.extend(of_rule[*r].last());
+            of_rule[*r].push(i);
         }
-        direct.reverse();
-        ended.push(before);
-        waits.push(direct);
+        before.sort_unstable();
+        before.dedup();
+        of_guest[hop.guest].push(i);
+        waits.push(before);
     }
     waits
 }

@@ -1,12 +1,14 @@
 //! The order of the migrations: at every moment each target has room for what is there and what
 //! comes, a guest counting at both ends while it moves. A cycle of guests that wait for each
-//! other's room is broken by parking one of them on a host with room. Moves run one after another.
+//! other's room is broken by parking one of them on a host with room. [`migrations`] then says when
+//! each starts, many at once.
 //!
 //! A move that would put two guests of a spread rule together on the way waits until no other move
 //! is left; it is preferred to parking, which costs one more migration.
 
 pub(crate) mod migrations;
 pub(crate) mod reach;
+mod timetable;
 mod walk;
 
 #[cfg(test)]

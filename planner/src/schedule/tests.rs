@@ -1,5 +1,6 @@
 use vmpack_domain::plan::MoveId;
-use vmpack_domain::{Cluster, Load};
+use vmpack_domain::units::Permille;
+use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::problem::Problem;
 
 use super::migrations::migrations;
@@ -100,39 +101,48 @@ fn guests_that_are_kept_apart_do_not_meet_on_the_way_when_there_is_another_order
     check(2, &[("a", 2, 1, 2), ("b", 2, 2, 1)], rules, "a>h2 b>h1");
 }
 
-/// The edges of the migrations as `guest<guest that it waits for`.
-fn check_edges(hosts: usize, guests: &[Guest], rules: &str, expected: &str) {
+/// The migrations as `guest@start`, starts in seconds, with `<guest` for each that it waits for. Of a
+/// guest, each GiB takes a second, and a second comes on top.
+fn check_times(hosts: usize, guests: &[Guest], rules: &str, expected: &str) {
     let (cluster, load, problem) = problem(hosts, guests, rules);
     let Order::Whole(hops) = order(&problem, &targets(guests), 1) else {
         panic!("there is an order");
     };
-    let moves = migrations(&cluster, &load, &problem, &hops, |_| String::new());
+    let mut policy = Policy::default();
+    policy.migrations.bandwidth = Permille(1000);
+    let inputs = (&cluster, &load, &policy);
+    let (moves, claim) = migrations(inputs, &problem, &hops, |_| String::new());
     let guest = |id: &MoveId| moves.iter().find(|m| m.id == *id).map(|m| m.guest.as_str());
-    let edges = moves.iter().flat_map(|m| {
-        m.after
+    let shown = moves.iter().map(|m| {
+        let seconds = (m.start.0 + 500_000) / 1_000_000;
+        let edges = m
+            .after
             .iter()
-            .map(|id| format!("{}<{}", m.guest, guest(id).unwrap_or("?")))
+            .map(|id| format!("<{}", guest(id).unwrap_or("?")));
+        format!("{}@{seconds}{}", m.guest, edges.collect::<String>())
     });
-    assert_eq!(edges.collect::<Vec<_>>().join(" "), expected);
-    // Predicted for one after another.
-    for pair in moves.windows(2) {
-        assert_eq!(pair[1].start, pair[0].start + pair[0].duration);
-    }
+    assert_eq!(shown.collect::<Vec<_>>().join(" "), expected);
+    let end = moves.iter().map(|m| m.start + m.duration).max();
+    assert_eq!(Some(claim.objective), end);
+    assert!(claim.bound <= claim.objective, "{claim:?}");
 }
 
 #[test]
-fn a_move_waits_only_for_what_its_room_or_its_rules_hang_on() {
+fn a_move_waits_only_for_what_its_slot_its_room_or_its_rules_hang_on() {
     let apart = [("a", 2, 1, 2), ("b", 2, 3, 4)];
-    check_edges(4, &apart, "", "");
+    check_times(4, &apart, "", "a@0 b@0");
     let spread = "rules: [{ kind: spread, guests: [a, b] }]\n";
-    check_edges(4, &apart, spread, "b<a");
-    check_edges(3, &[("a", 6, 1, 2), ("b", 6, 2, 3)], "", "a<b");
-    // The third waits for the second alone, which waits for the first.
+    check_times(4, &apart, spread, "a@0 b@3<a");
+    check_times(3, &[("a", 6, 1, 2), ("b", 6, 2, 3)], "", "b@0 a@7<b");
+    // One after the other to one host, though none waits for another's room.
     let one_target = [("a", 2, 1, 4), ("b", 2, 2, 4), ("c", 2, 3, 4)];
-    check_edges(4, &one_target, "", "b<a c<b");
+    check_times(4, &one_target, "", "a@0 b@3 c@5");
     // b parks on h3, a takes its place, b goes on; c has nothing to do with them.
     let swap = [("a", 6, 1, 2), ("b", 5, 2, 1), ("c", 1, 4, 5)];
-    check_edges(5, &swap, "", "a<b b<a");
+    check_times(5, &swap, "", "c@0 b@0 a@6<b b@12<a");
+    // d waits for b's room alone; c, which is as large as what is free, for nobody.
+    let beside = [("b", 4, 1, 2), ("c", 4, 3, 1), ("d", 4, 4, 1)];
+    check_times(4, &beside, "", "b@0 c@0 d@5<b");
 }
 
 #[test]

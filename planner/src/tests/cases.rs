@@ -86,8 +86,8 @@ fn the_lighter_host_is_emptied_and_the_move_is_predicted() {
         ("b", "h2 is emptied")
     );
     assert_eq!((only.mode, only.memory), (Mode::PreCopy, MiB(2048)));
-    // 0.6 s to set up and 2 GiB over 1 GiB/s.
-    assert_eq!(only.duration, Micros::millis(2600));
+    // 0.6 s to set up and 2048 MiB over 80 % of 1024 MiB/s, which is 819.
+    assert_eq!(only.duration, Micros(3_100_611));
     assert_eq!(
         (plan.move_claim.objective, plan.move_claim.bound),
         (MiB(2048), MiB(2048))
@@ -97,7 +97,10 @@ fn the_lighter_host_is_emptied_and_the_move_is_predicted() {
         (seen.status, seen.hosts_before, seen.hosts_after),
         (Status::Optimal, 2, Some(1))
     );
-    assert_eq!((seen.move_mib, seen.move_seconds), (Some(2048), Some(2.6)));
+    assert_eq!(
+        (seen.move_mib, seen.move_seconds),
+        (Some(2048), Some(3.100_611))
+    );
     assert_eq!(
         (seen.hosts[1].before.guests, seen.hosts[1].after.guests),
         (1, 0)

@@ -1,6 +1,13 @@
 //! Replays the moves of a plan. Only `after` edges bind, never predicted times: at the start of a
-//! move, a guest counts on every host where it may be in some run that honours the edges: where it
-//! is or comes to by a move that need not wait for this one, unless its leaving is already over.
+//! move, a guest counts at the target where it may be there in some run that honours the edges: it is
+//! there or comes by a move that need not wait for this one, and its leaving is not over. One that
+//! comes only after still others have left is left out here and counted at its own start, where all
+//! those are gone.
+//!
+//! That misses no state. Say a run is in one; of the moves into the host that have begun, take one
+//! whose D, the moves off the host that it waits for, no other's contains more of, and of those with
+//! that D the last. At its start everybody is counted who is there in the state: whoever came by a
+//! move that waits for it would have the same D and come later, or a larger one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -127,13 +134,8 @@ pub(super) fn judge(world: &World, plan: &Plan) -> Vec<Violation> {
         });
     }
     for (i, mv) in plan.moves.iter().enumerate() {
-        found.extend(crowded(
-            world,
-            i,
-            mv,
-            &before,
-            stays.get(&mv.to).map_or(&[][..], Vec::as_slice),
-        ));
+        let stays = stays.get(&mv.to).map_or(&[][..], Vec::as_slice);
+        found.extend(crowded(world, i, mv, &before, stays));
     }
     found.extend(budgets(world, plan));
     found.extend(arrived(world, plan, &at));
@@ -172,11 +174,21 @@ fn crowded(world: &World, i: usize, mv: &Move, before: &[Moves], stays: &[Stay])
     let Some(host) = world.hosts.get(&mv.to) else {
         return Vec::new();
     };
-    let ended = |j: usize| before.get(i).is_some_and(|b| b.has(j));
-    let waits = |j: usize| j != i && before.get(j).is_some_and(|b| b.has(i));
+    let waits = |j: usize, k: usize| before.get(j).is_some_and(|b| b.has(k));
+    let leaves = || stays.iter().filter_map(|s| s.leaves);
+    // Whether the move waits for all those off the host that this one waits for, and for others.
+    let later = |j: usize| {
+        let (mut all, mut more) = (true, false);
+        for k in leaves() {
+            all &= waits(j, k) || !waits(i, k);
+            more |= waits(j, k) && !waits(i, k);
+        }
+        all && more
+    };
+    let absent = |j: usize| j != i && (waits(j, i) || later(j));
     let there: BTreeSet<&GuestName> = stays
         .iter()
-        .filter(|s| s.arrives.is_none_or(|j| !waits(j)) && !s.leaves.is_some_and(ended))
+        .filter(|s| !s.arrives.is_some_and(absent) && !s.leaves.is_some_and(|k| waits(i, k)))
         .map(|s| s.guest)
         .collect();
     room(world, host, there.into_iter())

@@ -1,6 +1,6 @@
 use super::*;
 use crate::file::{Source, read_inputs};
-use crate::plan::{Base, Claim, HostChange, Mode, Move, MoveClaim, Start};
+use crate::plan::{Base, Claim, HostChange, Mode, Move, MoveClaim, Start, TimeClaim};
 use crate::units::{MiBPerSec, Micros};
 
 fn inputs(cluster: &str, policy: &str) -> (Cluster, Load, Policy) {
@@ -48,7 +48,7 @@ fn plan_of(
             vcpus: who.vcpus,
             demand: MilliCores(0),
             bandwidth: MiBPerSec(100),
-            start: Micros::ZERO,
+            start: Micros::secs(i as u64),
             duration: Micros::secs(1),
             after: after.iter().map(|a| MoveId((*a).into())).collect(),
             reason: String::new(),
@@ -85,6 +85,11 @@ fn plan_of(
         move_claim: MoveClaim {
             objective: moved,
             bound: MiB(0),
+            origin: String::new(),
+        },
+        time_claim: TimeClaim {
+            objective: Micros::secs(list.len() as u64),
+            bound: Micros::ZERO,
             origin: String::new(),
         },
         hosts: HostChange {
@@ -128,6 +133,8 @@ fn a_good_plan_is_clean_and_each_law_is_seen_when_it_is_broken() {
         ("claim", |p| p.claim.bound = Ratio(1)),
         ("claim", |p| p.move_claim.objective = MiB(1)),
         ("claim", |p| p.move_claim.bound = MiB(999_999)),
+        ("claim", |p| p.time_claim.objective = Micros::ZERO),
+        ("claim", |p| p.time_claim.bound = Micros::secs(9)),
         ("claim", |p| p.hosts.before.clear()),
         ("claim", |p| p.hosts.after.clear()),
         ("claim", |p| p.hosts.wake.push(name("h1"))),
@@ -211,6 +218,53 @@ fn a_swap_without_room_is_refused_and_one_by_a_parking_host_is_not() {
         ))
         .contains(&"memory")
     );
+}
+
+#[test]
+fn who_waits_for_others_to_leave_is_counted_when_they_have_left() {
+    // On h2 is room for 4: c takes 3 of them, a comes once b has left.
+    let (cluster, load, policy) = inputs(
+        &THREE.replace(
+            "name: c, vcpus: 1, memory: 3GiB",
+            "name: c, vcpus: 1, memory: 4GiB",
+        ),
+        PLAIN,
+    );
+    let judged = |c: &[&str], a: &[&str]| {
+        let moves = [
+            ("b", "h2", "h3", &[][..]),
+            ("c", "h3", "h2", c),
+            ("a", "h1", "h2", a),
+        ];
+        let moves = plan_of(&cluster, &load, &policy, &moves);
+        plan(&cluster, &load, &policy, &moves)
+    };
+    assert_eq!(judged(&[], &["m1"]), []);
+    // Now a may come before b has left.
+    assert_eq!(laws(&judged(&[], &[])), ["memory", "memory"]);
+}
+
+#[test]
+fn predicted_times_keep_the_edges_and_the_limits() {
+    let limits = "migrations: { at-once: 2, per-host: 2 }\n";
+    let (cluster, load, policy) = inputs(THREE, &format!("{PLAIN}{limits}"));
+    let moves = [("c", "h3", "h1", &[][..]), ("a", "h1", "h3", &["m1"])];
+    let good = plan_of(&cluster, &load, &policy, &moves);
+    assert_eq!(plan(&cluster, &load, &policy, &good), []);
+    let mut early = good.clone();
+    early.moves[1].start = Micros::millis(999);
+    early.time_claim.objective = Micros::millis(1999);
+    let found = plan(&cluster, &load, &policy, &early);
+    assert_eq!(laws(&found), ["times"], "{found:?}");
+    let moves = [("c", "h3", "h1", &[][..]), ("a", "h1", "h3", &[])];
+    let mut at_once = plan_of(&cluster, &load, &policy, &moves);
+    at_once.moves[1].start = Micros::ZERO;
+    at_once.time_claim.objective = Micros::secs(1);
+    assert_eq!(plan(&cluster, &load, &policy, &at_once), []);
+    let mut one = policy.clone();
+    one.migrations.at_once = std::num::NonZeroU32::MIN;
+    let found = plan(&cluster, &load, &one, &at_once);
+    assert_eq!(laws(&found), ["times"], "{found:?}");
 }
 
 #[test]
