@@ -42,8 +42,8 @@ pub(crate) fn timetable(
     for attempt in 0..TRIES {
         let mut rng = Rng::new(seed, 4000 + attempt);
         let noise = jobs.iter().map(|_| match attempt {
-            0 => 1.0,
-            _ => 1.0 + 0.3 * rng.unit(),
+            0 => 1000,
+            _ => 1000 + rng.below(300) as u64,
         });
         let noise = noise.collect();
         let found = Run::new(problem, jobs, slots, noise).run();
@@ -136,7 +136,8 @@ struct Run<'a> {
     problem: &'a Problem,
     jobs: &'a [Job],
     slots: Slots,
-    noise: Vec<f64>,
+    /// Per job, by what its urgency is multiplied, in thousandths.
+    noise: Vec<u64>,
     now: Micros,
     start: Vec<Option<Micros>>,
     /// Jobs that are not over, of those that each waits for.
@@ -159,7 +160,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(problem: &'a Problem, jobs: &'a [Job], slots: Slots, noise: Vec<f64>) -> Self {
+    fn new(problem: &'a Problem, jobs: &'a [Job], slots: Slots, noise: Vec<u64>) -> Self {
         let hosts = problem.hosts.len();
         let mut run = Self {
             problem,
@@ -223,15 +224,14 @@ impl<'a> Run<'a> {
     /// both links, on the link into the host that it leaves, which may wait for its room, or in all;
     /// where that is the same, the longest first.
     fn sort(&self, pending: &mut [usize]) {
-        let per_host = |work: Micros| work.0 as f64 / self.slots.per_host as f64;
-        let all = self.work[0].iter().map(|w| w.0).sum::<u64>() as f64 / self.slots.at_once as f64;
+        let per_host = |work: Micros| work.0 / self.slots.per_host as u64;
+        let all = self.work[0].iter().map(|w| w.0).sum::<u64>() / self.slots.at_once as u64;
         let urgency = |i: &usize| {
             let job = &self.jobs[*i];
-            let length = job.duration.0 as f64;
             let own = per_host(self.work[0][job.from].max(self.work[1][job.to]));
-            let next = length + per_host(self.work[1][job.from]);
-            let urgency = own.max(next).max(all) * self.noise[*i] + length;
-            (Reverse(urgency as u64), *i)
+            let next = job.duration.0 + per_host(self.work[1][job.from]);
+            let shared = own.max(next).max(all);
+            (Reverse(shared / 1000 * self.noise[*i] + job.duration.0), *i)
         };
         pending.sort_by_cached_key(urgency);
     }
