@@ -191,6 +191,8 @@ fn record_guests(arguments: &RecordArguments) -> anyhow::Result<()> {
             window: arguments.window,
             speed: arguments.speed,
             proc: PathBuf::from("/proc"),
+            best: Tier::Ebpf,
+            cores: None,
         },
     };
     if let Some(file) = &arguments.output {

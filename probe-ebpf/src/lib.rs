@@ -3,7 +3,8 @@
 //! ```text
 //! libvirt: which guests ─> threads: which threads are their vCPUs ─┐
 //!                                                                  v
-//!    source: what yields windows, either of      schedstat: /proc, at each step
+//!    source: what yields windows, either of      ebpf: slots that the kernel keeps
+//!                                                schedstat: /proc, at each step
 //!                                                                  v
 //!                          measure: drives it, hands out windows (GuestWindow) as they are over
 //!                                                                  v
@@ -15,6 +16,7 @@
 pub mod cli;
 pub mod demand;
 pub mod doctor;
+pub mod ebpf;
 pub mod guests;
 pub mod measure;
 pub mod record;

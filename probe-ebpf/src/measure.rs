@@ -7,14 +7,15 @@ use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use uuid::Uuid;
-use vmpack_domain::units::{MiB, Micros, Ratio};
+use vmpack_domain::units::{MiB, Micros, MilliCores, Ratio};
 use vmpack_domain::{GuestName, Tier};
 use vmpack_hypervisor::Error;
 use vmpack_hypervisor::libvirt::Observed;
 
 use crate::demand::Sample;
+use crate::ebpf::{self, Ebpf};
 use crate::guests::{Lister, Listing};
-use crate::sample::{LIBVIRT_GRAIN, tickless_cpus};
+use crate::sample::{LIBVIRT_GRAIN, online_cores, tickless_cpus};
 use crate::schedstat::Schedstat;
 use crate::source::{Batch, GuestWindow, Quality, Source};
 use crate::threads;
@@ -29,6 +30,10 @@ pub struct Settings {
     pub speed: Ratio,
     /// Where procfs is mounted.
     pub proc: PathBuf,
+    /// Not to be measured by anything better: [`Tier::Schedstat`] does without eBPF.
+    pub best: Tier,
+    /// The cores of this host, above which its guests overload it; `None`: those that are online.
+    pub cores: Option<MilliCores>,
 }
 
 /// A guest of this host, as it is known now.
@@ -80,7 +85,7 @@ impl std::fmt::Debug for Measurement {
 }
 
 impl Measurement {
-    /// Begins to measure by the scheduler's statistics. `list` asks which guests run; it is called
+    /// Begins to measure by the best source that works here. `list` asks which guests run; it is called
     /// once here and then on a thread of its own.
     ///
     /// # Errors
@@ -91,15 +96,18 @@ impl Measurement {
     ) -> Result<Self, Error> {
         let first = Listing::make(&mut list);
         let lister = Lister::start(list, settings.window.to_std());
-        let source = Schedstat::new(settings.proc.clone(), settings.window, settings.speed);
+        let (source, why) = best_source(&settings);
         let mut measurement = Self {
             settings,
-            source: Box::new(source),
+            source,
             lister,
             guests: BTreeMap::new(),
             notes: BTreeSet::new(),
             searched: None,
         };
+        if let Some(why) = why {
+            measurement.note(format!("measured without eBPF: {why}"));
+        }
         if let (Tier::Schedstat, Some(cpus)) = (measurement.source.tier(), tickless_cpus()) {
             measurement.note(format!(
                 "CPUs {cpus} run without a scheduler tick: windows shorter than a second blur there"
@@ -179,6 +187,18 @@ impl Measurement {
         self.source.tier()
     }
 
+    /// The length of a window as it is, near to what was asked for.
+    #[must_use]
+    pub fn window(&self) -> Micros {
+        self.source.window()
+    }
+
+    /// How many of the guest's waits took 2^i ns to 2^(i+1) ns, where single waits are seen.
+    #[must_use]
+    pub fn delays(&self, guest: &GuestName) -> Option<[u64; 32]> {
+        self.source.delays(guest)
+    }
+
     /// How well they are measured, and at what cost.
     #[must_use]
     pub fn quality(&self) -> Quality {
@@ -233,6 +253,21 @@ impl Measurement {
             }
         }
     }
+}
+
+/// The best source that works here, and why no better one does.
+fn best_source(settings: &Settings) -> (Box<dyn Source>, Option<String>) {
+    let mut why = None;
+    if settings.best == Tier::Ebpf {
+        let cores = settings.cores.unwrap_or_else(online_cores);
+        match Ebpf::start(settings.window, settings.speed, cores, ebpf::VCPUS) {
+            Ok(source) => return (Box::new(source), None),
+            Err(error) => why = Some(error.to_string()),
+        }
+    }
+    let proc = settings.proc.clone();
+    let source = Schedstat::new(proc, settings.window, settings.speed);
+    (Box::new(source), why)
 }
 
 impl Guest {

@@ -99,7 +99,7 @@ pub fn record(
             break;
         }
     }
-    let mut recording = finish(settings, &measurement, &recorded);
+    let mut recording = finish(&measurement, &recorded);
     recording.windows = seen;
     recording.missed = missed;
     recording.cost = share(own_cpu_time() - cost, now() - start);
@@ -127,11 +127,7 @@ impl Recorded {
     }
 }
 
-fn finish(
-    settings: &Settings,
-    measurement: &Measurement,
-    recorded: &BTreeMap<GuestName, Recorded>,
-) -> Recording {
+fn finish(measurement: &Measurement, recorded: &BTreeMap<GuestName, Recorded>) -> Recording {
     let written = now();
     let mut recording = Recording {
         notes: measurement.notes().iter().cloned().collect(),
@@ -143,7 +139,7 @@ fn finish(
             continue;
         }
         let measured = recorded.get(name).and_then(|recorded| {
-            let cpu = recorded.series.load(settings.measuring.window)?;
+            let cpu = recorded.series.load(measurement.window())?;
             let newest = recorded.series.newest();
             Some(GuestLoad {
                 cpu: Some(cpu),

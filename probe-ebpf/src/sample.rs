@@ -7,6 +7,8 @@ use std::path::Path;
 
 use nix::time::{ClockId, clock_getres, clock_gettime};
 
+use vmpack_domain::units::MilliCores;
+
 use crate::demand::Sample;
 
 /// How far a sample's time may be off: a reading that took longer is made again.
@@ -83,6 +85,14 @@ pub const LIBVIRT_GRAIN: u64 = 10_000_000;
 fn nanoseconds(time: nix::sys::time::TimeSpec) -> u64 {
     let part = |n: i64| u64::try_from(n).unwrap_or_default();
     part(time.tv_sec()) * 1_000_000_000 + part(time.tv_nsec())
+}
+
+/// The CPUs that are online.
+#[must_use]
+pub fn online_cores() -> MilliCores {
+    let cpus = nix::unistd::sysconf(nix::unistd::SysconfVar::_NPROCESSORS_ONLN);
+    let cpus = cpus.ok().flatten().and_then(|n| u64::try_from(n).ok());
+    MilliCores(cpus.unwrap_or(1) * 1000)
 }
 
 /// The CPUs whose tick the kernel stops while one thread runs alone there (`nohz_full`): run time

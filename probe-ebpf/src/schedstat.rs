@@ -101,6 +101,10 @@ impl Source for Schedstat {
         Tier::Schedstat
     }
 
+    fn window(&self) -> Micros {
+        Micros(self.step * STEPS / 1000)
+    }
+
     fn processes(&mut self) -> Option<Vec<i32>> {
         None
     }
@@ -177,5 +181,9 @@ impl Source for Schedstat {
             threads_max: u64::MAX,
             ..Quality::default()
         }
+    }
+
+    fn delays(&self, _: &GuestName) -> Option<[u64; 32]> {
+        None
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 
 use uuid::Uuid;
-use vmpack_domain::units::MilliCores;
+use vmpack_domain::units::{Micros, MilliCores};
 use vmpack_domain::{GuestName, Tier};
 
 /// What one guest did and wanted in one window.
@@ -112,10 +112,13 @@ pub struct Quality {
 }
 
 /// Reads vCPU threads. It has two implementations: the scheduler's statistics in `/proc`
-/// ([`crate::schedstat`]), and eBPF.
+/// ([`crate::schedstat`]), and eBPF ([`crate::ebpf`]).
 pub trait Source {
     /// What it is.
     fn tier(&self) -> Tier;
+
+    /// The length of its windows, as near to what was asked for as it can.
+    fn window(&self) -> Micros;
 
     /// The processes that have a vCPU thread, where the source knows them without a search through
     /// all of `/proc`.
@@ -148,6 +151,10 @@ pub trait Source {
 
     /// How well it measures, and its cost.
     fn quality(&self) -> Quality;
+
+    /// How many of the guest's waits took 2^i ns to 2^(i+1) ns, since it is followed; `None` where
+    /// the source does not see single waits.
+    fn delays(&self, guest: &GuestName) -> Option<[u64; 32]>;
 }
 
 /// What came of one step of the measuring.

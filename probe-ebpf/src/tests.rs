@@ -1,5 +1,6 @@
 //! Tests against real threads of the running kernel.
 
+use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -17,6 +18,7 @@ use vmpack_hypervisor::Error;
 use vmpack_hypervisor::libvirt::{Accelerator, Observed, VcpuTime};
 
 use crate::demand::{Sample, Step, wanted};
+use crate::ebpf::Ebpf;
 use crate::measure;
 use crate::record::{Recording, Settings, record};
 use crate::sample::{Schedstat, now, schedstat_grain};
@@ -43,14 +45,14 @@ pub(crate) fn observed(name: &str, vcpus: u32) -> Observed {
 
 /// A thread named as a vCPU of QEMU, that runs `work` until it is stopped; it then tells the CPU
 /// time that it used by its own clock, in nanoseconds.
-struct Vcpu {
-    thread: i32,
+pub(crate) struct Vcpu {
+    pub(crate) thread: i32,
     stop: Arc<AtomicBool>,
     handle: JoinHandle<u64>,
 }
 
 impl Vcpu {
-    fn start(number: u32, work: impl Fn() + Send + 'static) -> Self {
+    pub(crate) fn start(number: u32, work: impl Fn() + Send + 'static) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let (send, receive) = mpsc::channel();
@@ -72,27 +74,27 @@ impl Vcpu {
         }
     }
 
-    fn file(&self) -> Schedstat {
+    pub(crate) fn file(&self) -> Schedstat {
         Schedstat::open(Path::new("/proc"), Pid::this().as_raw(), self.thread).unwrap()
     }
 
     /// Its CPU time by its own clock.
-    fn stop(self) -> u64 {
+    pub(crate) fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
         self.handle.join().unwrap()
     }
 }
 
-fn burn() {
+pub(crate) fn burn() {
     std::hint::black_box((0..10_000u64).fold(0, |a, b| std::hint::black_box(a ^ b)));
 }
 
-fn sleep_ms(ms: u64) {
+pub(crate) fn sleep_ms(ms: u64) {
     std::thread::sleep(Duration::from_millis(ms));
 }
 
 /// Binds the calling thread to one of the CPUs that it may use.
-fn bind_to_one_cpu() {
+pub(crate) fn bind_to_one_cpu() {
     let mine = Pid::from_raw(0);
     let allowed = sched_getaffinity(mine).unwrap();
     let first = (0..CpuSet::count())
@@ -223,6 +225,8 @@ fn settings() -> Settings {
             window: Micros::millis(100),
             speed: Ratio::ONE,
             proc: PathBuf::from("/proc"),
+            best: Tier::Schedstat,
+            cores: None,
         },
     }
 }
@@ -247,21 +251,45 @@ fn cpu(recording: &Recording, guest: &str) -> CpuLoad {
     recording.load.guests[guest].cpu.clone().unwrap()
 }
 
+/// As [`settings`], but by eBPF; `None`, and a word of it, where this kernel or user has none.
+fn by_ebpf() -> Option<Settings> {
+    if let Err(why) = Ebpf::start(Micros::millis(100), Ratio::ONE, MilliCores(1000), 1) {
+        // Past the capture of the test harness, so that it is seen and counted.
+        let _ = writeln!(std::io::stderr(), "skipped: {why}");
+        return None;
+    }
+    let mut settings = settings();
+    settings.measuring.best = Tier::Ebpf;
+    Some(settings)
+}
+
 #[test]
 fn a_busy_guest_is_recorded_from_its_threads() {
+    busy_guest(&settings(), Micros::millis(100));
+    if let Some(settings) = by_ebpf() {
+        // Six slots of 2^24 ns.
+        busy_guest(&settings, Micros(100_664));
+    }
+}
+
+fn busy_guest(settings: &Settings, window: Micros) {
     let guest = observed("busy", 1);
     let other = observed("elsewhere", 2);
     let _qemu = Pretender::burning(&guest);
     let listed = vec![guest, other];
-    let recording = record_with(move || Ok(listed.clone()), &settings());
+    let recording = record_with(move || Ok(listed.clone()), settings);
     let measured = &recording.load.guests["busy"];
-    assert_eq!(measured.tier, Some(Tier::Schedstat));
+    assert_eq!(
+        measured.tier,
+        Some(settings.measuring.best),
+        "{recording:?}"
+    );
     assert!(
         measured.memory.is_some_and(|m| m.0 < 64),
         "resident memory of its own process"
     );
     let load = cpu(&recording, "busy");
-    assert_eq!(load.window, Some(Micros::millis(100)));
+    assert_eq!(load.window, Some(window));
     // It is always ready, however many others run beside it.
     assert!(load.p50.unwrap() >= MilliCores(950), "{load:?}");
     assert!(load.max.unwrap() <= MilliCores(1000), "{load:?}");
@@ -359,6 +387,11 @@ fn a_guest_that_leaves_is_not_in_the_hosts_load() {
 
 #[test]
 fn a_guest_that_appears_is_recorded_from_then_on() {
+    appearing_guest(settings());
+    by_ebpf().into_iter().for_each(appearing_guest);
+}
+
+fn appearing_guest(settings: Settings) {
     let guest = observed("late", 1);
     let _qemu = Pretender::burning(&guest);
     let mut asked = 0;
@@ -372,7 +405,7 @@ fn a_guest_that_appears_is_recorded_from_then_on() {
     };
     let settings = Settings {
         length: Micros::secs(2),
-        ..settings()
+        ..settings
     };
     let start = now();
     let recording = record_with(list, &settings);

@@ -12,6 +12,8 @@ use xtask::command::{self, on_path, shown};
 use xtask::setup::{Purpose, setup};
 use xtask::workspace;
 
+use crate::ebpf;
+
 /// Runs all checks, also after one has failed, and ends with a line of counts.
 pub(crate) fn run() -> Result<()> {
     let start = Instant::now();
@@ -33,6 +35,11 @@ pub(crate) fn run() -> Result<()> {
         )?,
     ];
     checks.push(check("cases", &mut regress(&binaries))?);
+    let no_clang = ebpf::lacks();
+    match &no_clang {
+        Some(why) => println!("skipped: the kernel programs are not compared: {why}"),
+        None => checks.push(kernel_programs()),
+    }
     let deny = on_path("cargo-deny");
     if deny {
         checks.push(check(
@@ -52,7 +59,7 @@ pub(crate) fn run() -> Result<()> {
         total.passed,
         total.failed,
         total.ignored,
-        total.skipped + u32::from(!deny),
+        total.skipped + u32::from(!deny) + u32::from(no_clang.is_some()),
         start.elapsed().as_secs_f64()
     );
     let names = |passed| {
@@ -68,6 +75,20 @@ pub(crate) fn run() -> Result<()> {
         return Ok(());
     }
     bail!("failed: {} ({line})", names(false))
+}
+
+/// Whether the committed objects of the probe match their source.
+fn kernel_programs() -> Check {
+    let compared = ebpf::check();
+    match &compared {
+        Ok(()) => println!("--- kernel programs: the objects match their source"),
+        Err(error) => println!("--- kernel programs: {error:#}"),
+    }
+    Check {
+        name: "kernel programs",
+        passed: compared.is_ok(),
+        counts: Counts::default(),
+    }
 }
 
 /// `cargo xtask cases`.

@@ -8,6 +8,7 @@
 mod bench;
 mod checks;
 mod demo;
+mod ebpf;
 mod generate;
 mod testbed_commands;
 mod testbed_demo;
@@ -51,6 +52,8 @@ enum Task {
     Schema,
     /// Write docs/ anew from the programs' own help: reference, man pages, completions
     Docs,
+    /// Compile the probe's kernel programs (probe-ebpf/bpf) into the objects that are committed
+    Bpf,
     /// Measure against the targets; shows what misses, and fails for none
     Bench(bench::Arguments),
     /// Build for release and pack it into target/
@@ -76,6 +79,9 @@ fn run(task: Task) -> Result<()> {
                 Purpose::Build
             };
             setup(purpose)?;
+            if let Some(why) = ebpf::lacks() {
+                eprintln!("note: the probe's kernel programs cannot be compiled here: {why}");
+            }
             eprintln!("set up");
             Ok(())
         }
@@ -85,6 +91,7 @@ fn run(task: Task) -> Result<()> {
         Task::Cases { arguments } => checks::cases(&arguments),
         Task::Schema => generate::schema(),
         Task::Docs => generate::docs(),
+        Task::Bpf => ebpf::build(),
         Task::Bench(arguments) => bench::bench(&arguments),
         Task::Dist => generate::dist(),
     }

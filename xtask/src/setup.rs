@@ -11,6 +11,8 @@ use crate::command::{command, on_path, run, shown};
 pub enum Purpose {
     /// Compiling the workspace: HiGHS (C++, bindgen) and libvirt.
     Build,
+    /// Compiling the probe's kernel programs, which are committed compiled.
+    KernelPrograms,
     /// Compiling, and running libvirt hosts with QEMU guests on this machine.
     Testbed,
 }
@@ -18,6 +20,9 @@ pub enum Purpose {
 /// The Debian packages a purpose needs, without what every Debian has.
 #[must_use]
 pub fn packages(purpose: Purpose) -> Vec<&'static str> {
+    if purpose == Purpose::KernelPrograms {
+        return vec!["clang-14", "libbpf-dev", "llvm-14"];
+    }
     let mut names = vec![
         "cmake",
         "g++",

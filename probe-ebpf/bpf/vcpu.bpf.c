@@ -1,0 +1,286 @@
+/* What vCPU threads ran and waited, in windows kept in the kernel.
+ *
+ * At a switch-out the kernel's own sums tell how long the thread ran and, before that, waited since
+ * the last one:
+ *
+ *        wait delta          run delta
+ *   ├──────────────────┼────────────────────┤ now
+ *
+ * Both are placed so into the thread's slots, whatever events were seen in between. An event that
+ * was missed thus costs no time: the next one sets it right. A thread's switches come one after the
+ * other, so nothing here is locked. */
+#include "kernel.h"
+#include "wire.h"
+
+char LICENSE[] SEC("license") = "GPL";
+
+#define barrier() asm volatile("" ::: "memory")
+
+/* Sized by the probe: to the largest thread number, and to the vCPUs that it can follow. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 32768);
+	__type(key, u32);
+	__type(value, u16); /* the thread's entry in `vcpus`, plus one */
+} table SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 4096);
+	__type(key, u32);
+	__type(value, struct vcpu);
+} vcpus SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct control);
+} control SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct state);
+} state SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1 << 16);
+} events SEC(".maps");
+
+static __always_inline void tell(u32 kind, u32 thread, u64 at, u64 since, u64 demand)
+{
+	struct event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event) {
+		u32 zero = 0;
+		struct state *s = bpf_map_lookup_elem(&state, &zero);
+		if (s)
+			__sync_fetch_and_add(&s->lost_events, 1);
+		return;
+	}
+	event->kind = kind;
+	event->thread = thread;
+	event->at = at;
+	event->since = since;
+	event->demand = demand;
+	bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline struct vcpu *followed(u32 thread)
+{
+	u16 *number = bpf_map_lookup_elem(&table, &thread);
+	if (!number || !*number)
+		return 0;
+	u32 entry = *number - 1;
+	return bpf_map_lookup_elem(&vcpus, &entry);
+}
+
+static __always_inline u32 log2(u64 v)
+{
+	u32 r = 0;
+	if (v >> 32)
+		return 31;
+	if (v >> 16) { r += 16; v >>= 16; }
+	if (v >> 8) { r += 8; v >>= 8; }
+	if (v >> 4) { r += 4; v >>= 4; }
+	if (v >> 2) { r += 2; v >>= 2; }
+	return r + (v >> 1);
+}
+
+static __always_inline struct slot *slot_of(struct vcpu *v, u64 epoch)
+{
+	struct slot *slot = &v->slots[epoch & (SLOTS - 1)];
+	if (slot->epoch != (u32)epoch) {
+		slot->epoch = epoch;
+		slot->run = 0;
+		slot->wait = 0;
+	}
+	return slot;
+}
+
+/* Adds the time from `from` to `to` to the slots that it lies in. */
+static __always_inline void place(struct vcpu *v, u64 from, u64 to, int waited)
+{
+	u64 epoch = from >> SLOT_SHIFT, last = to >> SLOT_SHIFT;
+	if (last - epoch >= SLOTS) {
+		epoch = last - SLOTS + 1;
+		from = epoch << SLOT_SHIFT;
+	}
+#pragma clang loop unroll(disable)
+	for (int i = 0; i < SLOTS; i++) {
+		struct slot *slot = slot_of(v, epoch);
+		u64 end = (epoch + 1) << SLOT_SHIFT;
+		u64 part = (end < to ? end : to) - from;
+		if (waited)
+			slot->wait += part;
+		else
+			slot->run += part;
+		if (epoch >= last)
+			break;
+		from = end;
+		epoch++;
+	}
+}
+
+static __always_inline u64 task_state(struct task_struct *task)
+{
+	if (bpf_core_field_exists(task->__state))
+		return task->__state;
+	return ((struct task_struct___old *)task)->state;
+}
+
+#define TASK_RUNNING 0
+#define TASK_DEAD 0x80
+
+static __always_inline void switched_out(struct vcpu *v, struct task_struct *task, u64 now, int preempted)
+{
+	u64 run = task->se.sum_exec_runtime, wait = task->sched_info.run_delay;
+	u64 ran = run - v->run, waited = wait - v->wait;
+	u64 state = task_state(task);
+
+	v->sequence++;
+	barrier();
+	u64 seen = v->doing == RUN ? now - v->since : 0;
+	v->lost += ran > seen ? ran - seen : seen - ran;
+	u64 began = now - ran;
+	place(v, began, now, 0);
+	if (waited) {
+		place(v, began - waited, began, 1);
+		v->delays[log2(waited) & 31]++;
+	}
+	v->run = run;
+	v->wait = wait;
+	v->switches++;
+	v->since = now;
+	v->doing = preempted || state == TASK_RUNNING ? WAIT : state == TASK_DEAD ? GONE : OFF;
+	barrier();
+	v->sequence++;
+}
+
+SEC("tp_btf/sched_switch")
+int on_switch(u64 *ctx)
+{
+	struct task_struct *prev = (void *)ctx[1], *next = (void *)ctx[2];
+	struct vcpu *v;
+	u64 now = 0;
+
+	v = followed(prev->pid);
+	if (v) {
+		now = bpf_ktime_get_ns();
+		switched_out(v, prev, now, ctx[0] & 1);
+	}
+	v = followed(next->pid);
+	if (v) {
+		if (!now)
+			now = bpf_ktime_get_ns();
+		v->sequence++;
+		barrier();
+		v->doing = RUN;
+		v->since = now;
+		barrier();
+		v->sequence++;
+	}
+	return 0;
+}
+
+/* QEMU names a vCPU's thread "CPU 3/KVM" or "CPU 3/TCG", or "ALL CPUs/TCG". */
+static __always_inline int named_as_vcpu(u32 first)
+{
+	return first == 0x20555043 /* "CPU " */ || first == 0x204c4c41 /* "ALL " */;
+}
+
+SEC("tp_btf/task_rename")
+int on_rename(u64 *ctx)
+{
+	struct task_struct *task = (void *)ctx[0];
+	u32 first = 0;
+	bpf_probe_read_kernel(&first, sizeof(first), (void *)ctx[1]);
+	if (named_as_vcpu(first))
+		tell(NAMED, task->pid, bpf_ktime_get_ns(), 0, 0);
+	return 0;
+}
+
+/* The number of a task in the PID namespace at that level of nesting. */
+static __always_inline u32 number_at(struct pid *pid, u32 level)
+{
+	int number = 0;
+	struct upid *first = __builtin_preserve_access_index(&pid->numbers[0]);
+	bpf_probe_read_kernel(&number, sizeof(number), (void *)first + level * sizeof(struct upid));
+	return number;
+}
+
+SEC("iter/task")
+int find(struct bpf_iter__task *ctx)
+{
+	struct task_struct *task = ctx->task, *reader = (void *)bpf_get_current_task();
+	if (!task || !named_as_vcpu(*(u32 *)task->comm))
+		return 0;
+	u32 level = BPF_CORE_READ(reader, thread_pid, level);
+	struct found found = {
+		.thread = task->pid,
+		.doing = task->on_cpu ? RUN : task_state(task) == TASK_RUNNING ? WAIT : OFF,
+		.thread_here = number_at(task->thread_pid, level),
+		.process_here = number_at(BPF_CORE_READ(task, group_leader, thread_pid), level),
+		.run = task->se.sum_exec_runtime,
+		.wait = task->sched_info.run_delay,
+	};
+	bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
+	return 0;
+}
+
+/* Adds what a vCPU ran and waited for in a slot that is over. The sum is in a map, as the verifier
+ * would follow each value that it can take on the stack. */
+static long add_vcpu(u32 entry, u64 *epoch)
+{
+	u32 zero = 0;
+	struct vcpu *v = bpf_map_lookup_elem(&vcpus, &entry);
+	struct state *s = bpf_map_lookup_elem(&state, &zero);
+	if (!v || !s || !v->thread)
+		return 0;
+	struct slot *slot = &v->slots[*epoch & (SLOTS - 1)];
+	u64 busy = slot->epoch == (u32)*epoch ? (u64)slot->run + slot->wait : 0;
+	/* What it is doing is in no slot yet. */
+	u64 start = *epoch << SLOT_SHIFT, end = start + SLOT_NS, since = v->since;
+	if ((v->doing == RUN || v->doing == WAIT) && since < end)
+		busy += end - (since > start ? since : start);
+	s->busy += busy < SLOT_NS ? busy : SLOT_NS;
+	return 0;
+}
+
+/* Runs twice a slot on one CPU: the switches themselves keep no account of the host. */
+SEC("perf_event")
+int judge(void *ctx)
+{
+	u32 zero = 0, over = 0, calm = 0;
+	struct control *c = bpf_map_lookup_elem(&control, &zero);
+	struct state *s = bpf_map_lookup_elem(&state, &zero);
+	if (!c || !s || !c->slots)
+		return 0;
+	u64 now = bpf_ktime_get_ns(), demand = 0;
+	u64 epoch = now >> SLOT_SHIFT;
+#pragma clang loop unroll(disable)
+	for (u32 i = 0; i < OVERLOAD_MOST && i < c->slots; i++) {
+		epoch--;
+		s->busy = 0;
+		bpf_loop(c->used, add_vcpu, &epoch, 0);
+		if (s->busy > c->limit)
+			over++;
+		else
+			calm++;
+		if (!i)
+			demand = s->busy;
+	}
+	/* All of the slots must agree, or it stays what it was. */
+	u32 overloaded = !calm ? 1 : !over ? 0 : s->overloaded;
+	if (overloaded != s->overloaded) {
+		s->overloaded = overloaded;
+		tell(overloaded ? OVERLOAD : CALM, 0, now, epoch << SLOT_SHIFT, demand);
+	}
+	return 0;
+}

@@ -1,0 +1,404 @@
+//! The source by eBPF: the kernel keeps each vCPU's windows (`bpf/vcpu.bpf.c`), and the probe reads
+//! them out of shared memory, without a system call a vCPU.
+//!
+//! A slot of the kernel is a step of [`crate::demand`]. It is read [`LAG`] slots after its end: a
+//! wait is known when the thread is switched out again after it, and is then placed where it was.
+//! What is still in progress is added: a thread that runs since before the slot's end ran, one that
+//! was preempted before it waits.
+
+mod load;
+mod slots;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use uuid::Uuid;
+use vmpack_domain::units::{Micros, MilliCores, Ratio};
+use vmpack_domain::{GuestName, Tier};
+
+pub use load::{NoEbpf, VCPUS};
+
+use crate::demand::share;
+use crate::sample::now;
+use crate::source::{GuestWindow, Overload, Quality, Reading, Source};
+use load::Programs;
+use slots::{Reader, Thread, steps};
+use wire::{CALM, Control, Found, GONE, NAMED, OVERLOAD, SLOT_NS, SLOTS, Vcpu};
+
+/// Slots after which a slot is read.
+pub const LAG: u64 = 6;
+
+/// Slots that are read at once at most; the rest of the ring is room for being late.
+const CHUNK: u64 = 24;
+
+/// Slots that an overload lasts before it is told: 50 ms.
+pub const OVERLOAD_SLOTS: u32 = 3;
+
+/// Reads the windows that the kernel keeps.
+pub struct Ebpf {
+    programs: Programs,
+    speed: Ratio,
+    cores: MilliCores,
+    /// Slots in a window.
+    slots: u64,
+    /// The first slot that is not read.
+    next: u64,
+    guests: BTreeMap<GuestName, Guest>,
+    /// Guests that there was no room for.
+    beyond: BTreeSet<GuestName>,
+    free: Vec<u32>,
+    /// Entries whose thread's doing is not known until its first switch.
+    fresh: Vec<u32>,
+    found: Vec<Found>,
+    lost_ns: u64,
+}
+
+struct Guest {
+    uuid: Uuid,
+    process: i32,
+    threads: Vec<Thread>,
+    /// Waits of threads that it no longer has.
+    delays: [u64; 32],
+}
+
+impl std::fmt::Debug for Ebpf {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ebpf").finish_non_exhaustive()
+    }
+}
+
+impl Ebpf {
+    /// Loads the programs, with room for `vcpus` vCPUs. Windows are of whole slots, as near to
+    /// `window` as may be. The host has `cores` cores, of that speed.
+    ///
+    /// # Errors
+    /// Why the kernel does not take them.
+    pub fn start(
+        window: Micros,
+        speed: Ratio,
+        cores: MilliCores,
+        vcpus: u32,
+    ) -> Result<Self, NoEbpf> {
+        let mut programs = Programs::load(vcpus)?;
+        if let Some(why) = &programs.no_judge {
+            tracing::info!("overload is not noticed: {why}");
+        }
+        let limit = u128::from(cores.0) * u128::from(SLOT_NS) / 1000;
+        programs.control.write(
+            0,
+            Control {
+                limit: u64::try_from(limit).unwrap_or(u64::MAX),
+                slots: OVERLOAD_SLOTS,
+                used: 0,
+            },
+        );
+        let slots = (window.0.saturating_mul(1000) + SLOT_NS / 2) / SLOT_NS;
+        let slots = slots.max(1);
+        Ok(Self {
+            free: (0..programs.entries.min(u32::from(u16::MAX)))
+                .rev()
+                .collect(),
+            programs,
+            speed,
+            cores,
+            slots,
+            next: (now() / SLOT_NS).next_multiple_of(slots),
+            guests: BTreeMap::new(),
+            beyond: BTreeSet::new(),
+            fresh: Vec::new(),
+            found: Vec::new(),
+            lost_ns: 0,
+        })
+    }
+
+    /// Why overload is not noticed, if it is not.
+    #[must_use]
+    pub fn no_overload(&self) -> Option<String> {
+        self.programs.no_judge.as_ref().map(ToString::to_string)
+    }
+
+    /// A followed thread's run time and run delay until now, by the kernel's own sums, with what is
+    /// in progress. For comparisons with `/proc`.
+    #[must_use]
+    pub fn totals(&self, guest: &str) -> Vec<(i32, u64, u64)> {
+        let threads = self.guests.get(guest).map_or(&[] as &[_], |g| &g.threads);
+        let of = |thread: &Thread| {
+            // Before the entry is read, so that nothing is counted twice.
+            let at = now();
+            let entry = self.programs.vcpus.read_whole(thread.entry)?;
+            let (run, wait) = slots::until(&entry, at);
+            Some((thread.here, run, wait))
+        };
+        threads.iter().filter_map(of).collect()
+    }
+
+    /// Sets what the threads that are new do now: known until their first switch by this only.
+    fn settle(&mut self) {
+        if self.fresh.is_empty() {
+            return;
+        }
+        let at = now();
+        let found = self.programs.find().unwrap_or_default();
+        for entry in std::mem::take(&mut self.fresh) {
+            let Some(mut vcpu) = self.programs.vcpus.read(entry) else {
+                continue;
+            };
+            let now = found.iter().find(|f| f.thread == vcpu.thread);
+            if let (Some(now), 0) = (now, vcpu.sequence) {
+                vcpu.doing = now.doing;
+                vcpu.since = at;
+                self.programs.vcpus.write(entry, vcpu);
+            }
+        }
+    }
+
+    /// Gives a thread an entry.
+    fn add(&mut self, here: i32) -> io::Result<Thread> {
+        let found = self
+            .found
+            .iter()
+            .find(|f| i32::try_from(f.thread_here) == Ok(here));
+        let found = *found.ok_or_else(|| io::Error::other(format!("thread {here} is gone")))?;
+        let entry = self.free.pop().ok_or_else(|| {
+            io::Error::other(format!(
+                "{} vCPUs are followed already",
+                self.programs.entries
+            ))
+        })?;
+        let vcpu = Vcpu {
+            thread: found.thread,
+            run: found.run,
+            wait: found.wait,
+            since: now(),
+            ..Vcpu::FREE
+        };
+        self.programs.vcpus.write(entry, vcpu);
+        let number = u16::try_from(entry + 1).map_err(io::Error::other)?;
+        self.programs.table.write(found.thread, number);
+        self.fresh.push(entry);
+        let used = self.programs.control.read(0).map_or(0, |c| c.used);
+        self.use_entries(used.max(entry + 1));
+        Ok(Thread::new(entry, here, found.thread))
+    }
+
+    fn use_entries(&mut self, used: u32) {
+        if let Some(mut control) = self.programs.control.read(0) {
+            control.used = used;
+            self.programs.control.write(0, control);
+        }
+    }
+
+    /// Takes a thread's entry back; gives the waits that it counted.
+    fn remove(&mut self, thread: &Thread) -> [u64; 32] {
+        let vcpus = &mut self.programs.vcpus;
+        let last = vcpus.read_whole(thread.entry).unwrap_or(Vcpu::FREE);
+        self.programs.table.write(thread.global, 0);
+        vcpus.write(thread.entry, Vcpu::FREE);
+        self.free.push(thread.entry);
+        self.fresh.retain(|entry| *entry != thread.entry);
+        self.lost_ns += last.lost;
+        last.delays.map(u64::from)
+    }
+
+    /// Reads the slots up to that one into the guests' windows.
+    fn read_slots(&mut self, until: u64, reading: &mut Reading) {
+        let range = self.next..until;
+        let at = now();
+        for (name, guest) in &mut self.guests {
+            let mut alive = true;
+            for thread in &mut guest.threads {
+                let Some(vcpu) = self.programs.vcpus.read_whole(thread.entry) else {
+                    continue;
+                };
+                alive &= vcpu.doing != GONE;
+                thread
+                    .reader
+                    .take(steps(&vcpu, range.clone(), at), range.start);
+            }
+            for end in range.clone().map(|slot| slot + 1) {
+                if end.is_multiple_of(self.slots) {
+                    let readers = guest.threads.iter_mut().map(|thread| &mut thread.reader);
+                    let window = Reader::close(readers, end, self.slots, self.speed);
+                    reading.windows.extend(window.map(|window| GuestWindow {
+                        guest: name.clone(),
+                        uuid: guest.uuid,
+                        tier: Tier::Ebpf,
+                        vcpus: u32::try_from(guest.threads.len()).unwrap_or(u32::MAX),
+                        window,
+                    }));
+                }
+            }
+            if !alive {
+                reading.lost.push(name.clone());
+            }
+        }
+        reading.seen += until / self.slots - self.next / self.slots;
+        self.next = until;
+    }
+}
+
+impl Source for Ebpf {
+    fn tier(&self) -> Tier {
+        Tier::Ebpf
+    }
+
+    fn window(&self) -> Micros {
+        Micros((self.slots * SLOT_NS).div_ceil(1000))
+    }
+
+    fn processes(&mut self) -> Option<Vec<i32>> {
+        match self.programs.find() {
+            Ok(found) => self.found = found,
+            Err(error) => {
+                tracing::warn!("cannot list the vCPU threads: {error}");
+                return None;
+            }
+        }
+        let processes = self
+            .found
+            .iter()
+            .filter_map(|f| i32::try_from(f.process_here).ok());
+        let processes: BTreeSet<i32> = processes.collect();
+        Some(processes.into_iter().collect())
+    }
+
+    fn follow(
+        &mut self,
+        guest: &GuestName,
+        uuid: Uuid,
+        process: i32,
+        threads: &[i32],
+    ) -> io::Result<()> {
+        let known = self.guests.get(guest).is_some_and(|known| {
+            (known.uuid, known.process) == (uuid, process)
+                && known
+                    .threads
+                    .iter()
+                    .map(|t| t.here)
+                    .eq(threads.iter().copied())
+        });
+        if known {
+            return Ok(());
+        }
+        let mut delays = [0; 32];
+        if let Some(before) = self.guests.remove(guest) {
+            delays = before.delays;
+            for thread in &before.threads {
+                add(&mut delays, &self.remove(thread));
+            }
+        }
+        let mut added = Vec::with_capacity(threads.len());
+        for here in threads {
+            match self.add(*here) {
+                Ok(thread) => added.push(thread),
+                Err(error) => {
+                    for thread in &added {
+                        self.remove(thread);
+                    }
+                    if self.free.len() < threads.len() {
+                        self.beyond.insert(guest.clone());
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        self.beyond.remove(guest);
+        self.guests.insert(
+            guest.clone(),
+            Guest {
+                uuid,
+                process,
+                threads: added,
+                delays,
+            },
+        );
+        Ok(())
+    }
+
+    fn forget(&mut self, guest: &GuestName) {
+        self.beyond.remove(guest);
+        if let Some(known) = self.guests.remove(guest) {
+            for thread in &known.threads {
+                self.remove(thread);
+            }
+        }
+    }
+
+    fn due(&self) -> u64 {
+        let window = (self.next + 1).next_multiple_of(self.slots);
+        (window.min(self.next + CHUNK) + LAG) * SLOT_NS
+    }
+
+    fn wakes(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.programs.events())
+    }
+
+    fn read(&mut self) -> Reading {
+        let mut reading = Reading::default();
+        self.settle();
+        while let Some(event) = self.programs.event() {
+            match event.kind {
+                NAMED => reading.appeared = true,
+                OVERLOAD | CALM => reading.overloads.push(Overload {
+                    began: event.kind == OVERLOAD,
+                    at: event.at,
+                    since: event.since,
+                    demand: share(event.demand, SLOT_NS),
+                    cores: self.cores,
+                }),
+                _ => {}
+            }
+        }
+        let until = (now() / SLOT_NS).saturating_sub(LAG);
+        // What is older was overwritten; the margin is the time that this reading takes.
+        let oldest = until + LAG + 2 - SLOTS as u64;
+        if self.next < oldest {
+            let first = oldest.next_multiple_of(self.slots);
+            reading.missed = first / self.slots - self.next / self.slots;
+            self.next = first;
+        }
+        if until > self.next {
+            self.read_slots(until, &mut reading);
+        }
+        for name in &reading.lost {
+            self.forget(name);
+        }
+        reading
+    }
+
+    fn quality(&self) -> Quality {
+        let threads = self.guests.values().flat_map(|guest| &guest.threads);
+        let lost = threads.clone().map(|thread| {
+            let entry = self.programs.vcpus.read(thread.entry);
+            entry.map_or(0, |entry| entry.lost)
+        });
+        let (program_runs, program_ns) = self.programs.statistics();
+        Quality {
+            threads: threads.clone().count() as u64,
+            threads_max: u64::from(self.programs.entries),
+            guests_beyond: self.beyond.len() as u64,
+            lost_events: self.programs.state.read(0).map_or(0, |s| s.lost_events),
+            lost_ns: self.lost_ns + lost.sum::<u64>(),
+            program_runs,
+            program_ns,
+        }
+    }
+
+    fn delays(&self, guest: &GuestName) -> Option<[u64; 32]> {
+        let guest = self.guests.get(guest)?;
+        let mut delays = guest.delays;
+        for thread in &guest.threads {
+            let entry = self.programs.vcpus.read(thread.entry)?;
+            add(&mut delays, &entry.delays.map(u64::from));
+        }
+        Some(delays)
+    }
+}
+
+fn add(to: &mut [u64; 32], more: &[u64; 32]) {
+    to.iter_mut().zip(more).for_each(|(to, more)| *to += more);
+}

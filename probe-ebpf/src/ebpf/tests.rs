@@ -1,0 +1,233 @@
+//! Against the running kernel, where it lets us.
+
+use std::io::Write;
+use std::time::Duration;
+
+use nix::unistd::Pid;
+
+use super::*;
+use crate::sample::schedstat_grain;
+use crate::source::Window;
+use crate::tests::{Vcpu as Busy, burn, sleep_ms};
+
+/// The source, with that window; `None`, and a word of it, where this kernel or user has none.
+fn start(window: Micros) -> Option<Ebpf> {
+    match Ebpf::start(window, Ratio::ONE, MilliCores(2000), 64) {
+        Ok(source) => Some(source),
+        Err(why) => {
+            // Past the capture of the test harness, so that it is seen and counted.
+            let _ = writeln!(std::io::stderr(), "skipped: {why}");
+            None
+        }
+    }
+}
+
+fn guest() -> GuestName {
+    "g".parse().unwrap()
+}
+
+fn follow(source: &mut Ebpf, threads: &[&Busy]) {
+    let process = Pid::this().as_raw();
+    let ours = source.processes().unwrap();
+    assert!(ours.contains(&process), "{ours:?}");
+    let threads: Vec<i32> = threads.iter().map(|vcpu| vcpu.thread).collect();
+    source
+        .follow(&guest(), Uuid::from_u128(7), process, &threads)
+        .unwrap();
+}
+
+/// Reads whenever it is due for so long; what came of it.
+fn read_for(source: &mut Ebpf, ms: u64) -> Vec<Reading> {
+    let end = now() + ms * 1_000_000;
+    let mut readings = vec![source.read()];
+    while source.due() < end {
+        std::thread::sleep(Duration::from_nanos(source.due().saturating_sub(now())));
+        readings.push(source.read());
+    }
+    readings
+}
+
+#[test]
+fn run_and_wait_are_the_schedulers_own_sums() {
+    let Some(mut source) = start(Micros::millis(100)) else {
+        return;
+    };
+    // Two that share a CPU, and one that sleeps in between.
+    let vcpus = [
+        Busy::start(710, || {
+            crate::tests::bind_to_one_cpu();
+            (0..1000).for_each(|_| burn());
+        }),
+        Busy::start(711, || {
+            crate::tests::bind_to_one_cpu();
+            (0..1000).for_each(|_| burn());
+        }),
+        Busy::start(712, || {
+            (0..50).for_each(|_| burn());
+            sleep_ms(2);
+        }),
+    ];
+    follow(&mut source, &vcpus.each_ref());
+    let readings = read_for(&mut source, 1000);
+    let read = || vcpus.each_ref().map(|vcpu| vcpu.file().read().unwrap());
+    let before = read();
+    let totals = source.totals("g");
+    // The files lag by a tick, and by a wait that is in progress until it ends.
+    sleep_ms(300);
+    let after = read();
+    assert_eq!(totals.len(), 3);
+    for (i, (thread, run, wait)) in totals.into_iter().enumerate() {
+        assert_eq!(vcpus[i].thread, thread);
+        let tick = schedstat_grain();
+        let run = run..=run + tick;
+        assert!(
+            before[i].run <= *run.end() && *run.start() <= after[i].run,
+            "{run:?}"
+        );
+        let wait = wait..=wait + tick;
+        assert!(
+            before[i].delay <= *wait.end() && *wait.start() <= after[i].delay + tick,
+            "{i} {wait:?} {before:?} {after:?}"
+        );
+    }
+    let windows: Vec<_> = readings.iter().flat_map(|r| &r.windows).collect();
+    assert!(windows.len() >= 7, "{readings:?}");
+    for window in &windows {
+        assert_eq!(window.window.length, 6 * SLOT_NS);
+        assert_eq!(window.window.start % (6 * SLOT_NS), 0);
+        // Two of them always want.
+        assert!(window.window.demand >= MilliCores(1800), "{window:?}");
+        assert!(window.window.demand <= MilliCores(3000), "{window:?}");
+        let busy = window.window.run + window.window.delay;
+        assert!(busy >= 11 * SLOT_NS, "{window:?}");
+    }
+    assert!(source.delays(&guest()).unwrap().iter().sum::<u64>() > 0);
+    let quality = source.quality();
+    assert_eq!((quality.threads, quality.lost_events), (3, 0));
+    for vcpu in vcpus {
+        vcpu.stop();
+    }
+}
+
+#[test]
+fn windows_add_up_to_the_schedulers_sums() {
+    let Some(mut source) = start(Micros::millis(50)) else {
+        return;
+    };
+    let vcpu = Busy::start(720, || {
+        (0..300).for_each(|_| burn());
+        sleep_ms(3);
+    });
+    follow(&mut source, &[&vcpu]);
+    let readings = read_for(&mut source, 1500);
+    let windows: Vec<Window> = readings
+        .iter()
+        .flat_map(|r| r.windows.iter().map(|w| w.window))
+        .collect();
+    let (first, last) = (windows.first().unwrap(), windows.last().unwrap());
+    // Every window is there, one after the other.
+    for pair in windows.windows(2) {
+        assert_eq!(pair[0].start + pair[0].length, pair[1].start);
+    }
+    let length = last.start + last.length - first.start;
+    let run: u64 = windows.iter().map(|w| w.run).sum();
+    let delay: u64 = windows.iter().map(|w| w.delay).sum();
+    let whole = vcpu.file().read().unwrap();
+    // The whole life of the thread is a little more than what the windows cover.
+    assert!(run + delay <= length && run <= whole.run, "{windows:?}");
+    let used = vcpu.stop();
+    let covered = run as f64 / length as f64;
+    let life = used as f64 / (now() - first.start + 50_000_000) as f64;
+    assert!(covered > life * 0.5, "{covered} {life}");
+}
+
+#[test]
+fn a_thread_that_ends_is_told_and_its_place_is_free_again() {
+    let Some(mut source) = start(Micros::millis(50)) else {
+        return;
+    };
+    let vcpu = Busy::start(730, || sleep_ms(1));
+    follow(&mut source, &[&vcpu]);
+    assert_eq!(source.quality().threads, 1);
+    vcpu.stop();
+    let readings = read_for(&mut source, 400);
+    let lost: Vec<_> = readings.iter().flat_map(|r| &r.lost).collect();
+    assert_eq!(lost, [&guest()]);
+    assert_eq!(source.quality().threads, 0);
+    assert_eq!(source.free.len(), 64);
+}
+
+#[test]
+fn a_vcpu_that_appears_is_told_at_once() {
+    let Some(mut source) = start(Micros::millis(50)) else {
+        return;
+    };
+    source.read();
+    let vcpu = Busy::start(740, || sleep_ms(1));
+    assert!(source.read().appeared);
+    vcpu.stop();
+}
+
+#[test]
+fn guests_beyond_the_room_are_counted() {
+    let Some(mut source) = start(Micros::millis(50)) else {
+        return;
+    };
+    source.free.truncate(1);
+    let vcpus = [750, 751].map(|number| Busy::start(number, || sleep_ms(1)));
+    source.processes().unwrap();
+    let threads = vcpus.each_ref().map(|vcpu| vcpu.thread);
+    let process = Pid::this().as_raw();
+    let refused = source.follow(&guest(), Uuid::nil(), process, &threads);
+    assert!(refused.is_err());
+    assert_eq!(source.quality().guests_beyond, 1);
+    assert_eq!(source.free.len(), 1, "nothing is left taken");
+    source
+        .follow(&guest(), Uuid::nil(), process, &threads[..1])
+        .unwrap();
+    assert_eq!(source.quality().guests_beyond, 0);
+    for vcpu in vcpus {
+        vcpu.stop();
+    }
+}
+
+#[test]
+fn an_overload_is_told_with_its_start_and_its_end() {
+    let Some(mut source) = start(Micros::millis(50)) else {
+        return;
+    };
+    if let Some(why) = source.no_overload() {
+        let _ = writeln!(std::io::stderr(), "skipped: {why}");
+        return;
+    }
+    // A host of half a core.
+    source.programs.control.write(
+        0,
+        Control {
+            limit: SLOT_NS / 2,
+            slots: OVERLOAD_SLOTS,
+            used: 0,
+        },
+    );
+    let vcpu = Busy::start(760, burn);
+    let began = now();
+    follow(&mut source, &[&vcpu]);
+    let mut events = Vec::new();
+    while events.is_empty() && now() < began + 5_000_000_000 {
+        sleep_ms(5);
+        events.extend(source.read().overloads);
+    }
+    let over = events[0];
+    assert!(
+        over.began && over.since + SLOT_NS > began && over.since < over.at,
+        "{over:?}"
+    );
+    assert!(over.demand > MilliCores(500), "{over:?}");
+    vcpu.stop();
+    let mut events = Vec::new();
+    while events.is_empty() && now() < began + 10_000_000_000 {
+        sleep_ms(5);
+        events.extend(source.read().overloads);
+    }
+    assert!(!events[0].began, "{events:?}");
+}
