@@ -158,6 +158,7 @@ static __always_inline void switched_out(struct vcpu *v, struct task_struct *tas
 	v->wait = wait;
 	v->switches++;
 	v->since = now;
+	v->waited = 0;
 	v->doing = preempted || state == TASK_RUNNING ? WAIT : state == TASK_DEAD ? GONE : OFF;
 	barrier();
 	v->sequence++;
@@ -181,6 +182,7 @@ int on_switch(u64 *ctx)
 			now = bpf_ktime_get_ns();
 		v->sequence++;
 		barrier();
+		v->waited = v->doing == WAIT ? now - v->since : 0;
 		v->doing = RUN;
 		v->since = now;
 		barrier();
@@ -246,7 +248,7 @@ static long add_vcpu(u32 entry, u64 *epoch)
 	struct slot *slot = &v->slots[*epoch & (SLOTS - 1)];
 	u64 busy = slot->epoch == (u32)*epoch ? (u64)slot->run + slot->wait : 0;
 	/* What it is doing is in no slot yet. */
-	u64 start = *epoch << SLOT_SHIFT, end = start + SLOT_NS, since = v->since;
+	u64 start = *epoch << SLOT_SHIFT, end = start + SLOT_NS, since = v->since - v->waited;
 	if ((v->doing == RUN || v->doing == WAIT) && since < end)
 		busy += end - (since > start ? since : start);
 	s->busy += busy < SLOT_NS ? busy : SLOT_NS;

@@ -33,6 +33,7 @@ struct vcpu {
 	u32 doing;
 	u32 switches; /* times that it was switched out */
 	u64 since;
+	u64 waited; /* of RUN: the wait that ended at `since`, if it was preempted before; not in `wait` */
 	u64 run;  /* se.sum_exec_runtime at the last switch-out: the kernel's own sum */
 	u64 wait; /* sched_info.run_delay then */
 	u64 lost; /* run time that the events did not place exactly */

@@ -91,10 +91,14 @@ pub(super) fn steps(vcpu: &Vcpu, slots: Range<u64>, at: u64) -> impl Iterator<It
             .filter(|slot| u64::from(slot.epoch) == number & u64::from(u32::MAX));
         let (run, wait) = kept.map_or((0, 0), |slot| (u64::from(slot.run), u64::from(slot.wait)));
         let (start, end) = (number * SLOT_NS, (number + 1) * SLOT_NS);
-        let open = end.min(at).saturating_sub(vcpu.since.max(start));
+        // What lies in the slot, of a time from one moment to another.
+        let part = |from: u64, to: u64| end.min(to).saturating_sub(start.max(from));
         let (more_run, more_wait) = match vcpu.doing {
-            RUN => (open, 0),
-            WAIT => (0, open),
+            RUN => {
+                let queued = vcpu.since.saturating_sub(vcpu.waited);
+                (part(vcpu.since, at), part(queued, vcpu.since))
+            }
+            WAIT => (0, part(vcpu.since, at)),
             _ => (0, 0),
         };
         let run = (run + more_run).min(SLOT_NS);
@@ -110,8 +114,84 @@ pub(super) fn steps(vcpu: &Vcpu, slots: Range<u64>, at: u64) -> impl Iterator<It
 pub(super) fn until(vcpu: &Vcpu, at: u64) -> (u64, u64) {
     let open = at.saturating_sub(vcpu.since);
     match vcpu.doing {
-        RUN => (vcpu.run + open, vcpu.wait),
+        RUN => (vcpu.run + open, vcpu.wait + vcpu.waited),
         WAIT => (vcpu.run, vcpu.wait + open),
         _ => (vcpu.run, vcpu.wait),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::wire::OFF;
+    use super::*;
+
+    const MS: u64 = 1_000_000;
+
+    fn step(run: u64, delay: u64) -> Step {
+        Step {
+            length: SLOT_NS,
+            run,
+            delay,
+        }
+    }
+
+    #[test]
+    fn what_is_in_progress_is_added_to_the_slots() {
+        let mut vcpu = Vcpu::FREE;
+        // Slot 100: ran 2 ms; an old value where slot 101 will be.
+        vcpu.slots[100 % SLOTS].epoch = 100;
+        vcpu.slots[100 % SLOTS].run = 2_000_000;
+        vcpu.slots[101 % SLOTS].epoch = 37;
+        vcpu.slots[101 % SLOTS].run = 9_000_000;
+        let since = 101 * SLOT_NS + 4 * MS;
+        let at = 103 * SLOT_NS + 5 * MS;
+        let read = |vcpu: &Vcpu| steps(vcpu, 100..103, at).collect::<Vec<_>>();
+        let (rest, none) = (SLOT_NS - 4 * MS, step(0, 0));
+        for (doing, waited, expected) in [
+            (OFF, 0, [step(2 * MS, 0), none, none]),
+            (RUN, 0, [step(2 * MS, 0), step(rest, 0), step(SLOT_NS, 0)]),
+            // It waited 3 ms before it ran, or 5 ms, of which 1 ms in the slot before.
+            (
+                RUN,
+                3 * MS,
+                [step(2 * MS, 0), step(rest, 3 * MS), step(SLOT_NS, 0)],
+            ),
+            (
+                RUN,
+                5 * MS,
+                [step(2 * MS, MS), step(rest, 4 * MS), step(SLOT_NS, 0)],
+            ),
+            (WAIT, 0, [step(2 * MS, 0), step(0, rest), step(0, SLOT_NS)]),
+        ] {
+            (vcpu.doing, vcpu.since, vcpu.waited) = (doing, since, waited);
+            assert_eq!(read(&vcpu), expected, "{doing} {waited}");
+        }
+        (vcpu.doing, vcpu.waited) = (RUN, 5 * MS);
+        (vcpu.run, vcpu.wait) = (70, 30);
+        assert_eq!(until(&vcpu, since + MS), (70 + MS, 30 + 5 * MS));
+    }
+
+    #[test]
+    fn a_window_counts_when_every_vcpu_has_all_its_slots() {
+        let speed = Ratio::ONE;
+        let mut readers = [Reader::default(), Reader::default()];
+        let half = || std::iter::repeat_n(step(SLOT_NS / 2, 0), 3);
+        readers[0].take(half(), 3);
+        // Followed from the middle of the window on.
+        readers[1].take(half().take(2), 4);
+        let close =
+            |readers: &mut [Reader; 2], end| Reader::close(readers.iter_mut(), end, 3, speed);
+        assert_eq!(close(&mut readers, 6), None);
+        for reader in &mut readers {
+            reader.take(half(), 6);
+        }
+        let window = close(&mut readers, 9).unwrap();
+        assert_eq!((window.start, window.length), (6 * SLOT_NS, 3 * SLOT_NS));
+        assert_eq!((window.run, window.demand.0), (3 * SLOT_NS, 1000));
+        // After a gap a window is not whole.
+        for reader in &mut readers {
+            reader.take(half().take(2), 10);
+        }
+        assert_eq!(close(&mut readers, 12), None);
     }
 }

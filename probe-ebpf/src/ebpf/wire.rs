@@ -47,6 +47,7 @@ pub(crate) struct Vcpu {
     pub(crate) doing: u32,
     pub(crate) switches: u32,
     pub(crate) since: u64,
+    pub(crate) waited: u64,
     pub(crate) run: u64,
     pub(crate) wait: u64,
     pub(crate) lost: u64,
@@ -61,6 +62,7 @@ impl Vcpu {
         doing: OFF,
         switches: 0,
         since: 0,
+        waited: 0,
         run: 0,
         wait: 0,
         lost: 0,
@@ -315,8 +317,8 @@ mod tests {
         let mirror = vec![
             mirrored!("slot", Slot, epoch, run, wait),
             mirrored!(
-                "vcpu", Vcpu, sequence, thread, doing, switches, since, run, wait, lost, delays,
-                slots
+                "vcpu", Vcpu, sequence, thread, doing, switches, since, waited, run, wait, lost,
+                delays, slots
             ),
             mirrored!("control", Control, limit, slots, used),
             mirrored!("state", State, lost_events, busy, overloaded, unused),
@@ -334,7 +336,7 @@ mod tests {
             mirrored!("dirty", Dirty, ring, mapped, marked),
         ];
         assert_eq!(header(), mirror);
-        let fields: usize = 4 * 4 + 4 * 8 + 32 * 4 + SLOTS * 12;
+        let fields: usize = 4 * 4 + 5 * 8 + 32 * 4 + SLOTS * 12;
         assert_eq!(size_of::<Vcpu>(), fields, "no padding");
     }
 
