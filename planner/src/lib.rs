@@ -8,6 +8,7 @@
 mod anneal;
 mod assemble;
 mod certificate;
+pub mod curve;
 mod effort;
 mod explain;
 mod instance;

@@ -66,6 +66,7 @@ Examples:
   vmpack plan --cluster conf.d/ --load load.yaml --policy policy.yaml --time-limit 60s --json
   vmpack snapshot --uri qemu+tls://h1/system | vmpack plan --cluster - --load load.yaml
   vmpack plan --cluster c.yaml --load l.yaml --nodes 5000 --seed 7     repeats exactly
+  vmpack plan --cluster c.yaml --load l.yaml --curve=8     what the last hosts cost in migrations
 
 Ctrl-C ends the search and gives the best plan so far; a second one ends vmpack.")]
     Plan(PlanArguments),
@@ -204,6 +205,17 @@ pub(crate) struct PlanArguments {
     /// Exit with 0 when there is nothing to do and 10 when moves are proposed
     #[arg(long)]
     pub(crate) detailed_exitcode: bool,
+    /// Print, instead of a plan, hosts against memory moved: for the fewest hosts and up to so many
+    /// more [without a number: 5]
+    #[arg(
+        long,
+        value_name = "N",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "5",
+        conflicts_with_all = ["output", "certificate", "detailed_exitcode"]
+    )]
+    pub(crate) curve: Option<u16>,
 }
 
 #[derive(Debug, Args)]

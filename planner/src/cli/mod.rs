@@ -3,6 +3,7 @@
 mod arguments;
 mod bench;
 mod check;
+mod curve;
 mod docs;
 mod example;
 mod failure;

@@ -13,7 +13,7 @@ use super::arguments::PlanArguments;
 use super::failure::Failure;
 use super::inputs::Planned;
 use super::session::Session;
-use super::{inputs, output, report};
+use super::{curve, inputs, output, report};
 
 /// Plans, writes the plan and tells of it.
 pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Exit, Failure> {
@@ -27,7 +27,11 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
     let (cluster, load) = (&inputs.cluster, &inputs.load);
     let drained = |policy, host| drain(cluster, &policy, host);
     let policy = arguments.drain.iter().try_fold(inputs.policy, drained);
-    let policy = &policy.map_err(|e| Failure::input(e.to_string()))?;
+    let policy = policy.map_err(|e| Failure::input(e.to_string()))?;
+    if let Some(more) = arguments.curve {
+        return curve::run((cluster, load, &policy), more, arguments.json, session);
+    }
+    let policy = &policy;
     if let Some(path) = &arguments.certificate {
         output::ready(path)?;
     }

@@ -101,7 +101,7 @@ fn rule(i: usize, hosts: usize, guests: usize) -> impl Strategy<Value = String> 
 }
 
 /// A small cluster, its load and a policy.
-fn inputs(most_guests: usize) -> impl Strategy<Value = (Cluster, Load, Policy)> {
+pub(super) fn inputs(most_guests: usize) -> impl Strategy<Value = (Cluster, Load, Policy)> {
     (1..=4usize, 1..=most_guests)
         .prop_flat_map(|(hosts, guests)| {
             let all_hosts: Vec<_> = (0..hosts).map(host).collect();
@@ -157,7 +157,15 @@ fn inputs(most_guests: usize) -> impl Strategy<Value = (Cluster, Load, Policy)> 
 
 /// The least cost of any placement that the checker accepts, `None` when there is none.
 fn brute_force(cluster: &Cluster, load: &Load, policy: &Policy) -> Option<u64> {
-    let problem = Problem::build(cluster, load, policy).ok()?;
+    let all = placements(cluster, load, policy);
+    all.into_iter().map(|(cost, _)| cost).min()
+}
+
+/// Every placement that the checker accepts: what its hosts cost, and the MiB moved.
+pub(super) fn placements(cluster: &Cluster, load: &Load, policy: &Policy) -> Vec<(u64, u64)> {
+    let Ok(problem) = Problem::build(cluster, load, policy) else {
+        return Vec::new();
+    };
     let guests = problem.guests.len();
     let names: Vec<GuestName> = problem.guests.iter().map(|g| g.name.clone()).collect();
     let spare = |law: &str| {
@@ -166,7 +174,7 @@ fn brute_force(cluster: &Cluster, load: &Load, policy: &Policy) -> Option<u64> {
             .iter()
             .any(|r| matches!(r.kind, RuleKind::Spare { .. }) && law == format!("rule {}", r.name))
     };
-    let mut best = None;
+    let mut all = Vec::new();
     let mut at = vec![0usize; guests];
     loop {
         let target: BTreeMap<GuestName, HostName> = names
@@ -174,15 +182,14 @@ fn brute_force(cluster: &Cluster, load: &Load, policy: &Policy) -> Option<u64> {
             .cloned()
             .zip(at.iter().map(|h| problem.hosts[*h].name.clone()))
             .collect();
-        let moved = problem
-            .guests
-            .iter()
-            .zip(&at)
-            .filter(|(g, h)| g.current.is_some_and(|c| c != **h));
+        let moved = || {
+            let guests = problem.guests.iter().zip(&at);
+            guests.filter(|(g, h)| g.current.is_some_and(|c| c != **h))
+        };
         let few = policy
             .limits
             .moves
-            .is_none_or(|m| moved.count() <= m as usize);
+            .is_none_or(|m| moved().count() <= m as usize);
         // Which hosts are awake is the placement's choice, so spare rules are left to `in_use`.
         let kept = few
             && check::placement(cluster, load, policy, &target)
@@ -193,10 +200,11 @@ fn brute_force(cluster: &Cluster, load: &Load, policy: &Policy) -> Option<u64> {
                 .iter()
                 .map(|h| policy.costs.of(&problem.hosts[*h].name).0)
                 .sum();
-            best = Some(best.map_or(cost, |b: u64| b.min(cost)));
+            let memory: i64 = moved().map(|(g, _)| g.memory).sum();
+            all.push((cost, memory.unsigned_abs()));
         }
         let Some(digit) = at.iter().position(|h| h + 1 < problem.hosts.len()) else {
-            return best;
+            return all;
         };
         at[digit] += 1;
         at[..digit].fill(0);

@@ -1,0 +1,172 @@
+//! Hosts against migrations: what each of a few more hosts than the fewest saves. The last host is
+//! usually the dearest.
+//!
+//! The fewest hosts are sought once; from there the budget of hosts rises by the cheapest host that
+//! is not in use, and each budget's search starts from the answer of the one before.
+
+use vmpack_domain::plan::Outcome;
+use vmpack_domain::units::{MiB, Micros, Ratio};
+use vmpack_domain::{Cluster, Load, Policy};
+use vmpack_ilp::bound;
+use vmpack_ilp::problem::Problem;
+
+use crate::assemble::unsigned;
+use crate::effort::Effort;
+use crate::explain;
+use crate::instance::Instance;
+use crate::moves;
+use crate::pack::{self, Answer, Packed};
+use crate::schedule::migrations::migrations;
+use crate::schedule::{Order, order};
+use crate::search::{Search, Step};
+use crate::windows::Windows;
+
+/// Hosts against migrations.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Curve {
+    /// No placement costs less.
+    pub cost_bound: Ratio,
+    /// No placement uses fewer hosts.
+    pub hosts_bound: usize,
+    /// How these bounds were found.
+    pub origin: String,
+    /// The fewest hosts first; each point has more hosts and less memory moved than the one before.
+    pub points: Vec<Point>,
+}
+
+/// The cheapest migrations found to hosts of some cost.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Point {
+    /// Hosts in use.
+    pub hosts: usize,
+    /// What they cost.
+    pub cost: Ratio,
+    /// Migrations, with those that only make room; where no order of migrations leads there, the
+    /// guests that would change their host.
+    pub moves: usize,
+    /// Memory of the guests that change their host.
+    pub memory: MiB,
+    /// No placement at that cost moves less.
+    pub memory_bound: MiB,
+    /// How that bound was found.
+    pub origin: String,
+    /// The predicted lengths of the migrations, added up.
+    pub work: Micros,
+    /// Whether an order of migrations leads there.
+    pub reachable: bool,
+}
+
+/// The curve from the fewest hosts to so many more, as far as more hosts save any migration.
+pub fn curve(
+    cluster: &Cluster,
+    load: &Load,
+    policy: &Policy,
+    more: usize,
+    search: &mut Search,
+) -> Outcome<Curve> {
+    let problem = match explain::contradiction(cluster, load, policy) {
+        Ok(problem) => problem,
+        Err(reasons) => return Outcome::Infeasible(reasons),
+    };
+    let mut windows = Windows::first(&problem);
+    let mut bound = bound::hosts(&windows.seen(&problem));
+    let whole = match Instance::build(&problem) {
+        Ok(whole) => whole,
+        Err(reasons) => return Outcome::Infeasible(reasons),
+    };
+    (search.report)(Step::Phase("pack"));
+    let mut effort = Effort::share(search, policy, 300);
+    let packed = windows.packed(&whole, |inst| {
+        pack::pack(inst, &mut bound, policy, &mut effort, search.report)
+    });
+    let mut packed = match packed {
+        Answer::Found(packed) => packed,
+        Answer::Impossible => {
+            return Outcome::Infeasible(explain::conflict(cluster, load, policy, search));
+        }
+        Answer::Nothing(limit) => return Outcome::NoAnswer { limit },
+    };
+    (search.report)(Step::Phase("moves"));
+    let proven = packed.cost <= bound.cost;
+    let floor = bound::moves(&problem, i64::MAX).memory;
+    let mut points: Vec<Point> = Vec::new();
+    for (left, budget) in (1..=more as u64 + 1).rev().zip(budgets(&problem, &packed)) {
+        let mut effort = Effort::share(search, policy, 1000 / left);
+        let (found, least) = windows.cheapest(&whole, packed, budget, |inst, packed| {
+            moves::cheapest(inst, packed, budget, policy, &mut effort, search.report)
+        });
+        packed = found;
+        let mut point = point((cluster, load, policy), &whole, &packed, least);
+        // A search with more hosts may come upon what one with fewer missed.
+        while let Some(last) = points.last()
+            && last.cost >= point.cost
+        {
+            (point.memory_bound, point.origin) = (last.memory_bound, last.origin.clone());
+            points.pop();
+        }
+        if points.last().is_none_or(|last| point.memory < last.memory) {
+            points.push(point);
+        }
+        if whole.moved(&packed.at) <= floor || (search.stop)() {
+            break;
+        }
+    }
+    let curve = Curve {
+        cost_bound: Ratio(unsigned(bound.cost)),
+        hosts_bound: bound.hosts,
+        origin: bound.origin,
+        points,
+    };
+    if proven {
+        Outcome::Optimal(curve)
+    } else {
+        Outcome::Feasible(curve)
+    }
+}
+
+/// What the hosts may cost, from those in use on by one host more each time, the cheapest first.
+fn budgets(problem: &Problem, packed: &Packed) -> Vec<i64> {
+    let mut others: Vec<i64> = (0..problem.hosts.len())
+        .filter(|h| problem.hosts[*h].open && packed.awake.binary_search(h).is_err())
+        .map(|h| problem.hosts[h].cost)
+        .collect();
+    others.sort_unstable();
+    let more = others.into_iter().scan(packed.cost, |sum, cost| {
+        *sum += cost;
+        Some(*sum)
+    });
+    std::iter::once(packed.cost).chain(more).collect()
+}
+
+fn point(
+    (cluster, load, policy): (&Cluster, &Load, &Policy),
+    whole: &Instance,
+    packed: &Packed,
+    least: bound::MovesBound,
+) -> Point {
+    let problem = whole.problem;
+    let placement = whole.placement(&packed.at);
+    let moved = || {
+        let guests = problem.guests.iter().zip(&placement);
+        guests.filter(|(g, h)| g.current.is_some_and(|c| c != **h))
+    };
+    let (hops, reachable) = match order(problem, &placement, policy.limits.seed) {
+        Order::Whole(hops) => (hops, true),
+        Order::Stuck { hops, .. } => (hops, false),
+    };
+    let made = migrations(cluster, load, problem, &hops, |_| String::new());
+    Point {
+        hosts: packed.awake.len(),
+        cost: Ratio(unsigned(packed.cost)),
+        moves: if reachable {
+            hops.len()
+        } else {
+            moved().count()
+        },
+        memory: MiB(moved().map(|(g, _)| unsigned(g.memory)).sum()),
+        memory_bound: MiB(unsigned(least.memory)),
+        origin: least.origin,
+        work: made.iter().map(|m| m.duration).sum(),
+        reachable,
+    }
+}
