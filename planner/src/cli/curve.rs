@@ -12,7 +12,7 @@ use vmpack_planner::search::Search;
 
 use super::failure::Failure;
 use super::inputs::micros;
-use super::screen::{count, memory, time};
+use super::screen::{count, time};
 use super::session::Session;
 use super::table::table;
 use super::talk::Progress;
@@ -139,6 +139,12 @@ fn gap(moved: MiB, bound: MiB) -> Option<f64> {
     Some(gap)
 }
 
+/// In one unit, so that the points compare at a glance; rounded to a tenth of a GiB.
+fn gib(amount: MiB) -> String {
+    let tenths = (amount.0 * 10 + 512) / 1024;
+    format!("{}.{} GiB", tenths / 10, tenths % 10)
+}
+
 fn text(curve: &Curve, before: usize, status: Status) -> String {
     let fewest = match status {
         Status::Optimal => "the fewest is proven",
@@ -157,8 +163,8 @@ fn text(curve: &Curve, before: usize, status: Status) -> String {
                 String::new()
             },
             p.moves.to_string(),
-            memory(p.memory),
-            memory(p.memory_bound),
+            gib(p.memory),
+            gib(p.memory_bound),
             gap(p.memory, p.memory_bound).map_or("-".into(), |g| format!("{:.2}%", g * 100.0)),
             time(Micros(p.work.0)),
             if p.reachable {

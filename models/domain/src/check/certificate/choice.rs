@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Violation, World, in_use_always, running_on, violation};
-use crate::cluster::Host;
+use crate::cluster::{Host, HostState};
 use crate::name::{GuestName, HostName};
 use crate::rule::{Over, RuleKind, guests_named, hosts_named};
 
@@ -44,6 +44,15 @@ pub(super) struct Unit {
 /// All that decides where a guest can be, but for its size.
 type Ties<'a> = (&'a BTreeMap<String, Vec<String>>, Vec<usize>, Option<usize>);
 
+/// Whether no two hosts that are there share a place, so that guests in one place share a host.
+fn is_each_its_own(hosts: &[Host], over: &Over) -> bool {
+    let there = hosts.iter().filter(|h| h.state != HostState::Out);
+    let mut places = BTreeSet::new();
+    there
+        .map(|h| over.place(h))
+        .all(|place| places.insert(place))
+}
+
 impl<'a> Choices<'a> {
     /// # Errors
     /// The rule that names what is not in the cluster.
@@ -78,9 +87,7 @@ impl<'a> Choices<'a> {
             let mut left = BTreeSet::new();
             match &rule.kind {
                 RuleKind::Spread { .. } => guests.iter().for_each(|g| apart[*g].push(r)),
-                RuleKind::Gather {
-                    over: Over::Host, ..
-                } => {
+                RuleKind::Gather { over, .. } if is_each_its_own(hosts, over) => {
                     for pair in guests.windows(2) {
                         let (a, b) = (root(&together, pair[0]), root(&together, pair[1]));
                         together[a.max(b)] = a.min(b);
