@@ -786,7 +786,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__plan)
-            opts="-o -v -h --cluster --load --policy --time-limit --nodes --seed --drain --output --json --certificate --detailed-exitcode --verbose --help"
+            opts="-o -v -h --cluster --load --policy --time-limit --nodes --seed --drain --output --json --certificate --detailed-exitcode --curve --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -829,6 +829,10 @@ _vmpack() {
                     return 0
                     ;;
                 --certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --curve)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -53,6 +53,7 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l seed -d 'Seed of 
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l drain -d 'Empty this host for maintenance; the plan says so by a rule in its policy' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -s o -l output -d 'Write the plan to this file, whose folder is made if it is missing, or to standard output with `-`' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l certificate -d 'Write the proof of the bound on the hosts to this file, for `vmpack check --certificate`' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l curve -d 'Print, instead of a plan, hosts against memory moved: for the fewest hosts and up to so many more [without a number: 5]' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l json -d 'Print the result as JSON'
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l detailed-exitcode -d 'Exit with 0 when there is nothing to do and 10 when moves are proposed'
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'

@@ -42,6 +42,7 @@ _arguments "${_arguments_options[@]}" : \
 '-o+[Write the plan to this file, whose folder is made if it is missing, or to standard output with \`-\`]:FILE:_files' \
 '--output=[Write the plan to this file, whose folder is made if it is missing, or to standard output with \`-\`]:FILE:_files' \
 '--certificate=[Write the proof of the bound on the hosts to this file, for \`vmpack check --certificate\`]:FILE:_files' \
+'(-o --output --certificate --detailed-exitcode)--curve=[Print, instead of a plan, hosts against memory moved\: for the fewest hosts and up to so many more \[without a number\: 5\]]::N:_default' \
 '--json[Print the result as JSON]' \
 '--detailed-exitcode[Exit with 0 when there is nothing to do and 10 when moves are proposed]' \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \

@@ -52,6 +52,8 @@ pub struct Point {
     pub origin: String,
     /// The predicted lengths of the migrations, added up.
     pub work: Micros,
+    /// Predicted time from the first migration's start to the last one's end.
+    pub takes: Micros,
     /// Whether an order of migrations leads there.
     pub reachable: bool,
 }
@@ -139,7 +141,7 @@ fn budgets(problem: &Problem, packed: &Packed) -> Vec<i64> {
 }
 
 fn point(
-    (cluster, load, policy): (&Cluster, &Load, &Policy),
+    inputs: (&Cluster, &Load, &Policy),
     whole: &Instance,
     packed: &Packed,
     least: bound::MovesBound,
@@ -150,11 +152,11 @@ fn point(
         let guests = problem.guests.iter().zip(&placement);
         guests.filter(|(g, h)| g.current.is_some_and(|c| c != **h))
     };
-    let (hops, reachable) = match order(problem, &placement, policy.limits.seed) {
+    let (hops, reachable) = match order(problem, &placement, inputs.2.limits.seed) {
         Order::Whole(hops) => (hops, true),
         Order::Stuck { hops, .. } => (hops, false),
     };
-    let made = migrations(cluster, load, problem, &hops, |_| String::new());
+    let (made, takes) = migrations(inputs, problem, &hops, |_| String::new());
     Point {
         hosts: packed.awake.len(),
         cost: Ratio(unsigned(packed.cost)),
@@ -167,6 +169,7 @@ fn point(
         memory_bound: MiB(unsigned(least.memory)),
         origin: least.origin,
         work: made.iter().map(|m| m.duration).sum(),
+        takes: takes.objective,
         reachable,
     }
 }

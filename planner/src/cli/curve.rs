@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::plan::Outcome;
-use vmpack_domain::units::{MiB, Micros};
+use vmpack_domain::units::MiB;
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_planner::Status;
 use vmpack_planner::curve::{Curve, Point, curve};
@@ -44,6 +44,8 @@ struct Line {
     gap: Option<f64>,
     bound_origin: String,
     /// The predicted lengths of the migrations, added up.
+    move_work_seconds: f64,
+    /// Predicted time from the first migration's start to the last one's end.
     move_seconds: f64,
     reachable: bool,
 }
@@ -122,7 +124,8 @@ fn line(point: &Point) -> Line {
         move_mib_bound: point.memory_bound.0,
         gap: gap(point.memory, point.memory_bound),
         bound_origin: point.origin.clone(),
-        move_seconds: point.work.to_std().as_secs_f64(),
+        move_work_seconds: point.work.to_std().as_secs_f64(),
+        move_seconds: point.takes.to_std().as_secs_f64(),
         reachable: point.reachable,
     }
 }
@@ -166,7 +169,8 @@ fn text(curve: &Curve, before: usize, status: Status) -> String {
             gib(p.memory),
             gib(p.memory_bound),
             gap(p.memory, p.memory_bound).map_or("-".into(), |g| format!("{:.2}%", g * 100.0)),
-            time(Micros(p.work.0)),
+            time(p.work),
+            time(p.takes),
             if p.reachable {
                 String::new()
             } else {
@@ -176,14 +180,14 @@ fn text(curve: &Curve, before: usize, status: Status) -> String {
     });
     let cost = if costs { "cost" } else { "" };
     let header = [
-        "hosts", cost, "moves", "moved", "at least", "gap", "takes", "",
+        "hosts", cost, "moves", "moved", "at least", "gap", "work", "takes", "",
     ];
     format!(
         "{} now, at least {} needed ({}); {fewest}\n\n{}",
         count(before, "host"),
         curve.hosts_bound,
         curve.origin,
-        table(header, rows, 0..7)
+        table(header, rows, 0..8)
     )
 }
 
