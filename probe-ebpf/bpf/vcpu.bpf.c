@@ -229,6 +229,7 @@ int find(struct bpf_iter__task *ctx)
 		.doing = task->on_cpu ? RUN : task_state(task) == TASK_RUNNING ? WAIT : OFF,
 		.thread_here = number_at(task->thread_pid, level),
 		.process_here = number_at(BPF_CORE_READ(task, group_leader, thread_pid), level),
+		.process = task->tgid,
 		.run = task->se.sum_exec_runtime,
 		.wait = task->sched_info.run_delay,
 	};

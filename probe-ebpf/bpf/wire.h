@@ -76,6 +76,8 @@ struct found {
 	u32 doing;
 	u32 thread_here;  /* in the reader's PID namespace */
 	u32 process_here;
+	u32 process;
+	u32 unused;
 	u64 run;
 	u64 wait;
 };

@@ -183,6 +183,14 @@ impl Source for Schedstat {
         }
     }
 
+    fn begin_dirty(&mut self, _: &GuestName) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn end_dirty(&mut self, _: &GuestName) -> Option<u64> {
+        None
+    }
+
     fn delays(&self, _: &GuestName) -> Option<[u64; 32]> {
         None
     }

@@ -152,6 +152,16 @@ pub trait Source {
     /// How well it measures, and its cost.
     fn quality(&self) -> Quality;
 
+    /// Opens a sampling window: from now on the distinct pages count that the guest dirties. Its
+    /// dirty log must be on until the window ends.
+    ///
+    /// # Errors
+    /// When the source sees no pages.
+    fn begin_dirty(&mut self, guest: &GuestName) -> io::Result<()>;
+
+    /// Ends the sampling window; gives its pages.
+    fn end_dirty(&mut self, guest: &GuestName) -> Option<u64>;
+
     /// How many of the guest's waits took 2^i ns to 2^(i+1) ns, since it is followed; `None` where
     /// the source does not see single waits.
     fn delays(&self, guest: &GuestName) -> Option<[u64; 32]>;

@@ -35,7 +35,7 @@ pub struct NoEbpf {
 }
 
 impl NoEbpf {
-    fn new(what: &'static str, error: &dyn std::error::Error) -> Self {
+    pub(super) fn new(what: &'static str, error: &dyn std::error::Error) -> Self {
         // The innermost cause says what the kernel answered.
         let mut deepest = error;
         while let Some(source) = deepest.source() {
@@ -47,6 +47,18 @@ impl NoEbpf {
             cause.push_str("; it takes CAP_BPF and CAP_PERFMON");
         }
         Self { what, cause }
+    }
+
+    /// Of two ways to the same end, neither of which can be gone.
+    pub(super) fn both(
+        first: &'static str,
+        error: &dyn std::error::Error,
+        second: &str,
+        other: &dyn std::error::Error,
+    ) -> Self {
+        let (one, two) = (Self::new(first, error), Self::new(first, other));
+        let cause = format!("{}; {second}: {}", one.cause, two.cause);
+        Self { what: first, cause }
     }
 }
 
@@ -139,14 +151,14 @@ impl Programs {
     }
 }
 
-fn absent() -> NoEbpf {
+pub(super) fn absent() -> NoEbpf {
     NoEbpf {
         what: "the object",
         cause: "it lacks a part".to_owned(),
     }
 }
 
-fn program<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, NoEbpf>
+pub(super) fn program<'a, T>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut T, NoEbpf>
 where
     &'a mut T: TryFrom<&'a mut aya::programs::Program>,
 {

@@ -6,6 +6,7 @@
 //! What is still in progress is added: a thread that runs since before the slot's end ran, one that
 //! was preempted before it waits.
 
+mod dirty;
 mod load;
 mod slots;
 #[cfg(test)]
@@ -20,11 +21,13 @@ use uuid::Uuid;
 use vmpack_domain::units::{Micros, MilliCores, Ratio};
 use vmpack_domain::{GuestName, Tier};
 
+pub use dirty::Hook;
 pub use load::{NoEbpf, VCPUS};
 
 use crate::demand::share;
 use crate::sample::now;
 use crate::source::{GuestWindow, Overload, Quality, Reading, Source};
+use dirty::DirtyPages;
 use load::Programs;
 use slots::{Reader, Thread, steps};
 use wire::{CALM, Control, Found, GONE, NAMED, OVERLOAD, SLOT_NS, SLOTS, Vcpu};
@@ -55,11 +58,15 @@ pub struct Ebpf {
     fresh: Vec<u32>,
     found: Vec<Found>,
     lost_ns: u64,
+    /// Loaded when it is first asked for.
+    dirty: Option<DirtyPages>,
 }
 
 struct Guest {
     uuid: Uuid,
     process: i32,
+    /// Its number in the first PID namespace.
+    process_global: u32,
     threads: Vec<Thread>,
     /// Waits of threads that it no longer has.
     delays: [u64; 32],
@@ -112,6 +119,7 @@ impl Ebpf {
             fresh: Vec::new(),
             found: Vec::new(),
             lost_ns: 0,
+            dirty: None,
         })
     }
 
@@ -307,11 +315,14 @@ impl Source for Ebpf {
             }
         }
         self.beyond.remove(guest);
+        let own = |f: &&Found| i32::try_from(f.process_here) == Ok(process);
+        let process_global = self.found.iter().find(own).map_or(0, |f| f.process);
         self.guests.insert(
             guest.clone(),
             Guest {
                 uuid,
                 process,
+                process_global,
                 threads: added,
                 delays,
             },
@@ -388,6 +399,21 @@ impl Source for Ebpf {
         }
     }
 
+    fn begin_dirty(&mut self, guest: &GuestName) -> io::Result<()> {
+        let known = self.guests.get(guest).ok_or(io::ErrorKind::NotFound)?;
+        let dirty = match &mut self.dirty {
+            Some(dirty) => dirty,
+            none => none.insert(DirtyPages::load().map_err(io::Error::other)?),
+        };
+        let begun = dirty.begin(known.process_global);
+        begun.map_err(io::Error::other)
+    }
+
+    fn end_dirty(&mut self, guest: &GuestName) -> Option<u64> {
+        let known = self.guests.get(guest)?;
+        self.dirty.as_mut()?.end(known.process_global)
+    }
+
     fn delays(&self, guest: &GuestName) -> Option<[u64; 32]> {
         let guest = self.guests.get(guest)?;
         let mut delays = guest.delays;
@@ -397,6 +423,14 @@ impl Source for Ebpf {
         }
         Some(delays)
     }
+}
+
+/// The dirty hooks, with what is missing of them.
+///
+/// # Errors
+/// When there are none.
+pub fn dirty_hooks() -> Result<Vec<Hook>, NoEbpf> {
+    DirtyPages::load().map(|dirty| dirty.hooks)
 }
 
 fn add(to: &mut [u64; 32], more: &[u64; 32]) {

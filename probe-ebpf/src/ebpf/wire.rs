@@ -113,15 +113,13 @@ pub(crate) struct Found {
     pub(crate) doing: u32,
     pub(crate) thread_here: u32,
     pub(crate) process_here: u32,
+    pub(crate) process: u32,
+    pub(crate) unused: u32,
     pub(crate) run: u64,
     pub(crate) wait: u64,
 }
 
 /// `struct dirty`
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the dirty half is not loaded yet")
-)]
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Dirty {
@@ -330,6 +328,8 @@ mod tests {
                 doing,
                 thread_here,
                 process_here,
+                process,
+                unused,
                 run,
                 wait
             ),
