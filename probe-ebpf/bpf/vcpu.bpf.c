@@ -256,7 +256,7 @@ static long add_vcpu(u32 entry, u64 *epoch)
 	return 0;
 }
 
-/* Runs twice a slot on one CPU: the switches themselves keep no account of the host. */
+/* Runs four times a slot on one CPU: the switches themselves keep no account of the host. */
 SEC("perf_event")
 int judge(void *ctx)
 {

@@ -9,10 +9,11 @@
 #[path = "../tests/kvm/guest.rs"]
 mod kvm_guest;
 
-use std::io::{Read, Write};
+use std::fmt::Write as _;
+use std::io::{Read, Write as _};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
@@ -361,15 +362,17 @@ fn cost_of_the_process() -> Result<()> {
     let (began, before, mut told) = (now(), own_cpu_time(), 0_u64);
     while now() < began + SECONDS * 1000 * MS {
         std::thread::sleep(Duration::from_nanos(source.due().saturating_sub(now())));
+        let mut lines = String::new();
         for window in source.read().windows {
             let w = window.window;
             let line = json!({
                 "guest": window.guest, "start": w.start, "run": w.run, "delay": w.delay,
                 "demand": w.demand.0,
             });
-            writeln!(sink, "{line}")?;
+            writeln!(lines, "{line}")?;
             told += 1;
         }
+        sink.write_all(lines.as_bytes())?;
     }
     let used = own_cpu_time() - before;
     let share = 100.0 * used as f64 / (now() - began) as f64;
@@ -401,23 +404,37 @@ fn cost_of_the_process() -> Result<()> {
     Ok(())
 }
 
-/// From the moment that 6 vCPUs begin to want 2 cores until the event is read, 100 times.
+/// From the moment at which 6 vCPUs begin to want 2 cores until the event is raised, and until it
+/// is read, 100 times.
 fn overload() -> Result<()> {
     let mut source = source(64)?;
     if let Some(why) = source.no_overload() {
         anyhow::bail!(why);
     }
-    let (threads, starts, done) = vcpus(6, || burn_until(now() + 250 * MS));
+    // All wake by their own timers, at the same moment.
+    let onset = Arc::new(AtomicU64::new(0));
+    let at = onset.clone();
+    let (threads, starts, done) = vcpus(6, move || {
+        let at = at.load(Ordering::Acquire);
+        std::thread::sleep(Duration::from_nanos(at.saturating_sub(now())));
+        burn_until(at + 250 * MS);
+    });
     follow(&mut source, Pid::this().as_raw(), &threads)?;
-    let mut took = Vec::new();
-    let mut missed = 0_u32;
+    // As its unit runs it (Nice=-10): on an overloaded host who listens must be heard first.
+    let me = gettid().to_string();
+    let renice = Command::new("renice")
+        .args(["-n", "-10", "-p", &me])
+        .output();
+    if !renice.is_ok_and(|output| output.status.success()) {
+        eprintln!("note: not reniced, so the event is read when the scheduler lets us");
+    }
+    let (mut raised, mut heard) = (Vec::new(), Vec::new());
     for round in 0..100_u64 {
-        // At any place in a slot.
-        std::thread::sleep(Duration::from_nanos(
-            200 * MS + round * 7_919_113 % (17 * MS),
-        ));
+        std::thread::sleep(Duration::from_millis(200));
         source.read();
-        let began = now();
+        // At any place in a slot.
+        let began = now() + 50 * MS + round * 7_919_113 % (17 * MS);
+        onset.store(began, Ordering::Release);
         for start in &starts {
             start.send(())?;
         }
@@ -427,26 +444,32 @@ fn overload() -> Result<()> {
             let mut fds = [PollFd::new(wakes.as_fd(), PollFlags::POLLIN)];
             poll(&mut fds, PollTimeout::from(20_u8))?;
             let events = source.read().overloads;
-            noticed = events.iter().any(|o| o.began && o.at > began).then(now);
+            let event = events.iter().find(|o| o.began && o.at > began);
+            noticed = event.map(|event| (event.at, now()));
         }
-        match noticed {
-            Some(at) => took.push((at - began) as f64 / MS as f64),
-            None => missed += 1,
+        if let Some((at, read)) = noticed {
+            raised.push((at - began) as f64 / MS as f64);
+            heard.push((read - began) as f64 / MS as f64);
         }
         for _ in &starts {
             done.recv()?;
         }
     }
-    took.sort_by(f64::total_cmp);
-    let p99 = took.get(98).copied().unwrap_or(f64::INFINITY);
-    eprintln!("overload noticed {} times of 100", took.len());
+    let missed = 100 - heard.len();
+    let p99 = |mut values: Vec<f64>| {
+        values.resize(100, f64::from(u16::MAX));
+        values.sort_by(f64::total_cmp);
+        values.get(98).copied().unwrap_or(f64::NAN)
+    };
+    let middle = median(heard.clone());
+    row("overload event, median of 100 onsets", middle, "ms", None);
+    row("overload event raised, p99 of 100", p99(raised), "ms", None);
     row(
-        "overload event, median of 100 onsets",
-        median(took),
+        "overload event, p99 of 100 onsets",
+        p99(heard),
         "ms",
-        None,
+        Some(100.0),
     );
-    row("overload event, p99 of 100 onsets", p99, "ms", Some(100.0));
-    row("onsets not noticed", f64::from(missed), "", Some(0.0));
+    row("onsets not noticed", missed as f64, "", Some(0.0));
     Ok(())
 }

@@ -19,6 +19,7 @@ pub mod doctor;
 pub mod ebpf;
 pub mod guests;
 pub mod measure;
+mod quota;
 pub mod record;
 pub mod sample;
 pub mod schedstat;

@@ -12,9 +12,10 @@ use vmpack_domain::{GuestName, Tier};
 use vmpack_hypervisor::Error;
 use vmpack_hypervisor::libvirt::Observed;
 
-use crate::demand::Sample;
+use crate::demand::{Sample, guest_demand};
 use crate::ebpf::{self, Ebpf};
 use crate::guests::{Lister, Listing};
+use crate::quota::Quota;
 use crate::sample::{LIBVIRT_GRAIN, online_cores, tickless_cpus};
 use crate::schedstat::Schedstat;
 use crate::source::{Batch, GuestWindow, Quality, Source};
@@ -51,6 +52,7 @@ pub struct Guest {
     pub unseen: String,
     vcpus: u32,
     by: By,
+    quota: Quota,
 }
 
 /// Where a guest's samples come from.
@@ -149,6 +151,11 @@ impl Measurement {
             missed: reading.missed,
             dirty: Vec::new(),
         };
+        for window in &mut batch.windows {
+            if let Some(guest) = self.guests.get_mut(&window.guest) {
+                guest.subtract_quota(window, self.settings.speed);
+            }
+        }
         let news: Vec<Listing> = self.lister.news().collect();
         for listing in news {
             match listing.guests {
@@ -280,11 +287,13 @@ impl Guest {
             unseen: String::new(),
             vcpus: seen.vcpus,
             by: By::Nothing,
+            quota: Quota::default(),
         }
     }
 
     fn lose(&mut self, why: &str) {
         self.by = By::Nothing;
+        self.quota = Quota::default();
         self.tier = None;
         why.clone_into(&mut self.unseen);
     }
@@ -309,11 +318,15 @@ impl Guest {
             .and_then(|(process, threads)| {
                 source
                     .follow(&seen.name, seen.uuid, process, &threads)
-                    .map(|()| (process, threads.len()))
+                    .map(|()| (process, threads))
                     .map_err(|e| format!("cannot read its threads: {e}"))
             });
         match followed {
-            Ok((process, count)) => {
+            Ok((process, threads)) => {
+                let mounts = settings.proc.join("mounts");
+                let mounts = std::fs::read_to_string(mounts).unwrap_or_default();
+                self.quota = Quota::of(&settings.proc, &mounts, process, &threads);
+                let count = threads.len();
                 self.by = By::Threads { process, count };
                 self.tier = Some(source.tier());
             }
@@ -325,6 +338,20 @@ impl Guest {
                 }
             }
         }
+    }
+
+    /// What the guest's own quota kept it from running is no contention, nor demand.
+    fn subtract_quota(&mut self, window: &mut GuestWindow, speed: Ratio) {
+        if !self.quota.is_some() {
+            return;
+        }
+        let window = &mut window.window;
+        let throttled = self.quota.take(window.delay);
+        window.throttled = throttled;
+        window.delay -= throttled;
+        let cores = |time| guest_demand(&[(time, window.length)], speed);
+        let less = window.demand.0.saturating_sub(cores(throttled).0);
+        window.demand.0 = less.max(cores(window.run).0).min(window.demand.0);
     }
 
     fn remember_resident(&mut self, settings: &Settings, seen: &Observed) {

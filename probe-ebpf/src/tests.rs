@@ -304,6 +304,60 @@ fn busy_guest(settings: &Settings, window: Micros) {
     );
 }
 
+/// A cgroup of the CPU controller as libvirt makes it for a guest, with a quota of a fifth of a CPU.
+struct Throttled(PathBuf);
+
+impl Throttled {
+    fn new() -> std::io::Result<Self> {
+        let name = format!("t{}.libvirt-qemu", std::process::id());
+        let roots = ["/sys/fs/cgroup/cpu", "/sys/fs/cgroup"].map(Path::new);
+        let old = roots[0].is_dir();
+        let own = Self(roots[usize::from(!old)].join(name));
+        std::fs::create_dir(&own.0)?;
+        if old {
+            std::fs::write(own.0.join("cpu.cfs_quota_us"), "20000")?;
+        } else {
+            std::fs::write(own.0.join("cpu.max"), "20000 100000")?;
+        }
+        Ok(own)
+    }
+}
+
+impl Drop for Throttled {
+    fn drop(&mut self) {
+        // Its last process may take a moment to go.
+        let gone = (0..100).any(|_| {
+            sleep_ms(10);
+            std::fs::remove_dir(&self.0).is_ok()
+        });
+        assert!(gone || !self.0.exists(), "{} is left", self.0.display());
+    }
+}
+
+#[test]
+fn a_guests_own_quota_is_no_contention() {
+    let cgroup = match Throttled::new() {
+        Ok(cgroup) => cgroup,
+        Err(why) => {
+            let _ = writeln!(std::io::stderr(), "skipped: no cgroup with a quota: {why}");
+            return;
+        }
+    };
+    let guest = observed("capped", 1);
+    let qemu = Pretender::burning(&guest);
+    std::fs::write(cgroup.0.join("cgroup.procs"), qemu.0.id().to_string()).unwrap();
+    let mut settings = settings();
+    settings.length = Micros::secs(3);
+    settings.measuring.best = Tier::Ebpf;
+    let recording = record_with(move || Ok(vec![guest.clone()]), &settings);
+    let load = cpu(&recording, "capped");
+    // Always ready, it would want a whole CPU; throttled to a fifth, it waits for most of the rest.
+    assert!(load.mean.unwrap() < MilliCores(700), "{load:?}");
+    assert!(load.run.unwrap() <= MilliCores(230), "{load:?}");
+    drop(qemu);
+    drop(cgroup);
+}
+
 #[test]
 fn without_threads_libvirts_counters_are_used() {
     let start = now();

@@ -1,4 +1,4 @@
-//! `cargo xtask bench solver`: the solver's targets against what is measured here. A bench is no
+//! `cargo xtask bench`: the targets against what is measured here. A bench is no
 //! test: a row that misses its target is shown, and nothing fails for it.
 
 use std::collections::BTreeMap;
@@ -10,6 +10,7 @@ use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use xtask::binaries::{Binaries, cargo};
 use xtask::command::{command, read, run};
+use xtask::setup::{Purpose, setup};
 use xtask::target_directory;
 
 #[derive(Args)]
@@ -20,6 +21,14 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
+    /// The probe on the running kernel: accuracy, cost, overload (root, or CAP_BPF and CAP_PERFMON)
+    Probe {
+        /// Print one JSON line for each row
+        #[arg(long)]
+        json: bool,
+        /// Only these parts: accuracy, dirty, switch, process, overload
+        parts: Vec<String>,
+    },
     /// Packing and moving the generated families (VMPACK_DATA names the folder with `generated/`)
     Solver {
         /// Print one JSON line for each row
@@ -222,7 +231,10 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         runs,
         filter,
         release,
-    } = &arguments.what;
+    } = &arguments.what
+    else {
+        return probe(&arguments.what);
+    };
     let Some(instances) = instances()? else {
         eprintln!("skipped: no data; VMPACK_DATA names no folder with generated/generated.tar.xz");
         return Ok(());
@@ -260,6 +272,47 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The probe's rows are measured by a program of its own, which has what it takes.
+fn probe(what: &What) -> Result<()> {
+    let What::Probe { json, parts } = what else {
+        return Ok(());
+    };
+    setup(Purpose::Build)?;
+    run(cargo().args(["build", "--package", "vmpack-probe", "--example", "bench"]))?;
+    let program = target_directory().join("debug/examples/bench");
+    for line in read(command([program]).args(parts))?.lines() {
+        if *json {
+            println!("{line}");
+            continue;
+        }
+        let told: Told = serde_json::from_str(line).context("a line of the probe's bench")?;
+        let mark = match (told.target.as_str(), told.ok) {
+            ("-", _) => "    ",
+            (_, true) => "ok  ",
+            (_, false) => "miss",
+        };
+        let Told {
+            what,
+            value,
+            unit,
+            target,
+            ..
+        } = told;
+        println!("{mark} {what:<50} {value:>9} {unit:<11} {target}");
+    }
+    Ok(())
+}
+
+/// A row as the probe's bench tells it.
+#[derive(Deserialize)]
+struct Told {
+    what: String,
+    value: f64,
+    unit: String,
+    target: String,
+    ok: bool,
 }
 
 /// The lines of one run.

@@ -38,8 +38,8 @@ pub const LAG: u64 = 6;
 /// Slots that are read at once at most; the rest of the ring is room for being late.
 const CHUNK: u64 = 24;
 
-/// Slots that an overload lasts before it is told: 50 ms.
-pub const OVERLOAD_SLOTS: u32 = 3;
+/// Slots that an overload lasts before it is told: 34 ms.
+pub const OVERLOAD_SLOTS: u32 = 2;
 
 /// Reads the windows that the kernel keeps.
 pub struct Ebpf {

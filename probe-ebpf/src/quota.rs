@@ -1,0 +1,194 @@
+//! How long a guest was throttled by its own CPU quota: by the cgroups that libvirt makes for it.
+//! That is no contention, though the scheduler counts it as run delay; what a limit on the whole
+//! host throttles is.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// The throttling of one guest by its own cgroups that have a quota.
+#[derive(Debug, Default)]
+pub(crate) struct Quota {
+    files: Vec<Statistics>,
+    /// Nanoseconds of throttling that no run delay was found for yet.
+    open: u64,
+}
+
+#[derive(Debug)]
+struct Statistics {
+    file: File,
+    last: u64,
+}
+
+impl Quota {
+    /// Of these threads of a process, below a mount of procfs. Without a quota it is empty.
+    pub(crate) fn of(proc: &Path, mounts: &str, process: i32, threads: &[i32]) -> Self {
+        let mut folders: Vec<PathBuf> = threads
+            .iter()
+            .filter_map(|thread| {
+                let file = proc.join(format!("{process}/task/{thread}/cgroup"));
+                fs::read_to_string(file).ok()
+            })
+            .flat_map(|text| own_folders(&text, mounts))
+            .filter(|folder| has_quota(folder))
+            .collect();
+        folders.sort();
+        folders.dedup();
+        let files = folders.iter().filter_map(|folder| {
+            let file = File::open(folder.join("cpu.stat")).ok()?;
+            let last = throttled(&file)?;
+            Some(Statistics { file, last })
+        });
+        Self {
+            files: files.collect(),
+            open: 0,
+        }
+    }
+
+    /// Whether the guest has one.
+    pub(crate) fn is_some(&self) -> bool {
+        !self.files.is_empty()
+    }
+
+    /// How much of a window's run delay was throttling. The kernel posts a throttling when it is
+    /// over, and a window is told a while after its end; what was posted too early for its delay is
+    /// kept for the next window, and no longer than that.
+    pub(crate) fn take(&mut self, delay: u64) -> u64 {
+        let mut new = 0;
+        for statistics in &mut self.files {
+            if let Some(now) = throttled(&statistics.file) {
+                new += now.saturating_sub(statistics.last);
+                statistics.last = now;
+            }
+        }
+        share(&mut self.open, new, delay)
+    }
+}
+
+fn share(open: &mut u64, new: u64, delay: u64) -> u64 {
+    let taken = delay.min(*open + new);
+    // What is left of the old is dropped first.
+    *open = (*open + new - taken).min(new);
+    taken
+}
+
+/// The guest's own cgroups of the CPU controller, from what `/proc/PID/task/TID/cgroup` says: those
+/// from the one that libvirt makes for the guest down to the vCPU's.
+fn own_folders(text: &str, mounts: &str) -> Vec<PathBuf> {
+    let Some((path, root)) = cpu_cgroup(text, mounts) else {
+        return Vec::new();
+    };
+    let mut folder = root;
+    let mut own = false;
+    let mut found = Vec::new();
+    for part in path.split('/').filter(|part| !part.is_empty()) {
+        folder.push(part);
+        own |= is_guests(part);
+        if own {
+            found.push(folder.clone());
+        }
+    }
+    found
+}
+
+/// Whether libvirt made that cgroup for one guest: `machine-qemu\x2d1\x2dweb.scope` under systemd,
+/// else `web.libvirt-qemu`.
+fn is_guests(part: &str) -> bool {
+    part.ends_with(".libvirt-qemu")
+        || (part.starts_with("machine-qemu") && part.ends_with(".scope"))
+}
+
+/// The thread's cgroup of the CPU controller, and where its hierarchy is mounted: version 1 where
+/// it has the controller, else 2.
+fn cpu_cgroup<'a>(text: &'a str, mounts: &str) -> Option<(&'a str, PathBuf)> {
+    let lines = || {
+        text.lines()
+            .filter_map(|line| line.split_once(':')?.1.split_once(':'))
+    };
+    let has_cpu = |list: &str| list.split(',').any(|one| one == "cpu");
+    let mounted = |kind: &str, with_cpu: bool| {
+        mounts.lines().find_map(|line| {
+            let mut fields = line.split(' ').skip(1);
+            let (place, its_kind, options) = (fields.next()?, fields.next()?, fields.next()?);
+            (its_kind == kind && (!with_cpu || has_cpu(options))).then(|| PathBuf::from(place))
+        })
+    };
+    let old = lines().find(|(controllers, _)| has_cpu(controllers));
+    if let (Some((_, path)), Some(root)) = (old, mounted("cgroup", true)) {
+        return Some((path, root));
+    }
+    let (_, path) = lines().find(|(controllers, _)| controllers.is_empty())?;
+    Some((path, mounted("cgroup2", false)?))
+}
+
+fn has_quota(folder: &Path) -> bool {
+    let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+    // Version 2 says `max 100000`, version 1 `-1` where there is none.
+    read("cpu.max").map_or_else(
+        || read("cpu.cfs_quota_us").is_some_and(|text| !text.starts_with('-')),
+        |text| !text.starts_with("max"),
+    )
+}
+
+/// Nanoseconds that the cgroup was throttled since it was made.
+fn throttled(file: &File) -> Option<u64> {
+    let mut buffer = [0; 1024];
+    let n = file.read_at(&mut buffer, 0).ok()?;
+    parse(std::str::from_utf8(buffer.get(..n)?).ok()?)
+}
+
+fn parse(text: &str) -> Option<u64> {
+    text.lines().find_map(|line| match line.split_once(' ')? {
+        ("throttled_usec", n) => n.parse::<u64>().ok()?.checked_mul(1000),
+        ("throttled_time", n) => n.parse().ok(),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guests_own_cgroups_are_told_from_the_hosts() {
+        let v2 = "proc /proc proc rw 0 0\ncgroup2 /sys/fs/cgroup cgroup2 rw,nosuid 0 0\n";
+        let scope = r"machine-qemu\\x2d1\\x2dweb.scope".replace(r"\\", r"\");
+        let own = own_folders(&format!("0::/machine.slice/{scope}/libvirt/vcpu0\n"), v2);
+        let top = Path::new("/sys/fs/cgroup/machine.slice").join(&scope);
+        assert_eq!(
+            own,
+            [top.clone(), top.join("libvirt"), top.join("libvirt/vcpu0")]
+        );
+
+        let v1 = "cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,cpu,cpuacct 0 0\n\
+                  cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n";
+        let text = "4:memory:/x\n3:cpu,cpuacct:/machine/web.libvirt-qemu/vcpu0\n0::/\n";
+        let top = Path::new("/sys/fs/cgroup/cpu,cpuacct/machine/web.libvirt-qemu");
+        assert_eq!(own_folders(text, v1), [top.to_owned(), top.join("vcpu0")]);
+        // A limit of the whole host is no guest's own.
+        assert!(own_folders("0::/testbed/h1\n", v2).is_empty());
+        assert!(own_folders("", v2).is_empty());
+    }
+
+    #[test]
+    fn throttling_is_read_from_both_versions() {
+        let v2 = "usage_usec 5\nnr_periods 3\nnr_throttled 2\nthrottled_usec 7\n";
+        assert_eq!(parse(v2), Some(7000));
+        assert_eq!(
+            parse("nr_periods 0\nnr_throttled 0\nthrottled_time 9\n"),
+            Some(9)
+        );
+        assert_eq!(parse("usage_usec 5\n"), None);
+    }
+
+    #[test]
+    fn throttling_is_taken_from_the_delay_and_kept_for_one_window() {
+        let mut open = 0;
+        assert_eq!(share(&mut open, 10, 4), 4);
+        assert_eq!(open, 6);
+        assert_eq!(share(&mut open, 3, 5), 5);
+        assert_eq!(open, 3);
+        assert_eq!(share(&mut open, 0, 2), 2);
+        assert_eq!(share(&mut open, 0, 2), 0, "what is old is dropped");
+    }
+}
