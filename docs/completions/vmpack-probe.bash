@@ -197,7 +197,7 @@ _vmpack__probe() {
             return 0
             ;;
         vmpack__subcmd__probe__subcmd__record)
-            opts="-o -v -h --seconds --window --uri --speed --output --json --verbose --help"
+            opts="-o -v -h --seconds --window --uri --speed --dirty --output --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

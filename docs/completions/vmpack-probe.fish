@@ -37,6 +37,7 @@ complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand record" -l win
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand record" -l uri -d 'The libvirt of this host' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand record" -l speed -d 'The speed of this host\'s cores, 1 being what demand is counted in' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand record" -s o -l output -d 'The file to write; standard output if absent' -r -F
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand record" -l dirty -d 'Sample the guests\' dirty rates too: each gets a window of a second, in which its pages are logged, at most twice a minute. It takes the right to act on libvirt'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand record" -l json -d 'Print JSON: the load, what was not measured and why, windows missed'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand record" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand record" -s h -l help -d 'Print help'

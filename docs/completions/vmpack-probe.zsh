@@ -38,6 +38,7 @@ _arguments "${_arguments_options[@]}" : \
 '--speed=[The speed of this host'\''s cores, 1 being what demand is counted in]:FACTOR:_default' \
 '-o+[The file to write; standard output if absent]:FILE:_files' \
 '--output=[The file to write; standard output if absent]:FILE:_files' \
+'--dirty[Sample the guests'\'' dirty rates too\: each gets a window of a second, in which its pages are logged, at most twice a minute. It takes the right to act on libvirt]' \
 '--json[Print JSON\: the load, what was not measured and why, windows missed]' \
 '*-v[Say more on standard error (RUST_LOG is honoured too)]' \
 '*--verbose[Say more on standard error (RUST_LOG is honoured too)]' \

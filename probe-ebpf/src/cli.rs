@@ -17,13 +17,14 @@ use vmpack_domain::Tier;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::write_load;
 use vmpack_domain::units::{Micros, Ratio, count};
-use vmpack_hypervisor::libvirt::observe;
+use vmpack_hypervisor::libvirt::{DirtyRates, observe};
 
 use crate::doctor::examine;
 use crate::measure;
 use crate::record::{Progress, Recording, Settings, record};
 use crate::sample::{now, schedstat_grain, tickless_cpus};
 use crate::schedstat::STEPS;
+use crate::tiers::metrics;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,6 +90,10 @@ struct RecordArguments {
     /// The speed of this host's cores, 1 being what demand is counted in
     #[arg(long, value_name = "FACTOR", default_value = "1")]
     speed: Ratio,
+    /// Sample the guests' dirty rates too: each gets a window of a second, in which its pages are
+    /// logged, at most twice a minute. It takes the right to act on libvirt
+    #[arg(long)]
+    dirty: bool,
     /// The file to write; standard output if absent
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -193,6 +198,7 @@ fn record_guests(arguments: &RecordArguments) -> anyhow::Result<()> {
             proc: PathBuf::from("/proc"),
             best: Tier::Ebpf,
             cores: None,
+            dirty: arguments.dirty.then(|| arguments.uri.clone()),
         },
     };
     if let Some(file) = &arguments.output {
@@ -281,16 +287,30 @@ fn talk(recording: &Recording) {
 fn table(recording: &Recording) -> Table {
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
-    table.set_header(["GUEST", "MEAN", "P95", "MAX", "RUN DELAY", "MEMORY", "TIER"]);
+    table.set_header([
+        "GUEST",
+        "MEAN",
+        "P95",
+        "MAX",
+        "RUN DELAY",
+        "DIRTY",
+        "MEMORY",
+        "TIER",
+    ]);
     let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
     for (name, guest) in &recording.load.guests {
         let cpu = guest.cpu.clone().unwrap_or_default();
         let cores =
             [cpu.mean, cpu.p95, cpu.max, cpu.run_delay].map(|c| text(c.map(|c| c.to_string())));
         let [mean, p95, max, delay] = cores;
+        let dirty = text(guest.dirty.map(|d| match guest.dirty_tier {
+            // A lower bound.
+            Some(Tier::PageSampling) => format!(">= {d}"),
+            _ => d.to_string(),
+        }));
         let memory = text(guest.memory.map(|m| m.to_string()));
         let tier = text(guest.tier.map(|t| tier_name(t).to_owned()));
-        table.add_row([name.to_string(), mean, p95, max, delay, memory, tier]);
+        table.add_row([name.to_string(), mean, p95, max, delay, dirty, memory, tier]);
     }
     table
 }
@@ -319,40 +339,53 @@ fn tier_name(tier: Tier) -> &'static str {
 
 fn doctor(arguments: &DoctorArguments) -> anyhow::Result<()> {
     let uid = nix::unistd::Uid::effective();
-    let guests = observe(&arguments.uri)?;
-    let findings = examine(Path::new("/proc"), &guests);
+    let proc = Path::new("/proc");
+    let writable = DirtyRates::open(&arguments.uri);
+    let metrics = metrics(proc, writable.map(drop).map_err(|error| error.to_string()));
+    let guests = observe(&arguments.uri);
+    let findings = guests.as_ref().map(|guests| examine(proc, guests));
     let tick = Micros(schedstat_grain() / 1000);
     let tickless = tickless_cpus();
     let mut out = io::stdout();
     if arguments.json {
+        let metrics: serde_json::Map<_, _> = metrics
+            .iter()
+            .map(|m| (m.metric.to_owned(), json!({ "tier": m.tier, "why": m.why })))
+            .collect();
         let guests: serde_json::Map<_, _> = findings
             .iter()
+            .flatten()
             .map(|(name, f)| (name.to_string(), json!({ "tier": f.tier, "why": f.why })))
             .collect();
         let report = json!({
-            "uid": uid.as_raw(), "uri": arguments.uri, "guests": guests,
+            "uid": uid.as_raw(), "uri": arguments.uri, "metrics": metrics, "guests": guests,
             "run_time_lags_by": tick, "tickless_cpus": tickless,
         });
         writeln!(out, "{report:#}")?;
+        guests_listed(findings)?;
         return Ok(());
     }
     writeln!(out, "user: uid {uid}")?;
+    let mut table = Table::new();
+    table.load_style(comfy_table::presets::NOTHING);
+    table.set_header(["METRIC", "TIER", "WHY NOT BETTER"]);
+    for metric in metrics {
+        table.add_row([metric.metric, metric.tier, &metric.why]);
+    }
+    writeln!(out, "{table}")?;
+    writeln!(out, "run time in schedstat lags by at most {tick}")?;
+    if let Some(cpus) = tickless {
+        writeln!(
+            out,
+            "warning: CPUs {cpus} run without a tick; where schedstat is read, use windows of 1s or more"
+        )?;
+    }
+    let findings = guests_listed(findings)?;
     writeln!(
         out,
         "libvirt: {} answers, {} running",
         arguments.uri,
         count(findings.len(), "guest")
-    )?;
-    writeln!(out, "run time in schedstat lags by at most {tick}")?;
-    if let Some(cpus) = tickless {
-        writeln!(
-            out,
-            "warning: CPUs {cpus} run without a tick; use windows of 1s or more"
-        )?;
-    }
-    writeln!(
-        out,
-        "dirty pages and working set are not measured by this version"
     )?;
     let mut table = Table::new();
     table.load_style(comfy_table::presets::NOTHING);
@@ -365,6 +398,11 @@ fn doctor(arguments: &DoctorArguments) -> anyhow::Result<()> {
         writeln!(out, "{table}")?;
     }
     Ok(())
+}
+
+/// What the guests are measured by; the error where they could not be listed.
+fn guests_listed<T>(findings: Result<T, &vmpack_hypervisor::Error>) -> anyhow::Result<T> {
+    findings.map_err(|error| error.clone().into())
 }
 
 fn write_docs(folder: &Path) -> anyhow::Result<()> {

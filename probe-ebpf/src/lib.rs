@@ -11,10 +11,12 @@
 //!                                      record: the load over a while
 //! ```
 //! A window's demand is told from its steps in [`demand`]; [`windows`] folds readings into steps.
-//! libvirt's counters stand in where `/proc` cannot be read.
+//! libvirt's counters stand in where `/proc` cannot be read; [`tiers`] says what works on a host.
+//! A guest's own quota is told from contention in `quota`, dirty rates are sampled in `dirty`.
 
 pub mod cli;
 pub mod demand;
+mod dirty;
 pub mod doctor;
 pub mod ebpf;
 pub mod guests;
@@ -25,6 +27,7 @@ pub mod sample;
 pub mod schedstat;
 pub mod source;
 pub mod threads;
+pub mod tiers;
 pub mod windows;
 
 #[cfg(test)]

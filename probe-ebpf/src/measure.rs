@@ -13,6 +13,7 @@ use vmpack_hypervisor::Error;
 use vmpack_hypervisor::libvirt::Observed;
 
 use crate::demand::{Sample, guest_demand};
+use crate::dirty::{Candidate, Sampler};
 use crate::ebpf::{self, Ebpf};
 use crate::guests::{Lister, Listing};
 use crate::quota::Quota;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub best: Tier,
     /// The cores of this host, above which its guests overload it; `None`: those that are online.
     pub cores: Option<MilliCores>,
+    /// The libvirt that may be asked for guests' dirty rates; `None`: they are not measured.
+    pub dirty: Option<String>,
 }
 
 /// A guest of this host, as it is known now.
@@ -53,6 +56,8 @@ pub struct Guest {
     vcpus: u32,
     by: By,
     quota: Quota,
+    /// Whether its vCPU threads are KVM's.
+    kvm: bool,
 }
 
 /// Where a guest's samples come from.
@@ -75,6 +80,7 @@ pub struct Measurement {
     notes: BTreeSet<String>,
     /// Since when it is known which processes there are, by `CLOCK_MONOTONIC`.
     searched: Option<u64>,
+    sampler: Option<Sampler>,
 }
 
 impl std::fmt::Debug for Measurement {
@@ -106,7 +112,14 @@ impl Measurement {
             guests: BTreeMap::new(),
             notes: BTreeSet::new(),
             searched: None,
+            sampler: None,
         };
+        if let Some(uri) = &measurement.settings.dirty {
+            match Sampler::start(uri) {
+                Ok(sampler) => measurement.sampler = Some(sampler),
+                Err(error) => measurement.note(format!("dirty rates are not measured: {error}")),
+            }
+        }
         if let Some(why) = why {
             measurement.note(format!("measured without eBPF: {why}"));
         }
@@ -163,7 +176,24 @@ impl Measurement {
                 Err(error) => self.note(error.to_string()),
             }
         }
+        self.sample_dirty(&mut batch);
         batch
+    }
+
+    fn sample_dirty(&mut self, batch: &mut Batch) {
+        let Some(sampler) = &mut self.sampler else {
+            return;
+        };
+        let candidates = self.guests.iter().filter_map(|(name, guest)| {
+            let uuid = guest.uuid;
+            let kvm = guest.kvm;
+            matches!(guest.by, By::Threads { .. }).then_some(Candidate { name, uuid, kvm })
+        });
+        let (rate, refused) = sampler.step(self.source.as_mut(), candidates);
+        batch.dirty.extend(rate);
+        if let Some(why) = refused {
+            self.note(why);
+        }
     }
 
     /// The guests that run here or did.
@@ -288,6 +318,7 @@ impl Guest {
             vcpus: seen.vcpus,
             by: By::Nothing,
             quota: Quota::default(),
+            kvm: false,
         }
     }
 
@@ -326,6 +357,8 @@ impl Guest {
                 let mounts = settings.proc.join("mounts");
                 let mounts = std::fs::read_to_string(mounts).unwrap_or_default();
                 self.quota = Quota::of(&settings.proc, &mounts, process, &threads);
+                let is_kvms = |thread: &i32| threads::is_kvms(&settings.proc, process, *thread);
+                self.kvm = threads.iter().all(is_kvms);
                 let count = threads.len();
                 self.by = By::Threads { process, count };
                 self.tier = Some(source.tier());

@@ -72,6 +72,12 @@ fn share(open: &mut u64, new: u64, delay: u64) -> u64 {
     taken
 }
 
+/// Whether there is a hierarchy of cgroups with the CPU controller.
+pub(crate) fn has_controller(proc: &Path) -> bool {
+    let read = |name: &str| fs::read_to_string(proc.join(name)).unwrap_or_default();
+    cpu_cgroup(&read("self/cgroup"), &read("mounts")).is_some()
+}
+
 /// The guest's own cgroups of the CPU controller, from what `/proc/PID/task/TID/cgroup` says: those
 /// from the one that libvirt makes for the guest down to the vCPU's.
 fn own_folders(text: &str, mounts: &str) -> Vec<PathBuf> {

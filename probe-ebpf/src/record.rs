@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vmpack_domain::units::{Micros, MilliCores};
+use vmpack_domain::units::{Micros, MilliCores, PagesPerSec};
 use vmpack_domain::{GuestLoad, GuestName, Load, Tier};
 use vmpack_hypervisor::Error;
 use vmpack_hypervisor::libvirt::Observed;
@@ -10,7 +10,7 @@ use vmpack_hypervisor::libvirt::Observed;
 use crate::demand::share;
 use crate::measure::{self, Measurement};
 use crate::sample::{now, own_cpu_time};
-use crate::source::GuestWindow;
+use crate::source::{DirtyRate, GuestWindow};
 use crate::windows::Series;
 
 /// What is recorded.
@@ -84,6 +84,12 @@ pub fn record(
                 .or_default()
                 .push(window);
         }
+        for rate in batch.dirty {
+            recorded
+                .entry(rate.guest.clone())
+                .or_default()
+                .dirtied(rate);
+        }
         seen += batch.seen;
         missed += batch.missed;
         if batch.seen + batch.missed > 0 {
@@ -112,6 +118,8 @@ struct Recorded {
     series: Series,
     /// The worst tier of its windows: the load is no better than they are.
     tier: Option<Tier>,
+    /// The window in which it dirtied most.
+    dirty: Option<DirtyRate>,
 }
 
 impl Recorded {
@@ -125,6 +133,23 @@ impl Recorded {
             self.tier = Some(window.tier);
         }
     }
+
+    fn dirtied(&mut self, rate: DirtyRate) {
+        if self
+            .dirty
+            .as_ref()
+            .is_none_or(|d| per_second(d) < per_second(&rate))
+        {
+            self.dirty = Some(rate);
+        }
+    }
+}
+
+/// Rounded up.
+fn per_second(rate: &DirtyRate) -> PagesPerSec {
+    let pages = u128::from(rate.pages) * 1_000_000_000;
+    let pages = pages.div_ceil(u128::from(rate.length.max(1)));
+    PagesPerSec(u64::try_from(pages).unwrap_or(u64::MAX))
 }
 
 fn finish(measurement: &Measurement, recorded: &BTreeMap<GuestName, Recorded>) -> Recording {
@@ -143,6 +168,8 @@ fn finish(measurement: &Measurement, recorded: &BTreeMap<GuestName, Recorded>) -
             let newest = recorded.series.newest();
             Some(GuestLoad {
                 cpu: Some(cpu),
+                dirty: recorded.dirty.as_ref().map(per_second),
+                dirty_tier: recorded.dirty.as_ref().map(|rate| rate.tier),
                 memory: guest.resident,
                 tier: recorded.tier,
                 age: newest.map(|at| Micros(written.saturating_sub(at) / 1000)),

@@ -143,6 +143,14 @@ pub fn resident(proc: &Path, pid: i32) -> Option<MiB> {
     Some(MiB(total.div_ceil(1024)))
 }
 
+/// Whether that thread is one of KVM's, by the name that QEMU gave it.
+pub(crate) fn is_kvms(proc: &Path, pid: i32, thread: i32) -> bool {
+    let name = fs::read_to_string(proc.join(format!("{pid}/task/{thread}/comm")));
+    name.is_ok_and(|name| {
+        vcpu_number(name.trim_end()).is_some() && name.trim_end().ends_with("/KVM")
+    })
+}
+
 /// The number of a vCPU from its thread's name: `CPU 3/KVM`, `CPU 3/TCG`, or `ALL CPUs/TCG` for
 /// the one thread of a TCG guest without threads of its own for each vCPU.
 fn vcpu_number(name: &str) -> Option<u32> {

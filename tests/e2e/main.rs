@@ -6,6 +6,7 @@ mod docs;
 mod executor;
 mod house;
 mod pipeline;
+mod probe;
 mod readme;
 
 use std::path::{Path, PathBuf};

@@ -185,7 +185,7 @@ fn record(binaries: &Binaries, testbed: &Testbed, files: &Files) -> Result<Vec<P
         let load = files.directory.join(format!("load-{}.yaml", host.name));
         let mut probe = host.exec([binaries.path("vmpack-probe")]);
         probe
-            .args(["record", "--seconds", &seconds, "--output"])
+            .args(["record", "--dirty", "--seconds", &seconds, "--output"])
             .arg(&load);
         // Shown one after the other once all are done.
         probe.stdout(Stdio::piped()).stderr(Stdio::piped());

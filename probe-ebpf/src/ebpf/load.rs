@@ -44,7 +44,7 @@ impl NoEbpf {
         tracing::debug!("{what}: {error:?}");
         let mut cause = deepest.to_string();
         if cause.contains("os error 1)") {
-            cause.push_str("; it takes CAP_BPF and CAP_PERFMON");
+            cause.push_str("; it takes CAP_BPF and CAP_PERFMON, and no lockdown");
         }
         Self { what, cause }
     }

@@ -12,7 +12,7 @@ use crate::tests::{Vcpu as Busy, burn, sleep_ms};
 
 /// The source, with that window; `None`, and a word of it, where this kernel or user has none.
 fn start(window: Micros) -> Option<Ebpf> {
-    match Ebpf::start(window, Ratio::ONE, MilliCores(2000), 64) {
+    match Ebpf::start(window, Ratio::ONE, MilliCores(2000), 256) {
         Ok(source) => Some(source),
         Err(why) => {
             // Past the capture of the test harness, so that it is seen and counted.
@@ -112,6 +112,40 @@ fn run_and_wait_are_the_schedulers_own_sums() {
 }
 
 #[test]
+fn two_hundred_vcpus_are_the_schedulers_own_sums() {
+    let Some(mut source) = start(Micros::millis(100)) else {
+        return;
+    };
+    let work = || {
+        burn();
+        sleep_ms(20);
+    };
+    let vcpus: Vec<Busy> = (2000..2200).map(|n| Busy::start(n, work)).collect();
+    follow(&mut source, &vcpus.iter().collect::<Vec<_>>());
+    let readings = read_for(&mut source, 600);
+    let read = || -> Vec<_> { vcpus.iter().map(|v| v.file().read().unwrap()).collect() };
+    let before = read();
+    let totals = source.totals("g");
+    let after = read();
+    assert_eq!(totals.len(), 200);
+    let tick = schedstat_grain();
+    for (i, (thread, run, _)) in totals.into_iter().enumerate() {
+        assert_eq!(vcpus[i].thread, thread);
+        assert!(
+            before[i].run <= run + tick && run <= after[i].run + tick,
+            "{i} {run}"
+        );
+    }
+    let windows: Vec<_> = readings.iter().flat_map(|r| &r.windows).collect();
+    assert!(windows.iter().all(|w| w.vcpus == 200 && w.window.run > 0));
+    assert!(windows.len() >= 2, "{readings:?}");
+    assert_eq!(source.quality().threads, 200);
+    for vcpu in vcpus {
+        vcpu.stop();
+    }
+}
+
+#[test]
 fn windows_add_up_to_the_schedulers_sums() {
     let Some(mut source) = start(Micros::millis(50)) else {
         return;
@@ -156,7 +190,7 @@ fn a_thread_that_ends_is_told_and_its_place_is_free_again() {
     let lost: Vec<_> = readings.iter().flat_map(|r| &r.lost).collect();
     assert_eq!(lost, [&guest()]);
     assert_eq!(source.quality().threads, 0);
-    assert_eq!(source.free.len(), 64);
+    assert_eq!(source.free.len(), 256);
 }
 
 #[test]

@@ -25,6 +25,19 @@ pub(super) fn abort_job(domain: &Domain) -> Result<(), Error> {
     checked(unsafe { sys::virDomainAbortJob(domain.as_ptr()) })
 }
 
+/// Has QEMU measure the domain's dirty rate for so many seconds, by KVM's bitmap or by sampling.
+pub(super) fn start_dirty_rate(domain: &Domain, bitmap: bool, seconds: u8) -> Result<(), Error> {
+    let flags = if bitmap {
+        sys::VIR_DOMAIN_DIRTYRATE_MODE_DIRTY_BITMAP
+    } else {
+        sys::VIR_DOMAIN_DIRTYRATE_MODE_PAGE_SAMPLING
+    };
+    // SAFETY: the pointer is valid as long as `domain` lives; the call keeps none of it.
+    checked(unsafe {
+        sys::virDomainStartDirtyRateCalc(domain.as_ptr(), c_int::from(seconds), flags)
+    })
+}
+
 fn checked(answer: c_int) -> Result<(), Error> {
     if answer < 0 {
         Err(Error::last_error())

@@ -5,6 +5,7 @@
 
 mod connection;
 mod description;
+mod dirty;
 mod door;
 mod migrate;
 mod observe;
@@ -28,6 +29,7 @@ use crate::{
 use connection::Connection;
 
 pub use description::{Accelerator, METADATA};
+pub use dirty::{DirtyMode, DirtyRates};
 pub use observe::{Observed, VcpuTime, observe};
 
 /// What a host's link is taken to carry when nobody said: libvirt does not know it (10 Gbit/s).
