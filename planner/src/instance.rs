@@ -11,6 +11,7 @@ mod state;
 pub(crate) use state::State;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use vmpack_ilp::problem::{Amounts, GroupKind, Problem};
 
@@ -61,7 +62,7 @@ pub(crate) struct Group {
     /// Gather, else spread.
     together: bool,
     /// The place of each host.
-    pub(crate) place: Vec<usize>,
+    pub(crate) place: Arc<[usize]>,
     places: usize,
     pub(crate) members: Vec<usize>,
 }
@@ -157,12 +158,27 @@ impl<'p> Instance<'p> {
         }
         let mut bundle_of = vec![0; problem.guests.len()];
         let mut known: BTreeMap<Vec<usize>, usize> = BTreeMap::new();
+        let mut shared: BTreeMap<*const usize, usize> = BTreeMap::new();
         let (mut bundles, mut sets, mut reasons) = (Vec::new(), Vec::new(), Vec::new());
         for guests in members.into_values() {
             for g in &guests {
                 bundle_of[*g] = bundles.len();
             }
             let bundle = bundle(problem, guests);
+            // Most guests share few lists of hosts, which have room for each alone (a guest that is
+            // pinned may be where it has none).
+            let alone = match bundle.guests.as_slice() {
+                [only] => Some(&problem.guests[*only].allowed),
+                _ => None,
+            };
+            let alone = alone.filter(|list| list.len() > 1).map(|list| list.as_ptr());
+            if let Some(set) = alone.and_then(|list| shared.get(&list)) {
+                bundles.push(Bundle {
+                    set: *set,
+                    ..bundle
+                });
+                continue;
+            }
             let allowed = allowed(problem, &bundle);
             if allowed.is_empty() {
                 reasons.push(crate::explain::bundle_without_host(problem, &bundle.guests));
@@ -171,6 +187,7 @@ impl<'p> Instance<'p> {
                 sets.push(HostSet::new(list.clone(), problem.hosts.len()));
                 sets.len() - 1
             });
+            shared.extend(alone.map(|list| (list, set)));
             bundles.push(Bundle { set, ..bundle });
         }
         let (mut groups, mut caps) = (Vec::new(), Vec::new());
@@ -191,7 +208,7 @@ impl<'p> Instance<'p> {
                     let places = place_count(place);
                     groups.push(Group {
                         together,
-                        place: place.clone(),
+                        place: Arc::clone(place),
                         places,
                         members,
                     });

@@ -16,7 +16,7 @@ use crate::cluster::{Cluster, Guest, Host, HostState};
 use crate::load::Load;
 use crate::plan::Plan;
 use crate::policy::Policy;
-use crate::rule::{Over, Rule, guests_named, hosts_named};
+use crate::rule::{Names, Over, Rule};
 use crate::units::{MilliCores, shorten};
 
 pub use doc::{API_VERSION, Doc, Kind};
@@ -115,7 +115,8 @@ pub fn read_inputs(
             strangers.len()
         )),
     }
-    warnings.extend(policy.rules.iter().filter_map(|r| idle(r, &merged)));
+    let names = Names::of(&merged);
+    warnings.extend(policy.rules.iter().filter_map(|r| idle(r, &names)));
     Ok(Inputs {
         cluster: merged,
         load,
@@ -126,9 +127,9 @@ pub fn read_inputs(
 
 /// What is odd about a rule over several guests that names one only: a pattern may match more
 /// tomorrow, so it is no error.
-fn idle(rule: &Rule, cluster: &Cluster) -> Option<String> {
+fn idle(rule: &Rule, names: &Names) -> Option<String> {
     rule.kind.over()?;
-    match guests_named(rule.kind.guests(), cluster).ok()?.as_slice() {
+    match names.guests(rule.kind.guests()).ok()?.as_slice() {
         [only] => Some(format!(
             "rule {} names guest {only} only, so it binds nothing: a {} rule is about two guests or more",
             rule.name,
@@ -340,19 +341,20 @@ fn says_more_than_rules(source: &Source) -> Result<bool, InputError> {
 }
 
 fn check_policy(cluster: &Cluster, policy: &Policy, owners: &Owners) -> Result<(), InputError> {
+    let names = Names::of(cluster);
     for (rule, (source, i)) in policy.rules.iter().zip(&owners.rules) {
         let at = Place {
             source,
             steps: vec![Step::Key("rules"), Step::Index(*i)],
         };
-        if let Err(pattern) = guests_named(rule.kind.guests(), cluster) {
+        if let Err(pattern) = names.guests(rule.kind.guests()) {
             return Err(at.key("guests").fault(format!(
                 "read guest `{}` in rule `{}`, which names no guest of the cluster",
                 shorten(&pattern),
                 rule.name
             )));
         }
-        if let Err(selector) = hosts_named(rule.kind.hosts(), cluster) {
+        if let Err(selector) = names.hosts(rule.kind.hosts()) {
             return Err(at.key("hosts").fault(format!(
                 "read host `{}` in rule `{}`, which names no host of the cluster (accepted: a name, a pattern with `*`, or `label=value`)",
                 shorten(&selector),

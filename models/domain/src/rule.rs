@@ -1,13 +1,14 @@
 //! The placement rules, declared. Each is encoded in `vmpack-ilp` (`rule/NAME.rs`) and judged in
 //! [`crate::check`]; the judge never uses the encoder.
 
-use std::collections::BTreeMap;
+mod names;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{Cluster, Host};
-use crate::name::{GuestName, HostName};
+use crate::cluster::Host;
+
+pub use names::{Names, guests_named, hosts_named};
 
 /// One rule of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -346,60 +347,6 @@ pub fn matches(pattern: &str, name: &str) -> bool {
         None => rest.is_empty(),
         Some(end) => rest.ends_with(end),
     }
-}
-
-/// The guests that the patterns name, sorted and without doubles; `Err` names the first pattern
-/// that names no guest of the cluster.
-///
-/// # Errors
-/// The pattern that names nothing.
-pub fn guests_named<'a>(
-    patterns: &[String],
-    cluster: &'a Cluster,
-) -> Result<Vec<&'a GuestName>, String> {
-    let mut found = BTreeMap::new();
-    for pattern in patterns {
-        let before = found.len();
-        let mut hit = false;
-        for guest in &cluster.guests {
-            if matches(pattern, guest.name.as_str()) {
-                hit = true;
-                found.insert(&guest.name, ());
-            }
-        }
-        if !hit && found.len() == before {
-            return Err(pattern.clone());
-        }
-    }
-    Ok(found.into_keys().collect())
-}
-
-/// The hosts that the selectors name (a name, a pattern with `*`, or `label=value`), sorted and
-/// without doubles; `Err` names the first selector that names no host of the cluster.
-///
-/// # Errors
-/// The selector that names nothing.
-pub fn hosts_named<'a>(
-    selectors: &[String],
-    cluster: &'a Cluster,
-) -> Result<Vec<&'a HostName>, String> {
-    let mut found = BTreeMap::new();
-    for selector in selectors {
-        let mut hit = false;
-        for host in &cluster.hosts {
-            let by_label = selector
-                .split_once('=')
-                .is_some_and(|(label, value)| host.labels.get(label).is_some_and(|v| v == value));
-            if by_label || matches(selector, host.name.as_str()) {
-                hit = true;
-                found.insert(&host.name, ());
-            }
-        }
-        if !hit {
-            return Err(selector.clone());
-        }
-    }
-    Ok(found.into_keys().collect())
 }
 
 #[cfg(test)]

@@ -118,6 +118,15 @@ pub fn solve(
     conclude(p, &answer, found, &known, |f| cost(p, f))
 }
 
+/// The formulation in MPS format; `relaxed` leaves out that columns are integers. Its objective is the
+/// cost in units of the costs' greatest common divisor, less that of hosts in use anyway.
+///
+/// # Errors
+/// That the solver refused the model, in words.
+pub fn mps(p: &Problem, lower: i64, relaxed: bool) -> Result<String, String> {
+    crate::highs::mps::mps("assignment", formulation(p, None, lower).model, relaxed)
+}
+
 /// What the hosts in use for a placement cost together, in thousandths of a host; `None` when no
 /// set of hosts gives the room that `spare` rules want.
 fn cost(p: &Problem, placement: &[usize]) -> Option<i64> {

@@ -277,7 +277,7 @@ fn classes(p: &Problem, inside: &[bool], guests: &[usize], apart: &[bool]) -> Ve
     for rule in &p.rules {
         if let GroupKind::Spread { place, .. } | GroupKind::Gather { place, .. } = &rule.kind {
             let mut size: BTreeMap<usize, usize> = BTreeMap::new();
-            for at in place {
+            for at in place.iter() {
                 *size.entry(*at).or_default() += 1;
             }
             for (h, at) in place.iter().enumerate() {

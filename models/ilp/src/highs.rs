@@ -6,6 +6,7 @@
 )]
 
 pub(crate) mod lp;
+pub(crate) mod mps;
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_void};

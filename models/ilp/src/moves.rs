@@ -133,15 +133,7 @@ fn run(
             Solved::Infeasible
         };
     }
-    let mut apart = vec![false; p.hosts.len()];
-    let mut unit = 0;
-    for guest in &p.guests {
-        if let Some(here) = guest.current {
-            apart[here] = true;
-            unit = gcd(unit, guest.memory);
-        }
-    }
-    let unit = unit.max(1);
+    let (apart, unit) = homes(p);
     let frame = Frame {
         hosts,
         settled,
@@ -164,6 +156,36 @@ fn run(
         lower: constant,
     };
     conclude(p, &answer, found, &known, objective)
+}
+
+/// Which hosts run guests now, and the greatest common divisor of those guests' memories, at least 1.
+fn homes(p: &Problem) -> (Vec<bool>, i64) {
+    let mut apart = vec![false; p.hosts.len()];
+    let mut unit = 0;
+    for guest in &p.guests {
+        if let Some(here) = guest.current {
+            apart[here] = true;
+            unit = gcd(unit, guest.memory);
+        }
+    }
+    (apart, unit.max(1))
+}
+
+/// The formulation at that cost in MPS format; `relaxed` leaves out that columns are integers. Its
+/// objective is the memory moved in units of the memories' greatest common divisor.
+///
+/// # Errors
+/// That the solver refused the model, in words.
+pub fn mps(p: &Problem, cost: i64, relaxed: bool) -> Result<String, String> {
+    let hosts: Vec<usize> = (0..p.hosts.len()).collect();
+    let (apart, unit) = homes(p);
+    let frame = Frame {
+        hosts: &hosts,
+        settled: None,
+        warm: None,
+        apart: &apart,
+    };
+    crate::highs::mps::mps("moves", formulation(p, &frame, cost, unit).model, relaxed)
 }
 
 /// Whether the hosts in use for a placement cost at most `cost`.

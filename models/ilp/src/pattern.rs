@@ -184,6 +184,21 @@ pub fn solve(
     }
 }
 
+/// The program over the patterns that column generation makes (`pattern/restricted.rs`) in MPS format;
+/// `relaxed` leaves out that columns are integers, which is the pattern LP.
+///
+/// # Errors
+/// That the solver failed, in words.
+pub fn mps(packing: &Packing, relaxed: bool, limits: &Limits) -> Result<String, String> {
+    let effort = Effort::of(limits);
+    let known = Known::new(packing, 0, i64::MAX);
+    let mut proof = Proof::trivial(packing);
+    let mut master = Master::new(packing, &[], &effort).map_err(|f| f.0)?;
+    master.converge(&known, &mut proof).map_err(|f| f.0)?;
+    let model = restricted::model(packing, &master.pool);
+    crate::highs::mps::mps("pattern", model, relaxed)
+}
+
 impl Packed {
     /// Better first: less left, then cheaper.
     fn rank(&self) -> (usize, i64) {

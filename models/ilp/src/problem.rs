@@ -17,7 +17,7 @@ use vmpack_domain::cluster::{Cluster, Guest, Host, HostState};
 use vmpack_domain::demand::{Basis, Demand, Joint, demands, joint};
 use vmpack_domain::load::Load;
 use vmpack_domain::policy::Policy;
-use vmpack_domain::rule::{Over, Rule, RuleKind, guests_named, hosts_named};
+use vmpack_domain::rule::{self, Over, Rule, RuleKind};
 use vmpack_domain::units::MilliCores;
 use vmpack_domain::{GuestName, HostName};
 
@@ -92,14 +92,14 @@ pub enum GroupKind {
         /// Guest indices, ascending.
         guests: Vec<usize>,
         /// The place of each host; hosts of one place share a number from 0.
-        place: Vec<usize>,
+        place: Arc<[usize]>,
     },
     /// The guests are in one place.
     Gather {
         /// Guest indices, ascending.
         guests: Vec<usize>,
         /// The place of each host.
-        place: Vec<usize>,
+        place: Arc<[usize]>,
     },
     /// Σ room of hosts in use − Σ need ≥ `amount`, per resource.
     Spare {
@@ -213,13 +213,13 @@ impl Problem {
         let windows = joint(cluster, load, policy).and_then(|joint| Windows::new(&joint));
         let more = windows.as_ref().map_or(0, |w| w.more.len());
         let hosts: Vec<HostSlot> = present.iter().map(|h| slot(h, policy, more)).collect();
-        let names = Names::new(&present, cluster);
+        let names = Names::new(&present, cluster, policy);
         let demands = demands(cluster, load, policy);
         let mut choice = choice(cluster, &present, &names);
         let mut rules = Vec::new();
         for rule in &policy.rules {
             let kind = names
-                .resolve(rule, cluster, &present, (&hosts, more), &mut choice)
+                .resolve(rule, cluster, (&hosts, more), &mut choice)
                 .map_err(|unknown| vec![unknown])?;
             rules.extend(kind.map(|kind| GroupRule {
                 name: rule.name.clone(),
@@ -239,7 +239,8 @@ impl Problem {
         let mut guests = Vec::with_capacity(cluster.guests.len());
         let mut reasons = Vec::new();
         // Few distinct sets of hosts are allowed to many guests: they share them.
-        let mut known: BTreeMap<Vec<usize>, Arc<[usize]>> = BTreeMap::new();
+        let mut known: BTreeMap<Arc<[usize]>, Arc<[usize]>> = BTreeMap::new();
+        let sizes = Sizes::of(&hosts);
         for (g, (guest, demand)) in cluster.guests.iter().zip(&demands).enumerate() {
             let cpu = windows.as_ref().map_or(demand.cpu, |w| w.first.of[g]);
             let mut need: Amounts = smallvec![
@@ -250,8 +251,7 @@ impl Problem {
             let more = windows.iter().flat_map(|w| &w.more);
             need.extend(more.map(|window| amount(window.of[g].0)));
             let permitted = choice.left(g);
-            let mut allowed = permitted.clone();
-            allowed.retain(|h| hosts[*h].room.iter().zip(&need).all(|(r, n)| n <= r));
+            let allowed = sizes.with_room(&permitted, &need);
             if permitted.is_empty() {
                 reasons.push(nowhere(guest, choice.taken_by(g), names.current[g], &hosts));
             } else if allowed.is_empty() {
@@ -262,10 +262,7 @@ impl Problem {
                 need,
                 memory: amount(guest.memory.0),
                 current: names.current[g],
-                allowed: known
-                    .entry(allowed)
-                    .or_insert_with_key(|a| a.as_slice().into())
-                    .clone(),
+                allowed: known.entry(allowed).or_insert_with_key(Arc::clone).clone(),
             });
         }
         if reasons.is_empty() {
@@ -284,6 +281,46 @@ impl Problem {
         } else {
             Err(reasons)
         }
+    }
+}
+
+/// Which hosts have the same room.
+struct Sizes<'a> {
+    rooms: Vec<&'a Amounts>,
+    /// The index of each host's room.
+    of: Vec<usize>,
+}
+
+impl<'a> Sizes<'a> {
+    fn of(hosts: &'a [HostSlot]) -> Self {
+        let mut known = BTreeMap::new();
+        let mut sizes = Self {
+            rooms: Vec::new(),
+            of: Vec::with_capacity(hosts.len()),
+        };
+        for host in hosts {
+            let next = sizes.rooms.len();
+            let size = *known.entry(&host.room).or_insert(next);
+            if size == next {
+                sizes.rooms.push(&host.room);
+            }
+            sizes.of.push(size);
+        }
+        sizes
+    }
+
+    /// Those hosts of a list on which that fits.
+    fn with_room(&self, hosts: &Arc<[usize]>, need: &Amounts) -> Arc<[usize]> {
+        let fits = |room: &&Amounts| room.iter().zip(need).all(|(r, n)| n <= r);
+        let fits: Vec<bool> = self.rooms.iter().map(fits).collect();
+        if fits.iter().all(|f| *f) {
+            return Arc::clone(hosts);
+        }
+        hosts
+            .iter()
+            .copied()
+            .filter(|h| fits[self.of[*h]])
+            .collect()
     }
 }
 
@@ -333,7 +370,7 @@ fn slot(host: &Host, policy: &Policy, more: usize) -> HostSlot {
 /// The hosts that each guest may take by the hosts' states, `requires` and `movable`.
 fn choice(cluster: &Cluster, present: &[&Host], names: &Names) -> Choice {
     let open: Vec<bool> = present.iter().map(|h| h.state.takes_guests()).collect();
-    let mut choice = Choice::new(vec![open; cluster.guests.len()]);
+    let mut choice = Choice::new(open, cluster.guests.len());
     for (g, guest) in cluster.guests.iter().enumerate() {
         if !guest.requires.is_empty() {
             choice.keep(g, "its `requires`", |h| guest.runs_on(present[h]));
@@ -347,6 +384,9 @@ fn choice(cluster: &Cluster, present: &[&Host], names: &Names) -> Choice {
 
 /// What names stand for.
 struct Names<'a> {
+    known: rule::Names<'a>,
+    /// The place of each host, by what a place is.
+    places: Vec<(&'a Over, Arc<[usize]>)>,
     hosts: BTreeMap<&'a HostName, usize>,
     guests: BTreeMap<&'a GuestName, usize>,
     /// Where each guest runs, among the hosts that are there.
@@ -354,9 +394,17 @@ struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    fn new(present: &[&'a Host], cluster: &'a Cluster) -> Self {
+    fn new(present: &[&'a Host], cluster: &'a Cluster, policy: &'a Policy) -> Self {
+        let mut places: Vec<(&Over, Arc<[usize]>)> = Vec::new();
+        for over in policy.rules.iter().filter_map(|r| r.kind.over()) {
+            if !places.iter().any(|(known, _)| *known == over) {
+                places.push((over, self::places(present, over)));
+            }
+        }
         let hosts: BTreeMap<_, _> = present.iter().map(|h| &h.name).zip(0..).collect();
         Self {
+            known: rule::Names::of(cluster),
+            places,
             current: cluster
                 .guests
                 .iter()
@@ -367,13 +415,17 @@ impl<'a> Names<'a> {
         }
     }
 
+    fn places(&self, over: &Over) -> Arc<[usize]> {
+        let found = self.places.iter().find(|(known, _)| *known == over);
+        found.map_or_else(|| Arc::from([]), |(_, place)| Arc::clone(place))
+    }
+
     /// Folds a rule about single guests into `choice`, or says what a rule about several demands.
     /// `Err` is the complaint about a name that names nothing.
     fn resolve(
         &self,
         rule: &Rule,
         cluster: &Cluster,
-        present: &[&Host],
         (slots, more): (&[HostSlot], usize),
         choice: &mut Choice,
     ) -> Result<Option<GroupKind>, String> {
@@ -383,13 +435,17 @@ impl<'a> Names<'a> {
                 rule.name
             )
         };
-        let mut guests: Vec<usize> = guests_named(rule.kind.guests(), cluster)
+        let mut guests: Vec<usize> = self
+            .known
+            .guests(rule.kind.guests())
             .map_err(|name| absent("guest", name))?
             .iter()
             .filter_map(|n| self.guests.get(*n).copied())
             .collect();
         guests.sort_unstable();
-        let hosts: Vec<usize> = hosts_named(rule.kind.hosts(), cluster)
+        let hosts: Vec<usize> = self
+            .known
+            .hosts(rule.kind.hosts())
             .map_err(|name| absent("host", name))?
             .iter()
             .filter_map(|n| self.hosts.get(*n).copied())
@@ -414,11 +470,11 @@ impl<'a> Names<'a> {
             }
             RuleKind::Spread { over, .. } => Some(GroupKind::Spread {
                 guests,
-                place: places(present, over),
+                place: self.places(over),
             }),
             RuleKind::Gather { over, .. } => Some(GroupKind::Gather {
                 guests,
-                place: places(present, over),
+                place: self.places(over),
             }),
             RuleKind::Spare { hosts: worth } => Some(GroupKind::Spare {
                 amount: spare::amount(slots, *worth, CLUSTER_RESOURCES.len() + more),
@@ -527,7 +583,7 @@ fn too_large(
 }
 
 /// The place of each host: hosts with the same label value share a number.
-fn places(hosts: &[&Host], over: &Over) -> Vec<usize> {
+fn places(hosts: &[&Host], over: &Over) -> Arc<[usize]> {
     let mut known: BTreeMap<(bool, String), usize> = BTreeMap::new();
     hosts
         .iter()

@@ -11,6 +11,8 @@ pub(crate) mod pin;
 pub mod spare;
 pub(crate) mod spread;
 
+use std::sync::Arc;
+
 use good_lp::Constraint;
 
 use crate::grid::Grid;
@@ -19,15 +21,29 @@ use crate::problem::{GroupKind, Problem};
 
 /// Which hosts each guest may take, and what took the others away.
 pub(crate) struct Choice {
-    may: Vec<Vec<bool>>,
+    /// The hosts that take guests at all, and the same as a list.
+    open: Vec<bool>,
+    all: Arc<[usize]>,
+    /// `may[g][h]`, of guests that may not take all of these.
+    may: Vec<Option<Vec<bool>>>,
     taken_by: Vec<Vec<String>>,
 }
 
 impl Choice {
-    /// Every guest with the hosts that may take it: `may[g][h]`.
-    pub(crate) fn new(may: Vec<Vec<bool>>) -> Self {
-        let taken_by = vec![Vec::new(); may.len()];
-        Self { may, taken_by }
+    /// So many guests, each with all hosts that are open.
+    pub(crate) fn new(open: Vec<bool>, guests: usize) -> Self {
+        Self {
+            all: (0..open.len()).filter(|h| open[*h]).collect(),
+            open,
+            may: vec![None; guests],
+            taken_by: vec![Vec::new(); guests],
+        }
+    }
+    /// Which of all hosts are in a list.
+    pub(crate) fn among(&self, hosts: &[usize]) -> Vec<bool> {
+        let mut among = vec![false; self.open.len()];
+        hosts.iter().for_each(|h| among[*h] = true);
+        among
     }
     /// Leaves a guest only the hosts for which `keep` holds, because of `why`.
     pub(crate) fn keep(
@@ -36,15 +52,18 @@ impl Choice {
         why: impl Into<String>,
         keep: impl Fn(usize) -> bool,
     ) {
-        for (h, ok) in self.may[guest].iter_mut().enumerate() {
+        let row = self.may[guest].get_or_insert_with(|| self.open.clone());
+        for (h, ok) in row.iter_mut().enumerate() {
             *ok = *ok && keep(h);
         }
         self.taken_by[guest].push(why.into());
     }
     /// The hosts left to a guest, ascending.
-    pub(crate) fn left(&self, guest: usize) -> Vec<usize> {
-        let row = &self.may[guest];
-        (0..row.len()).filter(|h| row[*h]).collect()
+    pub(crate) fn left(&self, guest: usize) -> Arc<[usize]> {
+        match &self.may[guest] {
+            None => Arc::clone(&self.all),
+            Some(row) => (0..row.len()).filter(|h| row[*h]).collect(),
+        }
     }
     /// What took hosts away from a guest, in the order in which it was said.
     pub(crate) fn taken_by(&self, guest: usize) -> &[String] {

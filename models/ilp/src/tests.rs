@@ -514,3 +514,48 @@ proptest! {
         check(&world, pick, block)?;
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// What is written in MPS format, read back by HiGHS, has the formulation's optimum.
+    #[test]
+    fn a_formulation_reads_back_with_its_optimum(world in worlds()) {
+        use crate::highs::mps::optimum;
+        let problem = Problem::build(&world.cluster, &world.load, &world.policy);
+        let Some(p) = problem.ok().filter(|p| !p.guests.is_empty()) else {
+            return Ok(());
+        };
+        if !rule::spare::is_possible(&p) {
+            return Ok(());
+        }
+        let read = |text: Result<String, String>| optimum(&text.unwrap());
+        let near = |a: f64, b: i64| (a - crate::model::float(b)).abs() < 1e-6;
+        let unit = assignment::cost_unit(&p);
+        let always: i64 = p.hosts.iter().filter(|h| h.always).map(|h| h.cost).sum();
+        let whole = read(assignment::mps(&p, 0, false));
+        match assignment::solve(&p, None, 0, &limits()) {
+            Solved::Optimal { bound, .. } => {
+                prop_assert!(whole.is_some_and(|w| near(w, (bound - always) / unit)), "{:?} {}", whole, bound);
+                let relaxed = read(assignment::mps(&p, 0, true));
+                prop_assert!(relaxed.is_some_and(|r| r <= whole.unwrap_or(0.0) + 1e-6));
+                let Solved::Optimal { bound: memory, .. } = moves::solve(&p, bound, None, &limits()) else {
+                    return Err(TestCaseError::fail("no moves at the least cost"));
+                };
+                let running = p.guests.iter().filter(|g| g.current.is_some());
+                let step = running.map(|g| g.memory).fold(0, crate::model::gcd).max(1);
+                let moved = read(moves::mps(&p, bound, false));
+                prop_assert!(moved.is_some_and(|m| near(m, memory / step)), "{:?} {}", moved, memory);
+                // The pattern LP drops rules and hosts that are paid anyway.
+                let packing = Packing::of(&p);
+                let unit = crate::model::float(packing.unit());
+                let patterns = read(pattern::mps(&packing, true, &limits()));
+                prop_assert!(
+                    patterns.is_none_or(|v| v * unit <= crate::model::float(bound) + 1e-3),
+                    "{:?} {}", patterns, bound
+                );
+            }
+            other => prop_assert_eq!(whole, None, "{:?}", other),
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! The command line: what can be typed, and the help that teaches it.
 
+mod exchange;
+
 use std::path::PathBuf;
 
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
@@ -8,6 +10,9 @@ use vmpack_domain::units::{MiB, Micros, MilliCores, Ratio};
 use vmpack_planner::packing::Format;
 
 use super::handover;
+pub(crate) use exchange::{
+    ImportArguments, ImportKind, ModelArguments, ModelDumpArguments, ModelKind,
+};
 
 const ABOUT_LONG: &str = "\
 Plans which host each virtual machine should run on, so that as few hosts as possible are needed and
@@ -120,6 +125,12 @@ Exits with 8 when a case fails, or is worse than it was.")]
 
     /// Measure the solver on published instances
     Bench(BenchArguments),
+
+    /// Write the planner's mathematical models
+    Model(ModelArguments),
+
+    /// Make cluster, load and policy from another program's files
+    Import(ImportArguments),
 
     /// Print the JSON Schemas of the file formats
     #[command(after_help = "\

@@ -8,7 +8,9 @@ mod docs;
 mod example;
 mod failure;
 mod handover;
+mod import;
 mod inputs;
+mod model;
 mod output;
 mod picture;
 mod plan;
@@ -28,7 +30,7 @@ use std::ffi::OsString;
 use clap::FromArgMatches;
 use vmpack_domain::exit::Exit;
 
-use arguments::{Arguments, ExampleKind, Task};
+use arguments::{Arguments, ExampleKind, ModelKind, Task};
 use example::fleet::Size;
 pub(crate) use failure::Failure;
 pub(crate) use session::Session;
@@ -72,6 +74,10 @@ fn dispatch(task: Task, session: &mut Session) -> Result<Exit, Failure> {
         Task::Whatif(arguments) => whatif::run(&arguments, session),
         Task::Regress(arguments) => regress::run(&arguments, session),
         Task::Bench(arguments) => bench::run(&arguments.what, session),
+        Task::Model(arguments) => match arguments.what {
+            ModelKind::Dump(arguments) => model::dump(&arguments, session),
+        },
+        Task::Import(arguments) => import::run(&arguments.what, session),
         Task::Schema(arguments) => schema::run(&arguments, session),
         Task::Example(arguments) => match arguments.what {
             ExampleKind::Cluster {

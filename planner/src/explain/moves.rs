@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use vmpack_domain::rule::{RuleKind, guests_named, hosts_named};
+use vmpack_domain::rule::{Names, RuleKind};
 use vmpack_domain::{Cluster, GuestName, HostName, HostState, Policy, Rule};
 use vmpack_ilp::problem::{Amounts, GroupKind, GroupRule, HostSlot, Problem};
 
@@ -47,6 +47,7 @@ impl<'a> Motives<'a> {
         }
         let above =
             |(host, load): (&HostSlot, &Amounts)| load.iter().zip(&host.room).any(|(l, r)| l > r);
+        let names = Names::of(cluster);
         Self {
             cluster,
             problem,
@@ -57,7 +58,7 @@ impl<'a> Motives<'a> {
             unary: policy
                 .rules
                 .iter()
-                .filter_map(|r| unary(r, cluster))
+                .filter_map(|r| unary(r, &names))
                 .collect(),
         }
     }
@@ -131,7 +132,7 @@ impl<'a> Motives<'a> {
 }
 
 /// A rule as a fence or a ban, if it is one.
-fn unary<'a>(rule: &'a Rule, cluster: &'a Cluster) -> Option<Unary<'a>> {
+fn unary<'a>(rule: &'a Rule, names: &Names<'a>) -> Option<Unary<'a>> {
     let inside = match rule.kind {
         RuleKind::Fence { .. } => true,
         RuleKind::Ban { .. } => false,
@@ -139,14 +140,8 @@ fn unary<'a>(rule: &'a Rule, cluster: &'a Cluster) -> Option<Unary<'a>> {
     };
     Some(Unary {
         name: &rule.name,
-        guests: guests_named(rule.kind.guests(), cluster)
-            .ok()?
-            .into_iter()
-            .collect(),
-        hosts: hosts_named(rule.kind.hosts(), cluster)
-            .ok()?
-            .into_iter()
-            .collect(),
+        guests: names.guests(rule.kind.guests()).ok()?.into_iter().collect(),
+        hosts: names.hosts(rule.kind.hosts()).ok()?.into_iter().collect(),
         inside,
     })
 }

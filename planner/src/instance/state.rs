@@ -15,7 +15,7 @@ pub(crate) struct State<'i, 'p> {
     pub(crate) on: Vec<Vec<usize>>,
     slot: Vec<usize>,
     /// Members per place of each group.
-    count: Vec<Vec<i64>>,
+    count: Vec<Counts>,
     /// Broken pairs of each group.
     pub(crate) broken: Vec<i64>,
     broken_total: i64,
@@ -24,6 +24,28 @@ pub(crate) struct State<'i, 'p> {
     /// Overloaded hosts, in no order that matters, and where each stands in the list.
     pub(crate) over: Vec<usize>,
     over_slot: Vec<usize>,
+}
+
+/// Numbers by place, of the places that have any, ascending.
+#[derive(Clone, Default)]
+struct Counts(Vec<(usize, i64)>);
+
+impl Counts {
+    fn at(&self, place: usize) -> i64 {
+        let found = self.0.binary_search_by_key(&place, |c| c.0);
+        found.map_or(0, |i| self.0[i].1)
+    }
+    fn add(&mut self, place: usize, by: i64) {
+        match self.0.binary_search_by_key(&place, |c| c.0) {
+            Ok(i) => {
+                self.0[i].1 += by;
+                if self.0[i].1 == 0 {
+                    self.0.remove(i);
+                }
+            }
+            Err(i) => self.0.insert(i, (place, by)),
+        }
+    }
 }
 
 impl<'i, 'p> State<'i, 'p> {
@@ -36,7 +58,7 @@ impl<'i, 'p> State<'i, 'p> {
             load: vec![inst.problem.nothing(); hosts],
             on: vec![Vec::new(); hosts],
             slot: vec![0; at.len()],
-            count: inst.groups.iter().map(|g| vec![0; g.places]).collect(),
+            count: vec![Counts::default(); inst.groups.len()],
             broken: vec![0; inst.groups.len()],
             broken_total: 0,
             moves: vec![0; inst.caps.len()],
@@ -104,13 +126,12 @@ impl<'i, 'p> State<'i, 'p> {
         }
         for g in &inst.bundles[bundle].groups {
             let group = &inst.groups[*g];
-            let here = &mut self.count[*g][group.place[host]];
             let placed = if group.together {
                 self.broken_apart(*g, bundle, host)
             } else {
-                *here
+                self.count[*g].at(group.place[host])
             };
-            self.count[*g][group.place[host]] += 1;
+            self.count[*g].add(group.place[host], 1);
             self.broken[*g] += placed;
             self.broken_total += placed;
         }
@@ -133,11 +154,11 @@ impl<'i, 'p> State<'i, 'p> {
         }
         for g in &inst.bundles[bundle].groups {
             let group = &inst.groups[*g];
-            self.count[*g][group.place[host]] -= 1;
+            self.count[*g].add(group.place[host], -1);
             let freed = if group.together {
                 self.broken_apart(*g, bundle, host)
             } else {
-                self.count[*g][group.place[host]]
+                self.count[*g].at(group.place[host])
             };
             self.broken[*g] -= freed;
             self.broken_total -= freed;
@@ -183,7 +204,7 @@ impl<'i, 'p> State<'i, 'p> {
             if from == to || other.is_some_and(|o| self.inst.bundles[o].groups.contains(g)) {
                 continue;
             }
-            let gained = self.count[*g][to] - (self.count[*g][from] - 1);
+            let gained = self.count[*g].at(to) - (self.count[*g].at(from) - 1);
             change += if group.together { -gained } else { gained };
         }
         change
@@ -198,7 +219,7 @@ impl<'i, 'p> State<'i, 'p> {
                 if group.together {
                     self.broken_apart(*g, bundle, host)
                 } else {
-                    self.count[*g][group.place[host]]
+                    self.count[*g].at(group.place[host])
                 }
             })
             .sum()

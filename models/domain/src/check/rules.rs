@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Violation, World, running_on, violation};
 use crate::name::{GuestName, HostName};
-use crate::rule::{Over, Rule, RuleKind, guests_named, hosts_named};
+use crate::rule::{Names, Over, Rule, RuleKind};
 
 /// Every rule that the placement breaks. `awake` are the hosts in use.
 pub(super) fn judge(
@@ -18,8 +18,9 @@ pub(super) fn judge(
             found.extend(stays(world, &guest.name, target, "movable: false"));
         }
     }
+    let names = Names::of(world.cluster);
     for rule in &world.policy.rules {
-        found.extend(one(world, rule, target, awake));
+        found.extend(one(world, &names, rule, target, awake));
     }
     found
 }
@@ -44,14 +45,15 @@ fn stays(
 
 fn one(
     world: &World,
+    names: &Names,
     rule: &Rule,
     target: &BTreeMap<GuestName, HostName>,
     awake: &BTreeSet<&HostName>,
 ) -> Vec<Violation> {
     let law = format!("rule {}", rule.name);
     let (guests, hosts) = match (
-        guests_named(rule.kind.guests(), world.cluster),
-        hosts_named(rule.kind.hosts(), world.cluster),
+        names.guests(rule.kind.guests()),
+        names.hosts(rule.kind.hosts()),
     ) {
         (Ok(guests), Ok(hosts)) => (guests, hosts),
         (Err(name), _) | (_, Err(name)) => {

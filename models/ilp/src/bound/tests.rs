@@ -106,7 +106,7 @@ fn guests_that_exclude_each_other_need_a_host_each() {
         name: "apart".into(),
         kind: GroupKind::Spread {
             guests: vec![0, 1, 2],
-            place: vec![0, 1, 2],
+            place: [0, 1, 2].into(),
         },
     });
     check(&p, 3, 2700, "no two can share");

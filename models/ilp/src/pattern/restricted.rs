@@ -5,24 +5,18 @@
 //! Constraints: (packed) Σ_p a_ip·λ_p ≥ n_i for every i, (hosts) Σ_{p∈P_k} λ_p ≤ u_k for every k.
 //! An item may be covered too often: the copies too many are left out of the answer.
 
+use good_lp::solvers::highs::{HighsProblem, highs};
 use good_lp::{Expression, ProblemVariables, SolverModel, variable};
 
 use super::packing::Packing;
 use super::{Packed, Pattern};
 use crate::Limits;
-use crate::highs;
 use crate::model::float;
 
-/// The cheapest packing by patterns of the pool; `start` is one to start from, a pattern per host.
-pub(super) fn solve(
-    packing: &Packing,
-    pool: &[Pattern],
-    start: &[Pattern],
-    limits: &Limits,
-) -> Option<Packed> {
+/// The model.
+pub(super) fn model(packing: &Packing, pool: &[Pattern]) -> HighsProblem {
     let mut variables = ProblemVariables::new();
     let unit = packing.unit();
-    let count = |n: usize| float(i64::try_from(n).unwrap_or(i64::MAX));
     let mut cost = Expression::with_capacity(pool.len());
     let mut cover: Vec<Expression> = packing
         .items
@@ -34,7 +28,6 @@ pub(super) fn solve(
         .iter()
         .map(|_| Expression::default())
         .collect();
-    let mut values = Vec::with_capacity(pool.len());
     for pattern in pool {
         let most = packing.hosts[pattern.host].count();
         let column = variables.add(variable().integer().min(0).max(count(most)));
@@ -43,19 +36,32 @@ pub(super) fn solve(
             cover[*i].add_mul(count(*copies), column);
         }
         hosts[pattern.host].add_mul(1.0, column);
-        values.push(count(start.iter().filter(|s| *s == pattern).count()));
     }
-    let mut model = variables
-        .minimise(cost)
-        .using(good_lp::solvers::highs::highs);
+    let mut model = variables.minimise(cost).using(highs);
     for (item, cover) in packing.items.iter().zip(cover) {
         model.add_constraint(cover.geq(count(item.count())));
     }
     for (host, used) in packing.hosts.iter().zip(hosts) {
         model.add_constraint(used.leq(count(host.count())));
     }
+    model
+}
+
+fn count(n: usize) -> f64 {
+    float(i64::try_from(n).unwrap_or(i64::MAX))
+}
+
+/// The cheapest packing by patterns of the pool; `start` is one to start from, a pattern per host.
+pub(super) fn solve(
+    packing: &Packing,
+    pool: &[Pattern],
+    start: &[Pattern],
+    limits: &Limits,
+) -> Option<Packed> {
+    let times = |p: &Pattern| count(start.iter().filter(|s| *s == p).count());
+    let values: Vec<f64> = pool.iter().map(times).collect();
     let start = (!start.is_empty()).then_some(values.as_slice());
-    let values = highs::solve(model, start, limits).values?;
+    let values = crate::highs::solve(model(packing, pool), start, limits).values?;
     let mut left: Vec<usize> = packing.items.iter().map(super::Item::count).collect();
     let mut packed = Packed::default();
     for (pattern, value) in pool.iter().zip(values) {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::{Violation, World, in_use_always, running_on, violation};
 use crate::cluster::{Host, HostState};
 use crate::name::{GuestName, HostName};
-use crate::rule::{Over, RuleKind, guests_named, hosts_named};
+use crate::rule::{Names, Over, RuleKind};
 
 /// Guests and hosts by index, in the cluster's order.
 pub(super) struct Choices<'a> {
@@ -61,6 +61,7 @@ impl<'a> Choices<'a> {
         let hosts = cluster.hosts.as_slice();
         let host_index: BTreeMap<_, _> = hosts.iter().map(|h| &h.name).zip(0..).collect();
         let guest_index: BTreeMap<_, _> = cluster.guests.iter().map(|g| &g.name).zip(0..).collect();
+        let names = Names::of(cluster);
         let n = cluster.guests.len();
         let mut together: Vec<usize> = (0..n).collect();
         let mut apart: Vec<Vec<usize>> = vec![Vec::new(); n];
@@ -75,12 +76,14 @@ impl<'a> Choices<'a> {
                     format!("`{name}` is not in the cluster"),
                 )
             };
-            let guests: Vec<usize> = guests_named(rule.kind.guests(), cluster)
+            let guests: Vec<usize> = names
+                .guests(rule.kind.guests())
                 .map_err(unknown)?
                 .into_iter()
                 .filter_map(|g| guest_index.get(g).copied())
                 .collect();
-            let named: BTreeSet<&HostName> = hosts_named(rule.kind.hosts(), cluster)
+            let named: BTreeSet<&HostName> = names
+                .hosts(rule.kind.hosts())
                 .map_err(unknown)?
                 .into_iter()
                 .collect();
