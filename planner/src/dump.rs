@@ -61,6 +61,12 @@ pub fn mps(
     search: &mut Search,
 ) -> Result<String, DumpError> {
     let problem = explain::contradiction(cluster, load, policy).map_err(DumpError::Infeasible)?;
+    // Where windows are exempt the formulations speak of a problem that allows more.
+    let problem = if problem.exempt > 0 {
+        problem.relaxed(&problem.nested_windows())
+    } else {
+        problem
+    };
     let mut bound = bound::hosts(&problem);
     let mut effort = Effort::share(search, policy, 1000);
     let text = match formulation {

@@ -112,10 +112,6 @@ impl Cap {
     }
 }
 
-fn fits(need: &Amounts, room: &Amounts) -> bool {
-    need.iter().zip(room).all(|(n, r)| n <= r)
-}
-
 /// Which guests must share a host: the representative of each guest's bundle.
 fn merge(problem: &Problem) -> Vec<usize> {
     fn root(of: &mut [usize], mut g: usize) -> usize {
@@ -171,7 +167,9 @@ impl<'p> Instance<'p> {
                 [only] => Some(&problem.guests[*only].allowed),
                 _ => None,
             };
-            let alone = alone.filter(|list| list.len() > 1).map(|list| list.as_ptr());
+            let alone = alone
+                .filter(|list| list.len() > 1)
+                .map(|list| list.as_ptr());
             if let Some(set) = alone.and_then(|list| shared.get(&list)) {
                 bundles.push(Bundle {
                     set: *set,
@@ -228,6 +226,11 @@ impl<'p> Instance<'p> {
                 *f += n;
             }
         }
+        if problem.exempt > 0 {
+            // A window may want more than all rooms; nothing is lost by not looking.
+            let windows = (0..floor.len()).filter(|r| ![1, 2].contains(r));
+            windows.for_each(|r| floor[r] = 0);
+        }
         if reasons.is_empty() {
             let scale = scale(problem);
             Ok(Self {
@@ -266,6 +269,26 @@ impl<'p> Instance<'p> {
     pub(crate) fn bundles_at(&self, placement: &[usize]) -> Vec<usize> {
         let guests: Vec<Option<usize>> = placement.iter().map(|h| Some(*h)).collect();
         self.bundled(&guests)
+    }
+    /// Whether the formulations and bounds, which know of no windows that are exempt, speak of it.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.problem.exempt == 0
+    }
+    /// Overload of a host where windows are exempt: of each window above the room, but the k that are
+    /// most above it.
+    fn above(&self, load: &Amounts, room: &Amounts) -> f64 {
+        let mut sum = 0.0;
+        let mut windows = Vec::new();
+        for (r, scale) in self.scale.iter().enumerate() {
+            let over = load[r] - room[r];
+            if over > 0 && [1, 2].contains(&r) {
+                sum += over as f64 * scale;
+            } else if over > 0 {
+                windows.push(over as f64 * scale);
+            }
+        }
+        windows.sort_by(|a, b| b.total_cmp(a));
+        sum + windows.iter().skip(self.problem.exempt).sum::<f64>()
     }
     /// Guest-host pairs: the size of the formulations.
     pub(crate) fn pairs(&self) -> usize {
@@ -337,7 +360,7 @@ fn allowed(problem: &Problem, bundle: &Bundle) -> Vec<usize> {
     }
     (0..count.len())
         .filter(|h| count[*h] == bundle.guests.len())
-        .filter(|h| fits(&bundle.need, &problem.hosts[*h].room))
+        .filter(|h| problem.fits(&bundle.need, &problem.hosts[*h].room))
         .collect()
 }
 

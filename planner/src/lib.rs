@@ -67,7 +67,11 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
         let mut proven = bound.clone();
         let mut effort = Effort::share(search, policy, 450);
         let packed = windows.packed(&whole, |inst| {
-            pack::pack(inst, &mut proven, policy, &mut effort, search.report)
+            // What is only a bound for the whole leaves it a share of its own.
+            let mut part = Effort::share(search, policy, 100);
+            let seen_only = inst.is_plain() && !whole.is_plain();
+            let effort = if seen_only { &mut part } else { &mut effort };
+            pack::pack(inst, &mut proven, policy, effort, search.report)
         });
         let packed = match packed {
             Answer::Found(packed) => packed,

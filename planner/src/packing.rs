@@ -194,6 +194,7 @@ impl Packing {
                 })
                 .collect(),
             rules: Vec::new(),
+            exempt: 0,
             warnings: Vec::new(),
         }
     }

@@ -239,10 +239,12 @@ fn carried(
             }
         }
     }
-    // Where demand is counted jointly, a host is as busy as in its busiest window.
-    for (host, sums) in windows {
-        if let (Some(used), Some(most)) = (carried.get_mut(host), sums.into_iter().max()) {
-            used.1 = MilliCores(most);
+    // Where demand is counted jointly, a host is as busy as in its busiest window that is not exempt.
+    for (host, mut sums) in windows {
+        sums.sort_unstable();
+        let busiest = sums.len().checked_sub(policy.demand.exempt(sums.len()) + 1);
+        if let (Some(used), Some(w)) = (carried.get_mut(host), busiest) {
+            used.1 = MilliCores(sums[w]);
         }
     }
     let used = |(guests, cpu, mib): (usize, MilliCores, u64)| Use {

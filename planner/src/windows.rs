@@ -16,9 +16,17 @@ use crate::pack::{Answer, Packed};
 const FIRST: usize = 12;
 /// So often are cheaper moves sought by less than all windows.
 const TRIES: usize = 8;
+/// The most sets of windows that are seen.
+const SETS: usize = 24;
 
-/// The resources that the searches see, by index, ascending.
-pub(crate) struct Windows(BTreeSet<usize>);
+/// What the searches see.
+pub(crate) struct Windows {
+    /// The resources, by index.
+    seen: BTreeSet<usize>,
+    /// Where some windows of each host are exempt, instead: the sets of windows of which they know a
+    /// bound for every host ([`Problem::relaxed`]).
+    sets: Vec<Vec<usize>>,
+}
 
 impl Windows {
     /// The resources of a cluster, and of the other windows those that the seen ones stand for least:
@@ -27,11 +35,17 @@ impl Windows {
         let cluster = CLUSTER_RESOURCES.len();
         let all = problem.resources.len();
         let mut seen: BTreeSet<usize> = (0..all.min(cluster)).collect();
+        if problem.exempt > 0 {
+            return Self {
+                seen,
+                sets: problem.nested_windows(),
+            };
+        }
         if all <= FIRST {
-            return Self((0..all).collect());
+            seen = (0..all).collect();
         }
         let mut most: Vec<i64> = problem.guests.iter().map(|g| g.need[0]).collect();
-        while seen.len() < FIRST {
+        while seen.len() < FIRST.min(all) {
             let beyond = |r: &usize| -> i64 {
                 let guests = problem.guests.iter().zip(&most);
                 guests.map(|(g, most)| (g.need[*r] - most).max(0)).sum()
@@ -45,11 +59,14 @@ impl Windows {
             }
             seen.insert(next);
         }
-        Self(seen)
+        Self {
+            seen,
+            sets: Vec::new(),
+        }
     }
 
     fn sees_all(&self, problem: &Problem) -> bool {
-        self.0.len() == problem.resources.len()
+        self.sets.is_empty() && self.seen.len() == problem.resources.len()
     }
 
     /// The problem with only what is seen.
@@ -57,7 +74,10 @@ impl Windows {
         if self.sees_all(problem) {
             return Cow::Borrowed(problem);
         }
-        let seen: Vec<usize> = self.0.iter().copied().collect();
+        if !self.sets.is_empty() {
+            return Cow::Owned(problem.relaxed(&self.sets));
+        }
+        let seen: Vec<usize> = self.seen.iter().copied().collect();
         Cow::Owned(problem.with_resources(&seen))
     }
 
@@ -75,7 +95,8 @@ impl Windows {
             match pack(&inst) {
                 Answer::Found(found) => match Packed::of(whole, &found.at) {
                     Some(packed) => return Answer::Found(packed),
-                    None => self.learn(whole, &found.at),
+                    None if self.learn(whole, &found.at) => {}
+                    None => break,
                 },
                 other => return other,
             }
@@ -91,7 +112,9 @@ impl Windows {
         budget: i64,
         mut cheapest: impl FnMut(&Instance, Packed) -> (Packed, MovesBound),
     ) -> (Packed, MovesBound) {
-        for _ in 0..TRIES {
+        // What is exempt is known to the whole alone.
+        let tries = if whole.is_plain() { TRIES } else { 0 };
+        for _ in 0..tries {
             if self.sees_all(whole.problem) {
                 break;
             }
@@ -102,26 +125,47 @@ impl Windows {
             let (found, bound) = cheapest(&inst, packed.clone());
             match Packed::of(whole, &found.at).filter(|p| p.cost <= budget) {
                 Some(cheaper) => return (cheaper, bound),
-                None => self.learn(whole, &found.at),
+                None => {
+                    self.learn(whole, &found.at);
+                }
             }
         }
         cheapest(whole, packed)
     }
 
-    /// Sees more: for each host that a placement of bundles overloads, the worst window of it.
-    pub(crate) fn learn(&mut self, whole: &Instance, at: &[usize]) {
+    /// Sees more: for each host that a placement of bundles overloads, the worst window of it, or the
+    /// set of windows by which a bound for every host rules its guests out. `false` when nothing is
+    /// learned, as there may be no such set.
+    pub(crate) fn learn(&mut self, whole: &Instance, at: &[usize]) -> bool {
         let state = State::new(whole, at);
-        let before = self.0.len();
+        if !self.sets.is_empty() {
+            let before = self.sets.len();
+            for host in &state.over {
+                let bundles = state.on[*host]
+                    .iter()
+                    .flat_map(|b| &whole.bundles[*b].guests);
+                let mut guests: Vec<usize> = bundles.copied().collect();
+                guests.sort_unstable();
+                let set = whole.problem.violated_windows(&guests, *host);
+                self.sets.extend(set.filter(|s| !self.sets.contains(s)));
+                if self.sets.len() >= SETS {
+                    return false;
+                }
+            }
+            return self.sets.len() > before;
+        }
+        let before = self.seen.len();
         for host in &state.over {
             let room = &whole.problem.hosts[*host].room;
             let over = |r: &usize| state.load[*host][*r] - room[*r];
-            let unseen = (0..room.len()).filter(|r| !self.0.contains(r) && over(r) > 0);
+            let unseen = (0..room.len()).filter(|r| !self.seen.contains(r) && over(r) > 0);
             if let Some(worst) = unseen.max_by_key(over) {
-                self.0.insert(worst);
+                self.seen.insert(worst);
             }
         }
-        if self.0.len() == before {
-            self.0.extend(0..whole.problem.resources.len());
+        if self.seen.len() == before {
+            self.seen.extend(0..whole.problem.resources.len());
         }
+        true
     }
 }

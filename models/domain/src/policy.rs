@@ -49,6 +49,24 @@ pub struct DemandPolicy {
     /// (guests may be busy at once) nor tight (or in turn). Off by default.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub joint: bool,
+    /// With `joint`: the share of the windows, counted down to whole windows, in which a host's guests
+    /// may want more than its room; each host has its own such windows. None by default.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub overload: Permille,
+}
+
+impl DemandPolicy {
+    /// Of so many windows, in how many a host may be overloaded.
+    #[must_use]
+    pub fn exempt(&self, windows: usize) -> usize {
+        let share = u128::from(self.overload.0.min(1000));
+        usize::try_from(windows as u128 * share / 1000).unwrap_or(0)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(share: &Permille) -> bool {
+    share.0 == 0
 }
 
 impl Default for DemandPolicy {
@@ -56,6 +74,7 @@ impl Default for DemandPolicy {
         Self {
             cpu: Statistic::P95,
             joint: false,
+            overload: Permille(0),
         }
     }
 }

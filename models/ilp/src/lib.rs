@@ -6,6 +6,7 @@
 //! - [`waves`]: when each migration starts, the bound on the time they take.
 //! - [`bound`]: what no placement can undercut, in integers only.
 //! - [`rule`]: the policy's rules, one a file, folded into a problem or encoded as rows.
+//! - `relaxed`: a problem whose hosts may be overloaded in some windows, as one without.
 //! - `highs`: the solver's door; answers are checked in integers before they leave.
 
 mod answer;
@@ -17,6 +18,7 @@ mod model;
 pub mod moves;
 pub mod pattern;
 pub mod problem;
+mod relaxed;
 pub mod rule;
 pub mod waves;
 

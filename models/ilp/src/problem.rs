@@ -39,6 +39,9 @@ pub struct Problem {
     pub guests: Vec<GuestItem>,
     /// Rules that bind several guests or hosts.
     pub rules: Vec<GroupRule>,
+    /// In so many windows, each host its own, guests may want more than the room. The formulations and
+    /// bounds know nothing of this: they get [`Problem::relaxed`].
+    pub exempt: usize,
     /// Assumptions worth telling, such as unmeasured guests.
     pub warnings: Vec<String>,
 }
@@ -133,6 +136,24 @@ pub fn room(host: &Host, policy: &Policy) -> Amounts {
     ]
 }
 
+/// Whether a resource of a cluster is CPU, once or in a window.
+pub(crate) fn is_cpu(resource: usize) -> bool {
+    resource == 0 || resource >= CLUSTER_RESOURCES.len()
+}
+
+fn fits(load: &Amounts, room: &Amounts, exempt: usize) -> bool {
+    let above = |r: &usize| load[*r] > room[*r];
+    let mut above = (0..load.len()).filter(above);
+    if exempt == 0 {
+        return above.next().is_none();
+    }
+    let mut windows = 0;
+    above.all(|r| {
+        windows += 1;
+        is_cpu(r) && windows <= exempt
+    })
+}
+
 /// The largest amount: the units' own limit, so that sums over a million hosts fit an `i64`.
 const MOST: i64 = 1 << 43;
 
@@ -165,6 +186,12 @@ impl Problem {
             }
         }
         fewer
+    }
+
+    /// Whether so much of each resource is within a host's room, but for the windows exempt.
+    #[must_use]
+    pub fn fits(&self, load: &Amounts, room: &Amounts) -> bool {
+        fits(load, room, self.exempt)
     }
 
     /// No amount of any resource.
@@ -211,6 +238,9 @@ impl Problem {
             )]);
         }
         let windows = joint(cluster, load, policy).and_then(|joint| Windows::new(&joint));
+        let exempt = windows
+            .as_ref()
+            .map_or(0, |w| policy.demand.exempt(w.more.len() + 1));
         let more = windows.as_ref().map_or(0, |w| w.more.len());
         let hosts: Vec<HostSlot> = present.iter().map(|h| slot(h, policy, more)).collect();
         let names = Names::new(&present, cluster, policy);
@@ -240,7 +270,7 @@ impl Problem {
         let mut reasons = Vec::new();
         // Few distinct sets of hosts are allowed to many guests: they share them.
         let mut known: BTreeMap<Arc<[usize]>, Arc<[usize]>> = BTreeMap::new();
-        let sizes = Sizes::of(&hosts);
+        let sizes = Sizes::of(&hosts, exempt);
         for (g, (guest, demand)) in cluster.guests.iter().zip(&demands).enumerate() {
             let cpu = windows.as_ref().map_or(demand.cpu, |w| w.first.of[g]);
             let mut need: Amounts = smallvec![
@@ -276,6 +306,7 @@ impl Problem {
                 hosts,
                 guests,
                 rules,
+                exempt,
                 warnings: unmeasured(cluster, &demands).into_iter().collect(),
             })
         } else {
@@ -286,15 +317,17 @@ impl Problem {
 
 /// Which hosts have the same room.
 struct Sizes<'a> {
+    exempt: usize,
     rooms: Vec<&'a Amounts>,
     /// The index of each host's room.
     of: Vec<usize>,
 }
 
 impl<'a> Sizes<'a> {
-    fn of(hosts: &'a [HostSlot]) -> Self {
+    fn of(hosts: &'a [HostSlot], exempt: usize) -> Self {
         let mut known = BTreeMap::new();
         let mut sizes = Self {
+            exempt,
             rooms: Vec::new(),
             of: Vec::with_capacity(hosts.len()),
         };
@@ -311,7 +344,7 @@ impl<'a> Sizes<'a> {
 
     /// Those hosts of a list on which that fits.
     fn with_room(&self, hosts: &Arc<[usize]>, need: &Amounts) -> Arc<[usize]> {
-        let fits = |room: &&Amounts| room.iter().zip(need).all(|(r, n)| n <= r);
+        let fits = |room: &&Amounts| fits(need, room, self.exempt);
         let fits: Vec<bool> = self.rooms.iter().map(fits).collect();
         if fits.iter().all(|f| *f) {
             return Arc::clone(hosts);

@@ -96,17 +96,17 @@ pub fn holds(p: &Problem, placement: &[usize]) -> bool {
     if placement.len() != p.guests.len() {
         return false;
     }
-    let mut room: Vec<_> = p.hosts.iter().map(|h| h.room.clone()).collect();
+    let mut load = vec![p.nothing(); p.hosts.len()];
     for (guest, host) in p.guests.iter().zip(placement) {
         if guest.allowed.binary_search(host).is_err() {
             return false;
         }
-        for (left, need) in room[*host].iter_mut().zip(&guest.need) {
-            *left -= need;
-            if *left < 0 {
-                return false;
-            }
+        for (sum, need) in load[*host].iter_mut().zip(&guest.need) {
+            *sum += need;
         }
+    }
+    if !load.iter().zip(&p.hosts).all(|(l, h)| p.fits(l, &h.room)) {
+        return false;
     }
     let grouped = p.rules.iter().all(|rule| match &rule.kind {
         GroupKind::Spread { guests, place } => spread::holds(guests, place, placement),

@@ -82,6 +82,7 @@ Examples:
   vmpack check plan.yaml --cluster cluster.yaml --load load.yaml
   vmpack check plan.yaml --cluster cluster.yaml --load load.yaml --policy stricter.yaml --json
   vmpack check plan.yaml --cluster cluster.yaml --load load.yaml --certificate bound.yaml
+  vmpack check plan.yaml --cluster cluster.yaml --load monday.yaml --later tuesday.yaml
   vmpack check --cluster cluster.yaml --load load.yaml --policy policy.yaml --certificate bound.yaml
 
 A certificate proves the bound on the hosts: it is proven again, in integers and without a solver.
@@ -243,6 +244,10 @@ pub(crate) struct CheckArguments {
     /// Judge by this policy instead of the one in the plan
     #[arg(long, value_name = "PATH")]
     pub(crate) policy: Vec<PathBuf>,
+    /// Also tell how often each host is above its room under this load, measured later; a folder of
+    /// them or `-`; repeat it to merge several
+    #[arg(long, value_name = "PATH", requires = "plan")]
+    pub(crate) later: Vec<PathBuf>,
     /// Prove the bound again from this certificate, or `-`
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate: Option<PathBuf>,

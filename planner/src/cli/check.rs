@@ -4,9 +4,9 @@ use std::fmt::Display;
 
 use serde::Serialize;
 use vmpack_domain::certificate::CertifiedBound;
-use vmpack_domain::check::{self, Violation};
+use vmpack_domain::check::{self, Busy, Violation};
 use vmpack_domain::exit::Exit;
-use vmpack_domain::file::{read_certificate, read_inputs, read_plan};
+use vmpack_domain::file::{API_VERSION, Source, read_certificate, read_inputs, read_plan};
 use vmpack_domain::{Certificate, Plan};
 
 use super::arguments::CheckArguments;
@@ -20,6 +20,9 @@ use super::sources;
 struct Verdict<'a> {
     ok: bool,
     violations: Vec<&'a Violation>,
+    /// Hosts under the later load, where one is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    later: Option<&'a [Busy]>,
     /// What was proven again, of a certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     proven: Option<CertifiedBound>,
@@ -70,15 +73,35 @@ pub(crate) fn run(arguments: &CheckArguments, session: &mut Session) -> Result<E
         .chain(proof.iter().flat_map(|p| &p.violations))
         .chain(&short)
         .collect();
-    let ok = violations.is_empty();
+    let later = match &plan {
+        Some(plan) if !arguments.later.is_empty() => {
+            let sources = sources::read(&arguments.later, &mut session.stdin)?;
+            // Read as a load to plan on is, so that it is checked as one.
+            let joint = Source {
+                name: "joint demand".into(),
+                text: format!(
+                    "apiVersion: {API_VERSION}
+kind: Policy
+demand: {{ joint: true }}
+"
+                ),
+            };
+            let load = read_inputs(&cluster, &sources, &[joint])?.load;
+            Some(check::later(&inputs.cluster, &load, policy, &plan.target))
+        }
+        _ => None,
+    };
+    let overloaded = later.iter().flatten().any(Busy::is_overloaded);
+    let ok = violations.is_empty() && !overloaded;
     let proven = proof.as_ref().and_then(|p| p.proven);
     if arguments.json {
         session.print_json(&Verdict {
             ok,
             violations,
+            later: later.as_deref(),
             proven,
         })?;
-    } else if ok {
+    } else if violations.is_empty() {
         let good = session.screen.paint(Look::Good, "ok");
         if let Some(plan) = &plan {
             let bounds = match &stated {
@@ -106,7 +129,43 @@ pub(crate) fn run(arguments: &CheckArguments, session: &mut Session) -> Result<E
             writeln!(session.out, "  {violation}")?;
         }
     }
+    if let (Some(later), false) = (&later, arguments.json) {
+        tell_later(later, session)?;
+    }
     Ok(if ok { Exit::Done } else { Exit::CheckFailed })
+}
+
+/// Hosts above their room, those most often first.
+fn tell_later(later: &[Busy], session: &mut Session) -> Result<(), Failure> {
+    let mut above: Vec<&Busy> = later.iter().filter(|b| b.above > 0).collect();
+    above.sort_by_key(|b| (std::cmp::Reverse(b.above), &b.host));
+    let overloaded = later.iter().filter(|b| b.is_overloaded()).count();
+    let look = if overloaded == 0 {
+        Look::Good
+    } else {
+        Look::Bad
+    };
+    let line = format!(
+        "later load: {} of {} above their room in some window, {overloaded} in more than the policy allows",
+        above.len(),
+        count(later.len(), "host"),
+    );
+    writeln!(session.out, "{}", session.screen.paint(look, &line))?;
+    for busy in above {
+        let permille = busy.above * 1000 / busy.windows.max(1);
+        writeln!(
+            session.out,
+            "  {}: above {} in {} of {} ({}.{}%), {} at most",
+            busy.host,
+            busy.room,
+            busy.above,
+            count(busy.windows, "window"),
+            permille / 10,
+            permille % 10,
+            busy.most,
+        )?;
+    }
+    Ok(())
 }
 
 /// What was proven again, in words.

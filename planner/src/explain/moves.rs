@@ -45,8 +45,7 @@ impl<'a> Motives<'a> {
                 }
             }
         }
-        let above =
-            |(host, load): (&HostSlot, &Amounts)| load.iter().zip(&host.room).any(|(l, r)| l > r);
+        let above = |(host, load): (&HostSlot, &Amounts)| !problem.fits(load, &host.room);
         let names = Names::of(cluster);
         Self {
             cluster,

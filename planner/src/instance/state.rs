@@ -2,7 +2,7 @@
 
 use vmpack_ilp::problem::Amounts;
 
-use super::{Instance, NOWHERE, PAIR, fits};
+use super::{Instance, NOWHERE, PAIR};
 
 /// A placement under way, with loads, counts and penalties kept up to date.
 #[derive(Clone)]
@@ -85,6 +85,9 @@ impl<'i, 'p> State<'i, 'p> {
     }
     pub(crate) fn overload(&self, load: &Amounts, host: usize) -> f64 {
         let room = &self.inst.problem.hosts[host].room;
+        if !self.inst.is_plain() {
+            return self.inst.above(load, room);
+        }
         let mut sum = 0.0;
         for ((load, room), scale) in load.iter().zip(room).zip(&self.inst.scale) {
             let over = load - room;
@@ -114,7 +117,11 @@ impl<'i, 'p> State<'i, 'p> {
         let need = &self.inst.bundles[bundle].need;
         let left = |((r, l), n): ((&i64, &i64), &i64)| r - l - n;
         let left: Amounts = room.iter().zip(load).zip(need).map(left).collect();
-        left.iter().all(|l| *l >= 0).then_some(left)
+        if self.inst.is_plain() {
+            return left.iter().all(|l| *l >= 0).then_some(left);
+        }
+        let load: Amounts = load.iter().zip(need).map(|(l, n)| l + n).collect();
+        self.inst.problem.fits(&load, room).then_some(left)
     }
     pub(crate) fn put(&mut self, bundle: usize, host: usize) {
         let inst = self.inst;
@@ -181,7 +188,7 @@ impl<'i, 'p> State<'i, 'p> {
     /// Keeps the list of overloaded hosts.
     fn note(&mut self, host: usize) {
         let room = &self.inst.problem.hosts[host].room;
-        let is_over = !fits(&self.load[host], room);
+        let is_over = !self.inst.problem.fits(&self.load[host], room);
         let slot = self.over_slot[host];
         if is_over && slot == NOWHERE {
             self.over_slot[host] = self.over.len();
@@ -242,7 +249,18 @@ impl<'i, 'p> State<'i, 'p> {
         let (source, target) = (&self.load[from], &self.load[to]);
         let rooms = [from, to].map(|h| &self.inst.problem.hosts[h].room);
         let mut over = 0.0;
-        for (r, scale) in self.inst.scale.iter().enumerate() {
+        if !self.inst.is_plain() {
+            let net = |r: usize| bundles[bundle].need[r] - other.map_or(0, |o| bundles[o].need[r]);
+            let resources = 0..source.len();
+            let after_source: Amounts = resources.clone().map(|r| source[r] - net(r)).collect();
+            let after_target: Amounts = resources.map(|r| target[r] + net(r)).collect();
+            over = self.inst.above(&after_source, rooms[0])
+                + self.inst.above(&after_target, rooms[1])
+                - self.inst.above(source, rooms[0])
+                - self.inst.above(target, rooms[1]);
+        }
+        let plain = self.inst.is_plain();
+        for (r, scale) in self.inst.scale.iter().enumerate().filter(|_| plain) {
             let net = bundles[bundle].need[r] - other.map_or(0, |o| bundles[o].need[r]);
             let (s, t) = (source[r] - rooms[0][r], target[r] - rooms[1][r]);
             let change = (s - net).max(0) + (t + net).max(0) - s.max(0) - t.max(0);

@@ -36,7 +36,12 @@ pub(crate) fn cheapest(
     effort: &mut Effort,
     report: &mut dyn FnMut(Step),
 ) -> (Packed, MovesBound) {
-    let mut bound = bound::moves(inst.problem, budget);
+    let mut bound = if inst.is_plain() {
+        bound::moves(inst.problem, budget)
+    } else {
+        let sets = inst.problem.nested_windows();
+        bound::moves(&inst.problem.relaxed(&sets), budget)
+    };
     let mut best = Best {
         inst,
         packed,
@@ -45,6 +50,10 @@ pub(crate) fn cheapest(
     };
     best.offer(&relabel::relabel(inst, &best.packed.at), bound.memory);
     walks(&mut best, &bound, effort, policy.limits.seed);
+    // Where windows are exempt the formulations do not speak of this instance.
+    if !inst.is_plain() {
+        return (best.packed, bound);
+    }
     blocks(&mut best, &bound, effort, policy);
     if inst.pairs() <= WHOLE && best.moved() > bound.memory && !effort.cut_off() {
         whole(&mut best, &mut bound, effort, policy);

@@ -109,7 +109,9 @@ pub(crate) fn pack(
     };
     construct(&mut best, bound, effort);
     descend::descend(&mut best, bound, effort, seed, 0..1);
-    let packing = (!best.reaches(bound)).then(|| Packing::of(inst.problem));
+    // Where windows are exempt the formulations do not speak of this instance.
+    let plain = inst.is_plain() && !best.reaches(bound);
+    let packing = plain.then(|| Packing::of(inst.problem));
     if let Some(packing) = &packing
         && patterns::single(&mut best, packing, bound, effort, policy)
     {
@@ -122,7 +124,11 @@ pub(crate) fn pack(
     {
         return Answer::Impossible;
     }
-    if inst.pairs() <= WHOLE && !best.reaches(bound) && exact(&mut best, bound, effort, policy) {
+    if inst.is_plain()
+        && inst.pairs() <= WHOLE
+        && !best.reaches(bound)
+        && exact(&mut best, bound, effort, policy)
+    {
         return Answer::Impossible;
     }
     descend::descend(&mut best, bound, effort, seed, ROUNDS..u64::MAX);
@@ -149,7 +155,7 @@ pub(crate) fn any(inst: &Instance, policy: &Policy, effort: &Effort) -> Answer {
         certified: None,
     };
     construct(&mut best, &any, effort);
-    if best.packed.is_none() && inst.pairs() <= WHOLE {
+    if best.packed.is_none() && inst.is_plain() && inst.pairs() <= WHOLE {
         let mut bound = vmpack_ilp::bound::hosts(inst.problem);
         if exact(&mut best, &mut bound, effort, policy) {
             return Answer::Impossible;

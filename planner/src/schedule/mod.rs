@@ -147,7 +147,8 @@ impl<'a> Replay<'a> {
             &self.problem.hosts[host].room,
             &self.problem.guests[guest].need,
         );
-        (0..room.len()).all(|r| self.load[host][r] + need[r] <= room[r])
+        let load = self.load[host].iter().zip(need).map(|(l, n)| l + n);
+        self.problem.fits(&load.collect(), room)
     }
     /// Whether another guest of one of its spread rules is in the host's place now.
     fn joins(&self, guest: usize, host: usize) -> bool {
@@ -253,8 +254,8 @@ impl<'a> Replay<'a> {
     /// Whether `waiting` would fit its target once `guest` has left it.
     fn frees(&self, guest: usize, waiting: usize, host: usize) -> bool {
         let (room, guests) = (&self.problem.hosts[host].room, &self.problem.guests);
-        (0..room.len()).all(|r| {
-            self.load[host][r] - guests[guest].need[r] + guests[waiting].need[r] <= room[r]
-        })
+        let load = (0..room.len())
+            .map(|r| self.load[host][r] - guests[guest].need[r] + guests[waiting].need[r]);
+        self.problem.fits(&load.collect(), room)
     }
 }

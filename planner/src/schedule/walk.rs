@@ -119,7 +119,8 @@ impl<'i, 'p> Way<'i, 'p> {
                 add(&mut load, &self.inst.problem.guests[*g].need, 1);
             }
         }
-        fits(&load, &self.inst.problem.hosts[to].room)
+        let problem = self.inst.problem;
+        problem.fits(&load, &problem.hosts[to].room)
     }
 
     fn go(&mut self, bundle: usize, to: usize) {
@@ -199,7 +200,7 @@ fn has_room_throughout(problem: &Problem, hops: &[Hop]) -> bool {
     hops.iter().all(|hop| {
         let need = &problem.guests[hop.guest].need;
         add(&mut load[hop.to], need, 1);
-        let fit = fits(&load[hop.to], &problem.hosts[hop.to].room);
+        let fit = problem.fits(&load[hop.to], &problem.hosts[hop.to].room);
         add(&mut load[hop.from], need, -1);
         fit
     })
@@ -220,8 +221,4 @@ fn add(load: &mut Amounts, need: &Amounts, times: i64) {
     for (l, n) in load.iter_mut().zip(need) {
         *l += times * n;
     }
-}
-
-fn fits(load: &Amounts, room: &Amounts) -> bool {
-    load.iter().zip(room).all(|(l, r)| l <= r)
 }

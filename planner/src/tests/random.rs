@@ -108,14 +108,7 @@ pub(super) fn inputs(most_guests: usize) -> impl Strategy<Value = (Cluster, Load
             let all_guests: Vec<_> = (0..guests).map(|i| guest(i, hosts)).collect();
             let rules = (0..3usize)
                 .prop_flat_map(move |n| (0..n).map(|i| rule(i, hosts, guests)).collect::<Vec<_>>());
-            (
-                all_hosts,
-                all_guests,
-                rules,
-                0..4u32,
-                0..9u64,
-                any::<bool>(),
-            )
+            (all_hosts, all_guests, rules, 0..4u32, 0..9u64, 0..4u32)
         })
         .prop_map(|(hosts, guests, rules, cost, moves, joint)| {
             let (guests, loads): (Vec<String>, Vec<String>) = guests.into_iter().unzip();
@@ -139,8 +132,11 @@ pub(super) fn inputs(most_guests: usize) -> impl Strategy<Value = (Cluster, Load
             };
             let mut policy =
                 "headroom: { cpu: 0%, memory: 0% }\noverhead: { memory: 0MiB }\n".to_owned();
-            if joint {
-                policy += "demand: { joint: true }\n";
+            // Of three windows, none or one of each host is exempt.
+            match joint {
+                0 => {}
+                1 => policy += "demand: { joint: true, overload: 40% }\n",
+                _ => policy += "demand: { joint: true }\n",
             }
             if cost == 0 {
                 policy += "costs: { hosts: { h0: 2.5 } }\n";
@@ -229,6 +225,10 @@ proptest! {
             }
             // Only migrations can be in the way of a cluster so small, and where all is well now
             // nothing needs to move.
+            // That nothing fits is not proven where windows are exempt and counting does not tell.
+            Outcome::NoAnswer { limit } if limit.contains("no placement was found") => {
+                prop_assert!(policy.demand.overload.0 > 0 && best.is_none(), "{}", limit);
+            }
             Outcome::NoAnswer { limit } => {
                 prop_assert!(limit.contains("no order"), "{}", limit);
                 let placed = cluster.placement();
@@ -264,18 +264,21 @@ proptest! {
                     _ => None,
                 };
                 if let Some(less) = less {
-                    prop_assert!(!holds(&less), "{:?} would do", less);
+                    let certain = policy.demand.overload.0 == 0;
+                    prop_assert!(!certain || !holds(&less), "{:?} would do", less);
                 }
             }
+            // Where windows are exempt a placement may be missed.
+            let certain = policy.demand.overload.0 == 0;
             for rule in &policy.rules {
                 let drop = Change::Drop { rules: vec![rule.name.clone()] };
                 let number = matches!(rule.kind, RuleKind::Spare { .. } | RuleKind::MaxMoves { .. });
-                prop_assert!(number || holds(&drop) == offered(&drop), "{:?}", drop);
+                prop_assert!(number || !certain || holds(&drop) == offered(&drop), "{:?}", drop);
             }
             let drains = cluster.hosts.iter().filter(|h| h.state == HostState::Drain);
             for host in drains {
                 let keep = Change::Keep { host: host.name.clone() };
-                prop_assert_eq!(holds(&keep), offered(&keep), "{:?}", keep);
+                prop_assert!(!certain || holds(&keep) == offered(&keep), "{:?}", keep);
             }
         }
     }

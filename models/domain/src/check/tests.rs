@@ -370,6 +370,45 @@ fn room_is_exact_to_the_last_unit() {
     }
 }
 
+/// Two guests on a host of 4 cores, together above it in one of four windows.
+#[test]
+fn each_host_may_be_overloaded_in_its_share_of_windows() {
+    let cluster = "hosts:
+  - { name: h1, cpu: 4cores, memory: 8GiB, network: 100MiB/s, state: on }
+guests:
+  - { name: a, vcpus: 4, memory: 1GiB, host: h1 }
+  - { name: b, vcpus: 4, memory: 1GiB, host: h1 }
+";
+    let series = |a: &str, b: &str| {
+        let of = |name: &str, values: &str| {
+            format!(
+                "  {name}: {{ cpu: {{ windows: {{ start: 2026-01-05T00:00:00Z, step: 300s, values: [{values}] }} }} }}\n"
+            )
+        };
+        format!("guests:\n{}{}", of("a", a), of("b", b))
+    };
+    let once = series("3, 1, 2, 1", "3, 1, 2, 2");
+    let twice = series("3, 1, 2, 3", "3, 1, 2, 3");
+    for (overload, load, above) in [
+        ("0%", &once, true),
+        ("24%", &once, true),
+        ("25%", &once, false),
+        ("25%", &twice, true),
+        ("50%", &twice, false),
+    ] {
+        let policy = format!(
+            "headroom: {{ cpu: 0%, memory: 0% }}\ndemand: {{ joint: true, overload: {overload} }}\n"
+        );
+        let (cluster, load, policy) = loaded(cluster, load, &policy);
+        let found = placement(&cluster, &load, &policy, &cluster.placement());
+        assert_eq!(!found.is_empty(), above, "{overload} {found:?}");
+        let busy = later(&cluster, &load, &policy, &cluster.placement());
+        assert_eq!(busy.len(), 1);
+        assert_eq!((busy[0].windows, busy[0].is_overloaded()), (4, above));
+        assert_eq!((busy[0].most.0, busy[0].room.0), (6000, 4000));
+    }
+}
+
 #[test]
 fn joint_demand_is_judged_window_by_window() {
     let cluster = "hosts:\n  - { name: h1, cpu: 4cores, memory: 10GiB, network: 1MiB/s, state: on }\nguests:\n  - { name: a, vcpus: 4, memory: 1GiB, host: h1 }\n  - { name: b, vcpus: 4, memory: 1GiB, host: h1, reserved: 1cores }\n";

@@ -36,6 +36,7 @@ fn problem(hosts: &[(i64, i64)], guests: &[[i64; RESOURCES]]) -> Problem {
             })
             .collect(),
         rules: Vec::new(),
+        exempt: 0,
         warnings: Vec::new(),
     }
 }

@@ -226,6 +226,7 @@ mod tests {
                     amount: smallvec![amount; 3],
                 },
             }],
+            exempt: 0,
             warnings: Vec::new(),
         }
     }
