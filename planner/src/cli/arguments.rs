@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 use vmpack_domain::HostName;
-use vmpack_domain::units::{MiB, Micros, MilliCores, Ratio};
+use vmpack_domain::units::{MiB, Micros, MilliCores, Permille, Ratio};
 use vmpack_planner::packing::Format;
 
 use super::handover;
@@ -454,7 +454,8 @@ pub(crate) enum ExampleKind {
     #[command(after_help = "\
 Examples:
   vmpack example cluster -o demo
-  vmpack example cluster --hosts 100 --guests 1000 --seed 7 -o big")]
+  vmpack example cluster --hosts 100 --guests 1000 --seed 7 -o big
+  vmpack example cluster --hosts 100 --guests 1000 --makes 3 --ruled 10% --windows 24 -o mixed")]
     Cluster {
         /// How many hosts
         #[arg(long, default_value_t = 40)]
@@ -465,6 +466,16 @@ Examples:
         /// Seed of all that is drawn
         #[arg(long, default_value_t = 1)]
         seed: u64,
+        /// Makes of hosts, 1 to 3
+        #[arg(long, default_value_t = 2)]
+        makes: u32,
+        /// Share of the guests that rules keep apart, such as `10%` [default: some databases and web
+        /// servers]
+        #[arg(long, value_name = "SHARE")]
+        ruled: Option<Permille>,
+        /// Windows of the day, a divisor of 288, in which the policy then counts demand jointly
+        #[arg(long, value_name = "N")]
+        windows: Option<u32>,
         /// Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing
         #[arg(short, long, value_name = "DIR")]
         output: PathBuf,

@@ -84,12 +84,18 @@ fn dispatch(task: Task, session: &mut Session) -> Result<Exit, Failure> {
                 hosts,
                 guests,
                 seed,
+                makes,
+                ruled,
+                windows,
                 output,
             } => {
                 let size = Size {
                     hosts,
                     guests,
                     seed,
+                    makes,
+                    ruled,
+                    windows,
                 };
                 example::cluster(size, &output, session)
             }

@@ -86,7 +86,7 @@ pub(crate) fn edges(problem: &Problem, jobs: &[Job], start: &[Micros]) -> Vec<Ve
         let need = |j: usize| &problem.guests[jobs[j].guest].need;
         add(&mut load[job.to], need(i), 1);
         for j in &departures[job.to] {
-            if fits(&load[job.to], &problem.hosts[job.to].room) || end(*j) > start[i] {
+            if problem.fits(&load[job.to], &problem.hosts[job.to].room) || end(*j) > start[i] {
                 break;
             }
             if !left[job.to].contains(j) {
@@ -125,10 +125,6 @@ fn add(load: &mut Amounts, need: &Amounts, times: i64) {
     for (l, n) in load.iter_mut().zip(need) {
         *l += times * n;
     }
-}
-
-fn fits(load: &Amounts, room: &Amounts) -> bool {
-    load.iter().zip(room).all(|(l, r)| l <= r)
 }
 
 /// A schedule in the making.
@@ -289,7 +285,7 @@ impl<'a> Run<'a> {
         let room = &self.problem.hosts[host].room;
         let mut load = self.load[host].clone();
         add(&mut load, &guests[self.jobs[i].guest].need, 1);
-        if !fits(&load, room) {
+        if !self.problem.fits(&load, room) {
             return false;
         }
         if self.touch[host].first() == Some(&i) {
@@ -307,7 +303,7 @@ impl<'a> Run<'a> {
                 continue;
             }
             add(&mut load, need, 1);
-            if !fits(&load, room) {
+            if !self.problem.fits(&load, room) {
                 return false;
             }
         }

@@ -11,13 +11,15 @@ use vmpack_domain::demand::demand;
 use vmpack_domain::load::{Statistic, Windows, jiff_serde};
 use vmpack_domain::name::NameError;
 use vmpack_domain::rule::{Over, RuleKind};
-use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, PagesPerSec, Ratio, count};
+use vmpack_domain::units::{
+    MiB, MiBPerSec, Micros, MilliCores, PagesPerSec, Permille, Ratio, count,
+};
 use vmpack_domain::{
     Cluster, CpuLoad, Guest, GuestLoad, GuestName, Host, HostState, Load, Policy, PostCopy, Rule,
     Tier,
 };
 
-use super::day::{Role, below, between, day};
+use super::day::{Role, WINDOWS, below, between, day};
 
 /// How much is to be made.
 #[derive(
@@ -31,6 +33,22 @@ pub(crate) struct Size {
     pub(crate) guests: u32,
     /// Of all that is drawn.
     pub(crate) seed: u64,
+    /// Makes of hosts, 1 to 3.
+    #[serde(default = "Size::two")]
+    pub(crate) makes: u32,
+    /// The share of the guests that rules keep apart; some databases and web servers without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ruled: Option<Permille>,
+    /// The windows of the day, of which the policy then counts demand jointly; 288 without it, of which
+    /// it takes the 95th percentile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) windows: Option<u32>,
+}
+
+impl Size {
+    pub(crate) fn two() -> u32 {
+        2
+    }
 }
 
 /// What was made.
@@ -48,6 +66,10 @@ pub(crate) enum FleetError {
     TooFull { hosts: u32, guests: u32 },
     #[error("asked for {0}, at most 100000 are made")]
     TooMany(u32),
+    #[error("asked for {0} makes of hosts, there are 1 to 3")]
+    Makes(u32),
+    #[error("asked for {0} windows, expected a divisor of {WINDOWS}")]
+    Windows(u32),
     #[error(transparent)]
     Name(#[from] NameError),
 }
@@ -69,9 +91,17 @@ pub(crate) fn fleet(size: Size) -> Result<Fleet, FleetError> {
     if let Some(n) = [size.hosts, size.guests].into_iter().find(|n| *n > 100_000) {
         return Err(FleetError::TooMany(n));
     }
+    if !(1..=3).contains(&size.makes) {
+        return Err(FleetError::Makes(size.makes));
+    }
+    let windows = size.windows.unwrap_or(288);
+    let each = usize::try_from(windows)
+        .ok()
+        .and_then(|w| WINDOWS.checked_div(w).filter(|each| each * w == WINDOWS))
+        .ok_or(FleetError::Windows(windows))?;
     let mut rng = ChaCha8Rng::seed_from_u64(size.seed);
     let hosts = (1..=size.hosts)
-        .map(|n| host(n, size.hosts))
+        .map(|n| host(n, size.hosts, size.makes))
         .collect::<Result<Vec<_>, _>>()?;
     let mut guests = Vec::new();
     let mut load = Load::default();
@@ -82,10 +112,11 @@ pub(crate) fn fleet(size: Size) -> Result<Fleet, FleetError> {
         let name: GuestName = format!("{name}-{:03}", known.len() + 1).parse()?;
         known.push(name.clone());
         let guest = guest(role, name.clone(), &mut rng);
-        load.guests.insert(name, guest_load(role, &guest, &mut rng));
+        let own = guest_load(role, &guest, each, &mut rng);
+        load.guests.insert(name, own);
         guests.push(guest);
     }
-    let policy = policy(&roles, size.hosts);
+    let policy = policy(&roles, size);
     let mut cluster = Cluster { hosts, guests };
     place(&mut cluster, &load, &policy, &mut rng).ok_or(FleetError::TooFull {
         hosts: size.hosts,
@@ -98,14 +129,14 @@ pub(crate) fn fleet(size: Size) -> Result<Fleet, FleetError> {
     })
 }
 
-/// Every fourth host is of the newer and larger make; four racks.
-fn host(n: u32, all: u32) -> Result<Host, NameError> {
+/// Every fourth host is of the newer and larger make, every fourth of a third one if there is; four
+/// racks.
+fn host(n: u32, all: u32, makes: u32) -> Result<Host, NameError> {
     let digits = all.to_string().len().max(2);
-    let large = n.is_multiple_of(4);
-    let (cores, gib, speed, make) = if large {
-        (48, 256, Ratio(1200), "icelake")
-    } else {
-        (32, 128, Ratio::ONE, "skylake")
+    let (cores, gib, speed, make) = match n % 4 {
+        0 if makes > 1 => (48, 256, Ratio(1200), "icelake"),
+        2 if makes > 2 => (64, 384, Ratio(900), "rome"),
+        _ => (32, 128, Ratio::ONE, "skylake"),
     };
     Ok(Host {
         name: format!("h{n:0digits$}").parse()?,
@@ -173,11 +204,14 @@ fn guest(role: Role, name: GuestName, rng: &mut ChaCha8Rng) -> Guest {
     }
 }
 
-fn guest_load(role: Role, guest: &Guest, rng: &mut ChaCha8Rng) -> GuestLoad {
+/// With so many windows of five minutes in one, of which the largest counts.
+fn guest_load(role: Role, guest: &Guest, each: usize, rng: &mut ChaCha8Rng) -> GuestLoad {
+    let day = day(role, guest.vcpus, rng);
+    let largest = |all: &[MilliCores]| all.iter().copied().max().unwrap_or_default();
     let windows = Windows {
         start: jiff_serde::Timestamp(DAY),
-        step: Micros::secs(300),
-        values: day(role, guest.vcpus, rng),
+        step: Micros::secs(300 * each as u64),
+        values: day.chunks(each.max(1)).map(largest).collect(),
     };
     // Pages per second and percent of the memory, as kinds of guests differ.
     let (dirty, touched) = match role {
@@ -212,7 +246,15 @@ const DAY: jiff::Timestamp = jiff::Timestamp::constant(1_767_571_200, 0);
 
 /// The default, with room for one host's failure, databases and some web servers apart, and
 /// batch jobs kept off one rack.
-fn policy(roles: &BTreeMap<&str, Vec<GuestName>>, hosts: u32) -> Policy {
+fn policy(roles: &BTreeMap<&str, Vec<GuestName>>, size: Size) -> Policy {
+    let hosts = size.hosts;
+    // Groups of each of the two roles that have some.
+    let ruled = size
+        .ruled
+        .map(|share| u64::from(size.guests) * share.0 / 1000);
+    let groups = ruled.map_or(4, |guests| {
+        usize::try_from(guests).unwrap_or(0).div_ceil(2 * GROUP)
+    });
     let mut rules = Vec::new();
     let mut apart = |role: &str, over: Over, groups: usize| {
         let members = roles.get(role).map_or(&[][..], Vec::as_slice);
@@ -227,8 +269,8 @@ fn policy(roles: &BTreeMap<&str, Vec<GuestName>>, hosts: u32) -> Policy {
         }
     };
     if hosts >= 8 {
-        apart("db", Over::Host, 4);
-        apart("web", Over::Label("rack".into()), 4);
+        apart("db", Over::Host, groups);
+        apart("web", Over::Label("rack".into()), groups);
         if roles.contains_key("batch") {
             rules.push(Rule {
                 name: "batch-off-rack-1".into(),
@@ -243,10 +285,12 @@ fn policy(roles: &BTreeMap<&str, Vec<GuestName>>, hosts: u32) -> Policy {
             kind: RuleKind::Spare { hosts: 1 },
         });
     }
-    Policy {
+    let mut policy = Policy {
         rules,
         ..Policy::default()
-    }
+    };
+    policy.demand.joint = size.windows.is_some();
+    policy
 }
 
 /// Puts every guest on the emptiest of a few hosts drawn, as a scheduler that spreads would;
@@ -366,6 +410,9 @@ mod tests {
             hosts,
             guests,
             seed,
+            makes: 2,
+            ruled: None,
+            windows: None,
         })
         .unwrap()
     }
@@ -420,6 +467,9 @@ mod tests {
             hosts: 2,
             guests: 500,
             seed: 1,
+            makes: 2,
+            ruled: None,
+            windows: None,
         };
         let error = fleet(size).unwrap_err().to_string();
         assert_eq!(error, "500 guests do not fit 2 hosts, about 12 fit each");
@@ -428,5 +478,49 @@ mod tests {
             ..size
         };
         assert!(fleet(size).is_err());
+        let fewer = Size { hosts: 50, ..size };
+        let windows = Some(25);
+        let error = fleet(Size { windows, ..fewer }).unwrap_err().to_string();
+        assert_eq!(error, "asked for 25 windows, expected a divisor of 288");
+        assert!(fleet(Size { makes: 4, ..fewer }).is_err());
+    }
+
+    #[test]
+    fn makes_rules_and_windows_are_as_asked_for() {
+        let fleet = fleet(Size {
+            hosts: 40,
+            guests: 300,
+            seed: 1,
+            makes: 3,
+            ruled: Some(Permille(100)),
+            windows: Some(24),
+        })
+        .unwrap();
+        let makes: BTreeSet<&String> = fleet
+            .cluster
+            .hosts
+            .iter()
+            .filter_map(|h| h.labels.get("cpu"))
+            .collect();
+        assert_eq!(makes.len(), 3);
+        let spread = |r: &&Rule| matches!(r.kind, RuleKind::Spread { .. });
+        assert_eq!(fleet.policy.rules.iter().filter(spread).count() * GROUP, 30);
+        assert!(fleet.policy.demand.joint);
+        let Fleet {
+            cluster,
+            load,
+            policy,
+        } = &fleet;
+        let one = load
+            .guests
+            .values()
+            .next()
+            .and_then(|g| g.cpu.as_ref()?.windows.as_ref());
+        assert_eq!(
+            one.map(|w| (w.values.len(), w.step)),
+            Some((24, Micros::secs(3600)))
+        );
+        let found = check::placement(cluster, load, policy, &cluster.placement());
+        assert_eq!(found, []);
     }
 }

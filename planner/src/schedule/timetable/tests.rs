@@ -29,6 +29,7 @@ fn problem(hosts: usize, guests: &[(i64, usize, usize)]) -> Problem {
         hosts: (0..hosts).map(host).collect(),
         guests: guests.iter().enumerate().map(guest).collect(),
         rules: vec![],
+        exempt: 0,
         warnings: vec![],
     }
 }
@@ -160,7 +161,7 @@ fn safe(problem: &Problem, jobs: &[Job], edges: &[Vec<usize>]) -> bool {
         // Hosts that had too much at first may, until somebody comes.
         let crowded = (0..problem.hosts.len()).any(|h| {
             let comes = (0..jobs.len()).any(|i| jobs[i].to == h && state(i) > 0);
-            comes && !fits(&load[h], &problem.hosts[h].room)
+            comes && !problem.fits(&load[h], &problem.hosts[h].room)
         });
         !happens || !crowded
     })
