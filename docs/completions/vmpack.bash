@@ -40,6 +40,12 @@ _vmpack() {
             vmpack,help)
                 cmd="vmpack__subcmd__help"
                 ;;
+            vmpack,import)
+                cmd="vmpack__subcmd__import"
+                ;;
+            vmpack,model)
+                cmd="vmpack__subcmd__model"
+                ;;
             vmpack,plan)
                 cmd="vmpack__subcmd__plan"
                 ;;
@@ -121,6 +127,12 @@ _vmpack() {
             vmpack__subcmd__help,help)
                 cmd="vmpack__subcmd__help__subcmd__help"
                 ;;
+            vmpack__subcmd__help,import)
+                cmd="vmpack__subcmd__help__subcmd__import"
+                ;;
+            vmpack__subcmd__help,model)
+                cmd="vmpack__subcmd__help__subcmd__model"
+                ;;
             vmpack__subcmd__help,plan)
                 cmd="vmpack__subcmd__help__subcmd__plan"
                 ;;
@@ -157,6 +169,36 @@ _vmpack() {
             vmpack__subcmd__help__subcmd__example,cluster)
                 cmd="vmpack__subcmd__help__subcmd__example__subcmd__cluster"
                 ;;
+            vmpack__subcmd__help__subcmd__import,btrplace)
+                cmd="vmpack__subcmd__help__subcmd__import__subcmd__btrplace"
+                ;;
+            vmpack__subcmd__help__subcmd__model,dump)
+                cmd="vmpack__subcmd__help__subcmd__model__subcmd__dump"
+                ;;
+            vmpack__subcmd__import,btrplace)
+                cmd="vmpack__subcmd__import__subcmd__btrplace"
+                ;;
+            vmpack__subcmd__import,help)
+                cmd="vmpack__subcmd__import__subcmd__help"
+                ;;
+            vmpack__subcmd__import__subcmd__help,btrplace)
+                cmd="vmpack__subcmd__import__subcmd__help__subcmd__btrplace"
+                ;;
+            vmpack__subcmd__import__subcmd__help,help)
+                cmd="vmpack__subcmd__import__subcmd__help__subcmd__help"
+                ;;
+            vmpack__subcmd__model,dump)
+                cmd="vmpack__subcmd__model__subcmd__dump"
+                ;;
+            vmpack__subcmd__model,help)
+                cmd="vmpack__subcmd__model__subcmd__help"
+                ;;
+            vmpack__subcmd__model__subcmd__help,dump)
+                cmd="vmpack__subcmd__model__subcmd__help__subcmd__dump"
+                ;;
+            vmpack__subcmd__model__subcmd__help,help)
+                cmd="vmpack__subcmd__model__subcmd__help__subcmd__help"
+                ;;
             *)
                 ;;
         esac
@@ -164,7 +206,7 @@ _vmpack() {
 
     case "${cmd}" in
         vmpack)
-            opts="-v -h -V --verbose --help --version plan check validate whatif regress bench schema example completions docs snapshot apply resume status abort probe help"
+            opts="-v -h -V --verbose --help --version plan check validate whatif regress bench model import schema example completions docs snapshot apply resume status abort probe help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -340,7 +382,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__check)
-            opts="-v -h --cluster --load --policy --certificate --steps --json --verbose --help"
+            opts="-v -h --cluster --load --policy --later --certificate --steps --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -355,6 +397,10 @@ _vmpack() {
                     return 0
                     ;;
                 --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --later)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -416,7 +462,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__example__subcmd__cluster)
-            opts="-o -v -h --hosts --guests --seed --output --verbose --help"
+            opts="-o -v -h --hosts --guests --seed --makes --ruled --windows --output --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -431,6 +477,18 @@ _vmpack() {
                     return 0
                     ;;
                 --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --makes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ruled)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --windows)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -492,7 +550,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help)
-            opts="plan check validate whatif regress bench schema example completions docs snapshot apply resume status abort probe help"
+            opts="plan check validate whatif regress bench model import schema example completions docs snapshot apply resume status abort probe help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -659,6 +717,62 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__help__subcmd__import)
+            opts="btrplace"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__import__subcmd__btrplace)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__model)
+            opts="dump"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__model__subcmd__dump)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__help__subcmd__plan)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -774,6 +888,190 @@ _vmpack() {
         vmpack__subcmd__help__subcmd__whatif)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import)
+            opts="-v -h --verbose --help btrplace help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__btrplace)
+            opts="-o -v -h --without-rules --output --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__help)
+            opts="btrplace help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__help__subcmd__btrplace)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__model)
+            opts="-v -h --verbose --help dump help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__model__subcmd__dump)
+            opts="-o -v -h --cluster --load --policy --time-limit --nodes --seed --mps --formulation --relaxed --output --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --load)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --time-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nodes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --formulation)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__model__subcmd__help)
+            opts="dump help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__model__subcmd__help__subcmd__dump)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__model__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

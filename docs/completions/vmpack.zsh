@@ -56,6 +56,7 @@ _arguments "${_arguments_options[@]}" : \
 '*--cluster=[Cluster file, a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
 '*--load=[Load file, a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
 '*--policy=[Judge by this policy instead of the one in the plan]:PATH:_files' \
+'*--later=[Also tell how often each host is above its room under this load, measured later; a folder of them or \`-\`; repeat it to merge several]:PATH:_files' \
 '--certificate=[Prove the bound again from this certificate, or \`-\`]:FILE:_files' \
 '--steps=[Most steps for the proof; what is not proven within them is refused]:N:_default' \
 '--json[Print the result as JSON]' \
@@ -187,6 +188,126 @@ esac
     ;;
 esac
 ;;
+(model)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+":: :_vmpack__subcmd__model_commands" \
+"*::: :->model" \
+&& ret=0
+
+    case $state in
+    (model)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-model-command-$line[1]:"
+        case $line[1] in
+            (dump)
+_arguments "${_arguments_options[@]}" : \
+'*--cluster=[Cluster file, a folder of them, or \`-\` for standard input; repeat it to merge several]:PATH:_files' \
+'*--load=[Load file, a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
+'*--policy=[Policy file, a folder of them, or \`-\`; repeat it to merge several \[without one\: the 95th percentile of CPU demand, 10% of CPU and 5% of memory kept free, 4 vCPUs a core, 200MiB overhead a guest, 10s\]]:PATH:_files' \
+'--time-limit=[Wall time for the search, such as \`10s\` or \`2m\`]:TIME:_default' \
+'--nodes=[Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly]:N:_default' \
+'--seed=[Seed of the search]:N:_default' \
+'--formulation=[assignment (stage 1), moves (stage 2, at the cost that stage 1 finds) or pattern (stage 1 over the patterns that column generation makes)]:NAME:_default' \
+'-o+[Write to this file, whose folder is made if it is missing \[default\: standard output\]]:FILE:_files' \
+'--output=[Write to this file, whose folder is made if it is missing \[default\: standard output\]]:FILE:_files' \
+'--mps[In MPS format, free form (the only one there is)]' \
+'--relaxed[Leave out that columns are integers]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+":: :_vmpack__subcmd__model__subcmd__help_commands" \
+"*::: :->help" \
+&& ret=0
+
+    case $state in
+    (help)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-model-help-command-$line[1]:"
+        case $line[1] in
+            (dump)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+        esac
+    ;;
+esac
+;;
+(import)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+":: :_vmpack__subcmd__import_commands" \
+"*::: :->import" \
+&& ret=0
+
+    case $state in
+    (import)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-import-command-$line[1]:"
+        case $line[1] in
+            (btrplace)
+_arguments "${_arguments_options[@]}" : \
+'-o+[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--output=[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--without-rules[Leave the constraints out\: hosts, guests and resources only]' \
+'--json[Print what was imported and what was not as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':source -- The instance, or `-` for standard input:_files' \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+":: :_vmpack__subcmd__import__subcmd__help_commands" \
+"*::: :->help" \
+&& ret=0
+
+    case $state in
+    (help)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-import-help-command-$line[1]:"
+        case $line[1] in
+            (btrplace)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(help)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+        esac
+    ;;
+esac
+;;
 (schema)
 _arguments "${_arguments_options[@]}" : \
 '(--kind)--out=[Write one file for each kind into this folder]:DIR:_files' \
@@ -218,6 +339,9 @@ _arguments "${_arguments_options[@]}" : \
 '--hosts=[How many hosts]:HOSTS:_default' \
 '--guests=[How many guests]:GUESTS:_default' \
 '--seed=[Seed of all that is drawn]:SEED:_default' \
+'--makes=[Makes of hosts, 1 to 3]:MAKES:_default' \
+'--ruled=[Share of the guests that rules keep apart, such as \`10%\` \[default\: some databases and web servers\]]:SHARE:_default' \
+'--windows=[Windows of the day, a divisor of 288, in which the policy then counts demand jointly]:N:_default' \
 '-o+[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
 '--output=[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
@@ -370,6 +494,46 @@ _arguments "${_arguments_options[@]}" : \
     ;;
 esac
 ;;
+(model)
+_arguments "${_arguments_options[@]}" : \
+":: :_vmpack__subcmd__help__subcmd__model_commands" \
+"*::: :->model" \
+&& ret=0
+
+    case $state in
+    (model)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-help-model-command-$line[1]:"
+        case $line[1] in
+            (dump)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
+(import)
+_arguments "${_arguments_options[@]}" : \
+":: :_vmpack__subcmd__help__subcmd__import_commands" \
+"*::: :->import" \
+&& ret=0
+
+    case $state in
+    (import)
+        words=($line[1] "${words[@]}")
+        (( CURRENT += 1 ))
+        curcontext="${curcontext%:*:*}:vmpack-help-import-command-$line[1]:"
+        case $line[1] in
+            (btrplace)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+        esac
+    ;;
+esac
+;;
 (schema)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -448,6 +612,8 @@ _vmpack_commands() {
 'whatif:Ask how the answer changes when hosts, guests or load change' \
 'regress:Plan every case file and compare with what it expects' \
 'bench:Measure the solver on published instances' \
+'model:Write the planner'\''s mathematical models' \
+'import:Make cluster, load and policy from another program'\''s files' \
 'schema:Print the JSON Schemas of the file formats' \
 'example:Make an example to try things on' \
 'completions:Print a shell'\''s completion script' \
@@ -570,6 +736,8 @@ _vmpack__subcmd__help_commands() {
 'whatif:Ask how the answer changes when hosts, guests or load change' \
 'regress:Plan every case file and compare with what it expects' \
 'bench:Measure the solver on published instances' \
+'model:Write the planner'\''s mathematical models' \
+'import:Make cluster, load and policy from another program'\''s files' \
 'schema:Print the JSON Schemas of the file formats' \
 'example:Make an example to try things on' \
 'completions:Print a shell'\''s completion script' \
@@ -644,6 +812,30 @@ _vmpack__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help help commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__help__subcmd__import_commands] )) ||
+_vmpack__subcmd__help__subcmd__import_commands() {
+    local commands; commands=(
+'btrplace:From BtrPlace'\''s JSON\: a model, or an instance with its constraints' \
+    )
+    _describe -t commands 'vmpack help import commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__import__subcmd__btrplace_commands] )) ||
+_vmpack__subcmd__help__subcmd__import__subcmd__btrplace_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help import btrplace commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__model_commands] )) ||
+_vmpack__subcmd__help__subcmd__model_commands() {
+    local commands; commands=(
+'dump:Write a formulation of the inputs for another solver' \
+    )
+    _describe -t commands 'vmpack help model commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__model__subcmd__dump_commands] )) ||
+_vmpack__subcmd__help__subcmd__model__subcmd__dump_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help model dump commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__help__subcmd__plan_commands] )) ||
 _vmpack__subcmd__help__subcmd__plan_commands() {
     local commands; commands=()
@@ -688,6 +880,68 @@ _vmpack__subcmd__help__subcmd__validate_commands() {
 _vmpack__subcmd__help__subcmd__whatif_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help whatif commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import_commands] )) ||
+_vmpack__subcmd__import_commands() {
+    local commands; commands=(
+'btrplace:From BtrPlace'\''s JSON\: a model, or an instance with its constraints' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'vmpack import commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__btrplace_commands] )) ||
+_vmpack__subcmd__import__subcmd__btrplace_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import btrplace commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__help_commands] )) ||
+_vmpack__subcmd__import__subcmd__help_commands() {
+    local commands; commands=(
+'btrplace:From BtrPlace'\''s JSON\: a model, or an instance with its constraints' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'vmpack import help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__help__subcmd__btrplace_commands] )) ||
+_vmpack__subcmd__import__subcmd__help__subcmd__btrplace_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import help btrplace commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__help__subcmd__help_commands] )) ||
+_vmpack__subcmd__import__subcmd__help__subcmd__help_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import help help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__model_commands] )) ||
+_vmpack__subcmd__model_commands() {
+    local commands; commands=(
+'dump:Write a formulation of the inputs for another solver' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'vmpack model commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__model__subcmd__dump_commands] )) ||
+_vmpack__subcmd__model__subcmd__dump_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack model dump commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__model__subcmd__help_commands] )) ||
+_vmpack__subcmd__model__subcmd__help_commands() {
+    local commands; commands=(
+'dump:Write a formulation of the inputs for another solver' \
+'help:Print this message or the help of the given subcommand(s)' \
+    )
+    _describe -t commands 'vmpack model help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__model__subcmd__help__subcmd__dump_commands] )) ||
+_vmpack__subcmd__model__subcmd__help__subcmd__dump_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack model help dump commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__model__subcmd__help__subcmd__help_commands] )) ||
+_vmpack__subcmd__model__subcmd__help__subcmd__help_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack model help help commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__plan_commands] )) ||
 _vmpack__subcmd__plan_commands() {

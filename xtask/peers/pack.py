@@ -6,11 +6,12 @@ Prints a JSON line: hosts (null where no packing was found), bound, optimal, sec
 does not count; making the model does.
 """
 
-import contextlib
-import io
 import json
 import math
+import pathlib
+import subprocess
 import sys
+import tempfile
 import time
 
 
@@ -48,7 +49,7 @@ def first_fit(room, items):
     return single, at
 
 
-def cpsat(room, items, seconds):
+def cpsat(_path, room, items, seconds):
     """min Σ y[h]: each item on one host, needs within room·y[h]. Items come largest first, item i on one
     of the first i hosts, hosts in use first, from a first-fit packing and the volume bound: the stronger
     of the models tried."""
@@ -87,24 +88,43 @@ def cpsat(room, items, seconds):
     return (round(solver.objective_value) if found else None), bound
 
 
-def vpsolver(room, items, seconds):
-    """The arc-flow formulation, solved by the solver that VPSolver finds."""
-    from pyvpsolver import MVP, VBP, VPSolver
+def vpsolver(path, room, items, seconds):
+    """VPSolver's arc-flow graph, its integer program solved by HiGHS."""
+    import highspy
 
-    del MVP
-    instance = VBP(room, [need for need, _ in items], [copies for _, copies in items])
-    options = f"seed=1 timelimit={int(seconds)} threads=2"
-    out, solution = VPSolver.script("vpsolver_glpk.sh", instance, options=options)
-    del out
-    return solution[0], volume(room, items)
+    ends = time.monotonic() + seconds
+    tools = pathlib.Path(sys.executable).parent
+    bound = volume(room, items)
+    with tempfile.TemporaryDirectory() as folder:
+        graph, model = f"{folder}/graph.afg", f"{folder}/model.mps"
+        try:
+            for command in ([tools / "vbp2afg", path, graph], [tools / "afg2mps", graph, model]):
+                left = max(ends - time.monotonic(), 0.1)
+                subprocess.run(command, timeout=left, check=True, stdout=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired:
+            return None, bound
+        solver = highspy.Highs()
+        solver.setOptionValue("output_flag", False)
+        solver.setOptionValue("threads", 2)
+        solver.readModel(model)
+    # The objective is a whole number of hosts.
+    solver.setOptionValue("mip_rel_gap", 0.0)
+    solver.setOptionValue("mip_abs_gap", 0.9)
+    solver.setOptionValue("time_limit", max(ends - time.monotonic(), 0.1))
+    solver.run()
+    info = solver.getInfo()
+    if math.isfinite(info.mip_dual_bound):
+        bound = max(bound, math.ceil(info.mip_dual_bound - 1e-6))
+    found = info.primal_solution_status == 2
+    return (round(info.objective_function_value) if found else None), bound
 
 
 def main():
     which, path, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
     room, items = read(path)
     began = time.monotonic()
-    with contextlib.redirect_stdout(io.StringIO()):
-        hosts, bound = {"cpsat": cpsat, "vpsolver": vpsolver}[which](room, items, seconds)
+    solve = {"cpsat": cpsat, "vpsolver": vpsolver}[which]
+    hosts, bound = solve(path, room, items, seconds)
     taken = time.monotonic() - began
     line = {"hosts": hosts, "bound": bound, "optimal": hosts == bound, "seconds": round(taken, 3)}
     print(json.dumps(line))

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
+
+use crate::peers::{self, Peer};
 use xtask::binaries::{Binaries, cargo};
 use xtask::command::{command, read, run};
 use xtask::setup::{Purpose, setup};
@@ -43,6 +45,13 @@ enum What {
         /// Measure a release build (HiGHS is compiled once more for it)
         #[arg(long)]
         release: bool,
+        /// Instead pack files of up to 1,000 items by these too, in turn; they are installed into a
+        /// Python environment under target/
+        #[arg(long, value_delimiter = ',', value_name = "SOLVER")]
+        against: Vec<Peer>,
+        /// Seconds that each solver may take for a file
+        #[arg(long, default_value_t = 10, requires = "against")]
+        seconds: u32,
     },
 }
 
@@ -235,11 +244,18 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     else {
         return probe(&arguments.what);
     };
+        against,
+        seconds,
+    } = &arguments.what;
     let Some(instances) = instances()? else {
         eprintln!("skipped: no data; VMPACK_DATA names no folder with generated/generated.tar.xz");
         return Ok(());
     };
     let vmpack = built(*release)?;
+    if !against.is_empty() {
+        let shown = (filter.as_deref(), *json);
+        return peers::compare(&vmpack, &instances, against, (*seconds, *runs), shown);
+    }
     // Rows over the same runs share them.
     let mut known: BTreeMap<String, Vec<Line>> = BTreeMap::new();
     for row in ROWS {

@@ -10,6 +10,7 @@ mod checks;
 mod demo;
 mod ebpf;
 mod generate;
+mod peers;
 mod testbed_commands;
 mod testbed_demo;
 

@@ -8,6 +8,8 @@
 //! together want most, the others follow vCPUs. Nothing below depends on which
 //! or how many they are: a packing instance brings its own.
 
+mod room;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,6 +24,8 @@ use vmpack_domain::units::MilliCores;
 use vmpack_domain::{GuestName, HostName};
 
 use crate::rule::{Choice, ban, fence, pin, spare};
+pub(crate) use room::is_cpu;
+use room::{Sizes, fits};
 
 /// The resources of a cluster.
 pub const CLUSTER_RESOURCES: [&str; 3] = ["cpu", "memory", "vcpus"];
@@ -134,24 +138,6 @@ pub fn room(host: &Host, policy: &Policy) -> Amounts {
         clamp(memory * free(policy.headroom.memory.0) / 1000),
         clamp(vcpus),
     ]
-}
-
-/// Whether a resource of a cluster is CPU, once or in a window.
-pub(crate) fn is_cpu(resource: usize) -> bool {
-    resource == 0 || resource >= CLUSTER_RESOURCES.len()
-}
-
-fn fits(load: &Amounts, room: &Amounts, exempt: usize) -> bool {
-    let above = |r: &usize| load[*r] > room[*r];
-    let mut above = (0..load.len()).filter(above);
-    if exempt == 0 {
-        return above.next().is_none();
-    }
-    let mut windows = 0;
-    above.all(|r| {
-        windows += 1;
-        is_cpu(r) && windows <= exempt
-    })
 }
 
 /// The largest amount: the units' own limit, so that sums over a million hosts fit an `i64`.
@@ -312,48 +298,6 @@ impl Problem {
         } else {
             Err(reasons)
         }
-    }
-}
-
-/// Which hosts have the same room.
-struct Sizes<'a> {
-    exempt: usize,
-    rooms: Vec<&'a Amounts>,
-    /// The index of each host's room.
-    of: Vec<usize>,
-}
-
-impl<'a> Sizes<'a> {
-    fn of(hosts: &'a [HostSlot], exempt: usize) -> Self {
-        let mut known = BTreeMap::new();
-        let mut sizes = Self {
-            exempt,
-            rooms: Vec::new(),
-            of: Vec::with_capacity(hosts.len()),
-        };
-        for host in hosts {
-            let next = sizes.rooms.len();
-            let size = *known.entry(&host.room).or_insert(next);
-            if size == next {
-                sizes.rooms.push(&host.room);
-            }
-            sizes.of.push(size);
-        }
-        sizes
-    }
-
-    /// Those hosts of a list on which that fits.
-    fn with_room(&self, hosts: &Arc<[usize]>, need: &Amounts) -> Arc<[usize]> {
-        let fits = |room: &&Amounts| fits(need, room, self.exempt);
-        let fits: Vec<bool> = self.rooms.iter().map(fits).collect();
-        if fits.iter().all(|f| *f) {
-            return Arc::clone(hosts);
-        }
-        hosts
-            .iter()
-            .copied()
-            .filter(|h| fits[self.of[*h]])
-            .collect()
     }
 }
 

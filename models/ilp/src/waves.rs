@@ -83,7 +83,8 @@ pub fn bound(problem: &Problem, jobs: &[Job], slots: Slots) -> (Micros, String) 
     let fits = |job: &Job| {
         let (load, room) = (&load[job.to], &problem.hosts[job.to].room);
         let need = &problem.guests[job.guest].need;
-        (0..room.len()).all(|r| load[r] + need[r] <= room[r])
+        let load = load.iter().zip(need).map(|(l, n)| l + n);
+        problem.fits(&load.collect(), room)
     };
     let mut head = vec![Micros::ZERO; jobs.len()];
     let mut tail = vec![Micros::ZERO; jobs.len()];
@@ -183,6 +184,7 @@ mod tests {
             hosts: (0..4).map(host).collect(),
             guests: guests.iter().enumerate().map(guest).collect(),
             rules: vec![],
+            exempt: 0,
             warnings: vec![],
         };
         let job = |(guest, (need, from, to)): (usize, &(i64, usize, usize))| Job {
