@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 use serde::{Deserialize, Serialize};
-
-use crate::peers::{self, Peer};
 use xtask::binaries::{Binaries, cargo};
 use xtask::command::{command, read, run};
 use xtask::setup::{Purpose, setup};
 use xtask::target_directory;
+
+use crate::peers::{self, Peer};
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -240,13 +240,12 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         runs,
         filter,
         release,
+        against,
+        seconds,
     } = &arguments.what
     else {
         return probe(&arguments.what);
     };
-        against,
-        seconds,
-    } = &arguments.what;
     let Some(instances) = instances()? else {
         eprintln!("skipped: no data; VMPACK_DATA names no folder with generated/generated.tar.xz");
         return Ok(());
