@@ -14,6 +14,7 @@ use xtask::setup::{Purpose, setup};
 use xtask::target_directory;
 
 use crate::peers::{self, Peer};
+use crate::plans;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -226,12 +227,28 @@ struct Line {
 
 /// A row as it is printed.
 #[derive(Serialize)]
-struct Shown {
-    what: &'static str,
-    value: f64,
-    unit: &'static str,
-    target: String,
-    ok: bool,
+pub(crate) struct Shown {
+    pub(crate) what: String,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    pub(crate) target: String,
+    pub(crate) ok: bool,
+}
+
+impl Shown {
+    pub(crate) fn print(&self, json: bool) -> Result<()> {
+        if json {
+            println!("{}", serde_json::to_string(self)?);
+            return Ok(());
+        }
+        let mark = if self.ok { "ok  " } else { "miss" };
+        let (what, value) = (&self.what, self.value);
+        println!(
+            "{mark} {what:<50} {value:>9} {:<6} {}",
+            self.unit, self.target
+        );
+        Ok(())
+    }
 }
 
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
@@ -275,18 +292,9 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         }
         values.sort_by(f64::total_cmp);
         let value = (values[values.len() / 2] * 1000.0).round() / 1000.0;
-        let result = row.result(value);
-        if *json {
-            println!("{}", serde_json::to_string(&result)?);
-        } else {
-            let mark = if result.ok { "ok  " } else { "miss" };
-            println!(
-                "{mark} {:<50} {value:>9} {:<6} {}",
-                row.what, result.unit, result.target
-            );
-        }
+        row.result(value).print(*json)?;
     }
-    Ok(())
+    plans::rows(&vmpack, filter.as_deref(), *runs, *json)
 }
 
 /// The probe's rows are measured by a program of its own, which has what it takes.
@@ -379,7 +387,7 @@ impl Row {
             Measure::HostGapPercent | Measure::MoveGapPercent => ("%", "<=", value <= self.target),
         };
         Shown {
-            what: self.what,
+            what: self.what.to_owned(),
             value,
             unit,
             target: format!("{sign} {}", self.target),

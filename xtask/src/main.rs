@@ -11,6 +11,7 @@ mod demo;
 mod ebpf;
 mod generate;
 mod peers;
+mod plans;
 mod testbed_commands;
 mod testbed_demo;
 

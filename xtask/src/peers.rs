@@ -4,9 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use xtask::command::{command, read};
 use xtask::{target_directory, workspace};
+
+use crate::bench::Shown;
 
 /// Another solver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -68,16 +70,6 @@ struct Line {
     seconds: f64,
 }
 
-/// A comparison as it is printed.
-#[derive(Serialize)]
-struct Shown {
-    what: String,
-    value: f64,
-    unit: &'static str,
-    target: String,
-    ok: bool,
-}
-
 /// Packs every file by `vmpack` and by the peers in turn, each for at most so many seconds, and prints
 /// the median of the runs.
 pub(crate) fn compare(
@@ -115,7 +107,7 @@ pub(crate) fn compare(
             let other = median(lines);
             if json {
                 for row in rows(file, *peer, own, other) {
-                    println!("{}", serde_json::to_string(&row)?);
+                    row.print(json)?;
                 }
             } else {
                 println!("{}", told("", peer.name(), other));
