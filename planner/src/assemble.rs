@@ -31,9 +31,12 @@ pub(crate) fn assemble(
     };
     let motives = Motives::new(cluster, policy, problem, &route.awake);
     let placed = || problem.guests.iter().zip(&route.placement);
-    let (moves, time_claim) = migrations((cluster, load, policy), problem, &route.hops, |hop| {
+    let inputs = (cluster, load, policy);
+    let (moves, time_claim, notes) = migrations(inputs, problem, &route.hops, |hop| {
         motives.of(hop, &route.hops)
     });
+    let mut reasons = explain::plan(problem, route, bound);
+    reasons.extend(notes);
     let moved = placed().filter(|(g, h)| g.current.is_some_and(|c| c != **h));
     Plan {
         base: Base {
@@ -74,6 +77,6 @@ pub(crate) fn assemble(
                 on: problem.hosts[*h].name.clone(),
             })
             .collect(),
-        reasons: explain::plan(problem, route, bound),
+        reasons,
     }
 }

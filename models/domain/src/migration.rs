@@ -6,8 +6,10 @@
 //! left fits the downtime limit, and does not converge when λ ≥ 1 and the working set is larger
 //! than that (Clark et al., NSDI 2005; Akoush et al., MASCOTS 2010).
 
-use crate::load::GuestLoad;
+use crate::cluster::{Guest, PostCopy};
+use crate::load::{GuestLoad, Tier};
 use crate::plan::Mode;
+use crate::policy::{Migrations, ModePolicy};
 use crate::units::{MiB, MiBPerSec, Micros};
 
 /// Time from the decision to execution at the target by post-copy: what libvirt and QEMU take to
@@ -29,6 +31,80 @@ pub struct Prediction {
     pub transfer: MiB,
     /// Whether it ends by itself.
     pub converges: bool,
+    /// In split state: execution at the target, memory still at the source. A host that dies in this
+    /// time takes the guest with it.
+    pub split: Micros,
+}
+
+/// Pre-copy of a guest that dirties little takes at most this much longer than sending its memory once
+/// (in percent).
+const LITTLE: u64 = 30;
+
+/// The kind of migration for a guest over a link of that bandwidth, and its prediction. `urgent` is a
+/// guest whose host is overloaded: its execution goes at once.
+///
+/// In turn, the first that applies:
+/// 1. a guest that must not be in split state moves by pre-copy;
+/// 2. the policy's own kind, where it names one;
+/// 3. an urgent one by post-copy;
+/// 4. one whose dirty rate was not measured, or only as a lower bound, by hybrid: one pass cannot fail;
+/// 5. by pre-copy where that ends by itself in little more time than memory sent once;
+/// 6. by post-copy where pre-copy would not end;
+/// 7. else by hybrid.
+///
+/// Of the kinds that 3, 4, 6 and 7 choose, one that would leave the guest in split state for longer
+/// than the policy allows gives way to hybrid, and that to pre-copy if it ends by itself.
+#[must_use]
+pub fn choose(
+    policy: &Migrations,
+    guest: &Guest,
+    load: Option<&GuestLoad>,
+    link: MiBPerSec,
+    urgent: bool,
+) -> (Mode, Prediction) {
+    let of = |mode| (mode, predict(mode, guest.memory, load, link));
+    if guest.post_copy == PostCopy::Never {
+        return of(Mode::PreCopy);
+    }
+    match policy.mode {
+        ModePolicy::PreCopy => return of(Mode::PreCopy),
+        ModePolicy::Hybrid => return of(Mode::Hybrid),
+        ModePolicy::PostCopy => return of(Mode::PostCopy),
+        ModePolicy::Measured => {}
+    }
+    let pre_copy = of(Mode::PreCopy);
+    let measured =
+        load.is_some_and(|l| l.dirty.is_some() && l.dirty_tier != Some(Tier::PageSampling));
+    let once = time(guest.memory.0, link) + SETUP;
+    let quick = pre_copy.1.total.0 <= once.0.saturating_add(once.0 / 100 * LITTLE);
+    let first = if urgent {
+        Mode::PostCopy
+    } else if !measured {
+        Mode::Hybrid
+    } else if pre_copy.1.converges && quick {
+        return pre_copy;
+    } else if !pre_copy.1.converges {
+        Mode::PostCopy
+    } else {
+        Mode::Hybrid
+    };
+    let within = |(_, p): &(Mode, Prediction)| p.split <= policy.split_state;
+    let first = of(first);
+    if within(&first) {
+        return first;
+    }
+    let hybrid = of(Mode::Hybrid);
+    if within(&hybrid) {
+        return hybrid;
+    }
+    if measured && pre_copy.1.converges {
+        return pre_copy;
+    }
+    if hybrid.1.split < first.1.split {
+        hybrid
+    } else {
+        first
+    }
 }
 
 /// How long `amount` takes at `rate`; a link of no bandwidth takes a day.
@@ -52,6 +128,7 @@ pub fn predict(mode: Mode, memory: MiB, load: Option<&GuestLoad>, link: MiBPerSe
             total: SETUP + once,
             transfer: memory,
             converges: true,
+            split: once,
         };
     }
     // Pages of 4 KiB per second to MiB per second, upwards.
@@ -85,6 +162,11 @@ pub fn predict(mode: Mode, memory: MiB, load: Option<&GuestLoad>, link: MiBPerSe
         total: elapsed + rest,
         transfer: MiB(sent.saturating_add(left)),
         converges,
+        split: if mode == Mode::Hybrid {
+            rest
+        } else {
+            Micros::ZERO
+        },
     }
 }
 
@@ -107,6 +189,66 @@ mod tests {
         let busy = predict(Mode::PostCopy, MiB(1000), Some(&dirty(1_000_000)), link);
         assert_eq!(idle, busy);
         assert_eq!(idle.total, SETUP + Micros::secs(10));
+    }
+
+    /// The kind chosen for 10 GiB over 1 GiB/s, of a guest that dirties so many MiB/s.
+    fn chosen(policy: &str, dirty_mib: Option<u64>, tier: Option<Tier>, urgent: bool) -> Mode {
+        let policy: Migrations = serde_yaml::from_str(policy).expect("a policy");
+        let guest = Guest {
+            name: "g".parse().expect("a plain name"),
+            uuid: None,
+            vcpus: 1,
+            memory: MiB(10 * 1024),
+            host: None,
+            reserved: crate::units::MilliCores::ZERO,
+            movable: true,
+            post_copy: PostCopy::Allowed,
+            requires: std::collections::BTreeMap::new(),
+        };
+        let load = GuestLoad {
+            dirty: dirty_mib.map(|mib| PagesPerSec(mib * 256)),
+            dirty_tier: tier,
+            ..GuestLoad::default()
+        };
+        let link = MiBPerSec(1024);
+        let (mode, predicted) = choose(&policy, &guest, Some(&load), link, urgent);
+        assert_eq!(predicted, predict(mode, guest.memory, Some(&load), link));
+        let never = Guest {
+            post_copy: PostCopy::Never,
+            ..guest
+        };
+        let (kept, _) = choose(&policy, &never, Some(&load), link, urgent);
+        assert_eq!(kept, Mode::PreCopy);
+        mode
+    }
+
+    #[test]
+    fn the_kind_of_migration_follows_from_what_was_measured() {
+        let auto = |dirty, urgent| chosen("{}", dirty, None, urgent);
+        assert_eq!(auto(Some(100), false), Mode::PreCopy);
+        assert_eq!(auto(Some(100), true), Mode::PostCopy);
+        assert_eq!(auto(Some(500), false), Mode::Hybrid);
+        assert_eq!(auto(Some(2000), false), Mode::PostCopy);
+        assert_eq!(auto(None, false), Mode::Hybrid);
+        // Page sampling reads low.
+        let low = chosen("{}", Some(100), Some(Tier::PageSampling), false);
+        assert_eq!(low, Mode::Hybrid);
+        assert_eq!(
+            chosen("mode: post-copy", Some(0), None, false),
+            Mode::PostCopy
+        );
+        assert_eq!(
+            chosen("mode: pre-copy", Some(2000), None, true),
+            Mode::PreCopy
+        );
+        // Ten seconds of post-copy are too long; hybrid's five are as well, in the second case.
+        let short = |dirty| chosen("split-state: 6s", Some(dirty), None, true);
+        assert_eq!(short(500), Mode::Hybrid);
+        assert_eq!(short(2000), Mode::PostCopy);
+        assert_eq!(
+            chosen("split-state: 1s", Some(500), None, true),
+            Mode::PreCopy
+        );
     }
 
     #[test]

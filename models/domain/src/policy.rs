@@ -176,6 +176,26 @@ pub struct Migrations {
     pub per_host: NonZeroU32,
     /// The share of a link that they may take; 80 % by default.
     pub bandwidth: Permille,
+    /// The kind of migration; by default `measured`, for each guest by what was measured of it.
+    pub mode: ModePolicy,
+    /// Longest predicted time for which a guest may be in split state, its memory on two hosts; where
+    /// post-copy would take longer it moves by another kind if that keeps within. 60 s by default.
+    pub split_state: Micros,
+}
+
+/// Which kind of migration is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModePolicy {
+    /// By the guest's dirty rate and the link ([`crate::migration::choose`]).
+    #[default]
+    Measured,
+    /// Memory first, execution last.
+    PreCopy,
+    /// One pass of pre-copy, then post-copy for the rest.
+    Hybrid,
+    /// Execution first, memory afterwards.
+    PostCopy,
 }
 
 impl Migrations {
@@ -198,6 +218,8 @@ impl Default for Migrations {
             at_once,
             per_host: NonZeroU32::MIN,
             bandwidth: Permille(800),
+            mode: ModePolicy::Measured,
+            split_state: Micros::secs(60),
         }
     }
 }

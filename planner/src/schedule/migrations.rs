@@ -1,29 +1,33 @@
 //! From an order to migrations as a plan holds them: when each starts, what it waits for, predicted
 //! times.
 
-use vmpack_domain::migration::predict;
+use vmpack_domain::migration::{Prediction, choose};
 use vmpack_domain::plan::{Mode, Move, MoveId, TimeClaim};
-use vmpack_domain::policy::Migrations;
-use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores};
-use vmpack_domain::{Cluster, Load, Policy, PostCopy};
+use vmpack_domain::units::{MiB, MiBPerSec, MilliCores, count as counted};
+use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::problem::{GroupKind, Problem};
 use vmpack_ilp::waves::{self, Job, Slots};
 
 use super::Hop;
 use super::timetable::{edges, timetable};
 
-/// The migrations of an order, by their starts, and how long they take together; `reason` says why
-/// each is proposed. Edges stand where the room or the rules of one hang on another, so that what does
+/// The migrations of an order, by their starts, how long they take together, and what is to be told of
+/// them; `reason` says why each is proposed. Edges stand where the room or the rules of one hang on another, so that what does
 /// not hang on a failed one can still be made.
 pub(crate) fn migrations(
     (cluster, load, policy): (&Cluster, &Load, &Policy),
     problem: &Problem,
     hops: &[Hop],
     reason: impl Fn(&Hop) -> String,
-) -> (Vec<Move>, TimeClaim) {
+) -> (Vec<Move>, TimeClaim, Vec<String>) {
+    let load_now = waves::loads(problem);
+    let overloaded = |h: usize| {
+        let (load, room) = (&load_now[h], &problem.hosts[h].room);
+        load.iter().zip(room).any(|(l, r)| l > r)
+    };
     let ways: Vec<Way> = hops
         .iter()
-        .map(|hop| Way::of(cluster, load, &policy.migrations, problem, hop))
+        .map(|hop| Way::of((cluster, load, policy), problem, hop, overloaded(hop.from)))
         .collect();
     let after = bound_to(problem, hops);
     let mut jobs: Vec<Job> = Vec::with_capacity(hops.len());
@@ -32,7 +36,7 @@ pub(crate) fn migrations(
             guest: hop.guest,
             from: hop.from,
             to: hop.to,
-            duration: way.duration,
+            duration: way.predicted.total,
             after,
         });
     }
@@ -73,7 +77,7 @@ pub(crate) fn migrations(
             demand: MilliCores(u64::try_from(item.need[0]).unwrap_or(0)),
             bandwidth: way.bandwidth,
             start: start[at],
-            duration: way.duration,
+            duration: way.predicted.total,
             after: waits[at].iter().map(|j| id(*j)).collect(),
             reason: reason(hop),
         }
@@ -83,7 +87,31 @@ pub(crate) fn migrations(
         bound,
         origin,
     };
-    (moves.collect(), claim)
+    (moves.collect(), claim, notes(policy, problem, hops, &ways))
+}
+
+/// Migrations that are predicted not to end by themselves, or to leave a guest in split state for long.
+fn notes(policy: &Policy, problem: &Problem, hops: &[Hop], ways: &[Way]) -> Vec<String> {
+    let named = |which: &dyn Fn(&Prediction) -> bool| {
+        let those = hops.iter().zip(ways).filter(|(_, w)| which(&w.predicted));
+        let mut names = those.map(|(hop, _)| problem.guests[hop.guest].name.as_str());
+        names.next().map(|first| (first, 1 + names.count()))
+    };
+    let most = policy.migrations.split_state;
+    let endless = named(&|p| !p.converges).map(|(guest, n)| {
+        format!(
+            "{} {} memory faster than pre-copy over its link can send it, and may be given up, {guest} among them",
+            counted(n, "guest"),
+            if n == 1 { "changes" } else { "change" },
+        )
+    });
+    let split = named(&|p| p.split > most).map(|(guest, n)| {
+        format!(
+            "{} would be in split state for longer than {most}, {guest} among them",
+            counted(n, "guest"),
+        )
+    });
+    endless.into_iter().chain(split).collect()
 }
 
 fn id(index: usize) -> MoveId {
@@ -98,32 +126,28 @@ fn count(n: u32) -> usize {
 struct Way {
     mode: Mode,
     bandwidth: MiBPerSec,
-    duration: Micros,
+    predicted: Prediction,
 }
 
 impl Way {
     fn of(
-        cluster: &Cluster,
-        load: &Load,
-        policy: &Migrations,
+        (cluster, load, policy): (&Cluster, &Load, &Policy),
         problem: &Problem,
         hop: &Hop,
+        urgent: bool,
     ) -> Self {
         let guest = &cluster.guests[hop.guest];
-        let mode = match guest.post_copy {
-            PostCopy::Allowed => Mode::PostCopy,
-            PostCopy::Never => Mode::PreCopy,
-        };
         let link = |host: usize| {
             let host = cluster.host(&problem.hosts[host].name);
-            host.map(|h| policy.part_of(h.network))
+            host.map(|h| policy.migrations.part_of(h.network))
         };
         let bandwidth = link(hop.from).min(link(hop.to)).unwrap_or_default();
         let load = load.guests.get(&guest.name);
+        let (mode, predicted) = choose(&policy.migrations, guest, load, bandwidth, urgent);
         Self {
             mode,
             bandwidth,
-            duration: predict(mode, guest.memory, load, bandwidth).total,
+            predicted,
         }
     }
 }

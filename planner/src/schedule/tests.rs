@@ -111,7 +111,7 @@ fn check_times(hosts: usize, guests: &[Guest], rules: &str, expected: &str) {
     let mut policy = Policy::default();
     policy.migrations.bandwidth = Permille(1000);
     let inputs = (&cluster, &load, &policy);
-    let (moves, claim) = migrations(inputs, &problem, &hops, |_| String::new());
+    let (moves, claim, _) = migrations(inputs, &problem, &hops, |_| String::new());
     let guest = |id: &MoveId| moves.iter().find(|m| m.id == *id).map(|m| m.guest.as_str());
     let shown = moves.iter().map(|m| {
         let seconds = (m.start.0 + 500_000) / 1_000_000;
