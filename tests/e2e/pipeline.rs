@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
+use vmpack_domain::Mode;
 use vmpack_domain::Plan;
 use vmpack_domain::file::{Source, read_cluster, read_plan, write_cluster};
 
@@ -174,12 +175,12 @@ fn the_examples_comments_hold_in_the_plan() {
         plan.reasons
     );
     for step in &plan.moves {
-        let database = step.guest.as_str().starts_with("db-");
-        assert_eq!(
-            step.mode == vmpack_domain::Mode::PreCopy,
-            database,
-            "{step:?}"
-        );
+        let expected = match step.guest.as_str() {
+            "cache-1" => Mode::PostCopy,
+            "git" | "ldap" | "legacy" | "monitor" => Mode::Hybrid,
+            _ => Mode::PreCopy,
+        };
+        assert_eq!(step.mode, expected, "{step:?}");
     }
 }
 
