@@ -156,7 +156,7 @@ fn point(
         Order::Whole(hops) => (hops, true),
         Order::Stuck { hops, .. } => (hops, false),
     };
-    let (made, takes) = migrations(inputs, problem, &hops, |_| String::new());
+    let (made, takes, _) = migrations(inputs, problem, &hops, |_| String::new());
     Point {
         hosts: packed.awake.len(),
         cost: Ratio(unsigned(packed.cost)),

@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
-use vmpack_domain::Mode;
-use vmpack_domain::Plan;
 use vmpack_domain::file::{Source, read_cluster, read_plan, write_cluster};
+use vmpack_domain::{Mode, Plan};
 
 /// The examples, and a folder for what is made of them.
 struct Pipeline {
