@@ -3,11 +3,11 @@
 //! 1. [`Packing::of`] puts guests and hosts of a problem into classes; [`Packing::project`] keeps one
 //!    resource, which is quick and often enough.
 //! 2. [`bound`] solves the pattern LP by column generation (`pattern/master.rs`) with exact pricing
-//!    (`pattern/price.rs`, `pattern/table.rs`). What comes out are integer weights, proven in
-//!    integers (`pattern/proof.rs`): [`PatternBound`].
-//! 3. [`solve`] goes on to packings: a dive (`pattern/dive.rs`), then the patterns at hand as an
-//!    integer program (`pattern/restricted.rs`). A [`Packed`] names classes; [`Packed::place`] names
-//!    guests and hosts. Rules that a packing drops are the caller's to check.
+//!    (`pattern/price.rs`, `pattern/walk.rs`, `pattern/table.rs`). What comes out are integer weights,
+//!    proven in integers (`pattern/proof.rs`): [`PatternBound`].
+//! 3. [`solve`] goes on to packings: dives (`pattern/dive.rs`) and, where items are few, the patterns
+//!    at hand as an integer program (`pattern/restricted.rs`). A [`Packed`] names classes;
+//!    [`Packed::place`] names guests and hosts. Rules that a packing drops are the caller's to check.
 //!
 //! With a limit on nodes a solve repeats exactly; a node is a run of the LP, and pricing has its
 //! share of each. Time counts through `stop` alone.
@@ -20,9 +20,12 @@ mod proof;
 mod restricted;
 mod surrogate;
 mod table;
+mod walk;
 
 pub use packing::{HostClass, Item, Packing};
 pub use price::Content;
+
+use vmpack_domain::units::Micros;
 
 use crate::Limits;
 use master::{Known, Master};
@@ -95,6 +98,8 @@ struct Effort<'a> {
     total: u64,
     /// Asked often.
     stop: &'a dyn Fn() -> bool,
+    /// Asked often by the LP, which ends then.
+    enough: &'a dyn Fn() -> bool,
 }
 
 impl<'a> Effort<'a> {
@@ -105,13 +110,23 @@ impl<'a> Effort<'a> {
             steps: limits.nodes.map_or(1 << 32, |n| n.saturating_mul(100_000)),
             total: limits.nodes.map_or(u64::MAX, |n| n.saturating_mul(100_000)),
             stop: limits.stop,
+            enough: &|| false,
         }
+    }
+
+    fn sufficed(&self, rounds: u64, steps: u64) -> bool {
+        rounds >= self.rounds / 2 || self.ended(rounds, steps) || (self.enough)()
     }
 
     fn ended(&self, rounds: u64, steps: u64) -> bool {
         rounds >= self.rounds || steps >= self.total || (self.stop)()
     }
 }
+
+/// Dives, at most.
+const DIVES: u64 = 40;
+/// Items up to which the patterns at hand are tried as an integer program.
+const FEW: usize = 300;
 
 /// The bound of the pattern LP. `lower` and `upper` are known bounds on the cost: it ends early where
 /// it cannot exceed `lower`, and when it reaches `upper`. `incumbent` is the content of each host in
@@ -141,7 +156,7 @@ pub fn bound(
 }
 
 /// The bound of the pattern LP, and packings from its columns where the bound leaves room for one
-/// that is cheaper than `upper`.
+/// that is cheaper than `upper`. The LP ends when `enough` says so, or half of the nodes are used.
 #[must_use]
 pub fn solve(
     packing: &Packing,
@@ -149,17 +164,38 @@ pub fn solve(
     lower: i64,
     upper: i64,
     limits: &Limits,
+    enough: &dyn Fn() -> bool,
 ) -> Answer {
-    let effort = Effort::of(limits);
+    let effort = Effort {
+        enough,
+        ..Effort::of(limits)
+    };
     let known = Known::new(packing, lower, upper);
     let mut proof = Proof::trivial(packing);
-    let mut packed = None;
+    let mut packed: Option<Packed> = None;
     let (mut pool, mut value) = (Vec::new(), 0.0);
     let ended = Master::new(packing, incumbent, &effort).and_then(|mut master| {
         let ended = master.converge(&known, &mut proof).and_then(|()| {
             value = master.worth();
-            if proof.cost.max(lower) < upper {
-                packed = Some(master.dive(&known)?);
+            let closed = proof.cost.max(lower);
+            let mut upper = upper;
+            for turn in 0..DIVES {
+                if closed >= upper || effort.ended(master.rounds, master.steps) {
+                    break;
+                }
+                let found = master.dive(&known, upper, turn)?;
+                keep(&mut packed, &mut upper, found);
+                if turn == 0 && closed < upper && packing.items.len() <= FEW {
+                    let whole = packed.as_ref().filter(|p| p.left.is_empty());
+                    let start = whole.map_or_else(|| incumbent.to_vec(), Packed::each);
+                    let part = Limits {
+                        time: Micros(limits.time.0 / 5),
+                        ..*limits
+                    };
+                    if let Some(found) = restricted::solve(packing, &master.pool, &start, &part) {
+                        keep(&mut packed, &mut upper, found);
+                    }
+                }
             }
             Ok(())
         });
@@ -168,15 +204,6 @@ pub fn solve(
     });
     if let Err(failure) = ended {
         tracing::debug!(?failure, "the pattern LP ended early");
-    }
-    let closed = |packed: &Packed| packed.left.is_empty() && packed.cost <= proof.cost.max(lower);
-    let open = proof.cost.max(lower) < upper && !packed.as_ref().is_some_and(closed);
-    if open && !pool.is_empty() && !(limits.stop)() {
-        let restricted = restricted::solve(packing, &pool, incumbent, limits);
-        packed = packed
-            .into_iter()
-            .chain(restricted)
-            .min_by_key(Packed::rank);
     }
     Answer {
         bound: proof.conclude(packing, pool.len(), value),
@@ -199,10 +226,28 @@ pub fn mps(packing: &Packing, relaxed: bool, limits: &Limits) -> Result<String, 
     crate::highs::mps::mps("pattern", model, relaxed)
 }
 
+/// Keeps the better packing, and the least cost of one of everything.
+fn keep(packed: &mut Option<Packed>, upper: &mut i64, found: Packed) {
+    if found.left.is_empty() {
+        *upper = found.cost.min(*upper);
+    }
+    if packed.as_ref().is_none_or(|p| found.rank() < p.rank()) {
+        *packed = Some(found);
+    }
+}
+
 impl Packed {
     /// Better first: less left, then cheaper.
     fn rank(&self) -> (usize, i64) {
         (self.left.iter().map(|(_, copies)| *copies).sum(), self.cost)
+    }
+
+    /// The pattern of each host in use.
+    fn each(&self) -> Vec<Pattern> {
+        let patterns = self.patterns.iter();
+        patterns
+            .flat_map(|(pattern, times)| std::iter::repeat_n(pattern.clone(), *times))
+            .collect()
     }
 
     /// Sums up the cost of the hosts in use.
@@ -232,6 +277,3 @@ impl Packed {
         place
     }
 }
-
-#[cfg(test)]
-mod tests;

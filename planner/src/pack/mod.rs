@@ -90,8 +90,8 @@ pub(crate) enum Answer {
 
 /// The largest instance given to HiGHS, in guest-host pairs.
 const WHOLE: usize = 12_000;
-/// Rounds of annealing before HiGHS is asked: each of the four orders of hosts once.
-const ROUNDS: u64 = 4;
+/// Rounds of annealing before the whole pattern LP, which has most of the time.
+const ROUNDS: u64 = 2;
 
 /// The cheapest placement that the effort affords. `bound` rises when the ILP proves more.
 pub(crate) fn pack(

@@ -38,7 +38,7 @@ pub(super) fn single(
             pattern::bound(&one, &[], bound.cost, upper, limits)
         });
         let name = &best.inst.problem.resources[resource];
-        let origin = format!("{} of {name}", found.origin);
+        let origin = found.origin.replacen("LP", &format!("LP of {name}"), 1);
         if raise(best, bound, found, origin) {
             return true;
         }
@@ -61,8 +61,9 @@ pub(super) fn whole(
         .map(|p| patterns(packing, &inst.placement(&p.at)))
         .unwrap_or_default();
     let upper = upper(best);
-    let answer = limited(effort, policy, 500, |limits| {
-        pattern::solve(packing, &incumbent, bound.cost, upper, limits)
+    let enough = effort.alarm(500);
+    let answer = limited(effort, policy, 850, |limits| {
+        pattern::solve(packing, &incumbent, bound.cost, upper, limits, &enough)
     });
     let origin = answer.bound.origin.clone();
     if raise(best, bound, answer.bound, origin) {

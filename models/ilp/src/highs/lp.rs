@@ -142,6 +142,26 @@ impl Lp {
         })
     }
 
+    /// Changes the most of columns.
+    pub(crate) fn cap(&mut self, columns: &[usize], upper: f64) -> Result<(), Failure> {
+        for column in columns {
+            if *column >= self.columns {
+                return Err(Failure(format!("there is no column {column}")));
+            }
+            // SAFETY: the instance is live and the column exists.
+            done("changing a column", unsafe {
+                highs_sys::Highs_changeColBounds(self.highs, int(*column)?, 0.0, upper)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Which simplex the next runs take: the dual one after changes of bounds, the primal one, as at
+    /// first, after added columns.
+    pub(crate) fn prefer_dual(&self, dual: bool) -> Result<(), Failure> {
+        self.int(c"simplex_strategy", if dual { 1 } else { 4 })
+    }
+
     /// Solves it; `stop` is asked often and ends the run.
     pub(crate) fn run(&mut self, stop: &dyn Fn() -> bool) -> Result<Solution, Failure> {
         resize_pool(1);

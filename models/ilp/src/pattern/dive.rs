@@ -1,4 +1,7 @@
 //! A packing from the pattern LP: fix what the LP uses most, solve what is left, and so on.
+//!
+//! Patterns of which not all is left are held at 0 in the LP of the rest, so that its value tells
+//! what the fixing cost. Further dives weigh patterns differently.
 
 use super::master::{Known, Master, of_count};
 use super::{Packed, Pattern};
@@ -6,18 +9,47 @@ use crate::highs::lp::Failure;
 
 /// Rounds of pricing after each fixing.
 const ROUNDS: usize = 3;
-/// Nodes of each of these pricings.
-const STEPS: u64 = 5_000;
+/// The part of what is left that is fixed at once, where the LP is sure of it by more than half.
+const PART: usize = 12;
+/// By how much further dives change a pattern's value, at most.
+const NOISE: f64 = 0.5;
 
 impl Master<'_> {
     /// Fixes patterns by their value until all is packed, or what is fixed and the LP of the rest
-    /// cost as much as what is known, or the effort ends. What is not packed then is told.
-    pub(super) fn dive(&mut self, known: &Known) -> Result<Packed, Failure> {
+    /// cost as much as `upper`, or the effort ends. What is not packed then is told. `turn` counts
+    /// dives.
+    pub(super) fn dive(&mut self, known: &Known, upper: i64, turn: u64) -> Result<Packed, Failure> {
         let counts = self.left.clone();
         let mut hosts: Vec<usize> = self.packing.hosts.iter().map(|k| k.members.len()).collect();
         let mut packed = Packed::default();
         let mut spent = self.packing.forced_cost();
-        let total: usize = counts.iter().sum();
+        let ended = self.descend(known, (upper, turn), &mut hosts, &mut spent, &mut packed);
+        packed.cost = spent;
+        packed.left = (0..counts.len())
+            .filter(|i| self.left[*i] > 0)
+            .map(|i| (i, self.left[i]))
+            .collect();
+        self.left = counts;
+        let all: Vec<usize> = self.patterns().map(|(column, _)| column).collect();
+        self.lp.cap(&all, f64::INFINITY)?;
+        let hosts: Vec<usize> = self.packing.hosts.iter().map(|k| k.members.len()).collect();
+        self.demand(&hosts)?;
+        self.lp.prefer_dual(false)?;
+        match ended {
+            // Stopped: what is fixed counts.
+            Err(failure) if packed.patterns.is_empty() => Err(failure),
+            _ => Ok(packed),
+        }
+    }
+
+    fn descend(
+        &mut self,
+        known: &Known,
+        (upper, turn): (i64, u64),
+        hosts: &mut [usize],
+        spent: &mut i64,
+        packed: &mut Packed,
+    ) -> Result<(), Failure> {
         let mut solution = self.lp.run(self.effort.stop)?;
         while self.left.iter().any(|c| *c > 0) {
             self.rounds += 1;
@@ -25,10 +57,10 @@ impl Master<'_> {
                 break;
             }
             let rest = super::master::round_up(solution.objective * self.top, known.unit);
-            if spent.saturating_add(rest) >= known.upper {
+            if spent.saturating_add(rest) >= upper {
                 break;
             }
-            let mut chosen = self.choose(&solution.values, total);
+            let mut chosen = self.choose(&solution.values, turn);
             chosen.retain_mut(|(pattern, times)| {
                 let room = hosts[pattern.host];
                 *times = (*times).min(room);
@@ -43,49 +75,58 @@ impl Master<'_> {
             if chosen.is_empty() {
                 break;
             }
-            spent += chosen
+            *spent += chosen
                 .iter()
                 .map(|(p, times)| self.packing.price(p.host, *times))
                 .sum::<i64>();
             packed.patterns.extend(chosen);
-            self.demand(&hosts)?;
+            self.demand(hosts)?;
+            let gone = self.patterns().filter(|(_, p)| !self.fits(p, 1));
+            let gone: Vec<usize> = gone.map(|(column, _)| column).collect();
+            self.lp.cap(&gone, 0.0)?;
+            self.lp.prefer_dual(true)?;
             solution = self.lp.run(self.effort.stop)?;
+            self.lp.prefer_dual(false)?;
             for _ in 0..ROUNDS {
-                if self.complete(&solution, STEPS)? == 0 {
+                if self.complete(&solution)? == 0 {
                     break;
                 }
                 solution = self.lp.run(self.effort.stop)?;
             }
         }
-        packed.cost = spent;
-        packed.left = (0..counts.len())
-            .filter(|i| self.left[*i] > 0)
-            .map(|i| (i, self.left[i]))
-            .collect();
-        self.left = counts;
-        let hosts: Vec<usize> = self.packing.hosts.iter().map(|k| k.members.len()).collect();
-        self.demand(&hosts)?;
-        Ok(packed)
+        Ok(())
     }
 
     /// Patterns cut to what is left: those that the LP uses whole, so often; else the most used, and
-    /// more that are used by half, up to a part of all.
-    fn choose(&self, values: &[f64], total: usize) -> Vec<(Pattern, usize)> {
+    /// more that are used by half, up to a part of what is left.
+    fn choose(&self, values: &[f64], turn: u64) -> Vec<(Pattern, usize)> {
         let mut used: Vec<(f64, Pattern, bool)> = self
             .patterns()
             .filter(|(column, _)| values[*column] > 1e-6)
             .map(|(column, pattern)| {
                 let cut = self.cut(pattern);
                 let whole = cut == *pattern;
-                (values[column], cut, whole)
+                let value = values[column];
+                let other = 1.0 + NOISE * (noise(turn, column) - 0.5);
+                (
+                    if value < 1.0 - 1e-6 {
+                        value * other
+                    } else {
+                        value
+                    },
+                    cut,
+                    whole,
+                )
             })
             .filter(|(_, pattern, _)| !pattern.content.is_empty())
             .collect();
         used.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        let most = (total / 100).max(1);
+        let total: usize = self.left.iter().sum();
+        let most = total.div_ceil(PART);
         let mut chosen: Vec<(Pattern, usize)> = Vec::new();
         let mut parts = 0;
         for (value, pattern, whole) in used {
+            let size: usize = pattern.content.iter().map(|(_, c)| c).sum();
             if value > 1.0 - 1e-6 && whole {
                 #[expect(
                     clippy::cast_possible_truncation,
@@ -97,7 +138,7 @@ impl Master<'_> {
                 chosen.push((pattern, times.min(fit.unwrap_or(0))));
             } else if chosen.is_empty() || (value >= 0.5 && whole && parts < most) {
                 chosen.push((pattern, 1));
-                parts += 1;
+                parts += size;
             }
         }
         chosen
@@ -135,4 +176,20 @@ impl Master<'_> {
         }
         Ok(())
     }
+}
+
+/// A number from 0 to 1 for a column in a dive; the middle in the first one.
+fn noise(turn: u64, column: usize) -> f64 {
+    if turn == 0 {
+        return 0.5;
+    }
+    let column = u64::try_from(column).unwrap_or(0);
+    // SplitMix64 (Steele, Lea, Flood 2014).
+    let mut x = turn
+        .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add(column);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    let part = u32::try_from((x ^ (x >> 31)) >> 32).unwrap_or(0);
+    f64::from(part) / f64::from(u32::MAX)
 }

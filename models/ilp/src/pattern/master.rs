@@ -14,8 +14,9 @@
 //! loosen the LP: they steady the first phase and are taken out in the second. No bound rests on
 //! them, nor on anything else here: a bound is made of any π, in integers (`proof.rs`).
 //!
-//! Duals are smoothed towards those of the best bound so far (Wentges 1997); where that finds no
-//! column, less so, until the LP's own duals are priced.
+//! Duals are smoothed towards those of the best bound so far (Wentges 1997), at first a guess; where
+//! that finds no column, less so, until the LP's own duals are priced. While quick contents with each
+//! of the items are many, the best one is not asked for.
 
 use std::collections::BTreeSet;
 
@@ -59,9 +60,9 @@ enum Kind {
 
 /// Duals, as advice.
 #[derive(Debug, Clone)]
-struct Duals {
-    items: Vec<f64>,
-    hosts: Vec<f64>,
+pub(super) struct Duals {
+    pub(super) items: Vec<f64>,
+    pub(super) hosts: Vec<f64>,
 }
 
 impl Duals {
@@ -112,13 +113,17 @@ struct Round {
 /// The price of leaving an item unpacked, in hosts.
 const UNPACKED: f64 = 20.0;
 /// How far duals are drawn to the best ones.
-const SMOOTHING: f64 = 0.85;
+const SMOOTHING: f64 = 0.6;
 /// Nodes of one pricing, at first.
-const FIRST: u64 = 1 << 20;
+const FIRST: u64 = 1 << 18;
 /// And as long as duals are smoothed.
-const STEADY: u64 = 1 << 24;
+const STEADY: u64 = 1 << 22;
 /// Or, where that does not finish, few.
 const FEW: u64 = 1 << 14;
+/// Nodes of the look for contents with an item.
+const SEEDS: u64 = 300;
+/// Contents that are worth less than their price by up to this share may be of use at other duals.
+const NEAR: f64 = 0.125;
 /// Reduced costs below this are none.
 const EPSILON: f64 = 1e-6;
 
@@ -296,7 +301,7 @@ impl<'a> Master<'a> {
         Ok(!far.is_empty())
     }
 
-    fn duals(&self, solution: &Solution) -> Duals {
+    pub(super) fn duals(&self, solution: &Solution) -> Duals {
         let items = self.left.len();
         Duals {
             items: solution.duals[..items].iter().map(|d| d.max(0.0)).collect(),
@@ -363,10 +368,19 @@ impl<'a> Master<'a> {
     fn generate(&mut self, known: &Known, best: &mut Proof) -> Result<(), Failure> {
         let forced = self.packing.forced_cost();
         let (mut center, mut center_value) = self.center.take().unwrap_or((self.guess(), 0.0));
+        if center_value <= 0.0 && !self.effort.sufficed(self.rounds, self.steps) {
+            let round = self.round(&center, &center, 0.0, FIRST, -NEAR)?;
+            center_value = round.proof.value;
+            self.center = Some((center.clone(), center_value));
+            if round.proof.cost > best.cost {
+                *best = round.proof;
+            }
+        }
         let mut missed = 0.0;
+        let mut quickly = true;
         let mut hopeless = false;
         let mut steps = self.effort.steps.min(FIRST);
-        while !self.effort.ended(self.rounds, self.steps) {
+        while !self.effort.sufficed(self.rounds, self.steps) {
             let mut solution = self.lp.run(self.effort.stop)?;
             if self.prune(&solution)? {
                 solution = self.lp.run(self.effort.stop)?;
@@ -380,7 +394,19 @@ impl<'a> Master<'a> {
             let own = self.duals(&solution);
             let alpha = (1.0 - (missed + 1.0) * (1.0 - SMOOTHING)).max(0.0);
             let priced = own.towards(&center, alpha);
-            let round = self.round(&priced, &own, float(reachable - forced - known.unit), steps)?;
+            if quickly {
+                let added = self.quick(&priced, &own)?;
+                if added > self.left.len() / 20 {
+                    continue;
+                }
+            }
+            let round = self.round(
+                &priced,
+                &own,
+                float(reachable - forced - known.unit),
+                steps,
+                EPSILON,
+            )?;
             tracing::trace!(
                 rounds = self.rounds,
                 value = self.value,
@@ -393,10 +419,11 @@ impl<'a> Master<'a> {
                 center = priced;
                 self.center = Some((center.clone(), center_value));
             }
-            let better = round.proof.cost > best.cost;
-            if better {
+            if round.proof.cost > best.cost {
                 *best = round.proof;
             }
+            // Where the best pattern cannot be proven, columns at least are to be had.
+            quickly = !round.closed;
             if !round.closed && !hopeless {
                 hopeless = steps >= STEADY;
                 steps = if hopeless { FEW } else { 4 * steps }.min(self.effort.steps);
@@ -430,10 +457,80 @@ impl<'a> Master<'a> {
             })
     }
 
-    /// One round of pricing at the LP's own duals, for what is left. Returns the columns added.
-    pub(super) fn complete(&mut self, solution: &Solution, steps: u64) -> Result<usize, Failure> {
+    /// Quick pricing at the LP's own duals, for what is left. Returns the columns added.
+    pub(super) fn complete(&mut self, solution: &Solution) -> Result<usize, Failure> {
         let own = self.duals(solution);
-        Ok(self.round(&own, &own, 0.0, steps)?.added)
+        self.offer(&own, &own, 1.0)
+    }
+
+    /// Quick contents at `priced` that are of use at `own`, and where they are few, at `own`. Returns
+    /// the columns added.
+    fn quick(&mut self, priced: &Duals, own: &Duals) -> Result<usize, Failure> {
+        let added = self.offer(priced, own, 0.97)?;
+        if added < self.left.len() / 10 {
+            return Ok(added + self.offer(own, own, 1.0)?);
+        }
+        Ok(added)
+    }
+
+    /// Contents worth that share of their price at `priced`, with each item in turn, those that are
+    /// of use at `own`. Returns the columns added.
+    fn offer(&mut self, priced: &Duals, own: &Duals, share: f64) -> Result<usize, Failure> {
+        let values: Vec<i64> = priced.items.iter().map(|d| integer(*d)).collect();
+        let mut offers: Vec<(f64, Pattern)> = Vec::new();
+        for k in 0..self.pricers.len() {
+            let price = self.cost(k) - priced.hosts[k];
+            let reach = Reach {
+                floor: integer(price * (1.0 + EPSILON)),
+                low: integer(price * (share + EPSILON)),
+                steps: 0,
+                seeds: SEEDS,
+                stop: &|| (self.effort.stop)() || (self.effort.enough)(),
+            };
+            let found = self.pricers[k].price(&values, &self.left, &reach);
+            self.steps += found.steps;
+            self.offers(k, found.found, own, EPSILON, &mut offers);
+        }
+        self.take(offers)
+    }
+
+    /// The contents of class `k` that gain more than `least` at `own`.
+    fn offers(
+        &self,
+        k: usize,
+        found: Vec<(i64, Content)>,
+        own: &Duals,
+        least: f64,
+        offers: &mut Vec<(f64, Pattern)>,
+    ) {
+        for (_, content) in found {
+            let gain = worth_of(&content, &own.items) - (self.cost(k) - own.hosts[k]);
+            if gain > least {
+                offers.push((gain, Pattern { host: k, content }));
+            }
+        }
+    }
+
+    /// Adds the offers of most gain, an item in a few only. Returns how many.
+    fn take(&mut self, mut offers: Vec<(f64, Pattern)>) -> Result<usize, Failure> {
+        offers.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        let mut used = vec![0usize; self.left.len()];
+        let mut chosen = Vec::new();
+        for (_, pattern) in offers {
+            if chosen.len() > self.left.len() / 3 * 2 + 20 {
+                break;
+            }
+            if pattern
+                .content
+                .iter()
+                .any(|(i, _)| used[*i] >= 2 + pattern.content.len())
+            {
+                continue;
+            }
+            pattern.content.iter().for_each(|(i, _)| used[*i] += 1);
+            chosen.push(pattern);
+        }
+        self.learn(&chosen)
     }
 
     /// Prices every host class at `priced` and adds what is of use at `own`. `beaten` is the cost
@@ -444,6 +541,7 @@ impl<'a> Master<'a> {
         own: &Duals,
         beaten: f64,
         steps: u64,
+        least: f64,
     ) -> Result<Round, Failure> {
         let values: Vec<i64> = priced.items.iter().map(|d| integer(*d)).collect();
         // By how much every pattern may exceed its price when the bound is still to be above.
@@ -471,39 +569,18 @@ impl<'a> Master<'a> {
             let price = self.cost(k) - priced.hosts[k];
             let reach = Reach {
                 floor: integer(price * (1.0 + slack)),
+                low: integer(price * (1.0 - NEAR)),
                 steps,
-                seeds: 1500,
-                stop: self.effort.stop,
+                seeds: SEEDS,
+                stop: &|| (self.effort.stop)() || (self.effort.enough)(),
             };
             let found = self.pricers[k].price(&values, &self.left, &reach);
             self.steps += found.steps;
-            closed &= found.steps < steps;
+            closed &= found.finished;
             most.push(found.most);
-            for (_, content) in found.found {
-                let gain = worth_of(&content, &own.items) - (self.cost(k) - own.hosts[k]);
-                if gain > EPSILON {
-                    offers.push((gain, Pattern { host: k, content }));
-                }
-            }
+            self.offers(k, found.found, own, least, &mut offers);
         }
-        offers.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        let mut used = vec![0usize; self.left.len()];
-        let mut chosen = Vec::new();
-        for (_, pattern) in offers {
-            if chosen.len() > self.left.len() / 3 + 20 {
-                break;
-            }
-            if pattern
-                .content
-                .iter()
-                .any(|(i, _)| used[*i] >= 2 + pattern.content.len())
-            {
-                continue;
-            }
-            pattern.content.iter().for_each(|(i, _)| used[*i] += 1);
-            chosen.push(pattern);
-        }
-        let added = self.learn(&chosen)?;
+        let added = self.take(offers)?;
         let proof = Proof::new(self.packing, values, most);
         Ok(Round {
             added,

@@ -2,11 +2,11 @@
 //!
 //! Sets, rows and apart as in `packing.rs`. Objective: max Σ_i v_i·a_i for integers v_i ≥ 0.
 //!
-//! Branch and bound over the items in the order of value per surrogate need, most copies first. A
-//! node is left when its value and the least of these bounds on the items still to come cannot
-//! exceed what is known:
+//! Branch and bound (`walk.rs`) over the items in the order of value per surrogate need, with these
+//! bounds on what the items still to come can add:
 //! - the fractional optimum of the surrogate row Σ_r m_r·(room) with the multipliers m of the
 //!   problem's own linear relaxation (Glover 1968; Dantzig 1957),
+//! - how many more can fit by the least need of each row, times the highest value,
 //! - tables of the best value within two of the rows at once, as dynamic programs over cells of
 //!   these rows, needs rounded down to cells (`table.rs`).
 //!
@@ -14,10 +14,12 @@
 //! also when the step limit ends the search: then it is the largest bound of what was left.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
 use super::packing::Packing;
 use super::surrogate::{portion, shares, surrogate};
 use super::table::{Axis, Table};
+use super::walk::walk;
 
 /// Items on one host: (class, copies), classes ascending.
 pub type Content = Vec<(usize, usize)>;
@@ -29,6 +31,8 @@ pub(super) struct Priced {
     pub(super) found: Vec<(i64, Content)>,
     /// No content is worth more.
     pub(super) most: i64,
+    /// Whether the search for the most ended by itself.
+    pub(super) finished: bool,
     /// Nodes looked at.
     pub(super) steps: u64,
 }
@@ -37,10 +41,12 @@ pub(super) struct Priced {
 pub(super) struct Reach<'a> {
     /// Only contents worth more than this matter; `most` is at least this.
     pub(super) floor: i64,
-    /// Nodes looked at, at most.
+    /// Contents with each of the items that are worth more than this are found too.
+    pub(super) low: i64,
+    /// Nodes looked at for the best content, at most.
     pub(super) steps: u64,
-    /// Quick contents looked for, one grown from each of so many items.
-    pub(super) seeds: usize,
+    /// Nodes looked at for contents with each of the items in turn, at most.
+    pub(super) seeds: u64,
     pub(super) stop: &'a dyn Fn() -> bool,
 }
 
@@ -57,15 +63,11 @@ struct Entry {
 
 /// The contents of one host class.
 pub(super) struct Pricer {
-    room: Vec<i64>,
+    pub(super) room: Vec<i64>,
     entries: Vec<Entry>,
-    sets: usize,
+    pub(super) sets: usize,
 }
 
-/// Quick contents that an item is in, at most.
-const WEAR: usize = 3;
-/// Contents kept that are not the best, at most.
-const FOUND: usize = 2000;
 /// Table entries computed in one pricing, about.
 const CELLS: usize = 1 << 24;
 
@@ -112,40 +114,45 @@ impl Pricer {
     /// The best contents by `values`, with at most `counts` of each item.
     pub(super) fn price(&self, values: &[i64], counts: &[usize], reach: &Reach) -> Priced {
         let mut search = Search::new(self, values, counts);
-        search.keep_above(reach.floor);
+        search.keep_above(reach.floor.min(if reach.seeds > 0 {
+            reach.low
+        } else {
+            reach.floor
+        }));
         if search.n() == 0 {
             return Priced {
                 most: reach.floor.max(0),
+                finished: true,
                 ..Priced::default()
             };
         }
 
         search.tabulate();
-
-        let mut found = search.seeds(reach);
-
-        let best = found.iter().map(|(v, _)| *v).max().unwrap_or(0);
-        let mut floor = best.max(reach.floor);
-        let (most, steps) = search.walk(&mut floor, reach, &mut found);
-        let mut found: Vec<(i64, Content)> = found
-            .into_iter()
-            .map(|(v, content)| {
-                let mut content: Content = content
-                    .iter()
-                    .map(|(k, c)| (self.entries[search.entries[*k]].item, *c))
-                    .collect();
-                content.sort_unstable();
-                (v, content)
-            })
-            .collect();
+        let walked = walk(&search, reach);
+        let named = |taken: &[(usize, usize)]| -> Content {
+            let mut copies: BTreeMap<usize, usize> = BTreeMap::new();
+            for (k, c) in taken {
+                *copies
+                    .entry(self.entries[search.entries[*k]].item)
+                    .or_default() += c;
+            }
+            copies.into_iter().collect()
+        };
+        let found = walked.found.iter();
+        let mut found: Vec<(i64, Content)> = found.map(|(v, taken)| (*v, named(taken))).collect();
         found.sort_by(|a, b| (Reverse(a.0), &a.1).cmp(&(Reverse(b.0), &b.1)));
         found.dedup();
-        Priced { found, most, steps }
+        Priced {
+            found,
+            most: walked.most,
+            finished: walked.finished,
+            steps: walked.steps,
+        }
     }
 }
 
 /// How often a need fits a room, at most `most`.
-fn copies(need: &[i64], room: &[i64], most: usize) -> usize {
+pub(super) fn copies(need: &[i64], room: &[i64], most: usize) -> usize {
     let fit = |(n, r): (&i64, &i64)| match r.checked_div(*n) {
         Some(times) => usize::try_from(times).unwrap_or(0),
         None => usize::MAX,
@@ -159,38 +166,22 @@ fn copies(need: &[i64], room: &[i64], most: usize) -> usize {
 }
 
 /// One pricing. Items are in the order of branching, from 0.
-struct Search<'a> {
-    pricer: &'a Pricer,
+pub(super) struct Search<'a> {
+    pub(super) pricer: &'a Pricer,
     /// Of each item, its place among the pricer's entries.
     entries: Vec<usize>,
-    value: Vec<i64>,
-    copies: Vec<usize>,
+    pub(super) value: Vec<i64>,
+    pub(super) copies: Vec<usize>,
     /// Needs per item and row, flat.
-    need: Vec<i64>,
-    /// The least need of this and all later items, per item and row.
-    least: Vec<i64>,
+    pub(super) need: Vec<i64>,
     /// The surrogate row, then rows of tables.
-    axes: Vec<Axis>,
+    pub(super) axes: Vec<Axis>,
     /// Σ of surrogate needs and values, all copies, of the items before each.
     needs_before: Vec<i64>,
     values_before: Vec<i64>,
-    tables: Vec<Table>,
+    pub(super) tables: Vec<Table>,
     /// The multipliers, as shares of the rows.
     shares: Vec<f64>,
-}
-
-/// What is left at a node.
-#[derive(Clone)]
-struct Node {
-    /// The first item still to come.
-    next: usize,
-    value: i64,
-    rest: Vec<i64>,
-    /// The rest of each axis.
-    soft: Vec<i64>,
-    /// The sets apart that have their item.
-    used: Vec<bool>,
-    taken: Vec<(usize, usize)>,
 }
 
 impl<'a> Search<'a> {
@@ -206,7 +197,6 @@ impl<'a> Search<'a> {
             value: Vec::new(),
             copies: Vec::new(),
             need: Vec::new(),
-            least: Vec::new(),
             axes: Vec::new(),
             needs_before: Vec::new(),
             values_before: Vec::new(),
@@ -243,27 +233,22 @@ impl<'a> Search<'a> {
         search
     }
 
-    fn n(&self) -> usize {
+    pub(super) fn n(&self) -> usize {
         self.entries.len()
     }
 
-    fn rows(&self) -> usize {
+    pub(super) fn rows(&self) -> usize {
         self.pricer.room.len()
     }
 
     /// What is derived from the order of the items.
     fn index(&mut self) {
-        let (n, rows) = (self.n(), self.rows());
         let pricer = self.pricer;
         self.need = self
             .entries
             .iter()
             .flat_map(|e| pricer.entries[*e].need.iter().copied())
             .collect();
-        self.least = vec![i64::MAX; (n + 1) * rows];
-        for at in (0..n * rows).rev() {
-            self.least[at] = self.need[at].min(self.least[at + rows]);
-        }
         let total = |each: &[i64]| -> Vec<i64> {
             let mut sum = 0i64;
             let mut before = vec![0];
@@ -302,7 +287,7 @@ impl<'a> Search<'a> {
     }
 
     /// The fractional optimum of the surrogate row over the items from `k` on, within `rest`.
-    fn fraction(&self, k: usize, rest: i64) -> i64 {
+    pub(super) fn fraction(&self, k: usize, rest: i64) -> i64 {
         let within = self.needs_before[k].saturating_add(rest);
         let m = k + self.needs_before[k + 1..].partition_point(|s| *s <= within);
         let whole = self.values_before[m] - self.values_before[k];
@@ -355,171 +340,9 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn root(&self) -> Node {
-        Node {
-            next: 0,
-            value: 0,
-            rest: self.pricer.room.clone(),
-            soft: self.axes.iter().map(|a| a.room).collect(),
-            used: vec![false; self.pricer.sets],
-            taken: Vec::new(),
-        }
-    }
-
-    /// The least bound on what items from `k` on add.
-    fn bound(&self, k: usize, soft: &[i64]) -> i64 {
-        let mut least = self.fraction(k, soft[0]);
-        for table in &self.tables {
-            least = least.min(table.most(k, soft));
-        }
-        least
-    }
-
-    /// How many copies of item `k` fit.
-    fn fitting(&self, node: &Node, k: usize) -> usize {
-        if self.sets(k).iter().any(|s| node.used[*s]) {
-            return 0;
-        }
-        let rows = self.rows();
-        copies(
-            &self.need[k * rows..(k + 1) * rows],
-            &node.rest,
-            self.copies[k],
-        )
-    }
-
-    /// Whether any item from `k` on may still fit, by each row alone.
-    fn any_fits(&self, node: &Node, k: usize) -> bool {
-        let least = &self.least[k * self.rows()..];
-        node.rest
-            .iter()
-            .zip(least)
-            .all(|(rest, least)| least <= rest)
-    }
-
-    fn sets(&self, k: usize) -> &'a [usize] {
+    /// The sets apart of item `k`.
+    pub(super) fn sets(&self, k: usize) -> &'a [usize] {
         &self.pricer.entries[self.entries[k]].sets
-    }
-
-    /// Takes so many copies of item `k`, or gives them back where `copies` is negative.
-    fn change(&self, node: &mut Node, k: usize, copies: i64) {
-        let rows = self.rows();
-        for (rest, need) in node.rest.iter_mut().zip(&self.need[k * rows..]) {
-            *rest -= need * copies;
-        }
-        for (rest, axis) in node.soft.iter_mut().zip(&self.axes) {
-            *rest -= axis.need[k] * copies;
-        }
-        node.value += self.value[k] * copies;
-        for s in self.sets(k) {
-            node.used[*s] = copies > 0;
-        }
-    }
-
-    /// Contents grown from single items: an item is taken where its bound says that taking it is no
-    /// worse than leaving it. Contents that are almost worth the floor count too, and an item is in a
-    /// few of them only, so that together they know all items.
-    fn seeds(&self, reach: &Reach) -> Vec<(i64, Vec<(usize, usize)>)> {
-        let n = self.n();
-        let mut found = Vec::new();
-        let mut worn = vec![0; n];
-        let every = n.div_ceil(reach.seeds.max(1));
-        if reach.seeds == 0 {
-            return found;
-        }
-        for seed in (0..n).step_by(every) {
-            if (reach.stop)() {
-                break;
-            }
-            let mut node = self.root();
-            if self.fitting(&node, seed) == 0 {
-                continue;
-            }
-            self.change(&mut node, seed, 1);
-            node.taken.push((seed, 1));
-            for (k, wear) in worn.iter().enumerate() {
-                if !self.any_fits(&node, k) {
-                    break;
-                }
-                let left = match k == seed {
-                    true => self.copies[k] - 1,
-                    false if *wear < WEAR => self.copies[k],
-                    false => 0,
-                };
-                let mut fit = self.fitting(&node, k).min(left);
-                while fit > 0 {
-                    let leaving = self.bound(k + 1, &node.soft);
-                    self.change(&mut node, k, 1);
-                    if self.value[k] + self.bound(k + 1, &node.soft) < leaving {
-                        self.change(&mut node, k, -1);
-                        break;
-                    }
-                    match node.taken.iter_mut().find(|(j, _)| *j == k) {
-                        Some((_, copies)) => *copies += 1,
-                        None => node.taken.push((k, 1)),
-                    }
-                    fit -= 1;
-                }
-            }
-            if node.value > reach.floor / 8 * 7 {
-                node.taken.iter().for_each(|(k, _)| worn[*k] += 1);
-                found.push((node.value, node.taken));
-            }
-        }
-        found
-    }
-
-    /// The branch and bound, depth first. Returns the proven most and the steps.
-    fn walk(
-        &self,
-        best: &mut i64,
-        reach: &Reach,
-        found: &mut Vec<(i64, Vec<(usize, usize)>)>,
-    ) -> (i64, u64) {
-        let n = self.n();
-        let mut node = self.root();
-        let mut steps = 0;
-        loop {
-            let k = node.next;
-            let open =
-                k < n && self.any_fits(&node, k) && node.value + self.bound(k, &node.soft) > *best;
-            if open {
-                steps += 1;
-                if steps >= reach.steps || (steps % 4096 == 0 && (reach.stop)()) {
-                    return (self.most_left(node).max(*best), steps);
-                }
-                let fit = self.fitting(&node, k);
-                if fit > 0 {
-                    self.change(&mut node, k, count(fit));
-                    node.taken.push((k, fit));
-                    if node.value > *best || (node.value > reach.floor && found.len() < FOUND) {
-                        *best = node.value.max(*best);
-                        found.push((node.value, node.taken.clone()));
-                    }
-                }
-                node.next = k + 1;
-                continue;
-            }
-            let Some((j, copies)) = node.taken.pop() else {
-                return (*best, steps);
-            };
-            self.change(&mut node, j, -1);
-            if copies > 1 {
-                node.taken.push((j, copies - 1));
-            }
-            node.next = j + 1;
-        }
-    }
-
-    /// A bound on all that the walk has not seen when it stands at `node`.
-    fn most_left(&self, mut node: Node) -> i64 {
-        let mut most = node.value + self.bound(node.next, &node.soft);
-        while let Some((j, copies)) = node.taken.pop() {
-            self.change(&mut node, j, -count(copies));
-            let from = if copies > 1 { j } else { j + 1 };
-            most = most.max(node.value + self.bound(from, &node.soft));
-        }
-        most
     }
 }
 

@@ -191,7 +191,7 @@ fn holds(p: &Packing, bound: &PatternBound) -> Result<(), TestCaseError> {
 /// Bound, packings and their claims.
 fn check(p: &Packing, nodes: Option<u64>) -> Result<(), TestCaseError> {
     let least = optimum(p);
-    let answer = solve(p, &[], 0, i64::MAX, &limits(nodes));
+    let answer = solve(p, &[], 0, i64::MAX, &limits(nodes), &|| false);
     holds(p, &answer.bound)?;
     prop_assert!(least.is_none_or(|least| answer.bound.cost <= least));
     for r in 0..p.resources() {
@@ -249,6 +249,7 @@ fn check_pricing(p: &Packing, values: &[i64], floor: i64, steps: u64) -> Result<
         for (steps, seeds) in [(u64::MAX, 0), (u64::MAX, 100), (steps, 0)] {
             let reach = Reach {
                 floor,
+                low: floor / 8 * 7,
                 steps,
                 seeds,
                 stop: &|| false,
@@ -306,7 +307,7 @@ fn alike(room: &[i64], hosts: usize, items: &[(&[i64], usize)]) -> Packing {
 fn patterns_see_what_no_single_resource_shows() {
     // Two of 4 in 10, and never one of the first with one of the second kind.
     let p = alike(&[10, 10], 9, &[(&[4, 1], 4), (&[1, 4], 4), (&[6, 6], 3)]);
-    let answer = solve(&p, &[], 0, i64::MAX, &limits(None));
+    let answer = solve(&p, &[], 0, i64::MAX, &limits(None), &|| false);
     assert_eq!(Some(answer.bound.cost), optimum(&p));
     let packed = answer.packed.unwrap();
     assert_eq!((packed.cost, packed.left.len()), (answer.bound.cost, 0));
@@ -347,14 +348,14 @@ fn measured(n: i64) -> Packing {
 #[test]
 fn a_solve_repeats_and_closes_the_gap_of_fifty_guests() {
     let p = measured(50);
-    let first = solve(&p, &[], 0, i64::MAX, &limits(Some(400)));
+    let first = solve(&p, &[], 0, i64::MAX, &limits(Some(400)), &|| false);
     let packed = first.packed.clone().unwrap();
     assert!(packed.left.is_empty());
     assert!(packed.cost <= first.bound.cost + 1000, "{packed:?}");
-    assert_eq!(solve(&p, &[], 0, i64::MAX, &limits(Some(400))), first);
+    assert_eq!(solve(&p, &[], 0, i64::MAX, &limits(Some(400)), &|| false), first);
     // Its own packing as the incumbent leaves nothing to find below it.
     let incumbent: Vec<Pattern> = packed.patterns.iter().map(|(p, _)| p.clone()).collect();
-    let again = solve(&p, &incumbent, 0, packed.cost, &limits(Some(400)));
+    let again = solve(&p, &incumbent, 0, packed.cost, &limits(Some(400)), &|| false);
     assert!(again.bound.cost <= packed.cost);
     // A stop ends at once with what is proven already.
     let stopped = Limits {
