@@ -8,9 +8,11 @@ pub use format::{Format, FormatError, read, read_current};
 use std::sync::Arc;
 
 use vmpack_domain::Policy;
-use vmpack_ilp::bound;
+use vmpack_domain::check::packing::PackingCertificate;
+use vmpack_ilp::bound::{self, Certified};
 use vmpack_ilp::problem::{Amounts, GuestItem, HostSlot, Problem};
 
+use crate::assemble::unsigned;
 use crate::effort::Effort;
 use crate::instance::Instance;
 use crate::moves;
@@ -40,6 +42,8 @@ pub struct Packed {
     pub bound: usize,
     /// Which method found the bound.
     pub origin: String,
+    /// The best bound that weights prove.
+    pub certified: Option<Certified>,
 }
 
 /// The cheapest moves found to a packing on so many hosts.
@@ -62,6 +66,35 @@ impl Packed {
     #[must_use]
     pub fn is_optimal(&self) -> bool {
         self.hosts <= self.bound
+    }
+
+    /// The packing and the proof of the best bound that weights prove, of the instance with that
+    /// digest.
+    #[must_use]
+    pub fn certificate(&self, digest: &str) -> PackingCertificate {
+        let whole = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        let mut certificate = PackingCertificate {
+            instance: digest.to_owned(),
+            hosts: whole(self.hosts),
+            at: self.at.iter().map(|at| whole(*at)).collect(),
+            bound: 0,
+            origin: self.origin.clone(),
+            weights: vec![0; self.at.len()],
+            most: 0,
+        };
+        // All hosts are alike and take all items: they are not parted.
+        if let Some(certified) = &self.certified
+            && let [weights] = &certified.parts[..]
+        {
+            certificate.bound = whole(certified.hosts);
+            certificate.origin.clone_from(&certified.origin);
+            for (items, weight) in &weights.guests {
+                items.iter().for_each(|i| certificate.weights[*i] = unsigned(*weight));
+            }
+            let most = weights.hosts.iter().map(|(_, most)| unsigned(*most)).max();
+            certificate.most = most.unwrap_or(0);
+        }
+        certificate
     }
 }
 
@@ -91,6 +124,7 @@ impl Packing {
             hosts: used.len(),
             bound: bound.hosts,
             origin: bound.origin,
+            certified: bound.certified,
         }
     }
 
@@ -120,6 +154,7 @@ impl Packing {
             hosts: fewest.awake.len(),
             bound: bound.hosts,
             origin: bound.origin,
+            certified: bound.certified,
         };
         let mut effort = Effort::share(search, policy, 1000);
         let budget = fewest.cost + COST * i64::try_from(more).unwrap_or(0);

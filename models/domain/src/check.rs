@@ -12,6 +12,7 @@
 
 pub mod certificate;
 mod later;
+pub mod packing;
 mod replay;
 mod rules;
 mod times;
@@ -32,6 +33,7 @@ use crate::units::{MiB, MilliCores, Ratio, count};
 
 pub use certificate::certificate;
 pub use later::{Busy, later};
+pub use packing::packing;
 
 /// Something that must hold and does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -388,6 +388,15 @@ Examples:
 
 Prints a line for each file; what is measured is the stage that finds the fewest hosts of a plan.")]
     Pack(BenchPackArguments),
+    /// Prove again what `bench pack --certificates` wrote: the packing and the bound
+    #[command(after_help = "\
+Examples:
+  vmpack bench pack --certificates proofs instances/*.vbp
+  vmpack bench check --certificates proofs instances/*.vbp
+
+Packings are added up and bounds are proven by code that shares nothing with the search, in integers
+and without a solver. Exits with 8 if any is refused.")]
+    Check(BenchCheckArguments),
     /// Move the items of packing instances from where they run: the least memory, and what is proven
     #[command(after_help = "\
 Examples:
@@ -430,6 +439,29 @@ pub(crate) struct BenchPackArguments {
     /// Add a JSON line for each file to this one, and skip instances that it holds
     #[arg(long, value_name = "FILE")]
     pub(crate) record: Option<PathBuf>,
+    /// Write the packing and the proof of the bound of each instance into this folder, for
+    /// `vmpack bench check`
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) certificates: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchCheckArguments {
+    /// Instances, as for `bench pack`
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The folder with their certificates
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) certificates: PathBuf,
+    /// vbp or bpplib, whatever the names of the files
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    /// Most steps for each proof; what is not proven within them is refused
+    #[arg(long, value_name = "N", default_value_t = 100_000_000)]
+    pub(crate) steps: u64,
+    /// Print one JSON line for each file
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,5 +1,7 @@
 //! `vmpack bench`: the planner's own stages on published instances.
 
+mod check;
+
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use vmpack_domain::Policy;
 use vmpack_domain::digest;
 use vmpack_domain::exit::Exit;
-use vmpack_planner::packing::{self, Format, Packing};
+use vmpack_planner::packing::{self, Format, Packed, Packing};
 use vmpack_planner::search::Search;
 
 use super::arguments::{BenchKind, BenchMovesArguments, BenchPackArguments};
@@ -40,6 +42,7 @@ struct Line {
 pub(crate) fn run(kind: &BenchKind, session: &mut Session) -> Result<Exit, Failure> {
     match kind {
         BenchKind::Pack(arguments) => pack(arguments, session),
+        BenchKind::Check(arguments) => check::run(arguments, session),
         BenchKind::Moves(arguments) => moves(arguments, session),
     }
 }
@@ -54,6 +57,9 @@ fn pack(arguments: &BenchPackArguments, session: &mut Session) -> Result<Exit, F
         }
         None => (BTreeSet::new(), None),
     };
+    if let Some(folder) = &arguments.certificates {
+        std::fs::create_dir_all(folder).map_err(|e| Failure::environment("make", folder, &e))?;
+    }
     session.heed_interrupts();
     let mut lines = Vec::new();
     let mut skipped = 0;
@@ -63,7 +69,7 @@ fn pack(arguments: &BenchPackArguments, session: &mut Session) -> Result<Exit, F
             skipped += 1;
             continue;
         }
-        let line = pack_one(path, &packing, digest, &policy, session);
+        let (line, packed) = pack_one(path, &packing, digest, &policy, session);
         // What was cut short is no measurement.
         if session.stopped() {
             writeln!(
@@ -72,6 +78,11 @@ fn pack(arguments: &BenchPackArguments, session: &mut Session) -> Result<Exit, F
                 count(lines.len(), "instance")
             )?;
             break;
+        }
+        if let Some(folder) = &arguments.certificates {
+            let to = check::certificate_path(folder, path, &line.digest);
+            let text = json(&packed.certificate(&line.digest))?;
+            std::fs::write(&to, text).map_err(|e| Failure::environment("write", &to, &e))?;
         }
         let text = json(&line)?;
         if let Some((path, file)) = &mut record {
@@ -136,7 +147,7 @@ fn pack_one(
     digest: String,
     policy: &Policy,
     session: &Session,
-) -> Line {
+) -> (Line, Packed) {
     let mut progress = Progress::new(session.progress);
     let began = Instant::now();
     let packed = packing.pack(
@@ -148,7 +159,7 @@ fn pack_one(
         },
     );
     progress.end();
-    Line {
+    let line = Line {
         file: path.display().to_string(),
         digest,
         items: packing.items.len(),
@@ -156,9 +167,10 @@ fn pack_one(
         optimal: packed.is_optimal(),
         hosts: packed.hosts,
         bound: packed.bound,
-        origin: packed.origin,
+        origin: packed.origin.clone(),
         seconds: seconds(began),
-    }
+    };
+    (line, packed)
 }
 
 /// The digests of the instances in a record, and the record opened for more. A last line without an

@@ -1,4 +1,5 @@
 use proptest::prelude::*;
+use vmpack_domain::check;
 use vmpack_domain::units::Micros;
 
 use super::*;
@@ -112,5 +113,39 @@ proptest! {
         prop_assert!(load.iter().flat_map(|l| l.iter().zip(&packing.room)).all(|(l, r)| l <= r));
         prop_assert!(packed.bound <= optimum && optimum <= packed.hosts);
         prop_assert_eq!(packed.hosts, optimum);
+        check_certificate(&packing, &packed)?;
     }
+}
+
+/// The judge accepts the certificate, and refuses it with anything changed for the better.
+fn check_certificate(packing: &Packing, packed: &Packed) -> Result<(), TestCaseError> {
+    let whole = |amounts: &Vec<i64>| amounts.iter().map(|a| unsigned(*a)).collect::<Vec<u64>>();
+    let (room, items) = (
+        whole(&packing.room),
+        packing.items.iter().map(whole).collect::<Vec<_>>(),
+    );
+    let refused = |c: &PackingCertificate| {
+        check::packing(("here", &room, &items), c, 1_000_000)
+            .into_iter()
+            .map(|v| v.law)
+            .collect::<Vec<_>>()
+    };
+    let stated = packed.certificate("here");
+    let none: Vec<String> = Vec::new();
+    prop_assert_eq!(refused(&stated), none);
+    let changed = |change: &dyn Fn(&mut PackingCertificate)| {
+        let mut other = stated.clone();
+        change(&mut other);
+        refused(&other)
+    };
+    prop_assert_eq!(changed(&|c| c.instance = "there".into()), ["instance"]);
+    prop_assert_eq!(changed(&|c| c.hosts -= 1), ["hosts"]);
+    prop_assert_eq!(changed(&|c| c.bound = c.hosts + 1), ["bound"]);
+    prop_assert_eq!(changed(&|c| drop(c.at.pop())), ["certificate"]);
+    // All in one room: fewer than the packing has, so more than it holds.
+    if packed.hosts > 1 {
+        let all = changed(&|c| c.at.iter_mut().for_each(|at| *at = 0));
+        prop_assert!(all.contains(&"capacity".to_owned()), "{:?}", all);
+    }
+    Ok(())
 }
