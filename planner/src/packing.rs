@@ -89,7 +89,9 @@ impl Packed {
             certificate.bound = whole(certified.hosts);
             certificate.origin.clone_from(&certified.origin);
             for (items, weight) in &weights.guests {
-                items.iter().for_each(|i| certificate.weights[*i] = unsigned(*weight));
+                items
+                    .iter()
+                    .for_each(|i| certificate.weights[*i] = unsigned(*weight));
             }
             let most = weights.hosts.iter().map(|(_, most)| unsigned(*most)).max();
             certificate.most = most.unwrap_or(0);

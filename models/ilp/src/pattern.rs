@@ -6,14 +6,17 @@
 //!    (`pattern/price.rs`, `pattern/walk.rs`, `pattern/table.rs`). What comes out are integer weights,
 //!    proven in integers (`pattern/proof.rs`): [`PatternBound`].
 //! 3. [`solve`] goes on to packings: dives (`pattern/dive.rs`) and, where items are few, the patterns
-//!    at hand as an integer program (`pattern/restricted.rs`). A [`Packed`] names classes;
+//!    at hand as an integer program (`pattern/restricted.rs`); then, and alone where items are many,
+//!    parts of a packing are packed anew (`pattern/mend.rs`). A [`Packed`] names classes;
 //!    [`Packed::place`] names guests and hosts. Rules that a packing drops are the caller's to check.
 //!
 //! With a limit on nodes a solve repeats exactly; a node is a run of the LP, and pricing has its
 //! share of each. Time counts through `stop` alone.
 
+mod columns;
 mod dive;
 mod master;
+mod mend;
 pub mod packing;
 mod price;
 mod proof;
@@ -124,7 +127,9 @@ impl<'a> Effort<'a> {
 }
 
 /// Dives, at most.
-const DIVES: u64 = 40;
+const DIVES: u64 = 6;
+/// Classes of items above which the LP of all of them is out of reach.
+const MANY: usize = 2000;
 /// Items up to which the patterns at hand are tried as an integer program.
 const FEW: usize = 300;
 
@@ -156,13 +161,13 @@ pub fn bound(
 }
 
 /// The bound of the pattern LP, and packings from its columns where the bound leaves room for one
-/// that is cheaper than `upper`. The LP ends when `enough` says so, or half of the nodes are used.
+/// that is cheaper than `upper`, else from parts of the incumbent. The LP ends when `enough` says so, or half of the nodes are used.
 #[must_use]
 pub fn solve(
     packing: &Packing,
     incumbent: &[Pattern],
     lower: i64,
-    upper: i64,
+    mut upper: i64,
     limits: &Limits,
     enough: &dyn Fn() -> bool,
 ) -> Answer {
@@ -174,36 +179,48 @@ pub fn solve(
     let mut proof = Proof::trivial(packing);
     let mut packed: Option<Packed> = None;
     let (mut pool, mut value) = (Vec::new(), 0.0);
-    let ended = Master::new(packing, incumbent, &effort).and_then(|mut master| {
-        let ended = master.converge(&known, &mut proof).and_then(|()| {
-            value = master.worth();
-            let closed = proof.cost.max(lower);
-            let mut upper = upper;
-            for turn in 0..DIVES {
-                if closed >= upper || effort.ended(master.rounds, master.steps) {
-                    break;
-                }
-                let found = master.dive(&known, upper, turn)?;
-                keep(&mut packed, &mut upper, found);
-                if turn == 0 && closed < upper && packing.items.len() <= FEW {
-                    let whole = packed.as_ref().filter(|p| p.left.is_empty());
-                    let start = whole.map_or_else(|| incumbent.to_vec(), Packed::each);
-                    let part = Limits {
-                        time: Micros(limits.time.0 / 5),
-                        ..*limits
-                    };
-                    if let Some(found) = restricted::solve(packing, &master.pool, &start, &part) {
-                        keep(&mut packed, &mut upper, found);
+    let mut rounds = 0;
+    let ended = if packing.items.len() > MANY {
+        Ok(())
+    } else {
+        Master::new(packing, incumbent, &effort).and_then(|mut master| {
+            let ended = master.converge(&known, &mut proof).and_then(|()| {
+                value = master.worth();
+                let closed = proof.cost.max(lower);
+                for turn in 0..DIVES {
+                    if closed >= upper || effort.ended(master.rounds, master.steps) {
+                        break;
+                    }
+                    let found = master.dive(&known, upper, turn)?;
+                    keep(&mut packed, &mut upper, found);
+                    if turn == 0 && closed < upper && packing.items.len() <= FEW {
+                        let whole = packed.as_ref().filter(|p| p.left.is_empty());
+                        let start = whole.map_or_else(|| incumbent.to_vec(), Packed::each);
+                        let part = Limits {
+                            time: Micros(limits.time.0 / 5),
+                            ..*limits
+                        };
+                        if let Some(found) = restricted::solve(packing, &master.pool, &start, &part)
+                        {
+                            keep(&mut packed, &mut upper, found);
+                        }
                     }
                 }
-            }
-            Ok(())
-        });
-        pool = master.pool;
-        ended
-    });
+                Ok(())
+            });
+            (pool, rounds) = (master.pool, master.rounds);
+            ended
+        })
+    };
     if let Err(failure) = ended {
         tracing::debug!(?failure, "the pattern LP ended early");
+    }
+    let closed = proof.cost.max(lower);
+    let whole = packed.as_ref().filter(|p| p.left.is_empty());
+    let hosts = whole.map_or_else(|| incumbent.to_vec(), Packed::each);
+    if closed < upper && !hosts.is_empty() {
+        let found = mend::mend(packing, hosts, closed, &effort, &mut rounds);
+        keep(&mut packed, &mut upper, found);
     }
     Answer {
         bound: proof.conclude(packing, pool.len(), value),

@@ -141,7 +141,7 @@ fn check_certificate(packing: &Packing, packed: &Packed) -> Result<(), TestCaseE
     prop_assert_eq!(changed(&|c| c.instance = "there".into()), ["instance"]);
     prop_assert_eq!(changed(&|c| c.hosts -= 1), ["hosts"]);
     prop_assert_eq!(changed(&|c| c.bound = c.hosts + 1), ["bound"]);
-    prop_assert_eq!(changed(&|c| drop(c.at.pop())), ["certificate"]);
+    prop_assert_eq!(changed(&|c| c.at.truncate(0)), ["certificate"]);
     // All in one room: fewer than the packing has, so more than it holds.
     if packed.hosts > 1 {
         let all = changed(&|c| c.at.iter_mut().for_each(|at| *at = 0));

@@ -42,7 +42,10 @@ pub fn packing(
         let detail = format!("the certificate speaks of another instance ({other}, here {digest})");
         return vec![violation("instance", detail)];
     }
-    for (what, given) in [("rooms", stated.at.len()), ("weights", stated.weights.len())] {
+    for (what, given) in [
+        ("rooms", stated.at.len()),
+        ("weights", stated.weights.len()),
+    ] {
         if given != items.len() {
             let detail = format!("{given} {what} for {} items", items.len());
             return vec![violation("certificate", detail)];

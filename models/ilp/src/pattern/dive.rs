@@ -179,7 +179,7 @@ impl Master<'_> {
 }
 
 /// A number from 0 to 1 for a column in a dive; the middle in the first one.
-fn noise(turn: u64, column: usize) -> f64 {
+pub(super) fn noise(turn: u64, column: usize) -> f64 {
     if turn == 0 {
         return 0.5;
     }

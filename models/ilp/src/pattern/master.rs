@@ -13,16 +13,11 @@
 //! (dual inequalities, Valério de Carvalho 2005). A host holds a single item only once, so they may
 //! loosen the LP: they steady the first phase and are taken out in the second. No bound rests on
 //! them, nor on anything else here: a bound is made of any π, in integers (`proof.rs`).
-//!
-//! Duals are smoothed towards those of the best bound so far (Wentges 1997), at first a guess; where
-//! that finds no column, less so, until the LP's own duals are priced. While quick contents with each
-//! of the items are many, the best one is not asked for.
 
 use std::collections::BTreeSet;
 
 use super::packing::Packing;
-use super::price::{Content, Pricer, Reach};
-use super::proof::{Proof, SCALE, integer};
+use super::price::Pricer;
 use super::{Effort, Pattern};
 use crate::highs::lp::{Column, Failure, Lp, Solution};
 use crate::model::{ceil_div, float};
@@ -67,7 +62,7 @@ pub(super) struct Duals {
 
 impl Duals {
     /// The share `alpha` of `center` and the rest of these.
-    fn towards(&self, center: &Self, alpha: f64) -> Self {
+    pub(super) fn towards(&self, center: &Self, alpha: f64) -> Self {
         let mix = |own: &[f64], other: &[f64]| {
             let pairs = own.iter().zip(other);
             pairs.map(|(a, c)| alpha * c + (1.0 - alpha) * a).collect()
@@ -82,7 +77,7 @@ impl Duals {
 pub(super) struct Master<'a> {
     pub(super) packing: &'a Packing,
     pub(super) effort: &'a Effort<'a>,
-    pricers: Vec<Pricer>,
+    pub(super) pricers: Vec<Pricer>,
     pub(super) lp: Lp,
     kinds: Vec<Kind>,
     /// The row of each host class, where there is one.
@@ -95,37 +90,15 @@ pub(super) struct Master<'a> {
     /// Items still to be packed; less than their counts while diving.
     pub(super) left: Vec<usize>,
     /// The duals of the best bound, with its value.
-    center: Option<(Duals, f64)>,
+    pub(super) center: Option<(Duals, f64)>,
     pub(super) rounds: u64,
     pub(super) steps: u64,
     /// The last optimum of the LP, without the forced hosts' cost.
-    value: f64,
-}
-
-/// How the columns of a round were.
-struct Round {
-    added: usize,
-    /// Whether every pricing was finished.
-    closed: bool,
-    proof: Proof,
+    pub(super) value: f64,
 }
 
 /// The price of leaving an item unpacked, in hosts.
 const UNPACKED: f64 = 20.0;
-/// How far duals are drawn to the best ones.
-const SMOOTHING: f64 = 0.6;
-/// Nodes of one pricing, at first.
-const FIRST: u64 = 1 << 18;
-/// And as long as duals are smoothed.
-const STEADY: u64 = 1 << 22;
-/// Or, where that does not finish, few.
-const FEW: u64 = 1 << 14;
-/// Nodes of the look for contents with an item.
-const SEEDS: u64 = 300;
-/// Contents that are worth less than their price by up to this share may be of use at other duals.
-const NEAR: f64 = 0.125;
-/// Reduced costs below this are none.
-const EPSILON: f64 = 1e-6;
 
 impl<'a> Master<'a> {
     pub(super) fn new(
@@ -196,7 +169,7 @@ impl<'a> Master<'a> {
     }
 
     /// What a host of class `k` costs in the LP.
-    fn cost(&self, k: usize) -> f64 {
+    pub(super) fn cost(&self, k: usize) -> f64 {
         let host = &self.packing.hosts[k];
         if host.forced {
             0.0
@@ -206,7 +179,7 @@ impl<'a> Master<'a> {
     }
 
     /// Adds those of the patterns that are new. Returns how many.
-    fn learn(&mut self, patterns: &[Pattern]) -> Result<usize, Failure> {
+    pub(super) fn learn(&mut self, patterns: &[Pattern]) -> Result<usize, Failure> {
         let mut columns = Vec::new();
         for pattern in patterns {
             if pattern.content.is_empty() || !self.known.insert(pattern.clone()) {
@@ -264,7 +237,7 @@ impl<'a> Master<'a> {
     }
 
     /// Takes the exchange columns out.
-    fn end_exchanges(&mut self) -> Result<(), Failure> {
+    pub(super) fn end_exchanges(&mut self) -> Result<(), Failure> {
         let gone: Vec<usize> = (0..self.kinds.len())
             .filter(|c| matches!(self.kinds[*c], Kind::Exchange))
             .collect();
@@ -282,7 +255,7 @@ impl<'a> Master<'a> {
     }
 
     /// Keeps the LP small: columns that are far from of use leave it, to be priced anew.
-    fn prune(&mut self, solution: &Solution) -> Result<bool, Failure> {
+    pub(super) fn prune(&mut self, solution: &Solution) -> Result<bool, Failure> {
         if self.kinds.len() < 4000 + 8 * self.left.len() {
             return Ok(false);
         }
@@ -315,7 +288,7 @@ impl<'a> Master<'a> {
 
     /// A first guess at the duals: an item's share of the scarcest resource of the host where it is
     /// cheapest.
-    fn guess(&self) -> Duals {
+    pub(super) fn guess(&self) -> Duals {
         let p = self.packing;
         let load = |r: usize| -> f64 {
             p.items
@@ -353,94 +326,6 @@ impl<'a> Master<'a> {
         }
     }
 
-    /// Both phases: with the exchange columns, then without.
-    pub(super) fn converge(&mut self, known: &Known, best: &mut Proof) -> Result<(), Failure> {
-        self.generate(known, best)?;
-        if best.cost.max(known.lower) < known.upper {
-            self.end_exchanges()?;
-            self.generate(known, best)?;
-        }
-        Ok(())
-    }
-
-    /// Column generation until the bound is the LP's value rounded up, or closes the search, or the
-    /// effort ends. The best proof found replaces `best` where it is better.
-    fn generate(&mut self, known: &Known, best: &mut Proof) -> Result<(), Failure> {
-        let forced = self.packing.forced_cost();
-        let (mut center, mut center_value) = self.center.take().unwrap_or((self.guess(), 0.0));
-        if center_value <= 0.0 && !self.effort.sufficed(self.rounds, self.steps) {
-            let round = self.round(&center, &center, 0.0, FIRST, -NEAR)?;
-            center_value = round.proof.value;
-            self.center = Some((center.clone(), center_value));
-            if round.proof.cost > best.cost {
-                *best = round.proof;
-            }
-        }
-        let mut missed = 0.0;
-        let mut quickly = true;
-        let mut hopeless = false;
-        let mut steps = self.effort.steps.min(FIRST);
-        while !self.effort.sufficed(self.rounds, self.steps) {
-            let mut solution = self.lp.run(self.effort.stop)?;
-            if self.prune(&solution)? {
-                solution = self.lp.run(self.effort.stop)?;
-            }
-            self.rounds += 1;
-            self.value = solution.objective;
-            let reachable = round_up(self.value * self.top, known.unit).saturating_add(forced);
-            if best.cost.max(known.lower) >= reachable.min(known.upper) {
-                break;
-            }
-            let own = self.duals(&solution);
-            let alpha = (1.0 - (missed + 1.0) * (1.0 - SMOOTHING)).max(0.0);
-            let priced = own.towards(&center, alpha);
-            if quickly {
-                let added = self.quick(&priced, &own)?;
-                if added > self.left.len() / 20 {
-                    continue;
-                }
-            }
-            let round = self.round(
-                &priced,
-                &own,
-                float(reachable - forced - known.unit),
-                steps,
-                EPSILON,
-            )?;
-            tracing::trace!(
-                rounds = self.rounds,
-                value = self.value,
-                bound = round.proof.value / self.top,
-                added = round.added,
-                "pattern LP"
-            );
-            if round.proof.value > center_value {
-                center_value = round.proof.value;
-                center = priced;
-                self.center = Some((center.clone(), center_value));
-            }
-            if round.proof.cost > best.cost {
-                *best = round.proof;
-            }
-            // Where the best pattern cannot be proven, columns at least are to be had.
-            quickly = !round.closed;
-            if !round.closed && !hopeless {
-                hopeless = steps >= STEADY;
-                steps = if hopeless { FEW } else { 4 * steps }.min(self.effort.steps);
-            }
-            if round.added > 0 {
-                missed = 0.0;
-            } else if alpha > 0.0 {
-                missed += 1.0;
-            } else if !round.closed && steps < self.effort.steps {
-                steps = steps.saturating_mul(4).min(self.effort.steps);
-            } else {
-                break;
-            }
-        }
-        Ok(())
-    }
-
     /// The LP's last value with the forced hosts, in thousandths.
     pub(super) fn worth(&self) -> f64 {
         self.value * self.top + float(self.packing.forced_cost())
@@ -456,142 +341,6 @@ impl<'a> Master<'a> {
                 Kind::Exchange | Kind::Unpacked => None,
             })
     }
-
-    /// Quick pricing at the LP's own duals, for what is left. Returns the columns added.
-    pub(super) fn complete(&mut self, solution: &Solution) -> Result<usize, Failure> {
-        let own = self.duals(solution);
-        self.offer(&own, &own, 1.0)
-    }
-
-    /// Quick contents at `priced` that are of use at `own`, and where they are few, at `own`. Returns
-    /// the columns added.
-    fn quick(&mut self, priced: &Duals, own: &Duals) -> Result<usize, Failure> {
-        let added = self.offer(priced, own, 0.97)?;
-        if added < self.left.len() / 10 {
-            return Ok(added + self.offer(own, own, 1.0)?);
-        }
-        Ok(added)
-    }
-
-    /// Contents worth that share of their price at `priced`, with each item in turn, those that are
-    /// of use at `own`. Returns the columns added.
-    fn offer(&mut self, priced: &Duals, own: &Duals, share: f64) -> Result<usize, Failure> {
-        let values: Vec<i64> = priced.items.iter().map(|d| integer(*d)).collect();
-        let mut offers: Vec<(f64, Pattern)> = Vec::new();
-        for k in 0..self.pricers.len() {
-            let price = self.cost(k) - priced.hosts[k];
-            let reach = Reach {
-                floor: integer(price * (1.0 + EPSILON)),
-                low: integer(price * (share + EPSILON)),
-                steps: 0,
-                seeds: SEEDS,
-                stop: &|| (self.effort.stop)() || (self.effort.enough)(),
-            };
-            let found = self.pricers[k].price(&values, &self.left, &reach);
-            self.steps += found.steps;
-            self.offers(k, found.found, own, EPSILON, &mut offers);
-        }
-        self.take(offers)
-    }
-
-    /// The contents of class `k` that gain more than `least` at `own`.
-    fn offers(
-        &self,
-        k: usize,
-        found: Vec<(i64, Content)>,
-        own: &Duals,
-        least: f64,
-        offers: &mut Vec<(f64, Pattern)>,
-    ) {
-        for (_, content) in found {
-            let gain = worth_of(&content, &own.items) - (self.cost(k) - own.hosts[k]);
-            if gain > least {
-                offers.push((gain, Pattern { host: k, content }));
-            }
-        }
-    }
-
-    /// Adds the offers of most gain, an item in a few only. Returns how many.
-    fn take(&mut self, mut offers: Vec<(f64, Pattern)>) -> Result<usize, Failure> {
-        offers.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        let mut used = vec![0usize; self.left.len()];
-        let mut chosen = Vec::new();
-        for (_, pattern) in offers {
-            if chosen.len() > self.left.len() / 3 * 2 + 20 {
-                break;
-            }
-            if pattern
-                .content
-                .iter()
-                .any(|(i, _)| used[*i] >= 2 + pattern.content.len())
-            {
-                continue;
-            }
-            pattern.content.iter().for_each(|(i, _)| used[*i] += 1);
-            chosen.push(pattern);
-        }
-        self.learn(&chosen)
-    }
-
-    /// Prices every host class at `priced` and adds what is of use at `own`. `beaten` is the cost
-    /// that a bound is to exceed, without that of the forced hosts.
-    fn round(
-        &mut self,
-        priced: &Duals,
-        own: &Duals,
-        beaten: f64,
-        steps: u64,
-        least: f64,
-    ) -> Result<Round, Failure> {
-        let values: Vec<i64> = priced.items.iter().map(|d| integer(*d)).collect();
-        // By how much every pattern may exceed its price when the bound is still to be above.
-        let worth: f64 = values
-            .iter()
-            .zip(&self.packing.items)
-            .map(|(v, i)| float(*v) / SCALE * of_count(i.count()))
-            .sum();
-        let limits: f64 = priced
-            .hosts
-            .iter()
-            .zip(&self.packing.hosts)
-            .map(|(s, k)| s * of_count(k.count()))
-            .sum();
-        let slack = if beaten > 0.0 {
-            (worth + limits) * self.top / beaten - 1.0 - 1e-9
-        } else {
-            0.0
-        };
-        let slack = slack.clamp(EPSILON, 1.0);
-        let mut most = Vec::new();
-        let mut closed = true;
-        let mut offers: Vec<(f64, Pattern)> = Vec::new();
-        for k in 0..self.pricers.len() {
-            let price = self.cost(k) - priced.hosts[k];
-            let reach = Reach {
-                floor: integer(price * (1.0 + slack)),
-                low: integer(price * (1.0 - NEAR)),
-                steps,
-                seeds: SEEDS,
-                stop: &|| (self.effort.stop)() || (self.effort.enough)(),
-            };
-            let found = self.pricers[k].price(&values, &self.left, &reach);
-            self.steps += found.steps;
-            closed &= found.finished;
-            most.push(found.most);
-            self.offers(k, found.found, own, least, &mut offers);
-        }
-        let added = self.take(offers)?;
-        let proof = Proof::new(self.packing, values, most);
-        Ok(Round {
-            added,
-            closed,
-            proof,
-        })
-    }
-}
-
-fn worth_of(content: &Content, duals: &[f64]) -> f64 {
-    content.iter().map(|(i, c)| duals[*i] * of_count(*c)).sum()
 }
 
 pub(super) fn of_count(n: usize) -> f64 {

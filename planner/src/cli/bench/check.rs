@@ -32,10 +32,7 @@ struct Line {
     seconds: f64,
 }
 
-pub(super) fn run(
-    arguments: &BenchCheckArguments,
-    session: &mut Session,
-) -> Result<Exit, Failure> {
+pub(super) fn run(arguments: &BenchCheckArguments, session: &mut Session) -> Result<Exit, Failure> {
     let mut lines = Vec::new();
     for path in &arguments.files {
         let (packing, digest) = instance(path, arguments.format, session)?;
@@ -95,7 +92,9 @@ fn violations(
     steps: u64,
 ) -> Vec<Violation> {
     let whole = |amounts: &Vec<i64>| -> Vec<u64> {
-        let amounts = amounts.iter().map(|a| u64::try_from(*a).unwrap_or(u64::MAX));
+        let amounts = amounts
+            .iter()
+            .map(|a| u64::try_from(*a).unwrap_or(u64::MAX));
         amounts.collect()
     };
     let items: Vec<Vec<u64>> = packing.items.iter().map(whole).collect();
