@@ -73,6 +73,9 @@ _vmpack() {
             vmpack,whatif)
                 cmd="vmpack__subcmd__whatif"
                 ;;
+            vmpack__subcmd__bench,check)
+                cmd="vmpack__subcmd__bench__subcmd__check"
+                ;;
             vmpack__subcmd__bench,help)
                 cmd="vmpack__subcmd__bench__subcmd__help"
                 ;;
@@ -81,6 +84,9 @@ _vmpack() {
                 ;;
             vmpack__subcmd__bench,pack)
                 cmd="vmpack__subcmd__bench__subcmd__pack"
+                ;;
+            vmpack__subcmd__bench__subcmd__help,check)
+                cmd="vmpack__subcmd__bench__subcmd__help__subcmd__check"
                 ;;
             vmpack__subcmd__bench__subcmd__help,help)
                 cmd="vmpack__subcmd__bench__subcmd__help__subcmd__help"
@@ -159,6 +165,9 @@ _vmpack() {
                 ;;
             vmpack__subcmd__help,whatif)
                 cmd="vmpack__subcmd__help__subcmd__whatif"
+                ;;
+            vmpack__subcmd__help__subcmd__bench,check)
+                cmd="vmpack__subcmd__help__subcmd__bench__subcmd__check"
                 ;;
             vmpack__subcmd__help__subcmd__bench,moves)
                 cmd="vmpack__subcmd__help__subcmd__bench__subcmd__moves"
@@ -248,7 +257,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__bench)
-            opts="-v -h --verbose --help pack moves help"
+            opts="-v -h --verbose --help pack check moves help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -261,9 +270,49 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        vmpack__subcmd__bench__subcmd__help)
-            opts="pack moves help"
+        vmpack__subcmd__bench__subcmd__check)
+            opts="-v -h --certificates --format --steps --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --certificates)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --steps)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__bench__subcmd__help)
+            opts="pack check moves help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__bench__subcmd__help__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -348,7 +397,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__bench__subcmd__pack)
-            opts="-v -h --format --time-limit --nodes --seed --json --record --verbose --help"
+            opts="-v -h --format --time-limit --nodes --seed --json --record --certificates --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -371,6 +420,10 @@ _vmpack() {
                     return 0
                     ;;
                 --record)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --certificates)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -592,8 +645,22 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help__subcmd__bench)
-            opts="pack moves"
+            opts="pack check moves"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__bench__subcmd__check)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -93,19 +93,27 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l junit -d 'Also
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l json -d 'Print the result as JSON'
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -s h -l help -d 'Print help'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack moves help" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack moves help" -s h -l help -d 'Print help'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack moves help" -f -a "pack" -d 'Pack vector packing instances: the fewest hosts, and what is proven'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack moves help" -f -a "moves" -d 'Move the items of packing instances from where they run: the least memory, and what is proven'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack moves help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves help" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves help" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves help" -f -a "pack" -d 'Pack vector packing instances: the fewest hosts, and what is proven'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves help" -f -a "check" -d 'Prove again what `bench pack --certificates` wrote: the packing and the bound'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves help" -f -a "moves" -d 'Move the items of packing instances from where they run: the least memory, and what is proven'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l format -d 'vbp or bpplib, whatever the names of the files' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l time-limit -d 'Wall time for the search, such as `10s` or `2m`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l nodes -d 'Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l seed -d 'Seed of the search' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l record -d 'Add a JSON line for each file to this one, and skip instances that it holds' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l certificates -d 'Write the packing and the proof of the bound of each instance into this folder, for `vmpack bench check`' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l json -d 'Print one JSON line for each file'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from check" -l certificates -d 'The folder with their certificates' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from check" -l format -d 'vbp or bpplib, whatever the names of the files' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from check" -l steps -d 'Most steps for each proof; what is not proven within them is refused' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from check" -l json -d 'Print one JSON line for each file'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from check" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from check" -s h -l help -d 'Print help'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -l more-hosts -d 'So many hosts more than the fewest may be used' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -l time-limit -d 'Wall time for the search, such as `10s` or `2m`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -l nodes -d 'Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly' -r
@@ -114,6 +122,7 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_sub
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -s h -l help -d 'Print help'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "pack" -d 'Pack vector packing instances: the fewest hosts, and what is proven'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "check" -d 'Prove again what `bench pack --certificates` wrote: the packing and the bound'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "moves" -d 'Move the items of packing instances from where they run: the least memory, and what is proven'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand model; and not __fish_seen_subcommand_from dump help" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
@@ -194,6 +203,7 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress bench model import schema example completions docs snapshot apply resume status abort probe help" -f -a "probe" -d 'Measure the guests of this host [vmpack-probe]'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif regress bench model import schema example completions docs snapshot apply resume status abort probe help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "pack" -d 'Pack vector packing instances: the fewest hosts, and what is proven'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "check" -d 'Prove again what `bench pack --certificates` wrote: the packing and the bound'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "moves" -d 'Move the items of packing instances from where they run: the least memory, and what is proven'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from model" -f -a "dump" -d 'Write a formulation of the inputs for another solver'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from import" -f -a "btrplace" -d 'From BtrPlace\'s JSON: a model, or an instance with its constraints'

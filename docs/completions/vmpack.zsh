@@ -134,12 +134,26 @@ _arguments "${_arguments_options[@]}" : \
 '--nodes=[Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly]:N:_default' \
 '--seed=[Seed of the search]:N:_default' \
 '--record=[Add a JSON line for each file to this one, and skip instances that it holds]:FILE:_files' \
+'--certificates=[Write the packing and the proof of the bound of each instance into this folder, for \`vmpack bench check\`]:FOLDER:_files' \
 '--json[Print one JSON line for each file]' \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
 '*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
 '-h[Print help]' \
 '--help[Print help]' \
 '*::files -- Instances\: `.vbp` (VPSolver), or `.txt` and `.bpp` (BPPLIB, one resource):_files' \
+&& ret=0
+;;
+(check)
+_arguments "${_arguments_options[@]}" : \
+'--certificates=[The folder with their certificates]:FOLDER:_files' \
+'--format=[vbp or bpplib, whatever the names of the files]:FORMAT:_default' \
+'--steps=[Most steps for each proof; what is not proven within them is refused]:N:_default' \
+'--json[Print one JSON line for each file]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::files -- Instances, as for `bench pack`:_files' \
 && ret=0
 ;;
 (moves)
@@ -169,6 +183,10 @@ _arguments "${_arguments_options[@]}" : \
         curcontext="${curcontext%:*:*}:vmpack-bench-help-command-$line[1]:"
         case $line[1] in
             (pack)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(check)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
@@ -486,6 +504,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(check)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (moves)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -642,19 +664,31 @@ _vmpack__subcmd__apply_commands() {
 _vmpack__subcmd__bench_commands() {
     local commands; commands=(
 'pack:Pack vector packing instances\: the fewest hosts, and what is proven' \
+'check:Prove again what \`bench pack --certificates\` wrote\: the packing and the bound' \
 'moves:Move the items of packing instances from where they run\: the least memory, and what is proven' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack bench commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__bench__subcmd__check_commands] )) ||
+_vmpack__subcmd__bench__subcmd__check_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack bench check commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__bench__subcmd__help_commands] )) ||
 _vmpack__subcmd__bench__subcmd__help_commands() {
     local commands; commands=(
 'pack:Pack vector packing instances\: the fewest hosts, and what is proven' \
+'check:Prove again what \`bench pack --certificates\` wrote\: the packing and the bound' \
 'moves:Move the items of packing instances from where they run\: the least memory, and what is proven' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack bench help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__bench__subcmd__help__subcmd__check_commands] )) ||
+_vmpack__subcmd__bench__subcmd__help__subcmd__check_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack bench help check commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__bench__subcmd__help__subcmd__help_commands] )) ||
 _vmpack__subcmd__bench__subcmd__help__subcmd__help_commands() {
@@ -766,9 +800,15 @@ _vmpack__subcmd__help__subcmd__apply_commands() {
 _vmpack__subcmd__help__subcmd__bench_commands() {
     local commands; commands=(
 'pack:Pack vector packing instances\: the fewest hosts, and what is proven' \
+'check:Prove again what \`bench pack --certificates\` wrote\: the packing and the bound' \
 'moves:Move the items of packing instances from where they run\: the least memory, and what is proven' \
     )
     _describe -t commands 'vmpack help bench commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__bench__subcmd__check_commands] )) ||
+_vmpack__subcmd__help__subcmd__bench__subcmd__check_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help bench check commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__help__subcmd__bench__subcmd__moves_commands] )) ||
 _vmpack__subcmd__help__subcmd__bench__subcmd__moves_commands() {

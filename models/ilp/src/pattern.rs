@@ -294,3 +294,6 @@ impl Packed {
         place
     }
 }
+
+#[cfg(test)]
+mod tests;

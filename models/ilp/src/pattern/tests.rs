@@ -352,10 +352,15 @@ fn a_solve_repeats_and_closes_the_gap_of_fifty_guests() {
     let packed = first.packed.clone().unwrap();
     assert!(packed.left.is_empty());
     assert!(packed.cost <= first.bound.cost + 1000, "{packed:?}");
-    assert_eq!(solve(&p, &[], 0, i64::MAX, &limits(Some(400)), &|| false), first);
+    assert_eq!(
+        solve(&p, &[], 0, i64::MAX, &limits(Some(400)), &|| false),
+        first
+    );
     // Its own packing as the incumbent leaves nothing to find below it.
     let incumbent: Vec<Pattern> = packed.patterns.iter().map(|(p, _)| p.clone()).collect();
-    let again = solve(&p, &incumbent, 0, packed.cost, &limits(Some(400)), &|| false);
+    let again = solve(&p, &incumbent, 0, packed.cost, &limits(Some(400)), &|| {
+        false
+    });
     assert!(again.bound.cost <= packed.cost);
     // A stop ends at once with what is proven already.
     let stopped = Limits {
