@@ -37,6 +37,7 @@ pub(crate) fn guest(name: &str, at: &str) -> Guest {
         host: Some(at.parse().unwrap()),
         reserved: MilliCores::ZERO,
         movable: true,
+        moved_ago: None,
         post_copy: PostCopy::Allowed,
         requires: BTreeMap::new(),
     }
@@ -102,6 +103,7 @@ pub(crate) fn plan(cluster: &Cluster, moves: Vec<Move>) -> Plan {
             bound: Micros::ZERO,
             origin: "test".to_owned(),
         },
+        trade_claim: None,
         hosts: HostChange {
             before: cluster.hosts_in_use(),
             after,

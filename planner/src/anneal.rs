@@ -1,7 +1,7 @@
 //! Simulated annealing over placements on a fixed number of open hosts: shifts of one bundle and
 //! swaps of two, many of the picks from overloaded hosts or broken rules (Kirkpatrick, Gelatt,
 //! Vecchi, 1983). One walk serves both stages: towards no penalty at all, or towards the least
-//! memory moved with the penalty's weight rising.
+//! cost of moves with the penalty's weight rising.
 
 use crate::effort::{Effort, Slice};
 use crate::instance::State;
@@ -13,8 +13,8 @@ use crate::rng::Rng;
 pub(crate) enum Goal {
     /// Any feasible placement; the walk ends there.
     Feasible,
-    /// The feasible placement that moves the least memory; the walk ends when it is no more than
-    /// this many MiB.
+    /// The feasible placement with the cheapest moves; the walk ends when they cost no more than
+    /// this.
     LeastMoved(i64),
 }
 
@@ -47,7 +47,7 @@ pub(crate) fn anneal(
             walk.cool(through);
         }
         steps += 1;
-        if walk.counts_memory() && steps % EXCHANGE == 0 {
+        if walk.counts_moves() && steps % EXCHANGE == 0 {
             walk.exchange(rng);
         } else {
             walk.step(rng);
@@ -63,8 +63,8 @@ struct Walk<'w, 'i, 'p> {
     choices: Vec<Vec<usize>>,
     /// Mean share of a host that a bundle takes.
     mean_size: f64,
-    /// Mean memory of a bundle, MiB.
-    mean_memory: f64,
+    /// Mean price of moving a bundle.
+    mean_price: f64,
     temperature: f64,
     /// What the penalty weighs.
     weight: f64,
@@ -83,7 +83,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
             .iter()
             .flat_map(|b| scarce.iter().map(|r| b.need[*r] as f64 * inst.scale[*r]))
             .sum();
-        let memory: f64 = inst.bundles.iter().map(|b| b.memory as f64).sum();
+        let price: f64 = inst.bundles.iter().map(|b| b.price as f64).sum();
         let choices = inst
             .sets
             .iter()
@@ -96,7 +96,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
             open,
             choices,
             mean_size: (size / count / scarce.len().max(1) as f64).max(1e-9),
-            mean_memory: (memory / count).max(1.0),
+            mean_price: (price / count).max(1.0),
             temperature: 0.0,
             weight: 1.0,
             moved,
@@ -105,7 +105,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         walk.remember();
         walk
     }
-    fn counts_memory(&self) -> bool {
+    fn counts_moves(&self) -> bool {
         matches!(self.goal, Goal::LeastMoved(_))
     }
     /// Whether the best is as good as it can be.
@@ -134,10 +134,10 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         let from = self.state.at[bundle];
         let mut moved = 0;
         let mut change = 0.0;
-        if self.counts_memory() {
+        if self.counts_moves() {
             let of = |b: usize, from, to| inst.bundles[b].moved(to) - inst.bundles[b].moved(from);
             moved = of(bundle, from, to) + other.map_or(0, |o| of(o, to, from));
-            change = moved as f64 / self.mean_memory;
+            change = moved as f64 / self.mean_price;
             // Where nothing is broken the penalty cannot fall: no need to work it out.
             if change > 16.0 * self.temperature && self.state.feasible() {
                 return;
@@ -183,7 +183,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
                 there.get(rng.below(there.len())).copied()
             };
             (home, other)
-        } else if kind < 5 && (kind < 2 || self.counts_memory()) {
+        } else if kind < 5 && (kind < 2 || self.counts_moves()) {
             let choices = &self.choices[set];
             (*choices.get(rng.below(choices.len()))?, None)
         } else {
@@ -216,7 +216,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         rng.below(state.at.len())
     }
     fn remember(&mut self) {
-        if self.counts_memory()
+        if self.counts_moves()
             && self.best.as_ref().is_none_or(|b| self.moved < b.0)
             && self.state.feasible()
         {
@@ -241,7 +241,7 @@ impl<'w, 'i, 'p> Walk<'w, 'i, 'p> {
         }
         let of = |b: &usize| inst.bundles[*b].moved(to) - inst.bundles[*b].moved(from);
         let moved: i64 = there.iter().map(of).sum();
-        let mut change = moved as f64 / self.mean_memory;
+        let mut change = moved as f64 / self.mean_price;
         let before = self.state.penalty();
         if inst.groups.is_empty() && inst.caps.is_empty() && change > 8.0 * self.temperature {
             return;

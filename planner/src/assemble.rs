@@ -4,16 +4,30 @@ use vmpack_domain::digest::digest;
 use vmpack_domain::plan::{Base, Claim, HostChange, MoveClaim, Plan, PlanStatus, Start};
 use vmpack_domain::units::{MiB, Ratio};
 use vmpack_domain::{Cluster, Load, Policy};
-use vmpack_ilp::bound::Bound;
+use vmpack_ilp::bound::{self, Bound, MovesBound};
 use vmpack_ilp::problem::Problem;
 
 use crate::explain::{self, Motives};
 use crate::schedule::migrations::migrations;
 use crate::schedule::reach::Route;
+use crate::trade;
 
 /// An amount that is never below 0.
 pub(crate) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+/// The bound on the memory moved at that cost of hosts: that of stage 2, unless it counts prices.
+pub(crate) fn memory_bound(
+    policy: &Policy,
+    problem: &Problem,
+    cost: i64,
+    moves: MovesBound,
+) -> MovesBound {
+    match policy.objective {
+        Some(_) => bound::memory_moved(problem, cost),
+        None => moves,
+    }
 }
 
 /// The plan that takes the route.
@@ -38,13 +52,21 @@ pub(crate) fn assemble(
     let mut reasons = explain::plan(problem, route, bound);
     reasons.extend(notes);
     let moved = placed().filter(|(g, h)| g.current.is_some_and(|c| c != **h));
+    let least = memory_bound(policy, problem, route.cost, route.bound.clone());
+    let trade_claim = policy
+        .objective
+        .map(|objective| trade::claim(&objective, problem, route, bound.cost));
+    let proven = match &trade_claim {
+        Some(trade) => trade.objective == trade.bound,
+        None => route.cost <= bound.cost,
+    };
     Plan {
         base: Base {
             cluster: digest(cluster),
             load: digest(load),
         },
         policy: policy.clone(),
-        status: if route.cost <= bound.cost {
+        status: if proven {
             PlanStatus::Optimal
         } else {
             PlanStatus::Feasible
@@ -57,10 +79,12 @@ pub(crate) fn assemble(
         },
         move_claim: MoveClaim {
             objective: MiB(moved.map(|(g, _)| unsigned(g.memory)).sum()),
-            bound: MiB(unsigned(route.bound.memory)),
-            origin: route.bound.origin.clone(),
+            bound: MiB(unsigned(least.least)),
+            origin: least.origin,
         },
         time_claim,
+        reasons: explain::plan(policy, problem, route, bound, trade_claim.as_ref()),
+        trade_claim,
         hosts: HostChange {
             before: cluster.hosts_in_use(),
             after: named(&|_| true),

@@ -8,9 +8,8 @@ use vmpack_domain::plan::Outcome;
 use vmpack_domain::units::{MiB, Micros, Ratio};
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::bound;
-use vmpack_ilp::problem::Problem;
 
-use crate::assemble::unsigned;
+use crate::assemble::{memory_bound, unsigned};
 use crate::effort::Effort;
 use crate::explain;
 use crate::instance::Instance;
@@ -19,6 +18,7 @@ use crate::pack::{self, Answer, Packed};
 use crate::schedule::migrations::migrations;
 use crate::schedule::{Order, order};
 use crate::search::{Search, Step};
+use crate::trade::budgets;
 use crate::windows::Windows;
 
 /// Hosts against migrations.
@@ -90,7 +90,7 @@ pub fn curve(
     };
     (search.report)(Step::Phase("moves"));
     let proven = packed.cost <= bound.cost;
-    let floor = bound::moves(&problem, i64::MAX).memory;
+    let floor = bound::moves(&problem, i64::MAX).least;
     let mut points: Vec<Point> = Vec::new();
     for (left, budget) in (1..=more as u64 + 1).rev().zip(budgets(&problem, &packed)) {
         let mut effort = Effort::share(search, policy, 1000 / left);
@@ -98,6 +98,7 @@ pub fn curve(
             moves::cheapest(inst, packed, budget, policy, &mut effort, search.report)
         });
         packed = found;
+        let least = memory_bound(policy, &problem, packed.cost, least);
         let mut point = point((cluster, load, policy), &whole, &packed, least);
         // A search with more hosts may come upon what one with fewer missed.
         while let Some(last) = points.last()
@@ -126,20 +127,6 @@ pub fn curve(
     }
 }
 
-/// What the hosts may cost, from those in use on by one host more each time, the cheapest first.
-fn budgets(problem: &Problem, packed: &Packed) -> Vec<i64> {
-    let mut others: Vec<i64> = (0..problem.hosts.len())
-        .filter(|h| problem.hosts[*h].open && packed.awake.binary_search(h).is_err())
-        .map(|h| problem.hosts[h].cost)
-        .collect();
-    others.sort_unstable();
-    let more = others.into_iter().scan(packed.cost, |sum, cost| {
-        *sum += cost;
-        Some(*sum)
-    });
-    std::iter::once(packed.cost).chain(more).collect()
-}
-
 fn point(
     inputs: (&Cluster, &Load, &Policy),
     whole: &Instance,
@@ -166,7 +153,7 @@ fn point(
             moved().count()
         },
         memory: MiB(moved().map(|(g, _)| unsigned(g.memory)).sum()),
-        memory_bound: MiB(unsigned(least.memory)),
+        memory_bound: MiB(unsigned(least.least)),
         origin: least.origin,
         work: made.iter().map(|m| m.duration).sum(),
         takes: takes.objective,

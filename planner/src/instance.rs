@@ -41,9 +41,9 @@ pub(crate) struct Bundle {
     pub(crate) need: Amounts,
     /// Index into [`Instance::sets`].
     pub(crate) set: usize,
-    /// Memory (MiB) of its guests that run somewhere.
-    pub(crate) memory: i64,
-    /// Hosts where its guests run, each with their memory.
+    /// What moving all of its guests that run somewhere costs: their memory (MiB), or by the policy.
+    pub(crate) price: i64,
+    /// Hosts where its guests run, each with what moving these costs.
     pub(crate) homes: Vec<(usize, i64)>,
     /// Groups that it belongs to.
     groups: Vec<usize>,
@@ -93,9 +93,9 @@ fn at(homes: &[(usize, i64)], host: usize) -> i64 {
 }
 
 impl Bundle {
-    /// Memory moved when the bundle is on that host.
+    /// What its moves cost when the bundle is on that host.
     pub(crate) fn moved(&self, host: usize) -> i64 {
-        self.memory - at(&self.homes, host)
+        self.price - at(&self.homes, host)
     }
 }
 
@@ -309,11 +309,11 @@ impl<'p> Instance<'p> {
         }
         placement
     }
-    /// Memory moved (MiB) by a placement of bundles.
+    /// What the moves to a placement of bundles cost.
     pub(crate) fn moved(&self, at: &[usize]) -> i64 {
         self.bundles.iter().zip(at).map(|(b, h)| b.moved(*h)).sum()
     }
-    /// Memory that runs on each host now.
+    /// What moving all guests away would cost, for each host.
     pub(crate) fn held(&self) -> Vec<i64> {
         let mut held = vec![0; self.problem.hosts.len()];
         for bundle in &self.bundles {
@@ -337,14 +337,14 @@ fn bundle(problem: &Problem, guests: Vec<usize>) -> Bundle {
             *n += m;
         }
         if let Some(h) = guest.current {
-            *homes.entry(h).or_default() += guest.memory;
+            *homes.entry(h).or_default() += guest.price;
         }
     }
     Bundle {
         guests,
         need,
         set: 0,
-        memory: homes.values().sum(),
+        price: homes.values().sum(),
         homes: homes.into_iter().collect(),
         groups: Vec::new(),
     }

@@ -21,6 +21,7 @@ mod rng;
 mod schedule;
 pub mod search;
 mod summary;
+mod trade;
 pub mod whatif;
 mod windows;
 
@@ -33,7 +34,7 @@ use vmpack_ilp::bound;
 
 use effort::Effort;
 use instance::Instance;
-use pack::Answer;
+use pack::{Answer, Packed};
 use schedule::reach::Reach;
 use search::{Search, Step};
 use windows::Windows;
@@ -55,7 +56,7 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
         cost: bound.cost,
         origin: bound.origin.clone(),
     });
-    let mut reach = Reach::new(&problem, policy.limits.seed);
+    let mut reach = Reach::new(&problem, policy);
     let mut nothing = None;
     while let Some(pinned) = reach.next(&Effort::share(search, policy, 300), policy) {
         let Ok(whole) = Instance::build(&pinned) else {
@@ -89,11 +90,19 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
         }
         // Moves
         (search.report)(Step::Phase("moves"));
-        let mut effort = Effort::share(search, policy, 850);
-        let budget = packed.cost;
-        let (packed, moves_bound) = windows.cheapest(&whole, packed, budget, |inst, packed| {
-            moves::cheapest(inst, packed, budget, policy, &mut effort, search.report)
-        });
+        let mut cheapest = |packed: Packed, budget: i64, share: u64| {
+            let mut effort = Effort::share(search, policy, share);
+            windows.cheapest(&whole, packed, budget, |inst, packed| {
+                moves::cheapest(inst, packed, budget, policy, &mut effort, search.report)
+            })
+        };
+        let (packed, moves_bound) = match &policy.objective {
+            Some(objective) => trade::best(&whole, packed, objective, cheapest),
+            None => {
+                let fewest = packed.cost;
+                cheapest(packed, fewest, 850)
+            }
+        };
         // Schedule
         (search.report)(Step::Phase("schedule"));
         reach.settle(&whole, packed, moves_bound);

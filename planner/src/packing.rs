@@ -167,7 +167,7 @@ impl Packing {
             hosts: found.awake.len(),
             moves: at.iter().zip(current).filter(|(a, c)| a != c).count(),
             memory: inst.moved(&found.at),
-            bound: least.memory,
+            bound: least.least,
             origin: least.origin,
         };
         Some((packed, moved))
@@ -226,6 +226,7 @@ impl Packing {
                     name: name("item", i + 1),
                     need: item.iter().copied().collect(),
                     memory: item.get(1).or(item.first()).copied().unwrap_or(0),
+                    price: item.get(1).or(item.first()).copied().unwrap_or(0),
                     current: current.and_then(|c| c.get(i)).copied(),
                     allowed: Arc::clone(&all),
                 })

@@ -190,6 +190,7 @@ fn a_plan_that_was_tampered_with_is_not_passed() {
     let text = std::fs::read_to_string(&file).unwrap();
     // A database beside the other's rack mate, in target and moves alike.
     let tampered = text
+        .replace("web-1: h4", "web-1: h2")
         .replace("web-2: h4", "web-2: h2")
         .replace("to: h4", "to: h2");
     assert_ne!(text, tampered);

@@ -14,8 +14,10 @@ pub mod certificate;
 mod later;
 pub mod packing;
 mod replay;
+mod resting;
 mod rules;
 mod times;
+mod trade;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -28,12 +30,13 @@ use crate::digest::digest;
 use crate::load::Load;
 use crate::name::{GuestName, HostName};
 use crate::plan::{MoveId, Plan, PlanStatus};
-use crate::policy::Policy;
+use crate::policy::{Headroom, Policy};
 use crate::units::{MiB, MilliCores, Ratio, count};
 
 pub use certificate::certificate;
 pub use later::{Busy, later};
 pub use packing::packing;
+pub use resting::resting;
 
 /// Something that must hold and does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -66,12 +69,15 @@ struct World<'a> {
     guests: BTreeMap<&'a GuestName, (&'a Guest, Demand)>,
     /// Demands by window, where the policy counts them together, and each guest's place in them.
     joint: Option<(Joint, BTreeMap<&'a GuestName, usize>)>,
+    /// What guests take of each host in the snapshot, where the policy has a relief threshold.
+    before: BTreeMap<&'a HostName, Vec<u64>>,
 }
 
 impl<'a> World<'a> {
     fn new(cluster: &'a Cluster, load: &Load, policy: &'a Policy) -> Self {
         let demands = demands(cluster, load, policy);
-        Self {
+        let mut world = Self {
+            before: BTreeMap::new(),
             cluster,
             policy,
             hosts: cluster.hosts.iter().map(|h| (&h.name, h)).collect(),
@@ -85,7 +91,20 @@ impl<'a> World<'a> {
                 let guests = cluster.guests.iter().map(|g| &g.name).zip(0..);
                 (joint, guests.collect())
             }),
+        };
+        if policy.relief.is_some() {
+            let mut before: BTreeMap<&HostName, Vec<u64>> = BTreeMap::new();
+            for guest in &cluster.guests {
+                if let (Some(host), Some(needs)) = (&guest.host, world.needs(&guest.name)) {
+                    let sums = before.entry(host).or_insert_with(|| vec![0; needs.len()]);
+                    for (sum, need) in sums.iter_mut().zip(needs) {
+                        *sum = sum.saturating_add(need);
+                    }
+                }
+            }
+            world.before = before;
         }
+        world
     }
 }
 
@@ -189,22 +208,38 @@ impl World<'_> {
         Some(needs)
     }
 
-    /// What guests may take of a host together, in the order and units of [`World::needs`]. Needs
-    /// are whole numbers, so nothing is lost by rounding down.
+    /// What guests may take of a host together, in the order and units of [`World::needs`]: what the
+    /// headroom leaves, or what they take in the snapshot where that is more and the relief threshold
+    /// allows it.
     fn rooms(&self, host: &Host) -> Vec<u64> {
+        let mut rooms = self.rooms_with(host, self.policy.headroom);
+        if let (Some(relief), Some(before)) = (self.policy.relief, self.before.get(&host.name)) {
+            let most = self.rooms_with(host, relief);
+            for ((room, most), before) in rooms.iter_mut().zip(most).zip(before) {
+                if before <= &most {
+                    *room = (*room).max(*before);
+                }
+            }
+        }
+        rooms
+    }
+
+    /// What that headroom leaves of a host. Needs are whole numbers, so nothing is lost by rounding
+    /// down.
+    fn rooms_with(&self, host: &Host, headroom: Headroom) -> Vec<u64> {
         let policy = self.policy;
-        let share = |headroom: u64| u128::from(1000u64.saturating_sub(headroom));
+        let share = |free: u64| u128::from(1000u64.saturating_sub(free));
         // In thousandths of a milli-core, so that the speed's own thousandths stay whole.
         let cpu = (u128::from(host.cpu.0) * u128::from(host.speed.0))
             .saturating_sub(u128::from(host.reserve.cpu.0) * 1000);
         let memory = u128::from(host.memory.0.saturating_sub(host.reserve.memory.0));
         let promised = u128::from(host.cpu.0) * u128::from(policy.over_commit.cpu.0);
         let mut rooms = vec![
-            small(share(policy.headroom.memory.0) * memory / 1000),
+            small(share(headroom.memory.0) * memory / 1000),
             small(promised / 1_000_000),
         ];
         let windows = self.joint.as_ref().map_or(1, |(j, _)| j.starts.len());
-        let cpu = small(share(policy.headroom.cpu.0) * cpu / 1_000_000);
+        let cpu = small(share(headroom.cpu.0) * cpu / 1_000_000);
         rooms.extend(std::iter::repeat_n(cpu, windows));
         rooms
     }
@@ -320,8 +355,10 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, plan: &Plan) -> Vec
     let awake: BTreeSet<&HostName> = plan.hosts.after.iter().collect();
     found.extend(judge_placement(&world, &plan.target, &awake));
     found.extend(replay::judge(&world, plan));
+    found.extend(resting::judge(&world, plan));
     found.extend(times::judge(&world, plan));
     found.extend(claims(&world, plan, &awake));
+    found.extend(trade::judge(&world, load, plan, &awake));
     found
 }
 
@@ -395,9 +432,13 @@ fn claims(world: &World, plan: &Plan, awake: &BTreeSet<&HostName>) -> Vec<Violat
             plan.claim.bound, plan.claim.objective
         ),
     );
+    let proven = match &plan.trade_claim {
+        None => plan.claim.bound == plan.claim.objective,
+        Some(trade) => trade.bound == trade.objective,
+    };
     claim(
-        (plan.status == PlanStatus::Optimal) == (plan.claim.bound == plan.claim.objective),
-        "the status does not agree with cost and bound".into(),
+        (plan.status == PlanStatus::Optimal) == proven,
+        "the status does not agree with what is claimed and its bound".into(),
     );
     claim(
         plan.claim.hosts_bound as usize <= awake.len(),

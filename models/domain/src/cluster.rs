@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::name::{GuestName, HostName};
-use crate::units::{MiB, MiBPerSec, MilliCores, Ratio, round_down};
+use crate::units::{MiB, MiBPerSec, Micros, MilliCores, Ratio, round_down};
 
 /// Hosts and guests; the placement is each guest's `host`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -139,6 +139,9 @@ pub struct Guest {
     /// Whether it may be moved at all.
     #[serde(default = "yes", skip_serializing_if = "Clone::clone")]
     pub movable: bool,
+    /// How long ago it was last moved, when the snapshot was taken; absent when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_ago: Option<Micros>,
     /// Whether it may be moved by post-copy.
     #[serde(default, skip_serializing_if = "PostCopy::is_allowed")]
     pub post_copy: PostCopy,

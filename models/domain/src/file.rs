@@ -329,7 +329,41 @@ fn merge_policies(sources: &[Source]) -> Result<(Policy, Owners<'_>), InputError
             merged.rules.push(rule);
         }
     }
+    check_thresholds(&merged, &owners)?;
     Ok((merged, owners))
+}
+
+/// What a policy's numbers must keep among each other.
+fn check_thresholds(policy: &Policy, owners: &Owners) -> Result<(), InputError> {
+    let Some(source) = owners.rest else {
+        return Ok(());
+    };
+    let at = |steps| Place { source, steps };
+    if let Some(relief) = policy.relief {
+        let pairs = [
+            ("cpu", relief.cpu, policy.headroom.cpu),
+            ("memory", relief.memory, policy.headroom.memory),
+        ];
+        if let Some((what, relief, headroom)) = pairs.into_iter().find(|(_, r, h)| r > h) {
+            return Err(at(vec![Step::Key("relief")]).fault(format!(
+                "read relief at {relief} of {what} free, expected at most its headroom of {headroom}"
+            )));
+        }
+    }
+    if let Some(objective) = policy.objective {
+        let at = at(vec![Step::Key("objective")]);
+        if !objective.prices_moves() {
+            return Err(at.fault(
+                "read an objective in which migrations cost nothing, expected a price in `move`, `move-gib` or `move-second`".into(),
+            ));
+        }
+        if objective.host_hour.0 == 0 || objective.horizon.0 == 0 {
+            return Err(at.fault(
+                "read an objective in which hosts cost nothing, expected a `host-hour` and a `horizon` above 0".into(),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Whether a policy file has keys besides its header and rules.

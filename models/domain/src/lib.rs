@@ -13,6 +13,7 @@ pub mod journal;
 pub mod load;
 pub mod migration;
 pub mod name;
+pub mod objective;
 pub mod plan;
 pub mod policy;
 pub mod rule;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::name::{GuestName, HostName};
 use crate::policy::Policy;
-use crate::units::{MiB, MiBPerSec, Micros, MilliCores, Ratio};
+use crate::units::{MiB, MiBPerSec, Micros, MilliCores, Price, Ratio};
 
 /// What a search came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,8 @@ pub struct Plan {
     pub base: Base,
     /// The policy that was used, whole.
     pub policy: Policy,
-    /// Whether the hosts' cost is proven to be the least.
+    /// Whether the hosts' cost is proven to be the least; where the policy has an objective, whether
+    /// that of hosts and migrations together is.
     pub status: PlanStatus,
     /// What is claimed of the hosts' cost.
     pub claim: Claim,
@@ -44,6 +45,9 @@ pub struct Plan {
     pub move_claim: MoveClaim,
     /// What is claimed of the time that they take.
     pub time_claim: TimeClaim,
+    /// What is claimed of hosts and migrations together, where the policy has an objective.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trade_claim: Option<TradeClaim>,
     /// Hosts in use before and after.
     pub hosts: HostChange,
     /// Where each guest runs afterwards.
@@ -115,6 +119,19 @@ pub struct TimeClaim {
     pub bound: Micros,
     /// How the bound was found.
     pub origin: String,
+}
+
+/// The price of hosts and migrations together, in the unit of the policy's objective.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TradeClaim {
+    /// Of the hosts in use over the horizon and of the guests that change their host, rounded down.
+    pub objective: Price,
+    /// No plan under this policy costs less.
+    pub bound: Price,
+    /// Of moving no guest; absent when something is wrong with where guests run now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stay: Option<Price>,
 }
 
 /// Hosts in use before and after.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::load::Statistic;
 use crate::name::HostName;
+use crate::objective::Objective;
 use crate::rule::Rule;
 use crate::units::{MiB, MiBPerSec, Micros, Permille, Ratio};
 
@@ -21,6 +22,11 @@ pub struct Policy {
     pub demand: DemandPolicy,
     /// The share of every host that stays free.
     pub headroom: Headroom,
+    /// The share that must stay free of a host for its guests to stay; at most the headroom, up to
+    /// which hosts are packed. A host between the two keeps what it has and gets nothing more, so that
+    /// load which moves a little about the headroom moves no guests. The headroom itself by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relief: Option<Headroom>,
     /// How many times a host's cores may be promised.
     pub over_commit: OverCommit,
     /// What a guest costs its host besides its own memory.
@@ -33,6 +39,9 @@ pub struct Policy {
     /// What a host in use costs.
     #[serde(skip_serializing_if = "Costs::is_default")]
     pub costs: Costs,
+    /// Weighs hosts against migrations; without it a plan uses the fewest hosts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objective: Option<Objective>,
     /// Placement rules.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Rule>,
@@ -133,6 +142,10 @@ pub struct Limits {
     /// Most migrations in one plan; unlimited by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moves: Option<u32>,
+    /// A guest that was moved less than this ago stays, unless its host is overloaded or drains, or a
+    /// rule that names it is broken; no such limit by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cooldown: Option<Micros>,
     /// Wall time for the search; 10 s by default.
     pub time: Micros,
     /// Search effort that repeats exactly: branch-and-bound nodes and annealing rounds. When it is
@@ -157,6 +170,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             moves: None,
+            cooldown: None,
             time: Micros::secs(10),
             nodes: None,
             seed: 1,

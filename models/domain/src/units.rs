@@ -341,6 +341,21 @@ quantity!(
 );
 
 quantity!(
+    /// A price in thousandths of the operator's own unit.
+    Price, "a plain number from 0 to 1000000000 such as `12.5`", r"^[0-9]+(\.[0-9]+)?$",
+    bare: true,
+    read(text, rounding) {
+        match split_unit(text) {
+            (n, "") => decimal(n, (1000, 1), rounding).filter(|v| *v <= 1_000_000_000_000),
+            _ => None,
+        }
+    },
+    write(f, value) {
+        write_decimal(f, value, 1000)
+    }
+);
+
+quantity!(
     /// A length of time in microseconds (the probe's windows are 16.777 ms long).
     Micros, "a time such as `10s`, `300ms`, `16.777ms`, `5m`, `24h` or `7d`", r"^[0-9]+(\.[0-9]+)? *(us|ms|s|m|h|d)$",
     bare: false,

@@ -139,7 +139,8 @@ fn cost(p: &Problem, placement: &[usize]) -> Option<i64> {
 }
 
 /// The greatest common divisor of the costs, at least 1.
-pub(crate) fn cost_unit(p: &Problem) -> i64 {
+#[must_use]
+pub fn cost_unit(p: &Problem) -> i64 {
     p.hosts.iter().fold(0, |d, h| gcd(d, h.cost)).max(1)
 }
 

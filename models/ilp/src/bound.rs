@@ -15,6 +15,7 @@ mod leave;
 mod part;
 mod size;
 
+pub use crate::assignment::cost_unit;
 pub(crate) use size::reach;
 
 use part::Part;
@@ -49,11 +50,11 @@ pub struct Certified {
     pub parts: Vec<Weights>,
 }
 
-/// A lower bound on the memory moved.
+/// A lower bound on what moving guests costs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MovesBound {
-    /// In MiB.
-    pub memory: i64,
+    /// In the unit of [`crate::problem::GuestItem::price`]: MiB, or millionths of a price.
+    pub least: i64,
     /// Which method found it.
     pub origin: String,
 }
@@ -94,11 +95,24 @@ pub fn hosts(p: &Problem) -> Bound {
     }
 }
 
-/// A bound on the memory moved by every placement whose hosts in use cost at most `cost`, in
+/// A bound on what moving guests costs in every placement whose hosts in use cost at most `cost`, in
 /// thousandths of a host. Meaningless, though harmless, when there is no such placement.
 #[must_use]
 pub fn moves(p: &Problem, cost: i64) -> MovesBound {
-    leave::moves(p, &Part::whole(p), cost)
+    leave::Moves::new(p, |g| p.guests[g].price).at(cost)
+}
+
+/// As [`moves`], for each of several costs.
+#[must_use]
+pub fn moves_each(p: &Problem, costs: &[i64]) -> Vec<MovesBound> {
+    let moves = leave::Moves::new(p, |g| p.guests[g].price);
+    costs.iter().map(|c| moves.at(*c)).collect()
+}
+
+/// As [`moves`], on the memory moved, in MiB.
+#[must_use]
+pub fn memory_moved(p: &Problem, cost: i64) -> MovesBound {
+    leave::Moves::new(p, |g| p.guests[g].memory).at(cost)
 }
 
 /// How many hosts and at what cost.

@@ -1,12 +1,13 @@
-//! Stage 2: the least memory moved at a given cost of hosts.
+//! Stage 2: the cheapest moves at a given cost of hosts. The price of a move is the guest's memory in
+//! MiB, or what the policy's objective says.
 //!
 //! Sets, the variables x and y, and the rows (once), (room), (linked), (order) and (first) are those
 //! of `grid.rs`; the rules' rows stand in [`crate::rule`]. Hosts where guests run now are each
 //! a class of their own.
 //!
-//! Objective: min Σ_{g runs on c} Σ_{h≠c} `memory[g]·x[g,h]`, which by (once) is
-//! Σ_g `memory[g]·(1 − x[g,c])`; a guest that waits for a host costs nothing. In units of the
-//! greatest common divisor of the memories.
+//! Objective: min Σ_{g runs on c} Σ_{h≠c} `price[g]·x[g,h]`, which by (once) is
+//! Σ_g `price[g]·(1 − x[g,c])`; a guest that waits for a host costs nothing. In units of the
+//! greatest common divisor of the prices.
 //!
 //! Constraints:
 //! - (once), (room), (order), (first), the rules' rows
@@ -44,7 +45,7 @@ fn formulation(p: &Problem, frame: &Frame, cost: i64, unit: i64) -> Formulation 
     for (g, spots) in grid.open() {
         if let Some(here) = p.guests[g].current {
             for (_, column) in spots.iter().filter(|(h, _)| *h != here) {
-                moved.add(p.guests[g].memory, Term::Open(*column));
+                moved.add(p.guests[g].price, Term::Open(*column));
             }
         }
     }
@@ -64,8 +65,8 @@ fn formulation(p: &Problem, frame: &Frame, cost: i64, unit: i64) -> Formulation 
     Formulation { model, start, grid }
 }
 
-/// The placement that moves the least memory with hosts in use that cost at most `cost`, in
-/// thousandths of a host. Bounds are memory in MiB.
+/// The placement with the cheapest moves, with hosts in use that cost at most `cost`, in
+/// thousandths of a host. Bounds are sums of prices.
 ///
 /// `warm` is a placement to start from, ignored unless it keeps every rule and the cost.
 #[must_use]
@@ -78,7 +79,7 @@ pub fn solve(p: &Problem, cost: i64, warm: Option<&[usize]>, limits: &Limits) ->
 }
 
 /// Places anew the guests that `from` has on the hosts of `block`, on these hosts and at no more
-/// cost than theirs; everything else stays. The answer is the whole placement; the bound, in MiB,
+/// cost than theirs; everything else stays. The answer is the whole placement; the bound
 /// holds for this block only.
 #[must_use]
 pub fn improve(p: &Problem, from: &[usize], block: &[usize], limits: &Limits) -> Solved<Placement> {
@@ -158,21 +159,21 @@ fn run(
     conclude(p, &answer, found, &known, objective)
 }
 
-/// Which hosts run guests now, and the greatest common divisor of those guests' memories, at least 1.
+/// Which hosts run guests now, and the greatest common divisor of those guests' prices, at least 1.
 fn homes(p: &Problem) -> (Vec<bool>, i64) {
     let mut apart = vec![false; p.hosts.len()];
     let mut unit = 0;
     for guest in &p.guests {
         if let Some(here) = guest.current {
             apart[here] = true;
-            unit = gcd(unit, guest.memory);
+            unit = gcd(unit, guest.price);
         }
     }
     (apart, unit.max(1))
 }
 
 /// The formulation at that cost in MPS format; `relaxed` leaves out that columns are integers. Its
-/// objective is the memory moved in units of the memories' greatest common divisor.
+/// objective is what moves cost in units of the prices' greatest common divisor.
 ///
 /// # Errors
 /// That the solver refused the model, in words.
@@ -194,7 +195,7 @@ fn affordable(p: &Problem, placement: &[usize], cost: i64) -> bool {
         .is_some_and(|used| used.iter().map(|h| p.hosts[*h].cost).sum::<i64>() <= cost)
 }
 
-/// The memory that a placement moves, in MiB.
+/// What the moves to a placement cost.
 fn moved(p: &Problem, placement: &[usize]) -> i64 {
     let all: Vec<usize> = (0..p.guests.len()).collect();
     moved_of(p, placement, &all)
@@ -204,6 +205,6 @@ fn moved_of(p: &Problem, placement: &[usize], guests: &[usize]) -> i64 {
     guests
         .iter()
         .filter(|g| p.guests[**g].current.is_some_and(|c| c != placement[**g]))
-        .map(|g| p.guests[*g].memory)
+        .map(|g| p.guests[*g].price)
         .sum()
 }

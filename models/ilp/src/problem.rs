@@ -9,23 +9,26 @@
 //! or how many they are: a packing instance brings its own.
 
 mod room;
+mod taken;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use smallvec::{SmallVec, smallvec};
 
+use vmpack_domain::check;
 use vmpack_domain::cluster::{Cluster, Guest, Host, HostState};
-use vmpack_domain::demand::{Basis, Demand, Joint, demands, joint};
+use vmpack_domain::demand::{Basis, Demand, demands, joint};
 use vmpack_domain::load::Load;
-use vmpack_domain::policy::Policy;
+use vmpack_domain::policy::{Headroom, Policy};
 use vmpack_domain::rule::{self, Over, Rule, RuleKind};
-use vmpack_domain::units::MilliCores;
 use vmpack_domain::{GuestName, HostName};
 
 use crate::rule::{Choice, ban, fence, pin, spare};
 pub(crate) use room::is_cpu;
 use room::{Sizes, fits};
+
+use taken::{Windows, keep_load, need};
 
 /// The resources of a cluster.
 pub const CLUSTER_RESOURCES: [&str; 3] = ["cpu", "memory", "vcpus"];
@@ -76,6 +79,8 @@ pub struct GuestItem {
     pub need: Amounts,
     /// Memory moved when it leaves its host, in MiB (configured, without overhead).
     pub memory: i64,
+    /// What moving it costs in stage 2: by the policy's objective in millionths, else its memory.
+    pub price: i64,
     /// Where it runs, by host index; `None` when it waits or its host is out.
     pub current: Option<usize>,
     /// Hosts it may be on in the target, by index, ascending. Never empty in a built problem.
@@ -126,7 +131,11 @@ pub enum GroupKind {
 /// ⌊(1 − headroom) × (memory − reserve)⌋, ⌊over-commit × cores⌋ in thousandths of a vCPU.
 #[must_use]
 pub fn room(host: &Host, policy: &Policy) -> Amounts {
-    let free = |headroom: u64| u128::from(1000 - headroom.min(1000));
+    room_with(host, policy.headroom, policy)
+}
+
+fn room_with(host: &Host, headroom: Headroom, policy: &Policy) -> Amounts {
+    let free = |share: u64| u128::from(1000 - share.min(1000));
     // In thousandths of a milli-core, so that it is rounded once.
     let cpu = (u128::from(host.cpu.0) * u128::from(host.speed.0))
         .saturating_sub(u128::from(host.reserve.cpu.0) * 1000);
@@ -134,8 +143,8 @@ pub fn room(host: &Host, policy: &Policy) -> Amounts {
     let vcpus = u128::from(host.cpu.0) * u128::from(policy.over_commit.cpu.0) / 1000;
     let clamp = |v: u128| i64::try_from(v).unwrap_or(MOST).min(MOST);
     smallvec![
-        clamp(cpu * free(policy.headroom.cpu.0) / 1_000_000),
-        clamp(memory * free(policy.headroom.memory.0) / 1000),
+        clamp(cpu * free(headroom.cpu.0) / 1_000_000),
+        clamp(memory * free(headroom.memory.0) / 1000),
         clamp(vcpus),
     ]
 }
@@ -228,9 +237,23 @@ impl Problem {
             .as_ref()
             .map_or(0, |w| policy.demand.exempt(w.more.len() + 1));
         let more = windows.as_ref().map_or(0, |w| w.more.len());
-        let hosts: Vec<HostSlot> = present.iter().map(|h| slot(h, policy, more)).collect();
+        let mut hosts: Vec<HostSlot> = present
+            .iter()
+            .map(|h| slot(h, policy.headroom, policy, more))
+            .collect();
         let names = Names::new(&present, cluster, policy);
         let demands = demands(cluster, load, policy);
+        let needs: Vec<Amounts> = cluster
+            .guests
+            .iter()
+            .zip(&demands)
+            .enumerate()
+            .map(|(g, (guest, demand))| need(guest, demand, policy, windows.as_ref(), g))
+            .collect();
+        if let Some(relief) = policy.relief {
+            let at_most = present.iter().map(|h| slot(h, relief, policy, more).room);
+            keep_load(&mut hosts, at_most, &needs, &names.current);
+        }
         let mut choice = choice(cluster, &present, &names);
         let mut rules = Vec::new();
         for rule in &policy.rules {
@@ -252,20 +275,22 @@ impl Problem {
             });
         }
 
+        for name in check::resting(cluster, load, policy) {
+            let guest = names.guests.get(&name).copied();
+            let cooldown = "`limits.cooldown`";
+            pin::fold(&mut choice, cooldown, guest.as_slice(), &names.current);
+        }
         let mut guests = Vec::with_capacity(cluster.guests.len());
         let mut reasons = Vec::new();
         // Few distinct sets of hosts are allowed to many guests: they share them.
         let mut known: BTreeMap<Arc<[usize]>, Arc<[usize]>> = BTreeMap::new();
         let sizes = Sizes::of(&hosts, exempt);
-        for (g, (guest, demand)) in cluster.guests.iter().zip(&demands).enumerate() {
-            let cpu = windows.as_ref().map_or(demand.cpu, |w| w.first.of[g]);
-            let mut need: Amounts = smallvec![
-                amount(cpu.0),
-                amount((guest.memory + policy.overhead.memory).0),
-                i64::from(guest.vcpus) * 1000,
-            ];
-            let more = windows.iter().flat_map(|w| &w.more);
-            need.extend(more.map(|window| amount(window.of[g].0)));
+        let price = |guest: &Guest| match &policy.objective {
+            Some(objective) => objective.migration(guest, cluster, policy, load),
+            None => guest.memory.0,
+        };
+        let guests_of = cluster.guests.iter().zip(&demands).zip(needs);
+        for (g, ((guest, demand), need)) in guests_of.enumerate() {
             let permitted = choice.left(g);
             let allowed = sizes.with_room(&permitted, &need);
             if permitted.is_empty() {
@@ -277,6 +302,7 @@ impl Problem {
                 name: guest.name.clone(),
                 need,
                 memory: amount(guest.memory.0),
+                price: amount(price(guest)),
                 current: names.current[g],
                 allowed: known.entry(allowed).or_insert_with_key(Arc::clone).clone(),
             });
@@ -301,37 +327,8 @@ impl Problem {
     }
 }
 
-/// The demand of every guest in one window of time.
-struct Window {
-    name: String,
-    of: Vec<MilliCores>,
-}
-
-/// The windows, that of the largest sum first.
-struct Windows {
-    first: Window,
-    more: Vec<Window>,
-}
-
-impl Windows {
-    /// `None` when there is no window.
-    fn new(joint: &Joint) -> Option<Self> {
-        let sum = |w: usize| -> u64 { joint.of.iter().map(|g| g[w].0).sum() };
-        let largest = (0..joint.starts.len()).max_by_key(|w| (sum(*w), std::cmp::Reverse(*w)))?;
-        let window = |w: usize| Window {
-            name: format!("cpu at {}", joint.starts[w]),
-            of: joint.of.iter().map(|g| g[w]).collect(),
-        };
-        let others = (0..joint.starts.len()).filter(|w| *w != largest);
-        Some(Self {
-            first: window(largest),
-            more: others.map(window).collect(),
-        })
-    }
-}
-
-fn slot(host: &Host, policy: &Policy, more: usize) -> HostSlot {
-    let mut room = room(host, policy);
+fn slot(host: &Host, headroom: Headroom, policy: &Policy, more: usize) -> HostSlot {
+    let mut room = room_with(host, headroom, policy);
     let cpu = room[0];
     room.extend(std::iter::repeat_n(cpu, more));
     HostSlot {

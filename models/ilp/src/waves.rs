@@ -176,6 +176,7 @@ mod tests {
             name: format!("g{g}").parse().expect("a plain name"),
             need: [*need].as_slice().into(),
             memory: *need,
+            price: 0,
             current: Some(*from),
             allowed: (0..4).collect(),
         };

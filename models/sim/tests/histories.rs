@@ -54,6 +54,7 @@ fn cluster(hosts: usize, guests: &[(usize, u64, u64)]) -> (Cluster, Load) {
                 host: Some(host(*at)),
                 reserved: MilliCores::ZERO,
                 movable: true,
+                moved_ago: None,
                 post_copy: Default::default(),
                 requires: Default::default(),
             }

@@ -22,7 +22,7 @@ pub(crate) fn plan(summary: &Summary, plan: Option<&Plan>, screen: Screen) -> St
     let mut text = String::new();
     match plan {
         Some(plan) => {
-            headline(&mut text, summary, screen);
+            headline(&mut text, summary, plan, screen);
             moves(&mut text, summary, plan, screen);
             if !summary.hosts.is_empty() {
                 say(&mut text, "");
@@ -35,7 +35,7 @@ pub(crate) fn plan(summary: &Summary, plan: Option<&Plan>, screen: Screen) -> St
     text
 }
 
-fn headline(text: &mut String, summary: &Summary, screen: Screen) {
+fn headline(text: &mut String, summary: &Summary, plan: &Plan, screen: Screen) {
     let after = summary.hosts_after.unwrap_or(0);
     let hosts = format!(
         "{} {} {}",
@@ -52,9 +52,23 @@ fn headline(text: &mut String, summary: &Summary, screen: Screen) {
         Some(_) => "cheapest",
         None => "fewest",
     };
-    let proof = match summary.status {
-        Status::Optimal => screen.paint(Look::Good, &format!("proven the {best} ({origin})")),
-        _ => {
+    let trade = plan.trade_claim.as_ref().zip(plan.policy.objective);
+    let proof = match (trade, summary.status) {
+        (Some((trade, objective)), status) => {
+            let (cost, least) = (trade.objective, trade.bound);
+            let hours = time(objective.horizon);
+            match status {
+                Status::Optimal => screen.paint(
+                    Look::Good,
+                    &format!("proven the best trade: {cost} over {hours} with the moves"),
+                ),
+                _ => format!("{cost} over {hours} with the moves, at least {least}"),
+            }
+        }
+        (None, Status::Optimal) => {
+            screen.paint(Look::Good, &format!("proven the {best} ({origin})"))
+        }
+        (None, _) => {
             let bound = summary.hosts_bound.unwrap_or(0);
             format!("at least {bound} are needed ({origin})")
         }

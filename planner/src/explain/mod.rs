@@ -7,6 +7,7 @@ pub(crate) mod relax;
 pub(crate) use conflict::conflict;
 pub(crate) use moves::Motives;
 
+use vmpack_domain::plan::TradeClaim;
 use vmpack_domain::units::{MiB, MilliCores, Ratio, count};
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::bound::Bound;
@@ -16,16 +17,32 @@ use crate::instance::Instance;
 use crate::schedule::reach::Route;
 
 /// What the reader of a plan should know.
-pub(crate) fn plan(problem: &Problem, route: &Route, bound: &Bound) -> Vec<String> {
+pub(crate) fn plan(
+    policy: &Policy,
+    problem: &Problem,
+    route: &Route,
+    bound: &Bound,
+    trade: Option<&TradeClaim>,
+) -> Vec<String> {
     let mut reasons = problem.warnings.clone();
     let plain = |cost: i64| Ratio(u64::try_from(cost).unwrap_or(0));
+    if let (Some(claim), Some(objective)) = (trade, &policy.objective) {
+        let stay = match claim.stay {
+            Some(stay) => format!("; moving nothing costs {stay}"),
+            None => String::new(),
+        };
+        reasons.push(format!(
+            "hosts over {} and migrations cost {} together, no plan less than {}{stay}",
+            objective.horizon, claim.objective, claim.bound
+        ));
+    }
     if route.cost <= bound.cost {
         reasons.push(format!(
             "no placement costs less than {}: {}",
             plain(bound.cost),
             bound.origin
         ));
-    } else {
+    } else if trade.is_none() {
         reasons.push(format!(
             "whether hosts that cost less than {} would do is open down to {}: {}",
             plain(route.cost),

@@ -4,7 +4,10 @@
 //! carry little emptied, and from the packed placement; then HiGHS on blocks of hosts, and on the
 //! whole when it is small.
 
+mod level;
 mod relabel;
+
+pub(crate) use level::level;
 
 use vmpack_domain::Policy;
 use vmpack_ilp::bound::{self, MovesBound};
@@ -48,14 +51,14 @@ pub(crate) fn cheapest(
         budget,
         report,
     };
-    best.offer(&relabel::relabel(inst, &best.packed.at), bound.memory);
+    best.offer(&relabel::relabel(inst, &best.packed.at), bound.least);
     walks(&mut best, &bound, effort, policy.limits.seed);
     // Where windows are exempt the formulations do not speak of this instance.
     if !inst.is_plain() {
         return (best.packed, bound);
     }
     blocks(&mut best, &bound, effort, policy);
-    if inst.pairs() <= WHOLE && best.moved() > bound.memory && !effort.cut_off() {
+    if inst.pairs() <= WHOLE && best.moved() > bound.least && !effort.cut_off() {
         whole(&mut best, &mut bound, effort, policy);
     }
     (best.packed, bound)
@@ -76,13 +79,18 @@ impl Best<'_, '_, '_> {
     }
     /// Keeps the placement if it is feasible, within the budget and moves less.
     fn offer(&mut self, at: &[usize], bound: i64) -> bool {
-        let memory = self.inst.moved(at);
-        if memory >= self.moved() {
+        let moved = self.inst.moved(at);
+        if moved >= self.moved() {
             return false;
         }
         let Some(packed) = Packed::of(self.inst, at).filter(|p| p.cost <= self.budget) else {
             return false;
         };
+        let guests = self.inst.problem.guests.iter().zip(self.inst.placement(at));
+        let memory = guests.filter(|(g, h)| g.current.is_some_and(|c| c != *h));
+        let memory = memory.map(|(g, _)| g.memory).sum();
+        // A bound on prices says nothing of memory.
+        let bound = if memory == moved { bound } else { 0 };
         (self.report)(Step::Moves { memory, bound });
         self.packed = packed;
         true
@@ -95,7 +103,7 @@ fn walks(best: &mut Best, bound: &MovesBound, effort: &mut Effort, seed: u64) {
     let inst = best.inst;
     let mut idle = 0;
     for walk in 0..WALKS {
-        if best.moved() <= bound.memory || effort.spent() || idle == PATIENCE {
+        if best.moved() <= bound.least || effort.spent() || idle == PATIENCE {
             return;
         }
         let (from, kept) = if walk % 2 == 0 {
@@ -116,13 +124,13 @@ fn walks(best: &mut Best, bound: &MovesBound, effort: &mut Effort, seed: u64) {
         let (found, steps) = anneal(
             &mut state,
             &mut open,
-            Goal::LeastMoved(bound.memory),
+            Goal::LeastMoved(bound.least),
             effort,
             &slice,
             &mut rng,
         );
         effort.refund(&slice, steps);
-        let gained = found.is_some_and(|at| best.offer(&at, bound.memory));
+        let gained = found.is_some_and(|at| best.offer(&at, bound.least));
         idle = if gained { 0 } else { idle + 1 };
     }
 }
@@ -181,14 +189,14 @@ fn whole(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &Poli
         | Solved::NoAnswer { bound, .. } => *bound,
         Solved::Infeasible => 0,
     };
-    if proven > bound.memory {
+    if proven > bound.least {
         *bound = MovesBound {
-            memory: proven,
+            least: proven,
             origin: "moves ILP".into(),
         };
     }
     if let Solved::Optimal { answer, .. } | Solved::Feasible { answer, .. } = solved {
-        offer(best, &answer, bound.memory);
+        offer(best, &answer, bound.least);
     }
 }
 
@@ -201,7 +209,7 @@ fn blocks(best: &mut Best, bound: &MovesBound, effort: &Effort, policy: &Policy)
     // Where only nodes count, so many blocks.
     let most = policy.limits.nodes.unwrap_or(u64::MAX);
     let mut tried = 0;
-    while !effort.cut_off() && tried < most && best.moved() > bound.memory {
+    while !effort.cut_off() && tried < most && best.moved() > bound.least {
         if idle >= 2 * awake.div_ceil(size) {
             // A small instance is better solved whole.
             if size >= awake || best.inst.pairs() <= WHOLE {
@@ -221,7 +229,7 @@ fn blocks(best: &mut Best, bound: &MovesBound, effort: &Effort, policy: &Policy)
         );
         let gained = match solved {
             Solved::Optimal { answer, .. } | Solved::Feasible { answer, .. } => {
-                offer(best, &answer, bound.memory)
+                offer(best, &answer, bound.least)
             }
             Solved::Infeasible | Solved::NoAnswer { .. } => false,
         };

@@ -188,7 +188,7 @@ pub(crate) fn shrink(state: &mut State, by: Empty) {
                 let key = |h: usize| match by {
                     Empty::LeastMemory => state.on[h]
                         .iter()
-                        .map(|b| inst.bundles[*b].memory as f64)
+                        .map(|b| inst.bundles[*b].price as f64)
                         .sum::<f64>(),
                     Empty::FewestGuests => state.on[h].len() as f64,
                     Empty::LeastLoad => {

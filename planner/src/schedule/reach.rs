@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use vmpack_domain::Policy;
+use vmpack_domain::objective::Objective;
 use vmpack_domain::units::{Micros, Ratio, count};
 use vmpack_ilp::bound::{self, MovesBound};
 use vmpack_ilp::problem::Problem;
@@ -15,9 +16,11 @@ use super::walk::walk;
 use super::{Hop, Order, order};
 use crate::effort::Effort;
 use crate::instance::{Instance, NOWHERE, State};
+use crate::moves::level;
 use crate::pack::Packed;
 use crate::pack::fit::{Empty, shrink};
 use crate::rng::Rng;
+use crate::trade;
 
 /// Targets that are sought before the best reachable placement is taken.
 const TARGETS: usize = 5;
@@ -49,6 +52,7 @@ pub(crate) struct Reach<'p> {
     next: Option<Problem>,
     targets: usize,
     seed: u64,
+    objective: Option<Objective>,
     best: Option<Route>,
     beyond: Option<String>,
     /// Placements found.
@@ -58,12 +62,13 @@ pub(crate) struct Reach<'p> {
 }
 
 impl<'p> Reach<'p> {
-    pub(crate) fn new(problem: &'p Problem, seed: u64) -> Self {
+    pub(crate) fn new(problem: &'p Problem, policy: &Policy) -> Self {
         Self {
             problem,
             next: Some(problem.clone()),
             targets: 0,
-            seed,
+            seed: policy.limits.seed,
+            objective: policy.objective,
             best: None,
             beyond: None,
             found: 0,
@@ -101,8 +106,16 @@ impl<'p> Reach<'p> {
     /// Tries to order the migrations to a target; if that fails, pins guests for the next one.
     /// `moves` holds for the problem that the target answers.
     pub(crate) fn settle(&mut self, inst: &Instance, packed: Packed, moves: MovesBound) {
-        let placement = inst.placement(&packed.at);
         self.found += 1;
+        let level = level(inst, &packed.at, &packed.awake);
+        if level != packed.at {
+            let placement = inst.placement(&level);
+            if let Order::Whole(hops) = order(self.problem, &placement, self.seed) {
+                let moves = self.is_whole().then_some(moves);
+                return self.offer(placement, &packed, hops, moves);
+            }
+        }
+        let placement = inst.placement(&packed.at);
         match order(self.problem, &placement, self.seed) {
             Order::Whole(hops) => {
                 let moves = self.is_whole().then_some(moves);
@@ -162,7 +175,13 @@ impl<'p> Reach<'p> {
         hops: Vec<Hop>,
         moves: Option<MovesBound>,
     ) {
-        let worse = |b: &Route| (b.cost, b.hops.len()) > (packed.cost, hops.len());
+        // What counts first is the cost of hosts, or of hosts and migrations together.
+        let first = |cost: i64, placement: &[usize]| match &self.objective {
+            Some(objective) => trade::total(objective, self.problem, cost, placement),
+            None => cost,
+        };
+        let key = (first(packed.cost, &placement), hops.len());
+        let worse = |b: &Route| (first(b.cost, &b.placement), b.hops.len()) > key;
         if self.best.as_ref().is_none_or(worse) {
             self.best = Some(Route {
                 placement,

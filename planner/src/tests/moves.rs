@@ -1,10 +1,12 @@
 //! Stage 2 on random small clusters, against brute force.
 
 use proptest::prelude::*;
+use vmpack_domain::objective::Objective;
 use vmpack_domain::plan::Outcome;
-use vmpack_domain::units::Micros;
+use vmpack_domain::units::{Micros, Price, Ratio};
 
 use super::random::{inputs, placements};
+use super::{read, solve};
 use crate::curve::curve;
 use crate::search::Search;
 
@@ -35,4 +37,56 @@ proptest! {
             prop_assert!(all.is_empty());
         }
     }
+
+    /// `solve` asserts that the checker accepts the plan.
+    #[test]
+    fn a_trade_agrees_with_brute_force(
+        (cluster, load, mut policy) in inputs(5),
+        gib in 1..20u64,
+        gain in 0..6u64,
+    ) {
+        let objective = Objective {
+            move_gib: Price(gib * 100),
+            horizon: Micros::secs(4 * 3600),
+            min_gain: Price(gain.saturating_sub(3) * 1000),
+            ..Objective::default()
+        };
+        let all = placements(&cluster, &load, &policy);
+        policy.objective = Some(objective);
+        // Every guest's memory is whole GiB.
+        let total = |cost, mib: u64| objective.hosts(Ratio(cost)) / 1000 + gib * 100 * mib / 1024;
+        let least = all.iter().map(|(cost, memory)| Price(total(*cost, *memory))).min();
+        if let Outcome::Optimal(plan) | Outcome::Feasible(plan) = solve(&cluster, &load, &policy) {
+            let claim = plan.trade_claim.unwrap();
+            prop_assert!(least >= Some(claim.bound) && least <= Some(claim.objective));
+        }
+    }
+}
+
+#[test]
+fn guests_that_move_anyway_level_the_hosts() {
+    let cluster = "hosts:
+  - { name: h1, cpu: 10cores, memory: 20GiB, network: 1GiB/s, state: on }
+  - { name: h2, cpu: 10cores, memory: 20GiB, network: 1GiB/s, state: on }
+  - { name: h3, cpu: 10cores, memory: 20GiB, network: 1GiB/s, state: drain }
+guests:
+  - { name: a, vcpus: 1, memory: 12GiB, host: h1 }
+  - { name: b, vcpus: 1, memory: 6GiB, host: h2 }
+  - { name: c, vcpus: 1, memory: 4GiB, host: h3 }
+  - { name: d, vcpus: 1, memory: 3GiB, host: h3 }
+";
+    let policy = "headroom: { cpu: 0%, memory: 0% }\noverhead: { memory: 0MiB }\n";
+    let (cluster, load, policy) = read(cluster, "", policy);
+    let Outcome::Optimal(plan) = solve(&cluster, &load, &policy) else {
+        panic!("there is a plan");
+    };
+    // 12 + 0 and 6 + 7 GiB: nothing is flatter, and c and d could both go to either host.
+    let carried = |host: &str| -> u64 {
+        let there = cluster
+            .guests
+            .iter()
+            .filter(|g| plan.target[&g.name].as_str() == host);
+        there.map(|g| g.memory.0 / 1024).sum()
+    };
+    assert_eq!((carried("h1"), carried("h2")), (12, 13));
 }

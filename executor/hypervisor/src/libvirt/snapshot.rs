@@ -104,6 +104,7 @@ fn guest(domain: &Domain, host: &Host) -> Result<Found, virt::error::Error> {
         host: Some(host.name.clone()),
         reserved: MilliCores::ZERO,
         movable: said.movable,
+        moved_ago: None,
         post_copy: said.post_copy,
         requires: cpu
             .map(|m| (CPU_LABEL.to_owned(), vec![m.clone()]))

@@ -43,7 +43,8 @@ fn stays(
     })
 }
 
-fn one(
+/// What breaks this rule.
+pub(super) fn one(
     world: &World,
     names: &Names,
     rule: &Rule,

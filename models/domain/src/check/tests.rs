@@ -92,6 +92,7 @@ fn plan_of(
             bound: Micros::ZERO,
             origin: String::new(),
         },
+        trade_claim: None,
         hosts: HostChange {
             before: cluster.hosts_in_use(),
             after: after.into_iter().collect(),

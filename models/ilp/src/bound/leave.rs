@@ -122,71 +122,100 @@ pub(super) fn hosts(p: &Problem, whole: &Part, best: &mut Best) {
     }
 }
 
-/// The bound on the memory moved when the hosts in use cost at most `cost`: must + Σ gone less the
-/// most that Σ_{h∈S} (`gone[h]` − `shed[h]`) can be. S contains the forced hosts; what the budget
-/// leaves beyond them is a knapsack: where the other hosts that save anything cost the same, so many
-/// of the best; else its fractional optimum, rounded down (Dantzig 1957). The result is rounded up
-/// to a multiple of the greatest common divisor of the memories.
-pub(super) fn moves(p: &Problem, whole: &Part, cost: i64) -> MovesBound {
-    let leaving = Leaving::new(p, |g| p.guests[g].memory);
-    let forced = whole.is_forced(p.hosts.len());
-    let mut budget = cost;
-    let mut saved = 0;
-    let mut others: Vec<(i64, i64)> = Vec::new();
-    for h in &whole.hosts {
-        let price = p.hosts[*h].cost;
-        if forced[*h] {
-            budget = budget.saturating_sub(price);
-            saved += leaving.saved(*h);
-        } else if leaving.saved(*h) > 0 {
-            others.push((leaving.saved(*h), price));
-        }
-    }
-    others.sort_by(|a, b| {
-        (i128::from(b.0) * i128::from(a.1)).cmp(&(i128::from(a.0) * i128::from(b.1)))
-    });
-    let candidates = others.len();
-    let equal = others.windows(2).all(|w| w[0].1 == w[1].1);
-    let mut kept = 0;
-    for (worth, price) in others {
-        if price <= budget {
-            budget -= price;
-            saved += worth;
-            kept += 1;
-        } else {
-            if !equal && budget > 0 {
-                let part = i128::from(worth) * i128::from(budget) / i128::from(price);
-                saved += i64::try_from(part).unwrap_or(worth);
+/// What the bound on moves is made of, for any cost of hosts.
+pub(super) struct Moves {
+    leaving: Leaving,
+    /// What hosts in use whatever happens save together, and their cost.
+    forced: (i64, i64),
+    /// What each other host saves, if anything, and its cost: what saves most for its cost first.
+    others: Vec<(i64, i64)>,
+    /// The greatest common divisor of what is measured.
+    unit: i64,
+}
+
+impl Moves {
+    /// `measure` as for [`Leaving`].
+    pub(super) fn new(p: &Problem, measure: impl Fn(usize) -> i64) -> Self {
+        let whole = Part::whole(p);
+        let leaving = Leaving::new(p, &measure);
+        let is_forced = whole.is_forced(p.hosts.len());
+        let mut forced = (0, 0);
+        let mut others: Vec<(i64, i64)> = Vec::new();
+        for h in &whole.hosts {
+            let price = p.hosts[*h].cost;
+            if is_forced[*h] {
+                forced.0 += leaving.saved(*h);
+                forced.1 += price;
+            } else if leaving.saved(*h) > 0 {
+                others.push((leaving.saved(*h), price));
             }
-            break;
+        }
+        others.sort_by(|a, b| {
+            (i128::from(b.0) * i128::from(a.1)).cmp(&(i128::from(a.0) * i128::from(b.1)))
+        });
+        let running = (0..p.guests.len()).filter(|g| p.guests[*g].current.is_some());
+        let unit = running.fold(0, |d, g| gcd(d, measure(g))).max(1);
+        Self {
+            leaving,
+            forced,
+            others,
+            unit,
         }
     }
-    let unit = p
-        .guests
-        .iter()
-        .filter(|g| g.current.is_some())
-        .fold(0, |d, g| gcd(d, g.memory))
-        .max(1);
-    let memory = ceil_div(leaving.all() - saved, unit) * unit;
-    let mut why = Vec::new();
-    if candidates > kept {
-        let lightest = candidates - kept;
-        why.push(match (candidates, lightest) {
-            (1, _) => "the only host that can be emptied must be".to_owned(),
-            (_, 1) => format!("the lightest of the {candidates} hosts that can be emptied must be"),
-            _ => format!(
-                "the {lightest} lightest of the {candidates} hosts that can be emptied must be"
-            ),
-        });
+
+    /// The bound when the hosts in use cost at most `cost`: must + Σ gone less the most that
+    /// Σ_{h∈S} (`gone[h]` − `shed[h]`) can be. S contains the forced hosts; what the budget leaves
+    /// beyond them is a knapsack: where the other hosts that save anything cost the same, so many of
+    /// the best; else its fractional optimum, rounded down (Dantzig 1957). The result is rounded up
+    /// to a multiple of the greatest common divisor of what is measured.
+    pub(super) fn at(&self, cost: i64) -> MovesBound {
+        let Self {
+            leaving,
+            forced,
+            others,
+            unit,
+        } = self;
+        let mut budget = cost.saturating_sub(forced.1);
+        let mut saved = forced.0;
+        let candidates = others.len();
+        let equal = others.windows(2).all(|w| w[0].1 == w[1].1);
+        let mut kept = 0;
+        for (worth, price) in others {
+            if *price <= budget {
+                budget -= price;
+                saved += worth;
+                kept += 1;
+            } else {
+                if !equal && budget > 0 {
+                    let part = i128::from(*worth) * i128::from(budget) / i128::from(*price);
+                    saved += i64::try_from(part).unwrap_or(*worth);
+                }
+                break;
+            }
+        }
+        let least = ceil_div(leaving.all() - saved, *unit) * unit;
+        let mut why = Vec::new();
+        if candidates > kept {
+            let lightest = candidates - kept;
+            why.push(match (candidates, lightest) {
+                (1, _) => "the only host that can be emptied must be".to_owned(),
+                (_, 1) => {
+                    format!("the lightest of the {candidates} hosts that can be emptied must be")
+                }
+                _ => format!(
+                    "the {lightest} lightest of the {candidates} hosts that can be emptied must be"
+                ),
+            });
+        }
+        if leaving.must > 0 || leaving.shed.iter().any(|s| *s > 0) {
+            why.push(
+                "guests must leave hosts that drain, are overloaded or refused to them".to_owned(),
+            );
+        }
+        if why.is_empty() {
+            why.push("no guest must move".to_owned());
+        }
+        let origin = why.join(", and ");
+        MovesBound { least, origin }
     }
-    if leaving.must > 0 || leaving.shed.iter().any(|s| *s > 0) {
-        why.push(
-            "guests must leave hosts that drain, are overloaded or refused to them".to_owned(),
-        );
-    }
-    if why.is_empty() {
-        why.push("no guest must move".to_owned());
-    }
-    let origin = why.join(", and ");
-    MovesBound { memory, origin }
 }

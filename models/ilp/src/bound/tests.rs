@@ -31,6 +31,7 @@ fn problem(hosts: &[(i64, i64)], guests: &[[i64; RESOURCES]]) -> Problem {
                 name: format!("g{i}").parse().unwrap(),
                 need: need[..].into(),
                 memory: need[1],
+                price: need[1],
                 current: None,
                 allowed: (0..hosts.len()).collect(),
             })
@@ -172,23 +173,23 @@ fn the_lightest_hosts_are_emptied() {
     for (g, guest) in p.guests.iter_mut().enumerate() {
         guest.current = Some(g);
     }
-    assert_eq!(moves(&p, 4000).memory, 0);
-    assert_eq!(moves(&p, 2000).memory, 2 + 4);
+    assert_eq!(moves(&p, 4000).least, 0);
+    assert_eq!(moves(&p, 2000).least, 2 + 4);
     // A draining host counts whatever the budget.
     p.hosts[0].open = false;
     for guest in &mut p.guests {
         guest.allowed = [1, 2, 3].into();
     }
-    assert_eq!(moves(&p, 4000).memory, 8);
-    assert_eq!(moves(&p, 1000).memory, 8 + 2 + 4);
+    assert_eq!(moves(&p, 4000).least, 8);
+    assert_eq!(moves(&p, 1000).least, 8 + 2 + 4);
     // A host that never sleeps is paid first and is never emptied.
     p.hosts[1].always = true;
-    assert_eq!(moves(&p, 2000).memory, 8 + 4);
+    assert_eq!(moves(&p, 2000).least, 8 + 4);
     // Unequal costs: the budget of 1500 keeps host 1 and at most 500/3000 of host 3, of 6 MiB.
     (p.hosts[2].cost, p.hosts[3].cost) = (3000, 3000);
-    assert_eq!(moves(&p, 2500).memory, 8 + 4 + 6);
+    assert_eq!(moves(&p, 2500).least, 8 + 4 + 6);
     p.hosts[2].cost = 2000;
-    assert_eq!(moves(&p, 2500).memory, 8 + 4 + 6 - 2);
+    assert_eq!(moves(&p, 2500).least, 8 + 4 + 6 - 2);
 }
 
 #[test]
@@ -198,7 +199,7 @@ fn an_overloaded_host_sheds_guests_even_if_it_stays() {
         guest.current = Some(0);
     }
     // 3 too much CPU on the host: half of a guest of 4 MiB, rounded up to the divisor 2.
-    assert_eq!(moves(&p, 3000).memory, 2);
+    assert_eq!(moves(&p, 3000).least, 2);
 }
 
 #[test]

@@ -195,6 +195,7 @@ fn guest(role: Role, name: GuestName, rng: &mut ChaCha8Rng) -> Guest {
             MilliCores::ZERO
         },
         movable: true,
+        moved_ago: None,
         post_copy: if fragile {
             PostCopy::Never
         } else {

@@ -21,6 +21,7 @@ fn problem(hosts: usize, guests: &[(i64, usize, usize)]) -> Problem {
         name: format!("g{g}").parse().expect("a plain name"),
         need: [*need, 1].as_slice().into(),
         memory: *need,
+        price: 0,
         current: Some(*from),
         allowed: (0..hosts).collect(),
     };
