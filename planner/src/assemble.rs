@@ -49,13 +49,13 @@ pub(crate) fn assemble(
     let (moves, time_claim, notes) = migrations(inputs, problem, &route.hops, |hop| {
         motives.of(hop, &route.hops)
     });
-    let mut reasons = explain::plan(problem, route, bound);
-    reasons.extend(notes);
     let moved = placed().filter(|(g, h)| g.current.is_some_and(|c| c != **h));
     let least = memory_bound(policy, problem, route.cost, route.bound.clone());
     let trade_claim = policy
         .objective
         .map(|objective| trade::claim(&objective, problem, route, bound.cost));
+    let mut reasons = explain::plan(policy, problem, route, bound, trade_claim.as_ref());
+    reasons.extend(notes);
     let proven = match &trade_claim {
         Some(trade) => trade.objective == trade.bound,
         None => route.cost <= bound.cost,
@@ -83,7 +83,6 @@ pub(crate) fn assemble(
             origin: least.origin,
         },
         time_claim,
-        reasons: explain::plan(policy, problem, route, bound, trade_claim.as_ref()),
         trade_claim,
         hosts: HostChange {
             before: cluster.hosts_in_use(),
