@@ -21,10 +21,15 @@ use vmpack_hypervisor::libvirt::{DirtyRates, observe};
 
 use crate::doctor::examine;
 use crate::measure;
+use crate::pki;
 use crate::record::{Progress, Recording, Settings, record};
 use crate::sample::{now, schedstat_grain, tickless_cpus};
 use crate::schedstat::STEPS;
 use crate::tiers::metrics;
+use crate::serve;
+use crate::tick::tier_name;
+use crate::top;
+use crate::{bench, export, fetch};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -62,6 +67,56 @@ it is never more than the vCPUs. Ctrl-C ends the recording early and writes what
     Record(RecordArguments),
     /// Say how each guest would be measured, and why
     Doctor(DoctorArguments),
+    /// Measure all the time: keep a history and answer over HTTP
+    #[command(after_help = "\
+Examples:
+  vmpack-probe serve                                        on loopback, for this host only
+  vmpack-probe serve --listen 10.0.0.1:9742 --tls-cert h1.pem --tls-key h1.key --tls-ca ca.pem
+  curl -s http://127.0.0.1:9742/metrics
+
+Paths: /metrics, /healthz, /v1/load?since=&until=&step=&statistic=, /v1/stream. Ctrl-C ends it.")]
+    Serve(serve::command::Arguments),
+    /// Show the guests' load as it is now
+    #[command(after_help = "\
+Examples:
+  vmpack-probe top
+  vmpack-probe top --url https://10.0.0.1:9742 --tls-cert me.pem --tls-key me.key --tls-ca ca.pem
+  vmpack-probe top --once
+
+Shown are the last ten seconds, in cores: RUN what the vCPUs ran and DELAY what they waited, WANT the
+mean demand of the windows, P99 and MAX the largest of them. DIRTY/S counts pages of 4 KiB; `>` marks
+a lower bound. Where no daemon answers on this host, top measures by itself. Ctrl-C ends it.")]
+    Top(top::Arguments),
+    /// Write load.yaml from the history that `serve` keeps
+    #[command(after_help = "\
+Examples:
+  vmpack-probe export --last 24h -o load.yaml
+  vmpack-probe export --last 7d --step 1h --statistic p99
+
+Percentiles are over all the short windows of the time. The windows in the file are the steps, and
+are joint with those of other hosts that were exported or fetched for the same time.")]
+    Export(export::Arguments),
+    /// Gather load.yaml from the probes of a cluster (`vmpack load fetch`)
+    #[command(after_help = "\
+Examples:
+  vmpack load fetch --cluster cluster.yaml -o load.yaml
+  vmpack load fetch --cluster cluster.yaml --last 7d --tls-cert me.pem --tls-key me.key --tls-ca ca.pem -o load.yaml
+
+A guest that was on several hosts is joined by its UUID. Exit codes: 0 every probe answered; 7 some
+did not (they are named, and the load has the others); 9 none did.")]
+    Fetch(fetch::command::Arguments),
+    /// Make certificates for probes that are reached over the network
+    #[command(after_help = "\
+Examples:
+  vmpack-probe pki ca                                     once, on one machine
+  vmpack-probe pki server h1 --address 10.0.0.1           for each host: h1.pem, h1.key and ca.pem go there
+  vmpack-probe pki client prometheus                      for each reader
+  vmpack-probe pki server h1 --address 10.0.0.1 --renew   before it expires; then restart the probe
+
+ca.key lets its owner make certificates for anyone: it stays where it was made.")]
+    Pki(pki::Arguments),
+    /// Measure the history on this machine's disk
+    Bench(bench::Arguments),
     /// Print a shell's completions
     #[command(hide = true)]
     Completions {
@@ -129,26 +184,43 @@ pub fn run() -> Exit {
         }
     };
     start_tracing(arguments.verbose);
-    let (exit, error) = match arguments.command {
-        Command::Record(arguments) => match check(&arguments) {
-            Ok(()) => (Exit::Environment, record_guests(&arguments)),
-            Err(error) => (Exit::Usage, Err(error)),
-        },
-        Command::Doctor(arguments) => (Exit::Environment, doctor(&arguments)),
+    let ended = match arguments.command {
+        Command::Record(arguments) => check_window(
+            arguments.window,
+            Micros::secs(arguments.seconds),
+            arguments.speed,
+        )
+        .map_err(|error| (Exit::Usage, error))
+        .and_then(|()| environment(record_guests(&arguments))),
+        Command::Doctor(arguments) => environment(doctor(&arguments)),
+        Command::Export(arguments) => export::run(&arguments),
+        Command::Fetch(arguments) => fetch::command::run(&arguments),
+        Command::Pki(arguments) => environment(pki::pki(&arguments)),
+        Command::Serve(arguments) => serve::command::serve(arguments),
+        Command::Top(arguments) => environment(top::run(&arguments)),
+        Command::Bench(arguments) => bench::run(&arguments),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut command(), "vmpack-probe", &mut script);
             let written = io::stdout().write_all(&script);
-            (Exit::Environment, written.map_err(anyhow::Error::from))
+            environment(written.map_err(anyhow::Error::from))
         }
-        Command::Docs { folder } => (Exit::Environment, write_docs(&folder)),
+        Command::Docs { folder } => environment(write_docs(&folder)),
     };
-    match error {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "error: {error:#}");
-            exit
-        }
+    ended.unwrap_or_else(|(exit, error)| {
+        let _ = writeln!(io::stderr(), "error: {error:#}");
+        exit
+    })
+}
+
+/// How a command ended: well enough, or with an error.
+pub(crate) type Ended = Result<Exit, (Exit, anyhow::Error)>;
+
+/// A command that can only fail by its environment.
+pub(crate) fn environment(result: anyhow::Result<()>) -> Ended {
+    match result {
+        Ok(()) => Ok(Exit::Done),
+        Err(error) => Err((Exit::Environment, error)),
     }
 }
 
@@ -172,20 +244,16 @@ fn start_tracing(verbose: u8) {
         .init();
 }
 
-/// What the parser cannot refuse.
-fn check(arguments: &RecordArguments) -> anyhow::Result<()> {
+/// What the parser cannot refuse: windows too short to be measured or longer than what they are
+/// part of, and a host without speed.
+pub(crate) fn check_window(window: Micros, most: Micros, speed: Ratio) -> anyhow::Result<()> {
     let least = Micros(STEPS * schedstat_grain() / 1000).max(Micros::millis(20));
-    let most = Micros::secs(arguments.seconds);
     anyhow::ensure!(
-        (least..=most).contains(&arguments.window),
-        "read `--window {}`, expected {least} to {most}: a window has {STEPS} steps of at least a \
-         scheduler tick, and the recording has at least one window",
-        arguments.window,
+        (least..=most).contains(&window),
+        "read `--window {window}`, expected {least} to {most}: a window has {STEPS} steps of at \
+         least a scheduler tick, and there is at least one window",
     );
-    anyhow::ensure!(
-        arguments.speed.0 > 0,
-        "read `--speed 0`, expected more than 0"
-    );
+    anyhow::ensure!(speed.0 > 0, "read `--speed 0`, expected more than 0");
     Ok(())
 }
 
@@ -327,16 +395,6 @@ fn as_json(recording: &Recording) -> serde_json::Value {
     })
 }
 
-fn tier_name(tier: Tier) -> &'static str {
-    match tier {
-        Tier::Ebpf => "ebpf",
-        Tier::Schedstat => "schedstat",
-        Tier::Libvirt => "libvirt",
-        Tier::DirtyLog => "dirty-log",
-        Tier::PageSampling => "page-sampling",
-    }
-}
-
 fn doctor(arguments: &DoctorArguments) -> anyhow::Result<()> {
     let uid = nix::unistd::Uid::effective();
     let proc = Path::new("/proc");
@@ -425,7 +483,7 @@ fn writable_place(file: &Path) -> io::Result<&Path> {
 
 /// Writes the text to the file, whole or not at all. A link is followed; what is no regular file (a
 /// device, a pipe) is written into and not replaced.
-fn write_whole(file: &Path, text: &str) -> io::Result<()> {
+pub(crate) fn write_whole(file: &Path, text: &str) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     if std::fs::metadata(file).is_ok_and(|m| !m.is_file() && !m.is_dir()) {
         let mut open = std::fs::OpenOptions::new().write(true).open(file)?;

@@ -8,26 +8,43 @@
 //!                                                                  v
 //!                          measure: drives it, hands out windows (GuestWindow) as they are over
 //!                                                                  v
-//!                                      record: the load over a while
+//!                                record: the load over a while;  serve: the daemon
+//! serve: history (rows of ten seconds), metrics, stream ─> export, fetch, top
 //! ```
 //! A window's demand is told from its steps in [`demand`]; [`windows`] folds readings into steps.
 //! libvirt's counters stand in where `/proc` cannot be read; [`tiers`] says what works on a host.
 //! A guest's own quota is told from contention in `quota`, dirty rates are sampled in `dirty`.
 
+mod bench;
 pub mod cli;
+mod client;
 pub mod demand;
 mod dirty;
 pub mod doctor;
 pub mod ebpf;
+mod export;
+mod fetch;
 pub mod guests;
+mod history;
+mod interval;
+mod live;
+mod load;
 pub mod measure;
+mod metrics;
+mod pki;
+mod process;
 mod quota;
 pub mod record;
 pub mod sample;
 pub mod schedstat;
+mod serve;
+mod sketch;
 pub mod source;
 pub mod threads;
 pub mod tiers;
+mod tick;
+mod tls;
+mod top;
 pub mod windows;
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod cli;
 mod crash;
+mod daemon;
 mod docs;
 mod executor;
 mod house;

@@ -43,7 +43,8 @@ pub(crate) fn docs() -> Result<()> {
     Ok(())
 }
 
-/// Builds for release and packs the programs, their man pages and completions, and the licences.
+/// Builds for release and packs the programs, their man pages and completions, the probe's unit for
+/// systemd, and the licences.
 pub(crate) fn dist() -> Result<()> {
     setup(Purpose::Build)?;
     eprintln!(
@@ -66,6 +67,7 @@ pub(crate) fn dist() -> Result<()> {
         "LICENSE-APACHE",
         "LICENSE-MIT",
         "README.md",
+        "dist",
         "docs",
     ]);
     run(&mut tar)?;

@@ -1,5 +1,6 @@
 //! Commands that another binary carries out, because it holds rights that planning does not need:
-//! `vmpack apply` becomes `vmpack-executor apply`, `vmpack probe` becomes `vmpack-probe`. The
+//! `vmpack apply` becomes `vmpack-executor apply`, `vmpack probe record` becomes
+//! `vmpack-probe record`, and `vmpack load fetch` `vmpack-probe fetch`. The
 //! binary is found beside this one, else on PATH, as git and cargo do.
 
 use std::ffi::OsString;
@@ -43,6 +44,12 @@ pub(crate) const COMMANDS: &[Handover] = &[
         name: "probe",
         program: "vmpack-probe",
         about: "Measure the guests of this host",
+        keeps_name: false,
+    },
+    Handover {
+        name: "load",
+        program: "vmpack-probe",
+        about: "Gather load.yaml from the hosts' probes: `load fetch`",
         keeps_name: false,
     },
 ];

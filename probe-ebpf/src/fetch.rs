@@ -1,0 +1,296 @@
+//! `vmpack-probe fetch` (`vmpack load fetch`): one load file from the histories of many hosts.
+//!
+//! ```text
+//! cluster.yaml ─> where each probe is ─> ask (many at once): health, then history ─> join by UUID
+//!                                                             ─> load.yaml, and who did not answer
+//! ```
+
+pub(crate) mod command;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Instant;
+
+use hyper::StatusCode;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use vmpack_domain::units::Micros;
+use vmpack_domain::{Cluster, GuestName, Host, HostName, HostState, Load, Statistic};
+
+use crate::client::{Address, Client, ClientError};
+use crate::history::GuestHistory;
+use crate::interval::STEP;
+use crate::load::{join, load};
+use crate::serve::feed::unix_us;
+use crate::serve::wire::{API, Greeting, Health, LoadAnswer};
+
+/// Rows of ten seconds are committed when they are over; until then they are not asked for.
+const UNWRITTEN: u64 = 2 * STEP;
+
+/// What is fetched.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span {
+    /// Unix seconds by this machine's clock, a multiple of ten.
+    pub(crate) since: u64,
+    /// Exclusive.
+    pub(crate) until: u64,
+    /// In seconds, a multiple of ten.
+    pub(crate) step: u64,
+    pub(crate) statistic: Statistic,
+}
+
+impl Span {
+    /// The last while before `now`, in Unix seconds, as far as it is on disks.
+    pub(crate) fn last(now: u64, length: u64, step: u64, statistic: Statistic) -> Self {
+        let until = now.saturating_sub(UNWRITTEN);
+        let until = until - until % STEP;
+        Self {
+            since: until.saturating_sub(length.next_multiple_of(step)),
+            until,
+            step,
+            statistic,
+        }
+    }
+}
+
+/// How one host's probe did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Reached {
+    /// Where it was asked.
+    pub(crate) address: String,
+    /// How far its clock is ahead of ours, in milliseconds.
+    pub(crate) clock_offset_ms: Option<i64>,
+    /// How old its newest window is, in milliseconds.
+    pub(crate) age_ms: Option<u64>,
+    /// Guests in its history.
+    pub(crate) guests: usize,
+    /// Why it said nothing that could be used.
+    pub(crate) fault: Option<String>,
+    /// Whether that is that its measurements are too old.
+    #[serde(skip)]
+    pub(crate) stale: bool,
+}
+
+/// What was fetched.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Fetched {
+    pub(crate) load: Load,
+    pub(crate) hosts: BTreeMap<HostName, Reached>,
+    /// Guests of the cluster that run and of which no probe said anything.
+    pub(crate) not_measured: BTreeSet<GuestName>,
+    /// Guests that were seen on more than one host, and on which.
+    pub(crate) moved: BTreeMap<GuestName, Vec<HostName>>,
+    /// Guests that were measured and are not in the cluster.
+    pub(crate) strangers: usize,
+    /// What the reader should know of a guest.
+    pub(crate) notes: Vec<String>,
+}
+
+/// Asks each probe, so many at once. A probe whose newest window is older than `fresh` is not used.
+pub(crate) async fn fetch(
+    cluster: &Cluster,
+    probes: BTreeMap<HostName, Address>,
+    client: &Client,
+    span: Span,
+    fresh: Micros,
+    parallel: usize,
+) -> Fetched {
+    let room = Arc::new(Semaphore::new(parallel));
+    let mut asked = JoinSet::new();
+    for (host, address) in probes {
+        let (room, client) = (room.clone(), client.clone());
+        asked.spawn(async move {
+            let _place = room.acquire_owned().await;
+            let (reached, guests) = ask(&client, &address, span, fresh).await;
+            (host, reached, guests)
+        });
+    }
+    let mut hosts = BTreeMap::new();
+    let mut seen = Vec::new();
+    while let Some(joined) = asked.join_next().await {
+        if let Ok((host, reached, guests)) = joined {
+            seen.extend(guests.into_iter().map(|guest| (host.clone(), guest)));
+            hosts.insert(host, reached);
+        }
+    }
+    // In whichever order they answered.
+    seen.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let mut fetched = gather(cluster, seen, span, unix_us() / 1_000_000);
+    fetched.hosts = hosts;
+    fetched
+}
+
+/// Asks one.
+async fn ask(
+    client: &Client,
+    address: &Address,
+    span: Span,
+    fresh: Micros,
+) -> (Reached, Vec<GuestHistory>) {
+    let mut reached = Reached {
+        address: address.to_string(),
+        clock_offset_ms: None,
+        age_ms: None,
+        guests: 0,
+        fault: None,
+        stale: false,
+    };
+    match try_ask(client, address, span, fresh, &mut reached).await {
+        Ok(guests) => {
+            reached.guests = guests.len();
+            (reached, guests)
+        }
+        Err(error) => {
+            reached.fault = Some(error.to_string());
+            (reached, Vec::new())
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum AskError {
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error("it speaks version {0} of the interface, this is {API}: update {older}", older = if *.0 < API { "vmpack-probe there" } else { "vmpack here" })]
+    Version(u32),
+    #[error("its newest window is {0} old, more than {1}")]
+    Stale(Micros, Micros),
+    #[error("it has measured nothing: {0}")]
+    Nothing(String),
+}
+
+async fn try_ask(
+    client: &Client,
+    address: &Address,
+    span: Span,
+    fresh: Micros,
+    reached: &mut Reached,
+) -> Result<Vec<GuestHistory>, AskError> {
+    let (asked, clock) = (Instant::now(), unix_us());
+    // Its version first: another may say everything else in another way.
+    let unwell = [StatusCode::SERVICE_UNAVAILABLE];
+    let said: serde_json::Value = client.get(address, "/healthz", &unwell).await?;
+    let there_and_back = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let greeting: Greeting = read(&said)?;
+    if greeting.api != API {
+        return Err(AskError::Version(greeting.api));
+    }
+    let health: Health = read(&said)?;
+    // It looked at its clock somewhere in between.
+    let ahead = signed(greeting.now_us) - signed(clock.saturating_add(there_and_back / 2));
+    reached.clock_offset_ms = Some(ahead / 1000);
+    let Some(newest) = health.newest_us else {
+        return Err(AskError::Nothing(health.faults.join("; ")));
+    };
+    let age = Micros(greeting.now_us.saturating_sub(newest));
+    reached.age_ms = Some(age.0 / 1000);
+    if age > fresh {
+        reached.stale = true;
+        return Err(AskError::Stale(age, fresh));
+    }
+
+    // Asked for by its own clock, to the ten seconds of its rows, so that steps are joint.
+    let step = signed(STEP) * 1_000_000;
+    let shift = (ahead + ahead.signum() * step / 2) / step * signed(STEP);
+    let there = |second: u64| u64::try_from(signed(second) + shift).unwrap_or_default();
+    let path = format!(
+        "/v1/load?since={}&until={}&step={}s&statistic={}",
+        there(span.since),
+        there(span.until),
+        span.step,
+        span.statistic.name()
+    );
+    let answer: LoadAnswer = client.get(address, &path, &[]).await?;
+    let here = |second: u64| u64::try_from(signed(second) - shift).unwrap_or_default();
+    let mut guests = answer.history.guests;
+    for guest in &mut guests {
+        guest.newest = here(guest.newest);
+        if let Some(dirty) = &mut guest.dirty {
+            dirty.at = here(dirty.at);
+        }
+    }
+    Ok(guests)
+}
+
+fn read<T: serde::de::DeserializeOwned>(said: &serde_json::Value) -> Result<T, ClientError> {
+    T::deserialize(said).map_err(|e| ClientError::Answer(e.to_string()))
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Joins what the hosts saw into the load of the cluster's guests. A guest is known by its UUID
+/// where the cluster has that, else by its name; of several that have had its name, the one seen
+/// last. `seen` is in order of the hosts. Pure.
+fn gather(cluster: &Cluster, seen: Vec<(HostName, GuestHistory)>, span: Span, now: u64) -> Fetched {
+    let mut fetched = Fetched::default();
+    let mut by_uuid: BTreeMap<uuid::Uuid, Vec<(HostName, GuestHistory)>> = BTreeMap::new();
+    for (host, guest) in seen {
+        by_uuid.entry(guest.uuid).or_default().push((host, guest));
+    }
+    for guest in &cluster.guests {
+        let uuid = guest.uuid.or_else(|| {
+            let named = by_uuid.iter().filter_map(|(uuid, parts)| {
+                let newest = parts
+                    .iter()
+                    .map(|(_, part)| part)
+                    .max_by_key(|part| part.newest)?;
+                (newest.guest == guest.name).then_some((newest.newest, *uuid))
+            });
+            named.max().map(|(_, uuid)| uuid)
+        });
+        let parts = uuid.and_then(|uuid| by_uuid.remove(&uuid));
+        let (hosts, parts): (Vec<HostName>, Vec<GuestHistory>) =
+            parts.unwrap_or_default().into_iter().unzip();
+        if hosts.len() > 1 {
+            fetched.moved.insert(guest.name.clone(), hosts);
+        }
+        match join(parts) {
+            Some(joined) => {
+                let (load, note) = load(&joined, span.since, now);
+                fetched.load.guests.insert(guest.name.clone(), load);
+                fetched
+                    .notes
+                    .extend(note.map(|note| format!("{}: {note}", guest.name)));
+            }
+            None if guest.host.is_some() => {
+                fetched.not_measured.insert(guest.name.clone());
+            }
+            None => {}
+        }
+    }
+    fetched.strangers = by_uuid.len();
+    fetched
+}
+
+/// Whether a host is to have a probe that answers: one that is asleep or away has none.
+fn awake(host: &Host) -> bool {
+    matches!(host.state, HostState::On | HostState::Drain)
+}
+
+/// Where a host's probe is if neither the cluster nor a flag says so: at the machine that its
+/// libvirt URI names, else at its name; by TLS if there are certificates.
+fn derived(host: &Host, tls: bool) -> String {
+    let machine = host
+        .uri
+        .as_deref()
+        .and_then(|uri| uri.split_once("://")?.1.split(['/', '?']).next())
+        // Without a user, and without the port of another service.
+        .map(|authority| {
+            authority
+                .rsplit_once('@')
+                .map_or(authority, |(_, host)| host)
+        })
+        .map(|authority| match authority.split_once(']') {
+            Some((v6, _)) => format!("{v6}]"),
+            None => authority.split(':').next().unwrap_or_default().to_owned(),
+        })
+        .filter(|machine| !machine.is_empty())
+        .unwrap_or_else(|| host.name.to_string());
+    let scheme = if tls { "https" } else { "http" };
+    format!("{scheme}://{machine}")
+}

@@ -1,0 +1,251 @@
+use vmpack_domain::{Statistic, Tier};
+
+use super::*;
+use crate::interval::{Intervals, STEP};
+use crate::tick::samples::guest_tick;
+use crate::tick::{Dirty, Tick};
+
+const DAY: Micros = Micros(86_400_000_000);
+const ROOMY: Bounds = Bounds {
+    bytes: 64 << 20,
+    age: DAY,
+};
+/// A multiple of every step used here.
+const START: u64 = 1_699_999_200;
+
+/// The rows of guests in the ten seconds that begin then, each with its two demands.
+fn rows(at: u64, guests: &[(&str, [u64; 2])]) -> Vec<Row> {
+    let mut intervals = Intervals::default();
+    intervals.add(&Tick {
+        end_us: (at + 1) * 1_000_000,
+        host_mcores: 2000,
+        guests: guests.iter().map(|(g, d)| guest_tick(g, d)).collect(),
+    });
+    intervals.close()
+}
+
+fn asked(since: u64, until: u64, step: u64, statistic: Statistic) -> Asked {
+    Asked {
+        since,
+        until,
+        step,
+        statistic,
+    }
+}
+
+fn read(file: &Path, asked: Asked) -> HistoryPart {
+    Reader::open(file).unwrap().read(asked, || true).unwrap()
+}
+
+#[test]
+fn what_is_committed_is_read_back_by_steps_and_over_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    let mut history = History::open(&file, ROOMY).unwrap();
+    for k in 0..6 {
+        let mut rows = rows(START + k * STEP, &[("g1", [100 * k, 100 * k + 50])]);
+        if k == 2 {
+            rows[0].dirty = Some(Dirty {
+                pages_per_second: 77,
+                tier: Tier::DirtyLog,
+                at: START + 25,
+            });
+        }
+        // A dirty rate that is older than the row is not said twice.
+        if k == 3 {
+            rows[0].dirty = Some(Dirty {
+                pages_per_second: 1,
+                tier: Tier::Ebpf,
+                at: START + 25,
+            });
+        }
+        history.append(&rows).unwrap();
+    }
+    history
+        .append(&rows(START + 60, &[("g2", [7, 7])]))
+        .unwrap();
+    history
+        .overloaded((START + 5) * 1_000_000, 2500, 2000)
+        .unwrap();
+
+    let part = read(&file, asked(START, START + 90, 30, Statistic::Max));
+    assert_eq!(part.overloads_us, [(START + 5) * 1_000_000]);
+    let [g1, g2] = part.guests.as_slice() else {
+        panic!("{part:?}")
+    };
+    assert_eq!(g1.guest.as_str(), "g1");
+    assert_eq!(g1.series.mcores, [Some(250), Some(550), None]);
+    assert_eq!(g2.series.mcores, [None, None, Some(7)]);
+    assert_eq!((g1.newest, g1.span_us), (START + 50, 1_200_000));
+    // Rows' means are (100 k + 25), each over two windows.
+    assert_eq!(g1.mean_mcores, 275);
+    assert_eq!(g1.demands.max().map(|m| m.0), Some(550));
+    assert_eq!((g1.run_us, g1.run_delay_us), (300_000, 30_000));
+    assert_eq!(g1.dirty.map(|d| d.pages_per_second), Some(77));
+
+    let mean = read(&file, asked(START, START + 60, 60, Statistic::Mean));
+    assert_eq!(mean.guests[0].series.mcores, [Some(275)]);
+    // 12 windows; the 6th is 250, in a bucket that ends at 251.
+    let median = read(&file, asked(START, START + 60, 60, Statistic::P50));
+    assert_eq!(median.guests[0].series.mcores, [Some(251)]);
+    // Half of the time, and what lies outside is not told.
+    let half = read(&file, asked(START + 30, START + 60, 30, Statistic::Mean));
+    assert_eq!(half.guests[0].mean_mcores, 425);
+    // The wire tells it as it is.
+    let text = serde_json::to_string(&half).unwrap();
+    let told: HistoryPart = serde_json::from_str(&text).unwrap();
+    assert_eq!(told, half);
+    // Whoever no longer listens ends the reading; so few rows are not asked about.
+    let reader = Reader::open(&file).unwrap();
+    assert!(
+        reader
+            .read(asked(START, START + 90, 10, Statistic::P95), || false)
+            .is_ok()
+    );
+}
+
+#[test]
+fn of_two_rows_of_one_interval_the_fuller_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    let mut history = History::open(&file, ROOMY).unwrap();
+    let full = rows(START, &[("g1", [40, 40])]);
+    let mut short = rows(START, &[("g1", [90, 90])]);
+    short[0].span_us /= 2;
+    for rows in [&short, &full, &short] {
+        history.append(rows).unwrap();
+    }
+    let part = read(&file, asked(START, START + 10, 10, Statistic::Max));
+    assert_eq!(part.guests[0].series.mcores, [Some(40)]);
+}
+
+#[test]
+fn a_guest_keeps_its_history_when_it_is_renamed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    let mut history = History::open(&file, ROOMY).unwrap();
+    history.append(&rows(START, &[("old", [10, 10])])).unwrap();
+    let mut renamed = rows(START + 10, &[("old", [30, 30])]);
+    renamed[0].guest = "new".parse().unwrap();
+    history.append(&renamed).unwrap();
+    let part = read(&file, asked(START, START + 20, 10, Statistic::Max));
+    let [guest] = part.guests.as_slice() else {
+        panic!("{part:?}")
+    };
+    assert_eq!(guest.guest.as_str(), "new");
+    assert_eq!(guest.series.mcores, [Some(10), Some(30)]);
+}
+
+#[test]
+fn what_is_too_old_goes_and_its_guest_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    let bounds = Bounds {
+        age: Micros::secs(3600),
+        ..ROOMY
+    };
+    let mut history = History::open(&file, bounds).unwrap();
+    history.append(&rows(START, &[("gone", [1, 1])])).unwrap();
+    for k in 1..=4 {
+        let at = START + k * 3600;
+        history.append(&rows(at, &[("here", [1, 1])])).unwrap();
+    }
+    assert_eq!(history.extent().oldest, Some(START + 3 * 3600));
+    let guests: i64 = history
+        .connection
+        .query_row("SELECT count(*) FROM guest", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(guests, 1);
+}
+
+#[test]
+fn the_file_stays_within_its_bound_and_keeps_the_newest() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    let bounds = Bounds {
+        bytes: Bounds::LEAST,
+        age: DAY,
+    };
+    let mut history = History::open(&file, bounds).unwrap();
+    let names: Vec<String> = (0..500).map(|n| format!("guest-{n}")).collect();
+    let guests: Vec<(&str, [u64; 2])> = names.iter().map(|n| (n.as_str(), [300, 9000])).collect();
+    let one = rows(0, &guests);
+    // Some 40 MB, were there no bound.
+    let mut at = START;
+    for _ in 0..1000 {
+        at += STEP;
+        let mut rows = one.clone();
+        rows.iter_mut().for_each(|row| row.at = at);
+        history.append(&rows).unwrap();
+        assert!(history.extent().bytes <= Bounds::LEAST);
+    }
+    let oldest = history.extent().oldest.unwrap();
+    assert!(START + STEP < oldest && oldest < at - 50 * STEP, "{oldest}");
+    let part = read(&file, asked(at, at + STEP, STEP, Statistic::Max));
+    assert_eq!(part.guests.len(), 500);
+    // A smaller bound shrinks the file at the next appends.
+    let held = history.extent().bytes;
+    assert!(held > Bounds::LEAST / 3);
+}
+
+#[test]
+fn what_is_no_history_of_ours_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = |name: &str| {
+        let file = folder.path().join(name);
+        let before = std::fs::read(&file).ok();
+        let error = History::open(&file, ROOMY).map(|_| ()).unwrap_err();
+        assert_eq!(std::fs::read(&file).ok(), before);
+        error.to_string()
+    };
+    std::fs::write(
+        folder.path().join("text"),
+        "certainly not a database\n".repeat(99),
+    )
+    .unwrap();
+    assert!(open("text").contains("another program's database"));
+
+    let other = Connection::open(folder.path().join("other")).unwrap();
+    other.execute_batch("CREATE TABLE t (a)").unwrap();
+    drop(other);
+    assert!(open("other").contains("another program's database"));
+
+    let file = folder.path().join("newer");
+    let history = History::open(&file, ROOMY).unwrap();
+    history
+        .connection
+        .pragma_update(None, "user_version", VERSION + 1)
+        .unwrap();
+    drop(history);
+    assert!(open("newer").contains("version 2, expected at most 1"));
+    assert!(Reader::open(&file).is_err());
+
+    let small = Bounds { bytes: 1, ..ROOMY };
+    assert!(History::open(&folder.path().join("small"), small).is_err());
+}
+
+#[test]
+fn a_full_disk_loses_no_committed_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    let mut history = History::open(&file, ROOMY).unwrap();
+    history.append(&rows(START, &[("g1", [5, 5])])).unwrap();
+    // As full as it can be said to be.
+    history
+        .connection
+        .pragma_update(None, "max_page_count", 1)
+        .unwrap();
+    let names: Vec<String> = (0..900).map(|n| format!("guest-{n}")).collect();
+    let guests: Vec<(&str, [u64; 2])> = names.iter().map(|n| (n.as_str(), [3, 9])).collect();
+    assert!(history.append(&rows(START + 10, &guests)).is_err());
+    let part = read(&file, asked(START, START + 20, 10, Statistic::Max));
+    assert_eq!(part.guests.len(), 1);
+    // There is room again.
+    history
+        .connection
+        .pragma_update(None, "max_page_count", 9999)
+        .unwrap();
+    history.append(&rows(START + 20, &guests)).unwrap();
+    let part = read(&file, asked(START, START + 30, 10, Statistic::Max));
+    assert_eq!(part.guests.len(), 901);
+}

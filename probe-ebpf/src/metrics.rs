@@ -1,0 +1,434 @@
+//! `GET /metrics`: the [live state](crate::live) in OpenMetrics, in base units. Each guest has a
+//! bounded number of series, and no more than so many guests have any; the others are counted.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use crate::live::{GuestLive, Live};
+use crate::process::Process;
+use crate::tick::tier_name;
+
+/// The media type of the answer.
+pub(crate) const MEDIA: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The state as text. `bound` is how many guests have series of their own.
+///
+/// # Errors
+/// Never in practice: writing into a string does not fail.
+pub(crate) fn render(live: &Arc<Mutex<Live>>, bound: usize) -> Result<String, fmt::Error> {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(State {
+        live: live.clone(),
+        bound,
+    }));
+    let mut answer = String::new();
+    text::encode(&mut answer, &registry)?;
+    Ok(answer)
+}
+
+#[derive(Debug)]
+struct State {
+    live: Arc<Mutex<Live>>,
+    bound: usize,
+}
+
+impl Collector for State {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let live = self.live.lock().map_err(|_| fmt::Error)?;
+        let mut out = Out(encoder);
+        guests(&mut out, &live.first(self.bound))?;
+        host(&mut out, &live, self.bound)?;
+        own(&mut out, &live)
+    }
+}
+
+fn guests(out: &mut Out, guests: &[&GuestLive]) -> fmt::Result {
+    out.info(
+        "vmpack_guest",
+        "A guest that is measured and how",
+        guests.iter().map(|g| {
+            let dirty = g.tick.dirty.map_or("none", |d| tier_name(d.tier));
+            [
+                ("guest", g.tick.guest.to_string()),
+                ("uuid", g.tick.uuid.to_string()),
+                ("tier", tier_name(g.tick.tier).to_owned()),
+                ("dirty_tier", dirty.to_owned()),
+            ]
+        }),
+    )?;
+    let seconds = |ns: u64| nanoseconds(ns);
+    type Sum = (&'static str, &'static str, fn(&GuestLive) -> u64);
+    let sums: [Sum; 3] = [
+        (
+            "vmpack_guest_cpu_run",
+            "CPU time that the guest's vCPUs ran",
+            |g| g.run_ns,
+        ),
+        (
+            "vmpack_guest_cpu_run_delay",
+            "Time that the guest's vCPUs were ready and waited for a CPU",
+            |g| g.run_delay_ns,
+        ),
+        (
+            "vmpack_guest_cpu_throttled",
+            "Time that the guest's vCPUs waited because of its own quota",
+            |g| g.throttled_ns,
+        ),
+    ];
+    for (name, help, value) in sums {
+        let values = guests.iter().map(|g| (of(g), seconds(value(g))));
+        out.counter(name, help, Some(Unit::Seconds), values)?;
+    }
+    out.counter(
+        "vmpack_guest_cpu_demand_core",
+        "Cores of speed 1 that the guest wanted, times seconds: its rate is the mean demand",
+        Some(Unit::Seconds),
+        guests.iter().map(|g| (of(g), to_f64(g.wanted) / 1e9)),
+    )?;
+    out.gauge(
+        "vmpack_guest_cpu_demand_cores",
+        "Cores of speed 1 that the guest wanted in the windows of the last ten seconds",
+        None,
+        guests
+            .iter()
+            .filter_map(|g| Some((g, g.row.as_ref()?)))
+            .flat_map(|(g, row)| {
+                [
+                    ("mean", row.mean),
+                    ("p50", row.p50),
+                    ("p95", row.p95),
+                    ("p99", row.p99),
+                    ("max", row.max),
+                ]
+                .map(|(statistic, value)| {
+                    let labels = [
+                        ("guest", g.tick.guest.to_string()),
+                        ("statistic", statistic.to_owned()),
+                    ];
+                    (labels, cores(value.0))
+                })
+            }),
+    )?;
+    out.gauge(
+        "vmpack_guest_vcpus",
+        "vCPUs that are online",
+        None,
+        guests.iter().map(|g| (of(g), f64::from(g.tick.vcpus))),
+    )?;
+    out.gauge(
+        "vmpack_guest_memory_resident",
+        "Memory that the guest holds resident on this host",
+        Some(Unit::Bytes),
+        guests
+            .iter()
+            .filter_map(|g| Some((of(g), whole(g.tick.resident_mib? << 20)))),
+    )?;
+    out.gauge(
+        "vmpack_guest_dirty_pages_per_second",
+        "Distinct pages of 4 KiB that the guest dirtied a second when that was last measured",
+        None,
+        guests
+            .iter()
+            .filter_map(|g| Some((of(g), whole(g.tick.dirty?.pages_per_second)))),
+    )?;
+    out.gauge(
+        "vmpack_guest_dirty_measured_timestamp",
+        "When the dirty rate was last measured",
+        Some(Unit::Seconds),
+        guests
+            .iter()
+            .filter_map(|g| Some((of(g), whole(g.tick.dirty?.at)))),
+    )
+}
+
+fn host(out: &mut Out, live: &Live, bound: usize) -> fmt::Result {
+    let measured = live.measured();
+    let gauges = [
+        (
+            "vmpack_host_guests_measured",
+            "Guests that are measured",
+            count(measured),
+        ),
+        (
+            "vmpack_host_guests_not_measured",
+            "Guests that run here and cannot be measured; GET /healthz says why",
+            count(live.not_measured.len()),
+        ),
+        (
+            "vmpack_host_guests_without_series",
+            "Guests that are measured and have no series of their own, as there are too many",
+            count(measured.saturating_sub(bound)),
+        ),
+        (
+            "vmpack_host_cores",
+            "Cores of this host",
+            cores(live.host_mcores),
+        ),
+        (
+            "vmpack_host_cpu_demand_cores",
+            "Cores of speed 1 that all guests wanted in the newest window",
+            cores(live.wanted()),
+        ),
+        (
+            "vmpack_host_overloaded",
+            "1 while runnable vCPUs exceed the cores",
+            f64::from(u8::from(live.overload.is_some())),
+        ),
+    ];
+    for (name, help, value) in gauges {
+        out.gauge(name, help, None, [([], value)])?;
+    }
+    out.counter(
+        "vmpack_host_overloads",
+        "Overloads that began",
+        None,
+        [([], whole(live.overloads))],
+    )
+}
+
+/// The probe's own cost and quality.
+fn own(out: &mut Out, live: &Live) -> fmt::Result {
+    let own = Process::now();
+    let quality = &live.quality;
+    out.info(
+        "vmpack_probe",
+        "The probe",
+        [[("version", env!("CARGO_PKG_VERSION").to_owned())]],
+    )?;
+    let seconds = Some(Unit::Seconds);
+    out.counter(
+        "process_cpu",
+        "CPU time that the probe used",
+        seconds.clone(),
+        [([], own.cpu)],
+    )?;
+    out.gauge(
+        "process_resident_memory",
+        "Memory that the probe holds resident",
+        Some(Unit::Bytes),
+        [([], whole(own.resident))],
+    )?;
+    out.gauge(
+        "process_open_fds",
+        "Open files of the probe",
+        None,
+        [([], whole(own.files))],
+    )?;
+    let counters = [
+        (
+            "vmpack_probe_windows",
+            "Windows of the whole host that were seen",
+            live.windows_seen,
+        ),
+        (
+            "vmpack_probe_windows_missed",
+            "Windows that ended unseen because the probe was woken late",
+            live.windows_missed,
+        ),
+        (
+            "vmpack_probe_events_lost",
+            "Events that the kernel's ring buffer had no room for",
+            quality.lost_events,
+        ),
+        (
+            "vmpack_probe_program_runs",
+            "Runs of the kernel programs",
+            quality.program_runs,
+        ),
+        (
+            "vmpack_probe_history_rows",
+            "Rows that were committed",
+            live.history.rows,
+        ),
+        (
+            "vmpack_probe_history_rows_lost",
+            "Rows that could not be written",
+            live.history.rows_lost,
+        ),
+        (
+            "vmpack_probe_http_requests",
+            "Requests that were answered",
+            live.server.requests,
+        ),
+        (
+            "vmpack_probe_http_connections_refused",
+            "Connections beyond the bound",
+            live.server.connections_refused,
+        ),
+        (
+            "vmpack_probe_streams_dropped",
+            "Readers of the stream that were too slow",
+            live.server.streams_dropped,
+        ),
+    ];
+    for (name, help, value) in counters {
+        out.counter(name, help, None, [([], whole(value))])?;
+    }
+    for (name, help, ns) in [
+        (
+            "vmpack_probe_run_time_unplaced",
+            "Run time that the scheduler's events did not place exactly",
+            quality.lost_ns,
+        ),
+        (
+            "vmpack_probe_program",
+            "Time that the kernel programs took, where kernel.bpf_stats_enabled",
+            quality.program_ns,
+        ),
+    ] {
+        out.counter(name, help, seconds.clone(), [([], nanoseconds(ns))])?;
+    }
+    let gauges = [
+        (
+            "vmpack_probe_threads",
+            "vCPU threads that are followed",
+            quality.threads,
+        ),
+        (
+            "vmpack_probe_guests_beyond",
+            "Guests that are not followed because there is no room for their threads",
+            quality.guests_beyond,
+        ),
+        (
+            "vmpack_probe_http_connections",
+            "Open connections",
+            live.server.connections,
+        ),
+        (
+            "vmpack_probe_streams",
+            "Readers of the stream",
+            live.server.streams,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        out.gauge(name, help, None, [([], whole(value))])?;
+    }
+    // The scheduler's statistics know no bound.
+    let most = Some(quality.threads_max).filter(|max| *max < u64::MAX);
+    out.gauge(
+        "vmpack_probe_threads_max",
+        "vCPU threads that can be followed at once",
+        None,
+        most.map(|max| ([], whole(max))),
+    )?;
+    out.gauge(
+        "vmpack_probe_history",
+        "Size of the history on the disk",
+        Some(Unit::Bytes),
+        [([], whole(live.history.extent.bytes))],
+    )?;
+    let oldest = live.history.extent.oldest.map(|at| ([], whole(at)));
+    let stamp = seconds.clone();
+    out.gauge(
+        "vmpack_probe_history_oldest_timestamp",
+        "Start of the oldest row",
+        stamp,
+        oldest,
+    )?;
+    let newest = live.newest_us.map(|us| ([], whole(us) / 1e6));
+    let stamp = seconds.clone();
+    out.gauge(
+        "vmpack_probe_newest_window_timestamp",
+        "End of the newest window",
+        stamp,
+        newest,
+    )?;
+    let expires = live.server.certificate_expires;
+    out.gauge(
+        "vmpack_probe_certificate_expiry_timestamp",
+        "When the server's certificate expires",
+        seconds,
+        expires.map(|at| ([], whole(u64::try_from(at).unwrap_or_default()))),
+    )
+}
+
+/// Writes families of metrics.
+struct Out<'a>(DescriptorEncoder<'a>);
+
+type Labels<const N: usize> = [(&'static str, String); N];
+
+impl Out<'_> {
+    fn counter<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        values: impl IntoIterator<Item = (Labels<N>, f64)>,
+    ) -> fmt::Result {
+        let kind = MetricType::Counter;
+        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
+        for (labels, value) in values {
+            if N == 0 {
+                family.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+                continue;
+            }
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_counter::<NoLabelSet, _, f64>(&value, None)?;
+        }
+        Ok(())
+    }
+
+    fn gauge<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        values: impl IntoIterator<Item = (Labels<N>, f64)>,
+    ) -> fmt::Result {
+        let kind = MetricType::Gauge;
+        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
+        for (labels, value) in values {
+            if N == 0 {
+                family.encode_gauge(&value)?;
+                continue;
+            }
+            family.encode_family(&labels)?.encode_gauge(&value)?;
+        }
+        Ok(())
+    }
+
+    fn info<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        values: impl IntoIterator<Item = Labels<N>>,
+    ) -> fmt::Result {
+        let mut family = self
+            .0
+            .encode_descriptor(name, help, None, MetricType::Info)?;
+        for labels in values {
+            family.encode_info(&labels)?;
+        }
+        Ok(())
+    }
+}
+
+fn of(guest: &GuestLive) -> Labels<1> {
+    [("guest", guest.tick.guest.to_string())]
+}
+
+fn cores(milli: u64) -> f64 {
+    whole(milli) / 1e3
+}
+
+fn nanoseconds(ns: u64) -> f64 {
+    whole(ns) / 1e9
+}
+
+fn count(n: usize) -> f64 {
+    to_f64(n as u128)
+}
+
+fn whole(n: u64) -> f64 {
+    to_f64(u128::from(n))
+}
+
+fn to_f64(n: u128) -> f64 {
+    // Exact to 53 bits, which is what Prometheus keeps.
+    n as f64
+}

@@ -1,0 +1,31 @@
+//! What the probe itself uses.
+
+use crate::sample::own_cpu_time;
+
+/// This process now.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) struct Process {
+    /// CPU time since its start, in seconds.
+    pub(crate) cpu: f64,
+    /// Resident memory, in bytes.
+    pub(crate) resident: u64,
+    /// Open files.
+    pub(crate) files: u64,
+}
+
+impl Process {
+    pub(crate) fn now() -> Self {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"))
+            .and_then(|kib| kib.trim().parse::<u64>().ok());
+        // The listing itself is one of them.
+        let files = std::fs::read_dir("/proc/self/fd").map_or(0, |list| list.count() as u64);
+        Self {
+            cpu: own_cpu_time() as f64 / 1e9,
+            resident: resident.unwrap_or_default() << 10,
+            files: files.saturating_sub(1),
+        }
+    }
+}

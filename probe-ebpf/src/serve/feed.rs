@@ -1,0 +1,261 @@
+//! The measuring thread: turns what the [measurement](crate::measure) hands out into ticks, and
+//! passes them on to the live state, the stream and the history.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{SyncSender, TrySendError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hyper::body::Bytes;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
+use uuid::Uuid;
+use vmpack_hypervisor::Error;
+use vmpack_hypervisor::libvirt::Observed;
+
+use super::Shared;
+use super::store::Entry;
+use super::wire::{Event, line};
+use crate::interval::{Intervals, Row};
+use crate::measure::Measurement;
+use crate::sample::now;
+use crate::source::{Batch, DirtyRate, Overload};
+use crate::tick::{Dirty, GuestTick, Tick};
+
+/// Between attempts to reach libvirt, where it does not answer at the start.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// Where ticks go.
+pub(crate) struct Sink {
+    shared: Arc<Shared>,
+    intervals: Intervals,
+    store: SyncSender<Entry>,
+}
+
+/// Measures until the daemon stops. Where libvirt does not answer it is asked again and again: the
+/// daemon may be up before it.
+pub(super) fn measure(
+    shared: &Arc<Shared>,
+    list: impl Fn() -> Result<Vec<Observed>, Error> + Send + Clone + 'static,
+    mut sink: Sink,
+) {
+    while !shared.stops() {
+        match Measurement::start(shared.settings.measuring.clone(), list.clone()) {
+            Ok(measurement) => {
+                shared.live(|live| live.fault = None);
+                run(shared, measurement, &mut sink);
+            }
+            Err(error) => {
+                tracing::warn!("{error}");
+                shared.live(|live| live.fault = Some(error.to_string()));
+                let end = now() + nanoseconds(AGAIN);
+                while now() < end && !shared.stops() {
+                    shared.beat();
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            }
+        }
+    }
+    sink.end();
+}
+
+fn run(shared: &Arc<Shared>, mut measurement: Measurement, sink: &mut Sink) {
+    let mut dirty = BTreeMap::new();
+    while !shared.stops() {
+        let batch = measurement.step();
+        shared.beat();
+        for rate in &batch.dirty {
+            dirty.insert(rate.uuid, dirty_at(rate));
+        }
+        dirty.retain(|uuid, _| measurement.guests().values().any(|g| g.uuid == *uuid));
+        state(shared, &measurement, &batch);
+        for overload in &batch.overloads {
+            sink.overload(*overload);
+        }
+        if batch.seen > 0 || !batch.windows.is_empty() {
+            let cores = shared.settings.host_mcores;
+            sink.tick(&tick(&batch, &measurement, &dirty, cores));
+        }
+        wait(&measurement);
+    }
+}
+
+/// What the live state says besides the ticks.
+fn state(shared: &Shared, measurement: &Measurement, batch: &Batch) {
+    let not_measured = measurement
+        .guests()
+        .iter()
+        .filter(|(_, guest)| guest.here && guest.tier.is_none());
+    let not_measured = not_measured
+        .map(|(name, guest)| (name.clone(), guest.unseen.clone()))
+        .collect();
+    shared.live(|live| {
+        live.quality = measurement.quality();
+        live.windows_seen += batch.seen;
+        live.windows_missed += batch.missed;
+        live.not_measured = not_measured;
+    });
+}
+
+/// What a step of the measurement says, on a host of so many thousandths of a core.
+pub(crate) fn tick(
+    batch: &Batch,
+    measurement: &Measurement,
+    dirty: &BTreeMap<Uuid, Dirty>,
+    host_mcores: u64,
+) -> Tick {
+    let mut guests: Vec<GuestTick> = Vec::new();
+    let mut end = None;
+    for window in &batch.windows {
+        let part = &window.window;
+        end = end.max(Some(part.start.saturating_add(part.length)));
+        // Windows come in the order of their guests.
+        let same = guests.last_mut().filter(|g| g.uuid == window.uuid);
+        let guest = match same {
+            Some(guest) => guest,
+            None => {
+                guests.push(GuestTick {
+                    guest: window.guest.clone(),
+                    uuid: window.uuid,
+                    vcpus: window.vcpus,
+                    tier: window.tier,
+                    length_us: 0,
+                    run_ns: 0,
+                    run_delay_ns: 0,
+                    throttled_ns: 0,
+                    demand_mcores: Vec::new(),
+                    resident_mib: measurement
+                        .guests()
+                        .get(&window.guest)
+                        .and_then(|g| g.resident)
+                        .map(|m| m.0),
+                    dirty: dirty.get(&window.uuid).copied(),
+                });
+                match guests.last_mut() {
+                    Some(guest) => guest,
+                    None => continue,
+                }
+            }
+        };
+        guest.vcpus = window.vcpus;
+        guest.tier = crate::interval::worse(guest.tier, window.tier);
+        guest.length_us += part.length / 1000;
+        guest.run_ns = guest.run_ns.saturating_add(part.run);
+        guest.run_delay_ns = guest.run_delay_ns.saturating_add(part.delay);
+        guest.throttled_ns = guest.throttled_ns.saturating_add(part.throttled);
+        guest.demand_mcores.push(part.demand.0);
+    }
+    Tick {
+        end_us: wall(end.unwrap_or_else(now)),
+        host_mcores,
+        guests,
+    }
+}
+
+fn dirty_at(rate: &DirtyRate) -> Dirty {
+    let pages = u128::from(rate.pages) * 1_000_000_000;
+    let rate_per_second = pages.div_ceil(u128::from(rate.length.max(1)));
+    Dirty {
+        pages_per_second: u64::try_from(rate_per_second).unwrap_or(u64::MAX),
+        tier: rate.tier,
+        at: wall(rate.end) / 1_000_000,
+    }
+}
+
+/// Waits until the next step is due or there is something to read, and no longer than it may take
+/// to notice that the daemon stops.
+pub(crate) fn wait(measurement: &Measurement) {
+    let left = measurement.due().saturating_sub(now());
+    let left = Duration::from_nanos(left).min(Duration::from_millis(250));
+    let mut wakes: Vec<PollFd<'_>> = measurement
+        .wakes()
+        .map(|fd| PollFd::new(fd, PollFlags::POLLIN))
+        .into_iter()
+        .collect();
+    // A wait that is cut short is a step that is early.
+    let _ = ppoll(&mut wakes, Some(TimeSpec::from(left)), None);
+}
+
+impl Sink {
+    pub(super) fn new(shared: Arc<Shared>, store: SyncSender<Entry>) -> Self {
+        Self {
+            shared,
+            intervals: Intervals::default(),
+            store,
+        }
+    }
+
+    pub(crate) fn tick(&mut self, tick: &Tick) {
+        self.shared.live(|live| live.tick(tick));
+        if self.shared.events.receiver_count() > 0 {
+            self.tell(&Event::Windows(tick.clone()));
+        }
+        let rows = self.intervals.add(tick);
+        self.keep(rows);
+    }
+
+    pub(crate) fn overload(&mut self, overload: Overload) {
+        self.shared.live(|live| live.overloaded(overload));
+        let at_us = wall(overload.at);
+        self.tell(&Event::Overload {
+            began: overload.began,
+            at_us,
+            demand_mcores: overload.demand.0,
+            cores_mcores: overload.cores.0,
+        });
+        if overload.began {
+            let (wanted, cores) = (overload.demand.0, overload.cores.0);
+            // The stream and the metrics have said it.
+            let _ = self.store.try_send(Entry::Overload {
+                at_us,
+                wanted,
+                cores,
+            });
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        // There may be no reader.
+        let _ = self.shared.events.send(Bytes::from(line(event)));
+    }
+
+    fn keep(&mut self, rows: Vec<Row>) {
+        if rows.is_empty() {
+            return;
+        }
+        self.shared.live(|live| live.interval(&rows));
+        if let Err(
+            TrySendError::Full(Entry::Rows(rows)) | TrySendError::Disconnected(Entry::Rows(rows)),
+        ) = self.store.try_send(Entry::Rows(rows))
+        {
+            self.shared
+                .live(|live| live.history.rows_lost += rows.len() as u64);
+        }
+    }
+
+    /// Keeps what there is of the open interval.
+    pub(super) fn end(mut self) {
+        let rows = self.intervals.close();
+        self.keep(rows);
+    }
+}
+
+/// A moment of `CLOCK_MONOTONIC` in nanoseconds as microseconds of Unix time.
+fn wall(at: u64) -> u64 {
+    let (here, unix) = (now(), unix_us());
+    if at <= here {
+        unix.saturating_sub((here - at) / 1000)
+    } else {
+        unix.saturating_add((at - here) / 1000)
+    }
+}
+
+/// This machine's clock, in microseconds of Unix time.
+pub(crate) fn unix_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |t| u64::try_from(t.as_micros()).unwrap_or(u64::MAX))
+}
+
+fn nanoseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}

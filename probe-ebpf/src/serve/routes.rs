@@ -1,0 +1,338 @@
+//! The answers: what each path says.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http_body_util::channel::{Channel, Sender};
+use http_body_util::combinators::BoxBody;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use hyper::{Method, Request, Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::Notify;
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::time::timeout;
+use vmpack_domain::Statistic;
+use vmpack_domain::units::Micros;
+
+use super::Shared;
+use super::wire::{API, Event, Greeting, Health, LoadAnswer, Refusal, line};
+use crate::history::{Asked, HistoryError, Reader};
+use crate::interval::STEP;
+use crate::metrics;
+
+type Body = BoxBody<Bytes, std::convert::Infallible>;
+
+const JSON: &str = "application/json";
+const LINES: &str = "application/x-ndjson";
+/// The most steps of a series that are told at once.
+const STEPS: u64 = 2000;
+/// How long a reading of the history may take.
+const READING: Duration = Duration::from_secs(20);
+/// How long a reader of the stream may take nothing.
+const UNTAKEN: Duration = Duration::from_secs(10);
+
+const INDEX: &str = "\
+vmpack-probe
+/metrics                        OpenMetrics
+/healthz                        whether it measures and writes its history
+/v1/load?since=&until=&step=&statistic=   the history, by guest
+/v1/stream                      windows and overloads as they happen, a line of JSON each
+";
+
+/// Answers a request. `end` closes its connection.
+pub(super) async fn answer(
+    shared: Arc<Shared>,
+    end: Arc<Notify>,
+    request: Request<Incoming>,
+) -> Response<Body> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        let mut answer = refusal(StatusCode::METHOD_NOT_ALLOWED, "expected GET");
+        let allow = hyper::header::HeaderValue::from_static("GET, HEAD");
+        answer.headers_mut().insert(ALLOW, allow);
+        return answer;
+    }
+    match request.uri().path() {
+        "/" => text(
+            StatusCode::OK,
+            "text/plain; charset=utf-8",
+            INDEX.to_owned(),
+        ),
+        "/metrics" => match metrics::render(&shared.live, shared.settings.metrics_guests) {
+            Ok(answer) => text(StatusCode::OK, metrics::MEDIA, answer),
+            Err(_) => refusal(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the metrics cannot be told",
+            ),
+        },
+        "/healthz" => health(&shared),
+        "/v1/load" => load(&shared, request.uri().query().unwrap_or_default()).await,
+        "/v1/stream" => stream(&shared, end),
+        path => refusal(
+            StatusCode::NOT_FOUND,
+            &format!("read path `{path}`, see `/`"),
+        ),
+    }
+}
+
+fn health(shared: &Shared) -> Response<Body> {
+    let health = shared.health();
+    let status = if health.ok {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    json(status, &health)
+}
+
+async fn load(shared: &Arc<Shared>, query: &str) -> Response<Body> {
+    let asked = match read_query(query, shared.greeting().now_us / 1_000_000) {
+        Ok(asked) => asked,
+        Err(error) => return refusal(StatusCode::BAD_REQUEST, &error),
+    };
+    // Two at a time: each takes memory and a core.
+    let Ok(Ok(place)) = timeout(READING, shared.readings.clone().acquire_owned()).await else {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many read the history");
+    };
+    // Dropped, it ends the reading: by the timeout, or when the connection ends.
+    let listener = Listener(Arc::new(AtomicBool::new(true)));
+    let (file, listens) = (shared.settings.history.clone(), listener.0.clone());
+    let greeting = shared.greeting();
+    let read = tokio::task::spawn_blocking(move || {
+        let _place = place;
+        let history = Reader::open(&file)?.read(asked, || listens.load(Ordering::Relaxed))?;
+        Ok::<_, HistoryError>(serde_json::to_string(&LoadAnswer { greeting, history }))
+    });
+    let ended = timeout(READING, read).await;
+    drop(listener);
+    match ended {
+        Ok(Ok(Ok(Ok(answer)))) => text(StatusCode::OK, JSON, answer),
+        Ok(Ok(Err(error))) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Err(_) => refusal(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "the span is too long to be read in time",
+        ),
+        Ok(Err(_) | Ok(Ok(Err(_)))) => refusal(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the history cannot be told",
+        ),
+    }
+}
+
+/// Whether somebody still waits for an answer.
+struct Listener(Arc<AtomicBool>);
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
+/// `since` and `until` in Unix seconds or RFC 3339, `step` as a time such as `60s`, `statistic` as
+/// in a policy. The default is the last hour.
+fn read_query(query: &str, now: u64) -> Result<Asked, String> {
+    let (mut since, mut until, mut step, mut statistic) = (None, None, None, Statistic::P95);
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = decode(value).ok_or_else(|| format!("read `{value}` as `{key}`"))?;
+        match key {
+            "since" => since = Some(moment(&value)?),
+            "until" => until = Some(moment(&value)?),
+            "step" => step = Some(value.parse::<Micros>().map_err(|e| e.to_string())?),
+            "statistic" => {
+                statistic = Statistic::ALL
+                    .into_iter()
+                    .find(|s| s.name() == value)
+                    .ok_or_else(|| {
+                        format!(
+                            "read statistic `{value}`, expected mean, p50, p90, p95, p99 or max"
+                        )
+                    })?;
+            }
+            _ => {
+                return Err(format!(
+                    "read `{key}`, expected since, until, step or statistic"
+                ));
+            }
+        }
+    }
+    let until = until.unwrap_or(now);
+    let since = since.unwrap_or_else(|| until.saturating_sub(3600));
+    if since >= until {
+        return Err(format!(
+            "read a span from {since} to {until}, expected its start before its end"
+        ));
+    }
+    let span = until - since;
+    let step = match step {
+        None => span.div_ceil(300).next_multiple_of(STEP),
+        Some(step) => step.0 / 1_000_000,
+    };
+    if step == 0 || !step.is_multiple_of(STEP) {
+        return Err(format!(
+            "read a step of {step} s, expected a multiple of {STEP} s"
+        ));
+    }
+    if span.div_ceil(step) > STEPS {
+        return Err(format!(
+            "read a span of {} steps, expected at most {STEPS}",
+            span.div_ceil(step)
+        ));
+    }
+    Ok(Asked {
+        since,
+        until,
+        step,
+        statistic,
+    })
+}
+
+fn moment(text: &str) -> Result<u64, String> {
+    let seconds = text.parse::<u64>().ok().or_else(|| {
+        let stamp: jiff::Timestamp = text.parse().ok()?;
+        u64::try_from(stamp.as_second()).ok()
+    });
+    // Further than any clock; sums of it stay in range.
+    seconds.filter(|s| *s < 1 << 40).ok_or_else(|| {
+        format!("read `{text}`, expected Unix seconds or a time such as `2026-01-05T00:00:00Z`")
+    })
+}
+
+/// Undoes percent-encoding; `+` stays, as times have it.
+fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        if *first == b'%' {
+            let (pair, tail) = rest.split_at_checked(2)?;
+            let digits = std::str::from_utf8(pair).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = tail;
+        } else {
+            bytes.push(*first);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn stream(shared: &Arc<Shared>, end: Arc<Notify>) -> Response<Body> {
+    let Ok(place) = shared.streams.clone().try_acquire_owned() else {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many read the stream");
+    };
+    let (mut sender, body) = Channel::new(4);
+    let mut events = shared.events.subscribe();
+    let shared = shared.clone();
+    tokio::spawn(async move {
+        shared.live(|live| live.server.streams += 1);
+        let hello = Bytes::from(line(&Event::Hello(shared.greeting())));
+        if let Some(why) = pass_on(&mut sender, &mut events, hello).await {
+            shared.live(|live| live.server.streams_dropped += 1);
+            let word = Bytes::from(line(&Event::Dropped { why }));
+            if timeout(UNTAKEN, sender.send_data(word)).await.is_err() {
+                end.notify_one();
+            }
+        }
+        shared.live(|live| live.server.streams -= 1);
+        drop(place);
+    });
+    let mut answer = Response::new(body.boxed());
+    let media = hyper::header::HeaderValue::from_static(LINES);
+    answer.headers_mut().insert(CONTENT_TYPE, media);
+    answer
+}
+
+/// Passes events on until the reader is gone or, which is then said, too slow.
+async fn pass_on(
+    sender: &mut Sender<Bytes>,
+    events: &mut Receiver<Bytes>,
+    hello: Bytes,
+) -> Option<String> {
+    let mut next = hello;
+    loop {
+        match timeout(UNTAKEN, sender.send_data(next)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return None,
+            Err(_) => return Some(format!("nothing was read for {} s", UNTAKEN.as_secs())),
+        }
+        next = match events.recv().await {
+            Ok(event) => event,
+            Err(RecvError::Closed) => return None,
+            Err(RecvError::Lagged(n)) => {
+                return Some(format!("read too slowly: {n} lines were not read in time"));
+            }
+        };
+    }
+}
+
+fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+    text(
+        status,
+        JSON,
+        serde_json::to_string(value).unwrap_or_default(),
+    )
+}
+
+fn refusal(status: StatusCode, error: &str) -> Response<Body> {
+    let refusal = Refusal {
+        error: error.to_owned(),
+    };
+    json(status, &refusal)
+}
+
+fn text(status: StatusCode, media: &'static str, text: String) -> Response<Body> {
+    let mut answer = Response::new(Full::new(Bytes::from(text)).boxed());
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(media));
+    headers.insert(
+        CACHE_CONTROL,
+        hyper::header::HeaderValue::from_static("no-store"),
+    );
+    answer
+}
+
+impl Shared {
+    /// Who speaks, and its clock now.
+    pub(super) fn greeting(&self) -> Greeting {
+        Greeting {
+            api: API,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            host: self.settings.host.clone(),
+            now_us: super::feed::unix_us(),
+        }
+    }
+
+    fn health(&self) -> Health {
+        let greeting = self.greeting();
+        self.live(|live| {
+            let stale = match live.newest_us {
+                None => Some("nothing was measured yet".to_owned()),
+                Some(us) if greeting.now_us.saturating_sub(us) > 5_000_000 => {
+                    Some("nothing was measured for 5 s".to_owned())
+                }
+                Some(_) => None,
+            };
+            let history = live.history.fault.as_ref();
+            let history = history.map(|why| format!("the history is not written: {why}"));
+            let faults: Vec<String> = [live.fault.clone(), stale, history]
+                .into_iter()
+                .flatten()
+                .collect();
+            Health {
+                ok: faults.is_empty(),
+                greeting,
+                faults,
+                newest_us: live.newest_us,
+                measured: live.measured(),
+                not_measured: live
+                    .not_measured
+                    .iter()
+                    .map(|(guest, why)| (guest.to_string(), why.clone()))
+                    .collect(),
+            }
+        })
+    }
+}

@@ -1,0 +1,216 @@
+//! TLS on both sides: a server that lets in whoever has a certificate of the fleet's authority, and
+//! a client that has one.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsError {
+    #[error("cannot read {0}: {1}")]
+    Read(PathBuf, rustls::pki_types::pem::Error),
+    #[error("read {0}, which holds no certificate, expected PEM")]
+    Empty(PathBuf),
+    #[error("cannot use the certificate of {0}: {1}")]
+    Refused(PathBuf, rustls::Error),
+    #[error("cannot use the authority {0}: {1}")]
+    Authority(PathBuf, String),
+}
+
+/// The files of one side.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Files {
+    /// This side's certificate, PEM
+    #[arg(
+        long = "tls-cert",
+        value_name = "FILE",
+        requires = "key",
+        requires = "ca"
+    )]
+    pub(crate) cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long = "tls-key", value_name = "FILE", requires = "cert")]
+    pub(crate) key: Option<PathBuf>,
+    /// The authority that the other side's certificate must come from, PEM
+    #[arg(long = "tls-ca", value_name = "FILE", requires = "cert")]
+    pub(crate) ca: Option<PathBuf>,
+}
+
+impl Files {
+    /// All three, or none.
+    fn all(&self) -> Option<(&Path, &Path, &Path)> {
+        Some((
+            self.cert.as_deref()?,
+            self.key.as_deref()?,
+            self.ca.as_deref()?,
+        ))
+    }
+
+    /// The server's side, if files are given: a client without a certificate of the authority is
+    /// refused in the handshake.
+    ///
+    /// # Errors
+    /// When a file cannot be read or used.
+    pub(crate) fn server(&self) -> Result<Option<Arc<ServerConfig>>, TlsError> {
+        let Some((cert, key, ca)) = self.all() else {
+            return Ok(None);
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider.clone())
+                .build()
+                .map_err(|e| TlsError::Authority(ca.to_path_buf(), e.to_string()))?;
+        let refused = |e| TlsError::Refused(cert.to_path_buf(), e);
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(refused)?
+            .with_client_cert_verifier(verifier)
+            .with_single_cert(certificates(cert)?, private_key(key)?)
+            .map_err(refused)?;
+        Ok(Some(Arc::new(config)))
+    }
+
+    /// The client's side, if files are given.
+    ///
+    /// # Errors
+    /// When a file cannot be read or used.
+    pub(crate) fn client(&self) -> Result<Option<Arc<ClientConfig>>, TlsError> {
+        let Some((cert, key, ca)) = self.all() else {
+            return Ok(None);
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let refused = |e| TlsError::Refused(cert.to_path_buf(), e);
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(refused)?
+            .with_root_certificates(roots(ca)?)
+            .with_client_auth_cert(certificates(cert)?, private_key(key)?)
+            .map_err(refused)?;
+        Ok(Some(Arc::new(config)))
+    }
+
+    /// When the certificate expires, in Unix seconds.
+    pub(crate) fn expires(&self) -> Option<i64> {
+        let chain = certificates(self.cert.as_deref()?).ok()?;
+        expires(chain.first()?)
+    }
+}
+
+/// Whether those who trust an authority will believe a certificate: as a client's, or as that of a
+/// server of that name.
+///
+/// # Errors
+/// When they will not.
+pub(crate) fn believe(
+    authority: &Path,
+    certificate: &CertificateDer<'_>,
+    server: Option<&str>,
+) -> Result<(), TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let roots = Arc::new(roots(authority)?);
+    let failed = |error: String| TlsError::Authority(authority.to_path_buf(), error);
+    let now = UnixTime::now();
+    let believed = match server {
+        None => WebPkiClientVerifier::builder_with_provider(roots, provider)
+            .build()
+            .map_err(|e| failed(e.to_string()))?
+            .verify_client_cert(certificate, &[], now)
+            .map(drop),
+        Some(name) => {
+            let name = ServerName::try_from(name).map_err(|e| failed(e.to_string()))?;
+            WebPkiServerVerifier::builder_with_provider(roots, provider)
+                .build()
+                .map_err(|e| failed(e.to_string()))?
+                .verify_server_cert(certificate, &[], &name, &[], now)
+                .map(drop)
+        }
+    };
+    believed.map_err(|e| failed(e.to_string()))
+}
+
+/// When a certificate expires, in Unix seconds: the second time in its `validity` (RFC 5280, 4.1).
+pub(crate) fn expires(certificate: &CertificateDer<'_>) -> Option<i64> {
+    const SEQUENCE: u8 = 0x30;
+    let (_, certificate, _) = element(certificate)?;
+    let (_, mut rest, _) = element(certificate)?;
+    // version, serialNumber, signature, issuer, validity: the first may be absent, and of the
+    // sequences validity is the third.
+    let mut sequences = 0;
+    let validity = loop {
+        let (tag, content, after) = element(rest)?;
+        sequences += u8::from(tag == SEQUENCE);
+        if sequences == 3 {
+            break content;
+        }
+        rest = after;
+    };
+    let (_, _, after) = element(validity)?;
+    let (tag, time, _) = element(after)?;
+    let text = std::str::from_utf8(time).ok()?.strip_suffix('Z')?;
+    // UTCTime has two digits of the year, from 1950 on; GeneralizedTime four.
+    let text = match tag {
+        0x17 if text.get(..2)? < "50" => format!("20{text}"),
+        0x17 => format!("19{text}"),
+        _ => text.to_owned(),
+    };
+    let time = jiff::civil::DateTime::strptime("%Y%m%d%H%M%S", text).ok()?;
+    Some(
+        time.to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()?
+            .timestamp()
+            .as_second(),
+    )
+}
+
+/// The first element of some DER: its tag, its content and what follows it.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (tag, rest) = der.split_first()?;
+    let (first, rest) = rest.split_first()?;
+    let (length, rest) = match first {
+        0..0x80 => (usize::from(*first), rest),
+        // The length in so many bytes.
+        _ => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(first & 0x7f))?;
+            let length = bytes.iter().try_fold(0usize, |sum, byte| {
+                Some(sum.checked_mul(256)? + usize::from(*byte))
+            })?;
+            (length, rest)
+        }
+    };
+    let (content, after) = rest.split_at_checked(length)?;
+    Some((*tag, content, after))
+}
+
+/// The certificates in a PEM file.
+pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let failed = |e| TlsError::Read(file.to_path_buf(), e);
+    let chain: Vec<_> = CertificateDer::pem_file_iter(file)
+        .map_err(failed)?
+        .collect::<Result<_, _>>()
+        .map_err(failed)?;
+    if chain.is_empty() {
+        return Err(TlsError::Empty(file.to_path_buf()));
+    }
+    Ok(chain)
+}
+
+fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_file(file).map_err(|e| TlsError::Read(file.to_path_buf(), e))
+}
+
+fn roots(file: &Path) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(file)? {
+        roots
+            .add(certificate)
+            .map_err(|e| TlsError::Authority(file.to_path_buf(), e.to_string()))?;
+    }
+    Ok(roots)
+}

@@ -1,0 +1,307 @@
+//! What `top` shows, as lines of text. Pure.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use uuid::Uuid;
+use vmpack_domain::Tier;
+
+use crate::serve::wire::Event;
+use crate::tick::{GuestTick, Tick, tier_name};
+
+/// What is shown is over that long, in microseconds.
+const SPAN: u64 = 10_000_000;
+/// A guest of which nothing came for that long is gone.
+const GONE: u64 = 3_000_000;
+
+/// What has come so far.
+#[derive(Debug, Default)]
+pub(crate) struct View {
+    host: String,
+    end_us: u64,
+    host_mcores: u64,
+    guests: BTreeMap<Uuid, VecDeque<(u64, GuestTick)>>,
+    overloads: u64,
+    /// Whether one lasts, and when the last began or ended.
+    overload: Option<(bool, u64)>,
+    /// What was wanted then, in thousandths of a core.
+    wanted: u64,
+}
+
+/// A guest's last seconds.
+struct Row {
+    name: String,
+    vcpus: u32,
+    tier: Tier,
+    /// In thousandths of a core.
+    run: u64,
+    delay: u64,
+    want: u64,
+    p99: u64,
+    max: u64,
+    dirty: String,
+    memory: String,
+}
+
+impl View {
+    pub(crate) fn take(&mut self, event: Event) {
+        match event {
+            Event::Hello(greeting) => self.host = greeting.host,
+            Event::Windows(tick) => self.tick(tick),
+            Event::Overload {
+                began,
+                at_us,
+                demand_mcores,
+                ..
+            } => {
+                self.overloads += u64::from(began);
+                self.overload = Some((began, at_us));
+                self.wanted = demand_mcores;
+            }
+            Event::Dropped { .. } => {}
+        }
+    }
+
+    fn tick(&mut self, tick: Tick) {
+        self.end_us = tick.end_us;
+        self.host_mcores = tick.host_mcores;
+        for guest in tick.guests {
+            self.guests
+                .entry(guest.uuid)
+                .or_default()
+                .push_back((tick.end_us, guest));
+        }
+        let end = tick.end_us;
+        for ticks in self.guests.values_mut() {
+            while ticks
+                .front()
+                .is_some_and(|(at, _)| end.abs_diff(*at) >= SPAN)
+            {
+                ticks.pop_front();
+            }
+        }
+        self.guests
+            .retain(|_, ticks| ticks.back().is_some_and(|(at, _)| end.abs_diff(*at) < GONE));
+    }
+
+    /// At most so many columns and lines.
+    pub(crate) fn lines(&self, width: usize, height: usize) -> Vec<String> {
+        let mut rows: Vec<Row> = self.guests.values().filter_map(row).collect();
+        rows.sort_by(|a, b| (b.want, &a.name).cmp(&(a.want, &b.name)));
+        let room = height.saturating_sub(4).max(1);
+        let hidden = rows.len().saturating_sub(room);
+
+        let want: u64 = rows.iter().map(|row| row.want).sum();
+        let vcpus: u32 = rows.iter().map(|row| row.vcpus).sum();
+        let percent = (want * 100).div_ceil(self.host_mcores.max(1));
+        let host = format!(
+            "{}  {}  {percent:3}%  {} of {} cores wanted by {} guests, {vcpus} vCPUs",
+            self.host,
+            bar(percent, 12),
+            cores(want),
+            cores(self.host_mcores),
+            rows.len(),
+        );
+        let name = width.saturating_sub(62).clamp(8, 40);
+        let mut lines = vec![
+            cut(&host, width),
+            cut(&self.overload_line(), width),
+            cut(
+                &format!(
+                    "{:name$} VCPU   RUN DELAY  WANT   P99   MAX DIRTY/S  MEMORY TIER",
+                    "GUEST"
+                ),
+                width,
+            ),
+        ];
+        for row in rows.iter().take(room) {
+            let line = format!(
+                "{:name$} {:>4} {:>5} {:>5} {:>5} {:>5} {:>5} {:>7} {:>7} {}",
+                cut(&row.name, name),
+                row.vcpus,
+                cores(row.run),
+                cores(row.delay),
+                cores(row.want),
+                cores(row.p99),
+                cores(row.max),
+                row.dirty,
+                row.memory,
+                tier_name(row.tier),
+            );
+            lines.push(cut(&line, width));
+        }
+        if rows.is_empty() {
+            lines.push("no guest is measured".to_owned());
+        }
+        if hidden > 0 {
+            lines.push(format!("and {hidden} that want less"));
+        }
+        lines
+    }
+
+    fn overload_line(&self) -> String {
+        let seconds = |at: u64| self.end_us.saturating_sub(at) / 1_000_000;
+        match self.overload {
+            None => "no overload since top began".to_owned(),
+            Some((true, at)) => format!(
+                "OVERLOAD for {} s: {} cores wanted ({} since top began)",
+                seconds(at),
+                cores(self.wanted),
+                self.overloads
+            ),
+            Some((false, at)) => format!(
+                "no overload for {} s ({} since top began)",
+                seconds(at),
+                self.overloads
+            ),
+        }
+    }
+}
+
+fn row(ticks: &VecDeque<(u64, GuestTick)>) -> Option<Row> {
+    let (_, last) = ticks.back()?;
+    let sum = |part: fn(&GuestTick) -> u64| ticks.iter().map(|(_, tick)| part(tick)).sum::<u64>();
+    let length = sum(|tick| tick.length_us).max(1);
+    let mut demands: Vec<u64> = ticks
+        .iter()
+        .flat_map(|(_, tick)| tick.demand_mcores.iter().copied())
+        .collect();
+    demands.sort_unstable();
+    let n = demands.len();
+    let rank = (n * 99).div_ceil(100).max(1) - 1;
+    let dirty = last.dirty.map_or_else(
+        || "-".to_owned(),
+        |dirty| match dirty.tier {
+            Tier::PageSampling => format!(">{}", dirty.pages_per_second),
+            _ => dirty.pages_per_second.to_string(),
+        },
+    );
+    Some(Row {
+        name: last.guest.to_string(),
+        vcpus: last.vcpus,
+        tier: last.tier,
+        // Nanoseconds a microsecond are thousandths.
+        run: sum(|tick| tick.run_ns).div_ceil(length),
+        delay: sum(|tick| tick.run_delay_ns).div_ceil(length),
+        want: demands.iter().sum::<u64>().div_ceil((n as u64).max(1)),
+        p99: *demands.get(rank)?,
+        max: *demands.last()?,
+        dirty,
+        memory: last
+            .resident()
+            .map_or_else(|| "-".to_owned(), |m| m.to_string()),
+    })
+}
+
+fn cores(milli: u64) -> String {
+    match milli {
+        0..100_000 => format!("{}.{:02}", milli / 1000, milli % 1000 / 10),
+        _ => format!("{}", milli / 1000),
+    }
+}
+
+fn bar(percent: u64, width: usize) -> String {
+    let filled = usize::try_from(percent).unwrap_or(100).min(100) * width / 100;
+    (0..width)
+        .map(|n| if n < filled { '█' } else { '░' })
+        .collect()
+}
+
+/// At most so many characters; `…` stands for what is left out.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let kept = text.chars().take(width.saturating_sub(1));
+    kept.chain(std::iter::once('…')).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::wire::{API, Greeting};
+    use crate::tick::Dirty;
+    use crate::tick::samples::guest_tick;
+
+    fn view() -> View {
+        let mut view = View::default();
+        view.take(Event::Hello(Greeting {
+            api: API,
+            version: "1".to_owned(),
+            host: "h1".to_owned(),
+            now_us: 0,
+        }));
+        for k in 1..=150u64 {
+            let mut busy = guest_tick("a-guest-with-a-very-long-name", &[1000 + k]);
+            busy.dirty = Some(Dirty {
+                pages_per_second: 5_123,
+                tier: Tier::PageSampling,
+                at: 1,
+            });
+            view.take(Event::Windows(Tick {
+                end_us: k * 100_000,
+                host_mcores: 2000,
+                guests: vec![guest_tick("quiet", &[20]), busy],
+            }));
+        }
+        view
+    }
+
+    #[test]
+    fn eighty_columns_are_enough() {
+        let mut view = view();
+        let lines = view.lines(80, 24);
+        assert_eq!(
+            lines[0],
+            "h1  ██████░░░░░░   57%  1.12 of 2.00 cores wanted by 2 guests, 4 vCPUs"
+        );
+        assert_eq!(lines[1], "no overload since top began");
+        let table = "\
+GUEST              VCPU   RUN DELAY  WANT   P99   MAX DIRTY/S  MEMORY TIER
+a-guest-with-a-ve…    2  0.50  0.05  1.10  1.14  1.15   >5123   64MiB schedstat
+quiet                 2  0.50  0.05  0.02  0.02  0.02       -   64MiB schedstat";
+        assert_eq!(lines[2..].join("\n"), table);
+        assert!(lines.iter().all(|line| line.chars().count() <= 80));
+        for (began, said) in [
+            (
+                true,
+                "OVERLOAD for 2 s: 2.50 cores wanted (1 since top began)",
+            ),
+            (false, "no overload for 2 s (1 since top began)"),
+        ] {
+            view.take(Event::Overload {
+                began,
+                at_us: 13_000_000,
+                demand_mcores: 2500,
+                cores_mcores: 2000,
+            });
+            assert_eq!(view.lines(80, 24)[1], said);
+        }
+    }
+
+    #[test]
+    fn what_has_no_room_is_counted() {
+        let lines = view().lines(80, 5);
+        assert_eq!(lines.len(), 5);
+        assert_eq!(lines[4], "and 1 that want less");
+        assert_eq!(View::default().lines(20, 24)[3], "no guest is measured");
+        assert!(
+            view()
+                .lines(30, 24)
+                .iter()
+                .all(|line| line.chars().count() <= 30)
+        );
+    }
+
+    #[test]
+    fn a_guest_that_left_is_no_longer_shown() {
+        let mut view = view();
+        for k in 151..=190u64 {
+            view.take(Event::Windows(Tick {
+                end_us: k * 100_000,
+                host_mcores: 2000,
+                guests: vec![guest_tick("quiet", &[20])],
+            }));
+        }
+        assert_eq!(view.lines(80, 24).len(), 4);
+    }
+}
