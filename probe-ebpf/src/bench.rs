@@ -65,14 +65,7 @@ enum What {
 pub(crate) fn run(arguments: &Arguments) -> Ended {
     let failed = |error| (Exit::Environment, error);
     match &arguments.what {
-        What::Kills { kills, json } => {
-            let stood = kill(*kills, *json).map_err(failed)?;
-            Ok(if stood == *kills {
-                Exit::Done
-            } else {
-                Exit::CheckFailed
-            })
-        }
+        What::Kills { kills, json } => kill(*kills, *json).map(|()| Exit::Done).map_err(failed),
         What::Day {
             guests,
             windows,
@@ -121,9 +114,9 @@ fn all() -> Asked {
     }
 }
 
-/// Kills a writer so often, each time after another while; returns after how many of the kills the
+/// Kills a writer so often, each time after another while; tells after how many of the kills the
 /// history opened, was whole, and had every row of every commit that was told.
-fn kill(kills: u64, json: bool) -> anyhow::Result<u64> {
+fn kill(kills: u64, json: bool) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("history.db");
     drop(History::open(&file, bounds())?);
@@ -156,17 +149,47 @@ fn kill(kills: u64, json: bool) -> anyhow::Result<u64> {
             .map_err(|_| anyhow::anyhow!("the killer died"))??;
         stood += u64::from(stands(&file, told).unwrap_or(false));
     }
-    let rows = commits * GUESTS;
+    let target = format!(">= {kills}");
+    let what = "history: opens after kill -9, no committed row lost";
+    tell(json, what, whole(stood), "kills", &target, stood == kills)?;
+    tell(
+        json,
+        "history: rows committed meanwhile",
+        whole(commits * GUESTS),
+        "rows",
+        "-",
+        true,
+    )
+}
+
+/// A row of the bench; without a target it is only told.
+fn tell(
+    json: bool,
+    what: &str,
+    value: f64,
+    unit: &str,
+    target: &str,
+    ok: bool,
+) -> anyhow::Result<()> {
+    let value = (value * 1000.0).round() / 1000.0;
+    let mut out = io::stdout();
     if json {
-        let report = json!({ "kills": kills, "stood": stood, "commits": commits, "rows": rows });
-        writeln!(io::stdout(), "{report}")?;
-    } else {
-        writeln!(
-            io::stdout(),
-            "{stood} of {kills}: the history opened and no committed row was lost ({rows} rows)"
-        )?;
+        let row = json!({ "what": what, "value": value, "unit": unit, "target": target, "ok": ok });
+        return Ok(writeln!(out, "{row}")?);
     }
-    Ok(stood)
+    let mark = match (target, ok) {
+        ("-", _) => "    ",
+        (_, true) => "ok  ",
+        (_, false) => "miss",
+    };
+    Ok(writeln!(
+        out,
+        "{mark} {what:<50} {value:>9} {unit:<11} {target}"
+    )?)
+}
+
+fn whole(n: u64) -> f64 {
+    n as f64
 }
 
 /// Whether the file is whole and holds every guest's row of every interval up to the one told last.
@@ -192,7 +215,7 @@ fn day(guests: u64, windows: u64, json: bool) -> anyhow::Result<()> {
     let file = folder.path().join("history.db");
     let mut history = History::open(&file, bounds())?;
     let mut chance = Chance(7);
-    let (mut longest, mut written, begin) = (Duration::ZERO, Duration::ZERO, Process::now().cpu);
+    let (mut longest, mut written) = (Duration::ZERO, Duration::ZERO);
     let mut writing = 0.0;
     let intervals = 86400 / STEP;
     for n in 0..intervals {
@@ -206,7 +229,6 @@ fn day(guests: u64, windows: u64, json: bool) -> anyhow::Result<()> {
         longest = longest.max(start.elapsed());
         written += start.elapsed();
     }
-    let made = Process::now().cpu - begin;
     let bytes = history.extent().bytes;
     let (start, cpu) = (Instant::now(), Process::now().cpu);
     let asked = Asked {
@@ -218,34 +240,22 @@ fn day(guests: u64, windows: u64, json: bool) -> anyhow::Result<()> {
     let part = Reader::open(&file)?.read(asked, || true)?;
     ensure!(part.guests.len() as u64 == guests, "a guest is missing");
     let (read, reading) = (start.elapsed(), Process::now().cpu - cpu);
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let rows = intervals * guests;
+    let mib = |bytes: u64| whole(bytes) / f64::from(1 << 20);
+    let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let resident = mib(Process::now().resident);
-    if json {
-        let report = json!({
-            "guests": guests, "rows": rows, "bytes": bytes,
-            "bytes_per_row": bytes as f64 / rows as f64,
-            "append_mean_ms": written.as_secs_f64() * 1e3 / intervals as f64,
-            "append_max_ms": longest.as_secs_f64() * 1e3,
-            "append_cpu_ms": writing * 1e3 / intervals as f64,
-            "read_s": read.as_secs_f64(), "read_cpu_s": reading, "resident_mib": resident,
-        });
-        writeln!(io::stdout(), "{report}")?;
-        return Ok(());
+    for (what, value, unit) in [
+        ("size", mib(bytes), "MiB"),
+        ("a row", whole(bytes) / whole(intervals * guests), "bytes"),
+        ("a commit, mean", ms(written) / whole(intervals), "ms"),
+        ("a commit, longest", ms(longest), "ms"),
+        ("a commit, CPU", writing * 1e3 / whole(intervals), "ms"),
+        ("reading it all", read.as_secs_f64(), "s"),
+        ("reading it all, CPU", reading, "s"),
+        ("memory at the end", resident, "MiB"),
+    ] {
+        let what = format!("history of a day, {guests} guests: {what}");
+        tell(json, &what, value, unit, "-", true)?;
     }
-    writeln!(
-        io::stdout(),
-        "{guests} guests for a day: {rows} rows, {:.1} MiB, {:.0} bytes a row
-a commit of ten seconds: {:.1} ms on the mean, {:.0} ms at most, {:.2} ms of CPU
-reading the day: {:.1} s, {:.1} s of CPU; {resident:.0} MiB resident ({made:.0} s of CPU made the rows)",
-        mib(bytes),
-        bytes as f64 / rows as f64,
-        written.as_secs_f64() * 1e3 / intervals as f64,
-        longest.as_secs_f64() * 1e3,
-        writing * 1e3 / intervals as f64,
-        read.as_secs_f64(),
-        reading,
-    )?;
     Ok(())
 }
 

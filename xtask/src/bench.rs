@@ -29,7 +29,7 @@ enum What {
         /// Print one JSON line for each row
         #[arg(long)]
         json: bool,
-        /// Only these parts: accuracy, dirty, switch, process, overload
+        /// Only these parts: accuracy, dirty, switch, process, overload, history
         parts: Vec<String>,
     },
     /// Packing and moving the generated families (VMPACK_DATA names the folder with `generated/`)
@@ -303,9 +303,19 @@ fn probe(what: &What) -> Result<()> {
         return Ok(());
     };
     setup(Purpose::Build)?;
-    run(cargo().args(["build", "--package", "vmpack-probe", "--example", "bench"]))?;
-    let program = target_directory().join("debug/examples/bench");
-    for line in read(command([program]).args(parts))?.lines() {
+    let build = ["build", "--package", "vmpack-probe", "--bins"];
+    run(cargo().args(build).args(["--example", "bench"]))?;
+    let debug = target_directory().join("debug");
+    let history = parts.is_empty() || parts.iter().any(|part| part == "history");
+    let mut told = String::new();
+    if parts.is_empty() || parts.iter().any(|part| part != "history") {
+        told += &read(command([debug.join("examples/bench")]).args(parts))?;
+    }
+    for part in ["kills", "day"].into_iter().filter(|_| history) {
+        eprintln!("measuring: history, {part}");
+        told += &read(command([debug.join("vmpack-probe")]).args(["bench", part, "--json"]))?;
+    }
+    for line in told.lines() {
         if *json {
             println!("{line}");
             continue;
