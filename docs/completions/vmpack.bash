@@ -45,6 +45,8 @@ _vmpack() {
                 ;;
             vmpack,model)
                 cmd="vmpack__subcmd__model"
+            vmpack,load)
+                cmd="vmpack__subcmd__load"
                 ;;
             vmpack,plan)
                 cmd="vmpack__subcmd__plan"
@@ -138,6 +140,8 @@ _vmpack() {
                 ;;
             vmpack__subcmd__help,model)
                 cmd="vmpack__subcmd__help__subcmd__model"
+            vmpack__subcmd__help,load)
+                cmd="vmpack__subcmd__help__subcmd__load"
                 ;;
             vmpack__subcmd__help,plan)
                 cmd="vmpack__subcmd__help__subcmd__plan"
@@ -216,6 +220,7 @@ _vmpack() {
     case "${cmd}" in
         vmpack)
             opts="-v -h -V --verbose --help --version plan check validate whatif regress bench model import schema example completions docs snapshot apply resume status abort probe help"
+            opts="-v -h -V --verbose --help --version plan check validate whatif regress bench schema example completions docs snapshot apply resume status abort probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -604,6 +609,7 @@ _vmpack() {
             ;;
         vmpack__subcmd__help)
             opts="plan check validate whatif regress bench model import schema example completions docs snapshot apply resume status abort probe help"
+            opts="plan check validate whatif regress bench schema example completions docs snapshot apply resume status abort probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -786,6 +792,8 @@ _vmpack() {
             ;;
         vmpack__subcmd__help__subcmd__import)
             opts="btrplace"
+        vmpack__subcmd__help__subcmd__load)
+            opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -968,6 +976,8 @@ _vmpack() {
             ;;
         vmpack__subcmd__import)
             opts="-v -h --verbose --help btrplace help"
+        vmpack__subcmd__load)
+            opts="-v --verbose"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

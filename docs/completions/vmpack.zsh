@@ -456,6 +456,13 @@ _arguments "${_arguments_options[@]}" : \
 '*::arguments -- See `vmpack-probe --help`:_default' \
 && ret=0
 ;;
+(load)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*::arguments -- See `vmpack-probe --help`:_default' \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 ":: :_vmpack__subcmd__help_commands" \
@@ -612,6 +619,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(load)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -646,6 +657,7 @@ _vmpack_commands() {
 'status:Show how far a plan has been carried out \[vmpack-executor\]' \
 'abort:Stop what can be stopped of a plan under way \[vmpack-executor\]' \
 'probe:Measure the guests of this host \[vmpack-probe\]' \
+'load:Gather load.yaml from the hosts'\'' probes\: \`load fetch\` \[vmpack-probe\]' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack commands' commands "$@"
@@ -782,6 +794,7 @@ _vmpack__subcmd__help_commands() {
 'status:Show how far a plan has been carried out \[vmpack-executor\]' \
 'abort:Stop what can be stopped of a plan under way \[vmpack-executor\]' \
 'probe:Measure the guests of this host \[vmpack-probe\]' \
+'load:Gather load.yaml from the hosts'\'' probes\: \`load fetch\` \[vmpack-probe\]' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack help commands' commands "$@"
@@ -875,6 +888,10 @@ _vmpack__subcmd__help__subcmd__model_commands() {
 _vmpack__subcmd__help__subcmd__model__subcmd__dump_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help model dump commands' commands "$@"
+(( $+functions[_vmpack__subcmd__help__subcmd__load_commands] )) ||
+_vmpack__subcmd__help__subcmd__load_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help load commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__help__subcmd__plan_commands] )) ||
 _vmpack__subcmd__help__subcmd__plan_commands() {
@@ -982,6 +999,10 @@ _vmpack__subcmd__model__subcmd__help__subcmd__dump_commands() {
 _vmpack__subcmd__model__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack model help help commands' commands "$@"
+(( $+functions[_vmpack__subcmd__load_commands] )) ||
+_vmpack__subcmd__load_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack load commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__plan_commands] )) ||
 _vmpack__subcmd__plan_commands() {

@@ -25,9 +25,9 @@ use crate::pki;
 use crate::record::{Progress, Recording, Settings, record};
 use crate::sample::{now, schedstat_grain, tickless_cpus};
 use crate::schedstat::STEPS;
-use crate::tiers::metrics;
 use crate::serve;
 use crate::tick::tier_name;
+use crate::tiers::metrics;
 use crate::top;
 use crate::{bench, export, fetch};
 

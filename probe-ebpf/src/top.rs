@@ -104,6 +104,7 @@ async fn measure(arguments: &Arguments, send: mpsc::Sender<Event>) -> anyhow::Re
         proc: PathBuf::from("/proc"),
         best: Tier::Ebpf,
         cores: None,
+        dirty: None,
     };
     let measured = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
         let mut measurement = Measurement::start(settings, move || observe(&uri))?;

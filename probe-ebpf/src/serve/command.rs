@@ -51,6 +51,9 @@ pub(crate) struct Arguments {
     /// Measure by the scheduler's statistics even where eBPF works
     #[arg(long)]
     without_ebpf: bool,
+    /// Sample the guests' dirty rates too, which takes a libvirt connection that may act
+    #[arg(long)]
+    dirty: bool,
     /// Guests that have series of their own in /metrics; the others are counted
     #[arg(long, value_name = "N", default_value_t = 1000)]
     metrics_guests: usize,
@@ -101,6 +104,7 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
                 Tier::Ebpf
             },
             cores: arguments.cores,
+            dirty: arguments.dirty.then(|| arguments.uri.clone()),
         },
         host: host.to_string_lossy().into_owned(),
         host_mcores: cores.0.saturating_mul(arguments.speed.0) / 1000,

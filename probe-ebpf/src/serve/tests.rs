@@ -56,6 +56,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
             proc: "/proc".into(),
             best: vmpack_domain::Tier::Schedstat,
             cores: None,
+            dirty: None,
         },
         host: "h1".to_owned(),
         host_mcores: 2000,
