@@ -202,6 +202,7 @@ mod tests {
             host: None,
             reserved: crate::units::MilliCores::ZERO,
             movable: true,
+            moved_ago: None,
             post_copy: PostCopy::Allowed,
             requires: std::collections::BTreeMap::new(),
         };

@@ -249,6 +249,7 @@ impl Import {
                 host,
                 reserved: MilliCores::ZERO,
                 movable: true,
+                moved_ago: None,
                 post_copy: PostCopy::Allowed,
                 requires: BTreeMap::new(),
             };

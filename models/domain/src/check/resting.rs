@@ -10,7 +10,7 @@ use crate::load::Load;
 use crate::name::{GuestName, HostName};
 use crate::plan::Plan;
 use crate::policy::Policy;
-use crate::rule::guests_named;
+use crate::rule::Names;
 
 /// The guests that rest: moved less than the policy's cooldown ago, on a host that they may be on and
 /// that is not overloaded, and named by no rule that is broken now.
@@ -50,9 +50,10 @@ fn of(world: &World) -> BTreeSet<GuestName> {
         .map(|h| &h.name)
         .collect();
     let mut free: BTreeSet<&GuestName> = BTreeSet::new();
+    let names = Names::of(world.cluster);
     for rule in &world.policy.rules {
-        if !rules::one(world, rule, &now, &awake).is_empty() {
-            free.extend(guests_named(rule.kind.guests(), world.cluster).unwrap_or_default());
+        if !rules::one(world, &names, rule, &now, &awake).is_empty() {
+            free.extend(names.guests(rule.kind.guests()).unwrap_or_default());
         }
     }
     let lately = world
