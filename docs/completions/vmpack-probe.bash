@@ -960,7 +960,7 @@ _vmpack__probe() {
             return 0
             ;;
         vmpack__subcmd__probe__subcmd__serve)
-            opts="-v -h --listen --history --history-size --history-age --window --uri --speed --cores --without-ebpf --metrics-guests --connections --tls-cert --tls-key --tls-ca --verbose --help"
+            opts="-v -h --listen --history --history-size --history-age --window --uri --speed --cores --without-ebpf --dirty --metrics-guests --connections --tls-cert --tls-key --tls-ca --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -65,6 +65,7 @@ complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l tls-
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l tls-key -d 'Its private key, PEM' -r -F
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l tls-ca -d 'The authority that the other side\'s certificate must come from, PEM' -r -F
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l without-ebpf -d 'Measure by the scheduler\'s statistics even where eBPF works'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l dirty -d 'Sample the guests\' dirty rates too, which takes a libvirt connection that may act'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -s h -l help -d 'Print help'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand top" -l url -d 'The probe to ask; by default this host\'s' -r

@@ -72,6 +72,7 @@ _arguments "${_arguments_options[@]}" : \
 '--tls-key=[Its private key, PEM]:FILE:_files' \
 '--tls-ca=[The authority that the other side'\''s certificate must come from, PEM]:FILE:_files' \
 '--without-ebpf[Measure by the scheduler'\''s statistics even where eBPF works]' \
+'--dirty[Sample the guests'\'' dirty rates too, which takes a libvirt connection that may act]' \
 '*-v[Say more on standard error (RUST_LOG is honoured too)]' \
 '*--verbose[Say more on standard error (RUST_LOG is honoured too)]' \
 '-h[Print help]' \

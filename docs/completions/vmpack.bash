@@ -43,10 +43,11 @@ _vmpack() {
             vmpack,import)
                 cmd="vmpack__subcmd__import"
                 ;;
-            vmpack,model)
-                cmd="vmpack__subcmd__model"
             vmpack,load)
                 cmd="vmpack__subcmd__load"
+                ;;
+            vmpack,model)
+                cmd="vmpack__subcmd__model"
                 ;;
             vmpack,plan)
                 cmd="vmpack__subcmd__plan"
@@ -138,10 +139,11 @@ _vmpack() {
             vmpack__subcmd__help,import)
                 cmd="vmpack__subcmd__help__subcmd__import"
                 ;;
-            vmpack__subcmd__help,model)
-                cmd="vmpack__subcmd__help__subcmd__model"
             vmpack__subcmd__help,load)
                 cmd="vmpack__subcmd__help__subcmd__load"
+                ;;
+            vmpack__subcmd__help,model)
+                cmd="vmpack__subcmd__help__subcmd__model"
                 ;;
             vmpack__subcmd__help,plan)
                 cmd="vmpack__subcmd__help__subcmd__plan"
@@ -219,8 +221,7 @@ _vmpack() {
 
     case "${cmd}" in
         vmpack)
-            opts="-v -h -V --verbose --help --version plan check validate whatif regress bench model import schema example completions docs snapshot apply resume status abort probe help"
-            opts="-v -h -V --verbose --help --version plan check validate whatif regress bench schema example completions docs snapshot apply resume status abort probe load help"
+            opts="-v -h -V --verbose --help --version plan check validate whatif regress bench model import schema example completions docs snapshot apply resume status abort probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -608,8 +609,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help)
-            opts="plan check validate whatif regress bench model import schema example completions docs snapshot apply resume status abort probe help"
-            opts="plan check validate whatif regress bench schema example completions docs snapshot apply resume status abort probe load help"
+            opts="plan check validate whatif regress bench model import schema example completions docs snapshot apply resume status abort probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -792,8 +792,6 @@ _vmpack() {
             ;;
         vmpack__subcmd__help__subcmd__import)
             opts="btrplace"
-        vmpack__subcmd__help__subcmd__load)
-            opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -809,6 +807,20 @@ _vmpack() {
         vmpack__subcmd__help__subcmd__import__subcmd__btrplace)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__load)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -976,8 +988,6 @@ _vmpack() {
             ;;
         vmpack__subcmd__import)
             opts="-v -h --verbose --help btrplace help"
-        vmpack__subcmd__load)
-            opts="-v --verbose"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1043,6 +1053,20 @@ _vmpack() {
         vmpack__subcmd__import__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__load)
+            opts="-v --verbose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -877,6 +877,11 @@ _vmpack__subcmd__help__subcmd__import__subcmd__btrplace_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help import btrplace commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__help__subcmd__load_commands] )) ||
+_vmpack__subcmd__help__subcmd__load_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help load commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__help__subcmd__model_commands] )) ||
 _vmpack__subcmd__help__subcmd__model_commands() {
     local commands; commands=(
@@ -888,10 +893,6 @@ _vmpack__subcmd__help__subcmd__model_commands() {
 _vmpack__subcmd__help__subcmd__model__subcmd__dump_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help model dump commands' commands "$@"
-(( $+functions[_vmpack__subcmd__help__subcmd__load_commands] )) ||
-_vmpack__subcmd__help__subcmd__load_commands() {
-    local commands; commands=()
-    _describe -t commands 'vmpack help load commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__help__subcmd__plan_commands] )) ||
 _vmpack__subcmd__help__subcmd__plan_commands() {
@@ -969,6 +970,11 @@ _vmpack__subcmd__import__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack import help help commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__load_commands] )) ||
+_vmpack__subcmd__load_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack load commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__model_commands] )) ||
 _vmpack__subcmd__model_commands() {
     local commands; commands=(
@@ -999,10 +1005,6 @@ _vmpack__subcmd__model__subcmd__help__subcmd__dump_commands() {
 _vmpack__subcmd__model__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack model help help commands' commands "$@"
-(( $+functions[_vmpack__subcmd__load_commands] )) ||
-_vmpack__subcmd__load_commands() {
-    local commands; commands=()
-    _describe -t commands 'vmpack load commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__plan_commands] )) ||
 _vmpack__subcmd__plan_commands() {
