@@ -92,10 +92,11 @@ impl<'a> Effort<'a> {
             }
         }
     }
-    /// Gives back what a run did not need.
+    /// Gives back what a run did not need. A run that was over at once costs a round, too, so that a
+    /// search which repeats it comes to an end.
     pub(crate) fn refund(&mut self, slice: &Slice, steps: u64) {
         if let (Some(left), Slice::Steps(given)) = (&mut self.rounds, slice) {
-            *left += given.saturating_sub(steps) / ROUND;
+            *left += given.saturating_sub(steps.max(1)) / ROUND;
         }
     }
     /// How far a run is through its slice after so many steps; 1 and more when it must end.

@@ -472,7 +472,7 @@ fn a_guest_that_leaves_is_not_in_the_hosts_load() {
 fn a_guest_that_appears_is_recorded_from_then_on() {
     // Guests are listed once a second, and sooner where the kernel tells of a thread that may be one.
     appearing_guest(settings(), Micros::secs(1));
-    for settings in by_ebpf() {
+    if let Some(settings) = by_ebpf() {
         appearing_guest(settings, Micros::ZERO);
     }
 }

@@ -270,14 +270,20 @@ fn room<'a>(
     else {
         return found;
     };
-    let cpu_room = cpu_room.first().copied().unwrap_or(0);
-    let above = cpu.iter().filter(|sum| **sum > cpu_room).count();
-    let most = cpu.iter().copied().enumerate().max_by_key(|(_, sum)| *sum);
+    // Each window has its own room: a host may keep what it carries up to the relief threshold.
+    let each = cpu
+        .iter()
+        .copied()
+        .zip(cpu_room.iter().copied())
+        .enumerate();
+    let over: Vec<(usize, (u64, u64))> = each.filter(|(_, (sum, room))| sum > room).collect();
+    let above = over.len();
+    let most = over.into_iter().max_by_key(|(_, (sum, room))| sum - room);
     let exempt = match &world.joint {
         Some((joint, _)) => world.policy.demand.exempt(joint.starts.len()),
         None => 0,
     };
-    if let (true, Some((window, most))) = (above > exempt, most) {
+    if let (true, Some((window, (most, cpu_room)))) = (above > exempt, most) {
         let (most, cpu_room) = (MilliCores(most), MilliCores(cpu_room));
         let detail = match &world.joint {
             None => format!("host {name} has a demand of {most}, its room is {cpu_room}"),

@@ -32,7 +32,9 @@ impl Problem {
         };
         let times = |set: &Vec<usize>| i64::try_from(set.len() - self.exempt).unwrap_or(i64::MAX);
         for (host, of) in relaxed.hosts.iter_mut().zip(&self.hosts) {
-            let room = sets.iter().map(|s| of.room[0].saturating_mul(times(s)));
+            // Windows have the same room, or more where a host may keep what it carries.
+            let widest = |s: &Vec<usize>| s.iter().map(|w| of.room[*w]).max().unwrap_or(0);
+            let room = sets.iter().map(|s| widest(s).saturating_mul(times(s)));
             host.room = plain(room.collect(), &of.room);
         }
         for (guest, of) in relaxed.guests.iter_mut().zip(&self.guests) {

@@ -115,7 +115,8 @@ fn prefixes(inst: &Instance, order: &[usize]) -> Vec<(i64, Vec<i64>)> {
     sums
 }
 
-/// Bisects the number of hosts, the least possible first; `false` when there was none to try.
+/// Bisects the number of hosts, the least possible first; `false` when nothing was annealed, for there
+/// was none to try or none on which every guest may be.
 fn bisect(
     best: &mut Best,
     bound: &Bound,
@@ -133,7 +134,7 @@ fn bisect(
     let Some(mut least) = sums.iter().position(enough).map(|k| k.max(always).max(1)) else {
         return false;
     };
-    let mut first = true;
+    let (mut first, mut annealed) = (true, false);
     while !effort.spent() {
         let most = match &best.packed {
             Some(p) => sums.partition_point(|s| s.0 < p.cost).saturating_sub(1),
@@ -148,8 +149,9 @@ fn bisect(
             _ => usize::midpoint(least, most),
         };
         let found = attempt(best, effort, from, order, k, weight, rng);
+        annealed |= found.is_some();
         // What failed with all hosts is not to be had from this start.
-        if !found {
+        if found != Some(true) {
             least = k + 1;
         }
         first = false;
@@ -157,10 +159,11 @@ fn bisect(
             break;
         }
     }
-    !first
+    annealed
 }
 
-/// One walk on the first `k` hosts of the order; offers what it leads to.
+/// One walk on the first `k` hosts of the order; offers what it leads to, and says whether hosts of
+/// no higher cost do. `None` when some guests may be on none of them.
 fn attempt(
     best: &mut Best,
     effort: &mut Effort,
@@ -169,14 +172,14 @@ fn attempt(
     k: usize,
     weight: u64,
     rng: &mut Rng,
-) -> bool {
+) -> Option<bool> {
     let inst = best.inst;
     let (kept, further) = order.split_at(k);
     let mut open = vec![false; inst.problem.hosts.len()];
     kept.iter().for_each(|h| open[*h] = true);
     let mut state = confined(inst, from, kept, &open);
     if state.at.contains(&NOWHERE) {
-        return false;
+        return None;
     }
     let slice = effort.slice(inst.bundles.len(), weight);
     let (found, steps) = anneal(&mut state, &mut open, Goal::Feasible, effort, &slice, rng);
@@ -188,7 +191,7 @@ fn attempt(
             best.offer(&state.at);
         }
     }
-    found_within(best, k, order)
+    Some(found_within(best, k, order))
 }
 
 fn found_within(best: &Best, k: usize, order: &[usize]) -> bool {
