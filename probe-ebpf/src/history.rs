@@ -170,7 +170,9 @@ impl History {
         let Some(newest) = rows.iter().map(|row| row.at).max() else {
             return Ok(());
         };
-        let transaction = self.connection.transaction()?;
+        // It reads before it writes: begun later, the write lock would be refused at once and not waited for.
+        let behavior = rusqlite::TransactionBehavior::Immediate;
+        let transaction = self.connection.transaction_with_behavior(behavior)?;
         delete_old(&transaction, newest, self.bounds)?;
         {
             let mut insert = transaction.prepare_cached(

@@ -168,6 +168,11 @@ fn read_query(query: &str, now: u64) -> Result<Asked, String> {
     let span = until - since;
     let step = match step {
         None => span.div_ceil(300).next_multiple_of(STEP),
+        Some(step) if step.0 % 1_000_000 != 0 => {
+            return Err(format!(
+                "read a step of {step}, expected a multiple of {STEP} s"
+            ));
+        }
         Some(step) => step.0 / 1_000_000,
     };
     if step == 0 || !step.is_multiple_of(STEP) {

@@ -262,6 +262,7 @@ fn the_history_is_told_by_guest_and_step() {
         ("since=5&until=5", "start before its end"),
         ("since=yesterday", "expected Unix seconds"),
         ("step=7s", "a multiple of 10 s"),
+        ("step=10500ms", "a multiple of 10 s"),
         ("since=0&until=900000&step=10s", "at most 2000"),
         ("statistic=p42", "expected mean"),
         ("limit=1", "expected since"),
