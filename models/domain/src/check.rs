@@ -126,13 +126,7 @@ pub fn placement(
     target: &BTreeMap<GuestName, HostName>,
 ) -> Vec<Violation> {
     let world = World::new(cluster, load, policy);
-    let awake: BTreeSet<&HostName> = cluster
-        .hosts
-        .iter()
-        .filter(|h| h.state == HostState::On)
-        .map(|h| &h.name)
-        .collect();
-    judge_placement(&world, target, &awake)
+    judge_placement(&world, target, &world.hosts_on())
 }
 
 fn judge_placement(
@@ -191,6 +185,25 @@ fn stands(world: &World, guest: &GuestName, host: &HostName) -> Option<Violation
 }
 
 impl World<'_> {
+    /// Where guests run in the snapshot.
+    fn placement_now(&self) -> BTreeMap<GuestName, HostName> {
+        let guests = self.cluster.guests.iter();
+        guests
+            .filter_map(|g| Some((g.name.clone(), running_on(self, g)?.clone())))
+            .collect()
+    }
+
+    /// The hosts that are on in the snapshot.
+    fn hosts_on(&self) -> BTreeSet<&HostName> {
+        let on = |h: &&Host| h.state == HostState::On;
+        self.cluster
+            .hosts
+            .iter()
+            .filter(on)
+            .map(|h| &h.name)
+            .collect()
+    }
+
     /// What a guest takes of its host: memory in MiB, vCPUs, and CPU in milli-cores of speed 1, once
     /// or in each window.
     fn needs(&self, name: &GuestName) -> Option<Vec<u64>> {

@@ -18,8 +18,6 @@ mod size;
 pub use crate::assignment::cost_unit;
 pub(crate) use size::reach;
 
-use std::borrow::Cow;
-
 use part::Part;
 
 use crate::model::ceil_div;
@@ -101,22 +99,12 @@ pub fn hosts(p: &Problem) -> Bound {
 /// thousandths of a host. Meaningless, though harmless, when there is no such placement.
 #[must_use]
 pub fn moves(p: &Problem, cost: i64) -> MovesBound {
-    let p = &without_exempt(p);
     leave::Moves::new(p, |g| p.guests[g].price).at(cost)
-}
-
-/// Where some windows are exempt, the problem by what is known of each host without knowing which.
-fn without_exempt(p: &Problem) -> Cow<'_, Problem> {
-    match p.exempt {
-        0 => Cow::Borrowed(p),
-        _ => Cow::Owned(p.relaxed(&p.nested_windows())),
-    }
 }
 
 /// As [`moves`], for each of several costs.
 #[must_use]
 pub fn moves_each(p: &Problem, costs: &[i64]) -> Vec<MovesBound> {
-    let p = &without_exempt(p);
     let moves = leave::Moves::new(p, |g| p.guests[g].price);
     costs.iter().map(|c| moves.at(*c)).collect()
 }
@@ -124,7 +112,6 @@ pub fn moves_each(p: &Problem, costs: &[i64]) -> Vec<MovesBound> {
 /// As [`moves`], on the memory moved, in MiB.
 #[must_use]
 pub fn memory_moved(p: &Problem, cost: i64) -> MovesBound {
-    let p = &without_exempt(p);
     leave::Moves::new(p, |g| p.guests[g].memory).at(cost)
 }
 

@@ -189,6 +189,20 @@ impl Problem {
         fits(load, room, self.exempt)
     }
 
+    /// What the guests take of each host where they run now.
+    #[must_use]
+    pub fn loads(&self) -> Vec<Amounts> {
+        let mut load = vec![self.nothing(); self.hosts.len()];
+        for guest in &self.guests {
+            if let Some(h) = guest.current {
+                for (l, n) in load[h].iter_mut().zip(&guest.need) {
+                    *l += n;
+                }
+            }
+        }
+        load
+    }
+
     /// No amount of any resource.
     #[must_use]
     pub fn nothing(&self) -> Amounts {

@@ -30,7 +30,7 @@ use std::collections::BTreeMap;
 
 use vmpack_domain::units::Micros;
 
-use crate::problem::{Amounts, Problem};
+use crate::problem::Problem;
 
 /// A migration to be scheduled.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,20 +56,6 @@ pub struct Slots {
     pub at_once: usize,
 }
 
-/// The guests' needs on each host before anything moves.
-#[must_use]
-pub fn loads(problem: &Problem) -> Vec<Amounts> {
-    let mut load = vec![problem.nothing(); problem.hosts.len()];
-    for guest in &problem.guests {
-        if let Some(h) = guest.current {
-            for (l, n) in load[h].iter_mut().zip(&guest.need) {
-                *l += n;
-            }
-        }
-    }
-    load
-}
-
 /// A time before which no schedule of the jobs ends, and what it rests on. Jobs wait for earlier ones
 /// only.
 #[must_use]
@@ -79,7 +65,7 @@ pub fn bound(problem: &Problem, jobs: &[Job], slots: Slots) -> (Micros, String) 
         let least = shortest_out.entry(job.from).or_insert(job.duration);
         *least = job.duration.min(*least);
     }
-    let load = loads(problem);
+    let load = problem.loads();
     let fits = |job: &Job| {
         let (load, room) = (&load[job.to], &problem.hosts[job.to].room);
         let need = &problem.guests[job.guest].need;

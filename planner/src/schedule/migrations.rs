@@ -9,7 +9,7 @@ use vmpack_ilp::problem::{GroupKind, Problem};
 use vmpack_ilp::waves::{self, Job, Slots};
 
 use super::Hop;
-use super::timetable::{edges, timetable};
+use super::timetable::{by_start, edges, timetable};
 
 /// The migrations of an order, by their starts, how long they take together, and what is to be told of
 /// them; `reason` says why each is proposed. Edges stand where the room or the rules of one hang on another, so that what does
@@ -20,7 +20,7 @@ pub(crate) fn migrations(
     hops: &[Hop],
     reason: impl Fn(&Hop) -> String,
 ) -> (Vec<Move>, TimeClaim, Vec<String>) {
-    let load_now = waves::loads(problem);
+    let load_now = problem.loads();
     let overloaded = |h: usize| {
         let (load, room) = (&load_now[h], &problem.hosts[h].room);
         load.iter().zip(room).any(|(l, r)| l > r)
@@ -46,20 +46,7 @@ pub(crate) fn migrations(
     };
     let (bound, origin) = waves::bound(problem, &jobs, slots);
     let table = timetable(problem, &jobs, slots, bound, policy.limits.seed);
-    // By their starts; of those that start together the earlier in the order comes first.
-    let mut sorted: Vec<usize> = (0..hops.len()).collect();
-    sorted.sort_by_key(|i| (table.start[*i], *i));
-    let mut rank = vec![0; hops.len()];
-    sorted.iter().enumerate().for_each(|(r, i)| rank[*i] = r);
-    let in_order: Vec<Job> = sorted
-        .iter()
-        .map(|i| {
-            let mut job = jobs[*i].clone();
-            job.after.iter_mut().for_each(|j| *j = rank[*j]);
-            job
-        })
-        .collect();
-    let start: Vec<_> = sorted.iter().map(|i| table.start[*i]).collect();
+    let (sorted, in_order, start) = by_start(&jobs, &table);
     let waits = edges(problem, &in_order, &start);
     let moves = sorted.iter().zip(0..).map(|(i, at)| {
         let (hop, way) = (&hops[*i], &ways[*i]);

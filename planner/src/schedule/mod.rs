@@ -64,6 +64,13 @@ pub(crate) fn order(problem: &Problem, target: &[usize], seed: u64) -> Order {
     Order::Stuck { hops, waiting }
 }
 
+/// Adds a need to what a host carries, so many times.
+fn add(load: &mut Amounts, need: &Amounts, times: i64) {
+    for (l, n) in load.iter_mut().zip(need) {
+        *l += times * n;
+    }
+}
+
 /// What a max-moves rule leaves for parking.
 struct Budget {
     /// Whether each guest counts.
@@ -96,7 +103,7 @@ impl<'a> Replay<'a> {
             target,
             rank,
             at: problem.guests.iter().map(|g| g.current).collect(),
-            load: vec![problem.nothing(); problem.hosts.len()],
+            load: problem.loads(),
             spread: Vec::new(),
             spreads_of: vec![Vec::new(); guests],
             budgets: Vec::new(),
@@ -130,13 +137,6 @@ impl<'a> Replay<'a> {
                 GroupKind::Gather { .. } | GroupKind::Spare { .. } => {}
             }
         }
-        for guest in &problem.guests {
-            if let Some(h) = guest.current {
-                for (l, n) in replay.load[h].iter_mut().zip(&guest.need) {
-                    *l += n;
-                }
-            }
-        }
         replay
     }
     fn pending(&self, guest: usize) -> bool {
@@ -160,10 +160,9 @@ impl<'a> Replay<'a> {
     }
     fn hop(&mut self, guest: usize, to: usize, parks: bool) {
         let Some(from) = self.at[guest] else { return };
-        for (r, n) in self.problem.guests[guest].need.iter().enumerate() {
-            self.load[from][r] -= n;
-            self.load[to][r] += n;
-        }
+        let need = &self.problem.guests[guest].need;
+        add(&mut self.load[from], need, -1);
+        add(&mut self.load[to], need, 1);
         for s in &self.spreads_of[guest] {
             let (_, place, count) = &mut self.spread[*s];
             count[place[from]] -= 1;

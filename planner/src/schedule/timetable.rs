@@ -13,8 +13,9 @@ use std::collections::BinaryHeap;
 use fixedbitset::FixedBitSet;
 use vmpack_domain::units::Micros;
 use vmpack_ilp::problem::{Amounts, Problem};
-use vmpack_ilp::waves::{Job, Slots, loads};
+use vmpack_ilp::waves::{Job, Slots};
 
+use super::add;
 use crate::rng::Rng;
 
 /// Priorities that are tried.
@@ -69,7 +70,7 @@ pub(crate) fn timetable(
 /// are at most the ones that were counted with the largest such set.
 pub(crate) fn edges(problem: &Problem, jobs: &[Job], start: &[Micros]) -> Vec<Vec<usize>> {
     let end = |i: usize| start[i] + jobs[i].duration;
-    let mut load = loads(problem);
+    let mut load = problem.loads();
     let mut left: Vec<Vec<usize>> = vec![Vec::new(); problem.hosts.len()];
     let mut departures = left.clone();
     for (i, job) in jobs.iter().enumerate() {
@@ -121,10 +122,21 @@ pub(crate) fn edges(problem: &Problem, jobs: &[Job], start: &[Micros]) -> Vec<Ve
     edges
 }
 
-fn add(load: &mut Amounts, need: &Amounts, times: i64) {
-    for (l, n) in load.iter_mut().zip(need) {
-        *l += times * n;
-    }
+/// The jobs by their starts, those that start together in the order given: which of the given ones
+/// each is, the jobs with `after` by the new order, and their starts.
+pub(crate) fn by_start(jobs: &[Job], table: &Timetable) -> (Vec<usize>, Vec<Job>, Vec<Micros>) {
+    let mut sorted: Vec<usize> = (0..jobs.len()).collect();
+    sorted.sort_by_key(|i| (table.start[*i], *i));
+    let mut rank = vec![0; jobs.len()];
+    sorted.iter().enumerate().for_each(|(r, i)| rank[*i] = r);
+    let in_order = sorted.iter().map(|i| {
+        let mut job = jobs[*i].clone();
+        job.after.iter_mut().for_each(|j| *j = rank[*j]);
+        job
+    });
+    let in_order = in_order.collect();
+    let start = sorted.iter().map(|i| table.start[*i]).collect();
+    (sorted, in_order, start)
 }
 
 /// A schedule in the making.
@@ -168,7 +180,7 @@ impl<'a> Run<'a> {
             waits_for: jobs.iter().map(|j| j.after.len()).collect(),
             awaited_by: vec![Vec::new(); jobs.len()],
             running: BinaryHeap::new(),
-            load: loads(problem),
+            load: problem.loads(),
             touch: vec![Vec::new(); hosts],
             busy: [vec![0; hosts], vec![0; hosts]],
             work: [vec![Micros::ZERO; hosts], vec![Micros::ZERO; hosts]],

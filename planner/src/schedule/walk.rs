@@ -5,7 +5,7 @@
 
 use vmpack_ilp::problem::{Amounts, GroupKind, Problem};
 
-use super::Hop;
+use super::{Hop, add};
 use crate::instance::{Instance, NOWHERE, State};
 use crate::rng::Rng;
 
@@ -60,7 +60,7 @@ impl<'i, 'p> Way<'i, 'p> {
             unplaced: state.at.iter().filter(|h| **h == NOWHERE).count(),
             state,
             at: inst.problem.guests.iter().map(|g| g.current).collect(),
-            load: loads(inst.problem),
+            load: inst.problem.loads(),
             hops: Vec::new(),
         }
     }
@@ -196,7 +196,7 @@ fn spare(problem: &Problem, mut hops: Vec<Hop>) -> Vec<Hop> {
 }
 
 fn has_room_throughout(problem: &Problem, hops: &[Hop]) -> bool {
-    let mut load = loads(problem);
+    let mut load = problem.loads();
     hops.iter().all(|hop| {
         let need = &problem.guests[hop.guest].need;
         add(&mut load[hop.to], need, 1);
@@ -204,21 +204,4 @@ fn has_room_throughout(problem: &Problem, hops: &[Hop]) -> bool {
         add(&mut load[hop.from], need, -1);
         fit
     })
-}
-
-/// What runs on each host now.
-fn loads(problem: &Problem) -> Vec<Amounts> {
-    let mut load = vec![problem.nothing(); problem.hosts.len()];
-    for guest in &problem.guests {
-        if let Some(h) = guest.current {
-            add(&mut load[h], &guest.need, 1);
-        }
-    }
-    load
-}
-
-fn add(load: &mut Amounts, need: &Amounts, times: i64) {
-    for (l, n) in load.iter_mut().zip(need) {
-        *l += times * n;
-    }
 }

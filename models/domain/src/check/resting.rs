@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Violation, moves_of};
-use super::{World, room, rules, running_on, stands, violation};
-use crate::cluster::{Cluster, HostState};
+use super::{World, room, rules, stands, violation};
+use crate::cluster::Cluster;
 use crate::load::Load;
 use crate::name::{GuestName, HostName};
 use crate::plan::Plan;
@@ -26,12 +26,7 @@ fn of(world: &World) -> BTreeSet<GuestName> {
     let Some(cooldown) = world.policy.limits.cooldown else {
         return BTreeSet::new();
     };
-    let now: BTreeMap<GuestName, HostName> = world
-        .cluster
-        .guests
-        .iter()
-        .filter_map(|g| Some((g.name.clone(), running_on(world, g)?.clone())))
-        .collect();
+    let now = world.placement_now();
     let mut on: BTreeMap<&HostName, Vec<&GuestName>> = BTreeMap::new();
     for (guest, host) in &now {
         on.entry(host).or_default().push(guest);
@@ -42,13 +37,7 @@ fn of(world: &World) -> BTreeSet<GuestName> {
         host.is_some_and(|h| !room(world, h, guests).is_empty())
     };
     let overloaded: BTreeSet<&HostName> = on.keys().copied().filter(overloaded).collect();
-    let awake: BTreeSet<&HostName> = world
-        .cluster
-        .hosts
-        .iter()
-        .filter(|h| h.state == HostState::On)
-        .map(|h| &h.name)
-        .collect();
+    let awake = world.hosts_on();
     let mut free: BTreeSet<&GuestName> = BTreeSet::new();
     let names = Names::of(world.cluster);
     for rule in &world.policy.rules {

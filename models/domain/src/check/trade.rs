@@ -1,9 +1,8 @@
 //! Judges what a plan claims of hosts and migrations together, by the policy's objective.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::{Violation, World, judge_placement, moves_of, running_on, violation};
-use crate::cluster::HostState;
+use super::{Violation, World, judge_placement, moves_of, violation};
 use crate::load::Load;
 use crate::name::HostName;
 use crate::plan::Plan;
@@ -56,21 +55,9 @@ pub(super) fn judge(
             trade.bound, trade.objective
         ),
     );
-    let now: BTreeMap<_, _> = world
-        .cluster
-        .guests
-        .iter()
-        .filter_map(|g| Some((g.name.clone(), running_on(world, g)?.clone())))
-        .collect();
-    let on: BTreeSet<&HostName> = world
-        .cluster
-        .hosts
-        .iter()
-        .filter(|h| h.state == HostState::On)
-        .map(|h| &h.name)
-        .collect();
-    let sound =
-        now.len() == world.cluster.guests.len() && judge_placement(world, &now, &on).is_empty();
+    let now = world.placement_now();
+    let sound = now.len() == world.cluster.guests.len()
+        && judge_placement(world, &now, &world.hosts_on()).is_empty();
     claim(
         !sound || trade.stay.is_some(),
         "claim",

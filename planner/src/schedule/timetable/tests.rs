@@ -149,7 +149,7 @@ fn safe(problem: &Problem, jobs: &[Job], edges: &[Vec<usize>]) -> bool {
         let state = |i: usize| code / 3usize.pow(u32::try_from(i).unwrap_or(0)) % 3;
         let own = |i: usize| edges[i].iter().chain(&jobs[i].after);
         let happens = (0..jobs.len()).all(|i| state(i) == 0 || own(i).all(|j| state(*j) == 2));
-        let mut load = loads(problem);
+        let mut load = problem.loads();
         for (i, job) in jobs.iter().enumerate() {
             let need = &problem.guests[job.guest].need;
             if state(i) > 0 {
@@ -191,16 +191,7 @@ proptest! {
         let problem = problem(hosts, &guests);
         let Some(jobs) = jobs(&problem, &guests) else { return Ok(()); };
         let found = timetable(&problem, &jobs, slots, Micros::ZERO, 1);
-        let mut sorted: Vec<usize> = (0..jobs.len()).collect();
-        sorted.sort_by_key(|i| (found.start[*i], *i));
-        let mut rank = vec![0; jobs.len()];
-        sorted.iter().enumerate().for_each(|(r, i)| rank[*i] = r);
-        let in_order: Vec<Job> = sorted.iter().map(|i| {
-            let mut job = jobs[*i].clone();
-            job.after.iter_mut().for_each(|j| *j = rank[*j]);
-            job
-        }).collect();
-        let start: Vec<Micros> = sorted.iter().map(|i| found.start[*i]).collect();
+        let (_, in_order, start) = by_start(&jobs, &found);
         let edges = edges(&problem, &in_order, &start);
         prop_assert!(edges.iter().enumerate().all(|(i, e)| e.iter().all(|j| *j < i)));
         prop_assert!(safe(&problem, &in_order, &edges), "{:?} {:?}", in_order, edges);
