@@ -123,6 +123,29 @@ impl Desk {
 const PLAN: &str = "plan --cluster cluster.yaml --load load.yaml";
 
 #[test]
+fn no_result_replaces_what_it_is_made_from() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("folder")).unwrap();
+    desk.write("folder/part.yaml", CLUSTER);
+    let mut commands = vec![
+        format!("{PLAN} -o ./cluster.yaml"),
+        format!("{PLAN} --policy policy.yaml --certificate policy.yaml"),
+        format!("{PLAN} -o out.yaml --certificate out.yaml"),
+        "plan --cluster folder --load load.yaml -o folder/part.yaml".to_owned(),
+    ];
+    let dump = PLAN.replace("plan", "model dump --mps --formulation moves");
+    commands.push(format!("{dump} -o load.yaml"));
+    for line in &commands {
+        desk.check(line, 2, &["read or written already"]);
+    }
+    for (name, text) in [("cluster", CLUSTER), ("load", LOAD), ("policy", POLICY)] {
+        let kept = std::fs::read_to_string(desk.path(&format!("{name}.yaml"))).unwrap();
+        assert_eq!(kept, text);
+    }
+    assert!(!desk.path("out.yaml").exists());
+}
+
+#[test]
 fn a_plan_is_shown_written_and_judged() {
     let desk = Desk::new();
     let line = format!("{PLAN} --policy policy.yaml -o plan.yaml");

@@ -92,7 +92,7 @@ impl<'a> World<'a> {
                 (joint, guests.collect())
             }),
         };
-        if policy.relief.is_some() {
+        if policy.threshold().is_some() {
             let mut before: BTreeMap<&HostName, Vec<u64>> = BTreeMap::new();
             for guest in &cluster.guests {
                 if let (Some(host), Some(needs)) = (&guest.host, world.needs(&guest.name)) {
@@ -226,7 +226,8 @@ impl World<'_> {
     /// allows it.
     fn rooms(&self, host: &Host) -> Vec<u64> {
         let mut rooms = self.rooms_with(host, self.policy.headroom);
-        if let (Some(relief), Some(before)) = (self.policy.relief, self.before.get(&host.name)) {
+        if let (Some(relief), Some(before)) = (self.policy.threshold(), self.before.get(&host.name))
+        {
             let most = self.rooms_with(host, relief);
             for ((room, most), before) in rooms.iter_mut().zip(most).zip(before) {
                 if before <= &most {

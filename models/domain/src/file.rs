@@ -339,7 +339,7 @@ fn check_thresholds(policy: &Policy, owners: &Owners) -> Result<(), InputError> 
         return Ok(());
     };
     let at = |steps| Place { source, steps };
-    if let Some(relief) = policy.relief {
+    if let Some(relief) = policy.threshold() {
         let pairs = [
             ("cpu", relief.cpu, policy.headroom.cpu),
             ("memory", relief.memory, policy.headroom.memory),
@@ -349,6 +349,20 @@ fn check_thresholds(policy: &Policy, owners: &Owners) -> Result<(), InputError> 
                 "read relief at {relief} of {what} free, expected at most its headroom of {headroom}"
             )));
         }
+    }
+    if !policy.demand.joint && policy.demand.overload.0 > 0 {
+        return Err(at(vec![Step::Key("demand"), Step::Key("overload")]).fault(format!(
+            "read an `overload` of {} of the windows, expected it with `joint: true` only, as without it no windows are counted",
+            policy.demand.overload
+        )));
+    }
+    if policy.migrations.bandwidth.0 == 0 {
+        return Err(
+            at(vec![Step::Key("migrations"), Step::Key("bandwidth")]).fault(
+                "read a `bandwidth` of none of the link, expected more than 0% and at most 100%"
+                    .into(),
+            ),
+        );
     }
     if let Some(objective) = policy.objective {
         let at = at(vec![Step::Key("objective")]);

@@ -11,10 +11,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::{Cluster, Guest, PostCopy};
+use crate::cluster::{Cluster, Guest};
 use crate::load::Load;
-use crate::migration::predict;
-use crate::plan::Mode;
+use crate::migration::choose;
 use crate::policy::Policy;
 use crate::units::{Micros, Price, Ratio};
 
@@ -87,14 +86,12 @@ impl Objective {
     /// 2^60 ÷ 10^6, so that the sum over a million guests fits.
     #[must_use]
     pub fn migration(&self, guest: &Guest, cluster: &Cluster, policy: &Policy, load: &Load) -> u64 {
-        let mode = match guest.post_copy {
-            PostCopy::Allowed => Mode::PostCopy,
-            PostCopy::Never => Mode::PreCopy,
-        };
         let from = guest.host.as_ref().and_then(|h| cluster.host(h));
         let link = from.map(|h| policy.migrations.part_of(h.network));
         let link = link.unwrap_or_default();
-        let takes = predict(mode, guest.memory, load.guests.get(&guest.name), link).total;
+        let of = load.guests.get(&guest.name);
+        let (_, predicted) = choose(&policy.migrations, guest, of, link, false);
+        let takes = predicted.total;
         let each = u128::from(self.each_move.0) * 1000;
         let memory = u128::from(self.move_gib.0) * 1000 * u128::from(guest.memory.0);
         let work = u128::from(self.move_second.0) * u128::from(takes.0);

@@ -25,8 +25,8 @@ pub struct Policy {
     /// The share that must stay free of a host for its guests to stay; at most the headroom, up to
     /// which hosts are packed. A host between the two keeps what it has and gets nothing more, so that
     /// load which moves a little about the headroom moves no guests. The headroom itself by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub relief: Option<Headroom>,
+    #[serde(skip_serializing_if = "Relief::is_default")]
+    pub relief: Relief,
     /// How many times a host's cores may be promised.
     pub over_commit: OverCommit,
     /// What a guest costs its host besides its own memory.
@@ -107,6 +107,36 @@ impl Default for Headroom {
     }
 }
 
+/// The share of a host below which guests have to leave it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Relief {
+    /// Of its CPU; the headroom by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpu: Option<Permille>,
+    /// Of its memory; the headroom by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Permille>,
+}
+
+impl Relief {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Policy {
+    /// What must stay free of a host for its guests to stay, where that is less than the headroom.
+    #[must_use]
+    pub fn threshold(&self) -> Option<Headroom> {
+        let threshold = Headroom {
+            cpu: self.relief.cpu.unwrap_or(self.headroom.cpu),
+            memory: self.relief.memory.unwrap_or(self.headroom.memory),
+        };
+        (threshold != self.headroom).then_some(threshold)
+    }
+}
+
 /// How many times what a host has may be promised to guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -184,9 +214,11 @@ impl Default for Limits {
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Migrations {
     /// Most at once in the whole cluster; 16 by default.
+    #[serde(deserialize_with = "some")]
     pub at_once: NonZeroU32,
     /// Most that leave a host at once, and most that come to it; 1 by default: one after the other
     /// each guest is in split state for the shortest time.
+    #[serde(deserialize_with = "some")]
     pub per_host: NonZeroU32,
     /// The share of a link that they may take; 80 % by default.
     pub bandwidth: Permille,
@@ -195,6 +227,13 @@ pub struct Migrations {
     /// Longest predicted time for which a guest may be in split state, its memory on two hosts; where
     /// post-copy would take longer it moves by another kind if that keeps within. 60 s by default.
     pub split_state: Micros,
+}
+
+/// A whole number above 0, refused in words.
+fn some<'de, D: serde::Deserializer<'de>>(from: D) -> Result<NonZeroU32, D::Error> {
+    let number = u32::deserialize(from)?;
+    let refusal = "read `0`, expected a whole number of at least 1";
+    NonZeroU32::new(number).ok_or_else(|| serde::de::Error::custom(refusal))
 }
 
 /// Which kind of migration is made.

@@ -234,6 +234,10 @@ pub fn solve(
 /// # Errors
 /// That the solver failed, in words.
 pub fn mps(packing: &Packing, relaxed: bool, limits: &Limits) -> Result<String, String> {
+    // HiGHS calls a program without rows empty, not solved.
+    if packing.items.is_empty() {
+        return crate::highs::mps::mps("pattern", restricted::model(packing, &[]), relaxed);
+    }
     let effort = Effort::of(limits);
     let known = Known::new(packing, 0, i64::MAX);
     let mut proof = Proof::trivial(packing);

@@ -264,7 +264,7 @@ impl Problem {
             .enumerate()
             .map(|(g, (guest, demand))| need(guest, demand, policy, windows.as_ref(), g))
             .collect();
-        if let Some(relief) = policy.relief {
+        if let Some(relief) = policy.threshold() {
             let at_most = present.iter().map(|h| slot(h, relief, policy, more).room);
             keep_load(&mut hosts, at_most, &needs, &names.current);
         }

@@ -65,7 +65,12 @@ fn pack(arguments: &BenchPackArguments, session: &mut Session) -> Result<Exit, F
     let mut skipped = 0;
     for path in &arguments.files {
         let (packing, digest) = instance(path, arguments.format, session)?;
-        if done.contains(&digest) {
+        let folder = arguments.certificates.as_deref();
+        let certified = folder.is_none_or(|folder| {
+            let beside = check::certificate_path(folder, path, &digest);
+            beside.exists()
+        });
+        if done.contains(&digest) && certified {
             skipped += 1;
             continue;
         }
@@ -79,7 +84,7 @@ fn pack(arguments: &BenchPackArguments, session: &mut Session) -> Result<Exit, F
             )?;
             break;
         }
-        if let Some(folder) = &arguments.certificates {
+        if let Some(folder) = folder {
             let to = check::certificate_path(folder, path, &line.digest);
             let text = json(&packed.certificate(&line.digest))?;
             std::fs::write(&to, text).map_err(|e| Failure::environment("write", &to, &e))?;

@@ -105,6 +105,9 @@ pub(crate) fn run(
         }
     };
     session.out.write_all(text.as_bytes())?;
+    if session.stopped() && found.is_some() {
+        writeln!(session.err, "stopped; this is the best so far")?;
+    }
     Ok(exit)
 }
 

@@ -1,5 +1,7 @@
 //! Reads what a plan is made from, and runs the search on it.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::time::Instant;
 
 use vmpack_domain::file::{Inputs, Source, read_inputs};
@@ -45,6 +47,31 @@ pub(crate) fn read_with_sources(
         writeln!(session.err, "warning: {warning}")?;
     }
     Ok((inputs, Texts { cluster, load }))
+}
+
+/// Refuses to write results over what they are made from, or over one another.
+pub(crate) fn spare(inputs: &InputArguments, files: &[&Path]) -> Result<(), Failure> {
+    let same = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut taken = BTreeSet::new();
+    for path in [&inputs.cluster, &inputs.load, &inputs.policy]
+        .into_iter()
+        .flatten()
+    {
+        if path.as_os_str() != "-" {
+            taken.extend(sources::files(path)?.iter().map(|file| same(file)));
+        }
+    }
+    for path in files {
+        // What is no regular file is written into and not replaced.
+        let replaced = std::fs::metadata(path).map_or(true, |m| m.is_file());
+        if replaced && !taken.insert(same(path)) {
+            return Err(Failure::usage(format!(
+                "{} is read or written already, expected another file for a result",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 impl LimitArguments {

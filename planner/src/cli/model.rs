@@ -17,6 +17,7 @@ pub(crate) fn dump(arguments: &ModelDumpArguments, session: &mut Session) -> Res
     let file = arguments.output.as_deref();
     let file = file.filter(|path| path.as_os_str() != "-");
     if let Some(path) = file {
+        inputs::spare(&arguments.inputs, &[path])?;
         output::ready(path)?;
     }
     session.heed_interrupts();
@@ -42,6 +43,12 @@ pub(crate) fn dump(arguments: &ModelDumpArguments, session: &mut Session) -> Res
     match file {
         Some(path) => output::write_whole(path, &text)?,
         None => session.out.write_all(text.as_bytes())?,
+    }
+    if session.stopped() {
+        writeln!(
+            session.err,
+            "stopped; the formulation is of what was found so far"
+        )?;
     }
     Ok(Exit::Done)
 }

@@ -61,6 +61,15 @@ pub(crate) fn write_whole(path: &Path, text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Removes a file whose words hold no longer; whether there was one.
+pub(crate) fn remove(path: &Path) -> Result<bool, Failure> {
+    if !std::fs::metadata(path).is_ok_and(|m| m.is_file()) {
+        return Ok(false);
+    }
+    std::fs::remove_file(path).map_err(|e| Failure::environment("remove", path, &e))?;
+    Ok(true)
+}
+
 /// Makes the folder, with those above it.
 pub(crate) fn make_folder(path: &Path) -> Result<(), Failure> {
     std::fs::create_dir_all(path).map_err(|e| Failure::environment("make folder", path, &e))

@@ -32,10 +32,13 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
         return curve::run((cluster, load, &policy), more, arguments.json, session);
     }
     let policy = &policy;
-    if let Some(path) = &arguments.certificate {
-        output::ready(path)?;
-    }
-    if let (Some(path), false) = (&arguments.output, to_stdout) {
+    let files = arguments.output.iter().filter(|_| !to_stdout);
+    let files: Vec<&Path> = files
+        .chain(&arguments.certificate)
+        .map(PathBuf::as_path)
+        .collect();
+    inputs::spare(&arguments.inputs, &files)?;
+    for path in files {
         output::ready(path)?;
     }
     let Planned {
@@ -62,10 +65,17 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
     if let (Some(_), Some(path)) = (plan, &arguments.certificate) {
         match &certificate {
             Some(certificate) => output::write_whole(path, &write_certificate(certificate))?,
-            None => writeln!(
-                session.err,
-                "no bound that a certificate can prove was found"
-            )?,
+            None => {
+                let removed = if output::remove(path)? {
+                    ", and that of an earlier plan was removed"
+                } else {
+                    ""
+                };
+                writeln!(
+                    session.err,
+                    "no bound that a certificate can prove was found{removed}"
+                )?;
+            }
         }
     }
     if session.stopped() && plan.is_some() {

@@ -91,7 +91,7 @@ pub(crate) fn open(path: &Path) -> Result<Source, Failure> {
     text(path.display().to_string(), &mut file)
 }
 
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
+pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Failure {
     Failure::input(format!("cannot read {}: {}", path.display(), reason(error)))
 }
 

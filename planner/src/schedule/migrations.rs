@@ -21,10 +21,7 @@ pub(crate) fn migrations(
     reason: impl Fn(&Hop) -> String,
 ) -> (Vec<Move>, TimeClaim, Vec<String>) {
     let load_now = problem.loads();
-    let overloaded = |h: usize| {
-        let (load, room) = (&load_now[h], &problem.hosts[h].room);
-        load.iter().zip(room).any(|(l, r)| l > r)
-    };
+    let overloaded = |h: usize| !problem.fits(&load_now[h], &problem.hosts[h].room);
     let ways: Vec<Way> = hops
         .iter()
         .map(|hop| Way::of((cluster, load, policy), problem, hop, overloaded(hop.from)))

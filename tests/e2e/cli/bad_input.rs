@@ -104,6 +104,12 @@ fn contradictions_between_files_are_bad_input() {
     desk.check(line, 3, &["error: policy.yaml:5:", "`web-*` in rule `ha`"]);
     desk.write(
         "policy.yaml",
+        format!("{POLICY}migrations: {{ at-once: 0 }}\n"),
+    );
+    let none = "policy.yaml:4:24: read `0`, expected a whole number of at least 1";
+    desk.check(line, 3, &[none]);
+    desk.write(
+        "policy.yaml",
         rule("kind: spread, guests: [a], hosts: [h1]"),
     );
     desk.check(

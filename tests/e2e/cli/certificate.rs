@@ -111,3 +111,33 @@ fn a_plan_proves_its_bound_to_the_judge() {
         &["ok: 1 move to 1 host", "re-proven: 1 of the plan's 1"],
     );
 }
+
+#[test]
+fn guests_at_rest_are_proven_to_stay() {
+    let desk = Desk::new();
+    desk.write_edited(
+        "cluster.yaml",
+        super::CLUSTER,
+        "host: h2 }",
+        "host: h2, moved-ago: 1m }",
+    );
+    desk.write_edited("load.yaml", super::LOAD, "1cores", "2cores");
+    desk.write_edited(
+        "policy.yaml",
+        super::POLICY,
+        "headroom",
+        "rules: [{ name: here, kind: pin, guests: [a] }]\nlimits: { cooldown: 1h }\nheadroom",
+    );
+    let policy = "--policy policy.yaml -o plan.yaml --certificate bound.yaml";
+    desk.check(
+        &format!("{PLAN} {policy}"),
+        0,
+        &["2 → 2 hosts, proven the fewest"],
+    );
+    let files = "--cluster cluster.yaml --load load.yaml --certificate bound.yaml";
+    desk.check(
+        &format!("check plan.yaml {files}"),
+        0,
+        &["re-proven: 2 of the plan's 2"],
+    );
+}

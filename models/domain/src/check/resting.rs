@@ -22,7 +22,7 @@ pub fn resting(cluster: &Cluster, load: &Load, policy: &Policy) -> BTreeSet<Gues
     of(&World::new(cluster, load, policy))
 }
 
-fn of(world: &World) -> BTreeSet<GuestName> {
+pub(super) fn of(world: &World) -> BTreeSet<GuestName> {
     let Some(cooldown) = world.policy.limits.cooldown else {
         return BTreeSet::new();
     };

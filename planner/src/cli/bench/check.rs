@@ -13,6 +13,7 @@ use crate::cli::arguments::BenchCheckArguments;
 use crate::cli::failure::Failure;
 use crate::cli::screen::count;
 use crate::cli::session::Session;
+use crate::cli::sources;
 use crate::cli::table::table;
 
 /// The line about one certificate.
@@ -38,8 +39,10 @@ pub(super) fn run(arguments: &BenchCheckArguments, session: &mut Session) -> Res
         let (packing, digest) = instance(path, arguments.format, session)?;
         let began = std::time::Instant::now();
         let beside = certificate_path(&arguments.certificates, path, &digest);
-        let text = std::fs::read_to_string(&beside)
-            .map_err(|e| Failure::environment("read", &beside, &e))?;
+        let text = std::fs::read_to_string(&beside).map_err(|e| {
+            let failure = sources::unreadable(&beside, &e);
+            failure.hint("`vmpack bench pack --certificates` writes one for each instance")
+        })?;
         let stated: PackingCertificate = serde_json::from_str(&text)
             .map_err(|e| Failure::input(format!("{}: {e}", beside.display())))?;
         let violations = violations(&packing, &digest, &stated, arguments.steps);

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::{Violation, World, in_use_always, running_on, violation};
-use crate::cluster::{Host, HostState};
+use super::super::{Violation, World, in_use_always, resting, running_on, violation};
+use crate::cluster::{Guest, Host, HostState};
 use crate::name::{GuestName, HostName};
 use crate::rule::{Names, Over, RuleKind};
 
@@ -66,7 +66,9 @@ impl<'a> Choices<'a> {
         let mut together: Vec<usize> = (0..n).collect();
         let mut apart: Vec<Vec<usize>> = vec![Vec::new(); n];
         let mut fences: Vec<Vec<usize>> = vec![Vec::new(); n];
-        let mut stays: Vec<bool> = cluster.guests.iter().map(|g| !g.movable).collect();
+        let resting = resting::of(world);
+        let stay = |g: &Guest| !g.movable || resting.contains(&g.name);
+        let mut stays: Vec<bool> = cluster.guests.iter().map(stay).collect();
         // For each rule, the hosts that it leaves to its guests.
         let mut leaves: Vec<BTreeSet<&HostName>> = Vec::new();
         for (r, rule) in world.policy.rules.iter().enumerate() {
