@@ -12,7 +12,7 @@ use vmpack_domain::journal::{Event, MoveState, Progress};
 use vmpack_domain::plan::{Move, MoveId, Plan};
 use vmpack_domain::units::{MiB, Micros};
 use vmpack_hypervisor::{
-    Hypervisor, MigrationEvent, MigrationFailure, MigrationReport, MigrationRequest,
+    Hypervisor, MigrationEvent, MigrationFailure, MigrationReport, MigrationRequest, Stream,
 };
 
 use crate::decide::{Action, Limits, Observed, back_off, decide};
@@ -382,7 +382,7 @@ fn migrate(
     let looked = scene
         .hypervisor
         .snapshot()
-        .and_then(|now| Ok((now, scene.hypervisor.locate(&mv.guest)?)));
+        .map(|now| (now, scene.hypervisor.locate(&mv.guest).seen));
     let (now, seen) = match looked {
         Ok(looked) => looked,
         Err(e) => return Ended::Failed(e.to_string()),
@@ -401,20 +401,31 @@ fn migrate(
         from: mv.from.clone(),
         to: mv.to.clone(),
         mode: mv.mode,
-        bandwidth: Some(mv.bandwidth).filter(|b| b.0 > 0),
+        stream: stream(mv),
         give_up: give_up(mv),
     };
     match scene.hypervisor.migrate(&request, told) {
         Ok(report) => Ended::Moved(Some(report)),
         Err(MigrationFailure::StaysAtSource(error)) => Ended::Failed(error),
+        Err(MigrationFailure::Impossible(error)) => Ended::Changed(error),
         Err(MigrationFailure::Split(error)) => {
-            let seen = scene.hypervisor.locate(&mv.guest).unwrap_or_default();
+            let seen = scene.hypervisor.locate(&mv.guest).seen;
             Ended::Stuck(format!("{}: {error}", split(mv, &seen)))
         }
         Err(MigrationFailure::Unknown(error)) => match find_out(scene, mv, limits) {
             Ended::Interrupted => Ended::Failed(error),
             other => other,
         },
+    }
+}
+
+/// How the memory goes over: as the plan and its policy say.
+fn stream(mv: &Move) -> Stream {
+    let bandwidth = Some(mv.bandwidth).filter(|b| b.0 > 0);
+    Stream {
+        bandwidth,
+        bandwidth_postcopy: bandwidth,
+        ..Stream::default()
     }
 }
 
@@ -436,7 +447,11 @@ fn find_out(scene: &Scene, mv: &Move, limits: &Limits) -> Ended {
     let began = Instant::now();
     let mut at_source = false;
     loop {
-        let standing = scene.hypervisor.locate(&mv.guest).map(|s| settle(mv, &s));
+        let located = scene.hypervisor.locate(&mv.guest);
+        let standing = match located.silent.first() {
+            None => Ok(settle(mv, &located.seen)),
+            Some(host) => Err(format!("host {host} does not answer")),
+        };
         let (limit, unclear) = match standing {
             Ok(Standing::Moved) => return Ended::Moved(None),
             Ok(Standing::AtSource) if at_source => return Ended::Interrupted,

@@ -17,8 +17,8 @@ use vmpack_domain::{Cluster, GuestName, HostName, Load};
 use vmpack_hypervisor::libvirt::Libvirt;
 use vmpack_hypervisor::simulated::Simulated;
 use vmpack_hypervisor::{
-    Error, Hypervisor, MigrationEvent, MigrationFailure, MigrationReport, MigrationRequest,
-    Sighting, sim,
+    Claims, Error, Health, Hypervisor, Lease, Located, Method, MigrationEvent, MigrationFailure,
+    MigrationReport, MigrationRequest, Software, sim,
 };
 
 /// The hosts of a run.
@@ -229,7 +229,10 @@ impl Hypervisor for Kept {
     fn snapshot(&self) -> Result<Cluster, Error> {
         self.world.snapshot()
     }
-    fn locate(&self, guest: &GuestName) -> Result<Vec<Sighting>, Error> {
+    fn survey(&self, host: &HostName) -> Result<Cluster, Error> {
+        self.world.survey(host)
+    }
+    fn locate(&self, guest: &GuestName) -> Located {
         self.world.locate(guest)
     }
     fn migrate(
@@ -246,11 +249,39 @@ impl Hypervisor for Kept {
         self.keep(&request.guest, &request.to);
         Ok(report)
     }
+    fn recover(
+        &self,
+        request: &MigrationRequest,
+        method: Method,
+        told: &mut dyn FnMut(MigrationEvent),
+    ) -> Result<MigrationReport, MigrationFailure> {
+        self.world.recover(request, method, told)
+    }
     fn abort(&self, guest: &GuestName, from: &HostName) -> Result<(), Error> {
         self.world.abort(guest, from)
     }
+    fn software(&self, host: &HostName) -> Result<Software, Error> {
+        self.world.software(host)
+    }
+    fn claims(&self, guest: &GuestName, host: &HostName) -> Result<Claims, Error> {
+        self.world.claims(guest, host)
+    }
+    fn set_lease(
+        &self,
+        guest: &GuestName,
+        host: &HostName,
+        lease: Option<&Lease>,
+    ) -> Result<(), Error> {
+        self.world.set_lease(guest, host, lease)
+    }
+    fn health(&self, guest: &GuestName, host: &HostName) -> Result<Health, Error> {
+        self.world.health(guest, host)
+    }
     fn now(&self) -> Micros {
         self.world.now()
+    }
+    fn wait(&self, span: Micros) {
+        self.world.wait(span);
     }
 }
 

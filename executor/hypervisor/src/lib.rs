@@ -1,14 +1,21 @@
 //! The door to hypervisors: one trait, two implementations: libvirt and the simulated world.
 
+pub mod claims;
 pub mod libvirt;
+pub mod recovery;
 pub mod simulated;
+pub mod view;
 
+pub use claims::{Claims, Lease};
+pub use recovery::{Method, Software, Version};
 pub use vmpack_sim as sim;
+
+use std::num::NonZeroU32;
 
 use uuid::Uuid;
 use vmpack_domain::cluster::Cluster;
 use vmpack_domain::plan::Mode;
-use vmpack_domain::units::{MiB, MiBPerSec, Micros};
+use vmpack_domain::units::{MiB, MiBPerSec, Micros, Permille};
 use vmpack_domain::{GuestName, HostName};
 
 /// Why a call on a hypervisor failed.
@@ -81,6 +88,39 @@ pub struct Sighting {
     pub vcpus: u32,
 }
 
+/// Where a guest is seen, and who could not be asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Located {
+    /// Everywhere it is seen, in host order; a healthy guest is running in one place.
+    pub seen: Vec<Sighting>,
+    /// Hosts that do not answer: it may be there.
+    pub silent: Vec<HostName>,
+}
+
+/// How a guest and its host are after a move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Health {
+    /// Whether its guest agent answers; `None` when it has none.
+    pub answers: Option<bool>,
+    /// The share of the host's CPU that is busy; `None` when it is not known.
+    pub busy: Option<Permille>,
+}
+
+/// How the memory goes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Stream {
+    /// Cap before the switch; `None` leaves it to the link.
+    pub bandwidth: Option<MiBPerSec>,
+    /// Cap after the switch; the one before does not hold then.
+    pub bandwidth_postcopy: Option<MiBPerSec>,
+    /// Whether it is encrypted.
+    pub tls: bool,
+    /// Connections at once in pre-copy; one when it is not said.
+    pub parallel: Option<NonZeroU32>,
+    /// Whether pages that the guest waits for go before the others, where QEMU can do so.
+    pub preempt: bool,
+}
+
 /// What is asked of a migration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MigrationRequest {
@@ -92,8 +132,8 @@ pub struct MigrationRequest {
     pub to: HostName,
     /// How; post-copy switches at once.
     pub mode: Mode,
-    /// Cap on the stream; `None` leaves it to the link.
-    pub bandwidth: Option<MiBPerSec>,
+    /// How its memory goes over.
+    pub stream: Stream,
     /// After which the migration is given up if execution is not at the target.
     pub give_up: Micros,
 }
@@ -134,6 +174,10 @@ pub enum MigrationFailure {
     /// The guest runs at the source as before.
     #[error("guest stays at the source: {0}")]
     StaysAtSource(String),
+    /// The guest runs at the source as before, and another try would fail alike: the hosts do not
+    /// fit, or libvirt refuses such a guest.
+    #[error("guest cannot be migrated: {0}")]
+    Impossible(String),
     /// The guest is in split state: neither side is whole.
     #[error("guest is in split state: {0}")]
     Split(String),
@@ -151,11 +195,15 @@ pub trait Hypervisor: Send + Sync {
     /// When a host cannot be reached.
     fn snapshot(&self) -> Result<Cluster, Error>;
 
-    /// Everywhere the guest is seen now, in host order; a healthy guest is running in one place.
+    /// One host as it is now, with every guest of which it holds any part; what is on its way to it
+    /// counts as there. No other host is asked.
     ///
     /// # Errors
-    /// When a host cannot be reached.
-    fn locate(&self, guest: &GuestName) -> Result<Vec<Sighting>, Error>;
+    /// When it cannot be reached.
+    fn survey(&self, host: &HostName) -> Result<Cluster, Error>;
+
+    /// Everywhere the guest is seen now.
+    fn locate(&self, guest: &GuestName) -> Located;
 
     /// Migrates a guest and returns when the source is free or it failed. `told` hears of progress
     /// and of the switch.
@@ -168,13 +216,57 @@ pub trait Hypervisor: Send + Sync {
         told: &mut dyn FnMut(MigrationEvent),
     ) -> Result<MigrationReport, MigrationFailure>;
 
+    /// Resumes a post-copy migration that broke after its switch, and returns when the source is
+    /// free or it broke again. The executor asks only what [`recovery::method`] allows.
+    ///
+    /// # Errors
+    /// What became of the guest; [`MigrationFailure::Split`] also when it could not be resumed yet.
+    fn recover(
+        &self,
+        request: &MigrationRequest,
+        method: Method,
+        told: &mut dyn FnMut(MigrationEvent),
+    ) -> Result<MigrationReport, MigrationFailure>;
+
     /// Aborts a migration of that guest from that host, if it has not switched yet.
     ///
     /// # Errors
     /// When there is none, or it can no longer be aborted safely.
     fn abort(&self, guest: &GuestName, from: &HostName) -> Result<(), Error>;
 
-    /// The time by this world's clock, in microseconds since its start: wall time for libvirt,
-    /// virtual time for a simulation.
+    /// What runs on the host.
+    ///
+    /// # Errors
+    /// When it cannot be reached.
+    fn software(&self, host: &HostName) -> Result<Software, Error>;
+
+    /// Who lays claim to the guest, by its domain on that host.
+    ///
+    /// # Errors
+    /// When the host cannot be reached, or the guest is not there.
+    fn claims(&self, guest: &GuestName, host: &HostName) -> Result<Claims, Error>;
+
+    /// Writes the lease into the guest's live metadata on that host, or strikes it out.
+    ///
+    /// # Errors
+    /// When the host cannot be reached, or the guest is not there.
+    fn set_lease(
+        &self,
+        guest: &GuestName,
+        host: &HostName,
+        lease: Option<&Lease>,
+    ) -> Result<(), Error>;
+
+    /// How the guest and its host are, after it came there.
+    ///
+    /// # Errors
+    /// When the host cannot be reached, or the guest is not there.
+    fn health(&self, guest: &GuestName, host: &HostName) -> Result<Health, Error>;
+
+    /// The time by this world's clock, in microseconds since its start: it never jumps for libvirt,
+    /// and is virtual for a simulation.
     fn now(&self) -> Micros;
+
+    /// Blocks for so long by this world's clock.
+    fn wait(&self, span: Micros);
 }

@@ -10,12 +10,12 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use vmpack_domain::units::Micros;
-use vmpack_domain::{Cluster, Guest, GuestName, HostName, HostState, Load};
-use vmpack_sim::{CopyState, Event, Fate, Happening, MigrationId, Options, Refusal, World};
+use vmpack_domain::{Cluster, GuestName, HostName, HostState, Load};
+use vmpack_sim::{Event, Happening, MigrationId, Options, World};
 
 use crate::{
-    Error, GuestState, Hypervisor, MigrationEvent, MigrationFailure, MigrationReport,
-    MigrationRequest, Sighting,
+    Claims, Error, Health, Hypervisor, Lease, Located, Method, MigrationEvent, MigrationFailure,
+    MigrationReport, MigrationRequest, Software, view,
 };
 
 /// A hypervisor of simulated hosts.
@@ -38,8 +38,11 @@ struct State {
     world: World,
     /// What each migration in progress has not heard yet.
     unheard: BTreeMap<MigrationId, VecDeque<Happening>>,
-    /// Callers of `migrate` that wait for something to hear.
+    /// Callers that wait for something to hear, or for their time.
     waiting: usize,
+    /// Until when callers of `wait` sleep.
+    sleepers: BTreeMap<u64, Micros>,
+    slept: u64,
     /// Time stands until so many migrations are in progress.
     awaited: usize,
 }
@@ -56,6 +59,8 @@ impl Simulated {
             world: World::new(&cluster, &load, &options),
             unheard: BTreeMap::new(),
             waiting: 0,
+            sleepers: BTreeMap::new(),
+            slept: 0,
             awaited: 0,
         };
         Self {
@@ -115,7 +120,7 @@ impl Simulated {
 
     /// Blocks until that migration has something to hear; `None` when nothing will ever happen.
     fn hear<'a>(
-        &self,
+        &'a self,
         mut state: MutexGuard<'a, State>,
         id: MigrationId,
     ) -> (MutexGuard<'a, State>, Option<Happening>) {
@@ -125,53 +130,68 @@ impl Simulated {
             if let Some(happening) = state.unheard.get_mut(&id).and_then(VecDeque::pop_front) {
                 break Some(happening);
             }
-            let Some(next) = state.world.next_event() else {
+            let Some(next) = state.next() else {
                 break None;
             };
-            let in_progress = state.unheard.len();
-            if let Some(pace) = &self.pace {
-                let rest = next.saturating_sub(state.world.now()).0 / u64::from(pace.speed_up);
-                let rest = Duration::from_micros(rest.max(100));
-                let woken = self.changed.wait_timeout(state, rest);
-                state = woken.unwrap_or_else(PoisonError::into_inner).0;
-            } else if state.waiting == in_progress
-                && in_progress >= state.awaited
-                && state.unheard.values().all(VecDeque::is_empty)
-            {
-                state.awaited = 0;
-                self.pass(&mut state, next);
-            } else {
-                let woken = self.changed.wait(state);
-                state = woken.unwrap_or_else(PoisonError::into_inner);
-            }
+            state = self.on(state, next);
         };
         state.waiting -= 1;
         (state, heard)
     }
 
-    fn sighting(&self, guest: &GuestName, host: HostName, state: GuestState) -> Sighting {
-        let known: Option<&Guest> = self.cluster.guest(guest);
-        Sighting {
-            host,
-            state,
-            uuid: known.and_then(|g| g.uuid),
-            memory: known.map(|g| g.memory).unwrap_or_default(),
-            vcpus: known.map_or(0, |g| g.vcpus),
+    /// Lets time come to that moment, once every caller waits; or waits for others to let it.
+    fn on<'a>(&'a self, mut state: MutexGuard<'a, State>, next: Micros) -> MutexGuard<'a, State> {
+        let in_progress = state.unheard.len();
+        if let Some(pace) = &self.pace {
+            let rest = next.saturating_sub(state.world.now()).0 / u64::from(pace.speed_up);
+            let rest = Duration::from_micros(rest.max(100));
+            let woken = self.changed.wait_timeout(state, rest);
+            woken.unwrap_or_else(PoisonError::into_inner).0
+        } else if state.waiting == in_progress + state.sleepers.len()
+            && in_progress >= state.awaited
+            && state.unheard.values().all(VecDeque::is_empty)
+        {
+            state.awaited = 0;
+            self.pass(&mut state, next);
+            self.changed.notify_all();
+            state
+        } else {
+            let woken = self.changed.wait(state);
+            woken.unwrap_or_else(PoisonError::into_inner)
         }
     }
 
-    /// A host that should be there and is not is as unreachable as a real one.
-    fn all_reachable(&self, world: &World) -> Result<(), Error> {
-        let expected = |s| matches!(s, HostState::On | HostState::Drain);
-        let dead = |h: &&vmpack_domain::Host| expected(h.state) && !world.alive(&h.name);
-        match self.cluster.hosts.iter().find(dead) {
-            None => Ok(()),
-            Some(h) => Err(Error::Unreachable {
-                host: h.name.to_string(),
-                uri: format!("simulated:///{}", h.name),
-                cause: "the host is dead".to_owned(),
-            }),
+    /// Hears a migration to its end.
+    fn attend<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        id: MigrationId,
+        told: &mut dyn FnMut(MigrationEvent),
+    ) -> Result<MigrationReport, MigrationFailure> {
+        state.unheard.insert(id, VecDeque::new());
+        let _ends_with_this_call = InProgress(self, id);
+        loop {
+            let (locked, heard) = self.hear(state, id);
+            drop(locked);
+            let Some(heard) = heard else {
+                let why = "nothing happens in the simulated world any more";
+                return Err(MigrationFailure::Unknown(why.to_owned()));
+            };
+            match view::told(heard) {
+                view::Told::Event(event) => told(event),
+                view::Told::Ended(result) => return result,
+                view::Told::Nothing => {}
+            }
+            state = self.lock();
         }
+    }
+}
+
+impl State {
+    /// When the next thing will happen, or the next sleeper wakes.
+    fn next(&self) -> Option<Micros> {
+        let woken = self.sleepers.values().copied();
+        self.world.next_event().into_iter().chain(woken).min()
     }
 }
 
@@ -187,33 +207,22 @@ impl Drop for InProgress<'_> {
 
 impl Hypervisor for Simulated {
     fn snapshot(&self) -> Result<Cluster, Error> {
+        let expected =
+            |h: &&vmpack_domain::Host| matches!(h.state, HostState::On | HostState::Drain);
+        let all = self.cluster.hosts.iter().filter(expected);
+        let all: Vec<&HostName> = all.map(|h| &h.name).collect();
         self.look(|world| {
-            self.all_reachable(world)?;
-            let mut cluster = self.cluster.clone();
-            for g in &mut cluster.guests {
-                g.host = world.home(&g.name).cloned();
-            }
-            Ok(cluster)
+            view::reachable(world, &all)?;
+            Ok(view::cluster(world, &self.cluster))
         })
     }
 
-    fn locate(&self, guest: &GuestName) -> Result<Vec<Sighting>, Error> {
-        let copies = self.look(|world| {
-            self.all_reachable(world)?;
-            Ok(world.copies(guest))
-        })?;
-        let halved = copies.iter().any(|c| c.1 == CopyState::Outgoing);
-        let seen = copies.into_iter().map(|(host, state)| {
-            let state = match state {
-                CopyState::Running if !halved => GuestState::Running,
-                CopyState::Running | CopyState::Incoming | CopyState::Outgoing => {
-                    GuestState::Migrating
-                }
-                CopyState::Failed => GuestState::PostCopyFailed,
-            };
-            self.sighting(guest, host, state)
-        });
-        Ok(seen.collect())
+    fn survey(&self, host: &HostName) -> Result<Cluster, Error> {
+        self.look(|world| view::survey(world, &self.cluster, host))
+    }
+
+    fn locate(&self, guest: &GuestName) -> Located {
+        self.look(|world| view::locate(world, &self.cluster, guest))
     }
 
     fn migrate(
@@ -225,52 +234,24 @@ impl Hypervisor for Simulated {
         self.catch_up(&mut state);
         let id = state
             .world
-            .start_migration(vmpack_sim::Request {
-                guest: request.guest.clone(),
-                from: request.from.clone(),
-                to: request.to.clone(),
-                mode: request.mode,
-                bandwidth: request.bandwidth,
-                give_up: request.give_up,
-            })
-            .map_err(|refusal| refused(&refusal, request))?;
-        state.unheard.insert(id, VecDeque::new());
-        let _ends_with_this_call = InProgress(self, id);
-        loop {
-            let (locked, heard) = self.hear(state, id);
-            drop(locked);
-            match heard {
-                Some(Happening::Progress {
-                    transferred,
-                    remaining,
-                }) => told(MigrationEvent::Progress {
-                    transferred,
-                    remaining,
-                }),
-                Some(Happening::Switched { after }) => told(MigrationEvent::Switched { after }),
-                Some(Happening::Ended(r)) => {
-                    return Ok(MigrationReport {
-                        switch: r.switch,
-                        total: r.total,
-                        downtime: r.downtime,
-                        transferred: r.transferred,
-                    });
-                }
-                Some(Happening::Failed(failure)) => {
-                    return Err(match failure.fate {
-                        Fate::AtSource => MigrationFailure::StaysAtSource(failure.why),
-                        Fate::Split => MigrationFailure::Split(failure.why),
-                        Fate::Gone => MigrationFailure::Unknown(failure.why),
-                    });
-                }
-                Some(Happening::Healed | Happening::Lost) => {}
-                None => {
-                    let why = "nothing happens in the simulated world any more";
-                    return Err(MigrationFailure::Unknown(why.to_owned()));
-                }
-            }
-            state = self.lock();
-        }
+            .start_migration(view::request(request))
+            .map_err(|refusal| view::refused(&refusal, &request.from))?;
+        self.attend(state, id, told)
+    }
+
+    fn recover(
+        &self,
+        request: &MigrationRequest,
+        _: Method,
+        told: &mut dyn FnMut(MigrationEvent),
+    ) -> Result<MigrationReport, MigrationFailure> {
+        let mut state = self.lock();
+        self.catch_up(&mut state);
+        let id = state
+            .world
+            .recover(&request.guest)
+            .map_err(|refusal| view::not_resumed(&refusal))?;
+        self.attend(state, id, told)
     }
 
     fn abort(&self, guest: &GuestName, from: &HostName) -> Result<(), Error> {
@@ -287,25 +268,58 @@ impl Hypervisor for Simulated {
         Ok(())
     }
 
+    fn software(&self, host: &HostName) -> Result<Software, Error> {
+        self.look(|world| view::software(world, host))
+    }
+
+    fn claims(&self, guest: &GuestName, host: &HostName) -> Result<Claims, Error> {
+        self.look(|world| view::claims(world, guest, host))
+    }
+
+    fn set_lease(
+        &self,
+        guest: &GuestName,
+        host: &HostName,
+        lease: Option<&Lease>,
+    ) -> Result<(), Error> {
+        view::set_lease(&mut self.lock().world, guest, host, lease)
+    }
+
+    fn health(&self, guest: &GuestName, host: &HostName) -> Result<Health, Error> {
+        self.look(|world| view::there(world, guest, host).map(|()| Health::default()))
+    }
+
     fn now(&self) -> Micros {
         self.look(World::now)
     }
-}
 
-fn refused(refusal: &Refusal, request: &MigrationRequest) -> MigrationFailure {
-    let why = refusal.to_string();
-    match refusal {
-        Refusal::NotThere(..) | Refusal::Busy(_) => MigrationFailure::Unknown(why),
-        Refusal::Unreachable(h) if *h == request.from => MigrationFailure::Unknown(why),
-        Refusal::Unreachable(_) | Refusal::NoRoom { .. } | Refusal::Refused(_) => {
-            MigrationFailure::StaysAtSource(why)
+    fn wait(&self, span: Micros) {
+        let mut state = self.lock();
+        self.catch_up(&mut state);
+        let until = state.world.now() + span;
+        state.slept += 1;
+        let key = state.slept;
+        state.sleepers.insert(key, until);
+        state.waiting += 1;
+        loop {
+            self.catch_up(&mut state);
+            if state.world.now() >= until {
+                break;
+            }
+            let next = state.next().unwrap_or(until);
+            state = self.on(state, next);
         }
+        state.waiting -= 1;
+        state.sleepers.remove(&key);
+        drop(state);
+        self.changed.notify_all();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GuestState;
     use vmpack_domain::Mode;
     use vmpack_domain::units::Permille;
     use vmpack_sim::{Fault, Phase, Trouble, When};
@@ -335,14 +349,16 @@ mod tests {
             from: "h1".parse().unwrap(),
             to: to.parse().unwrap(),
             mode,
-            bandwidth: None,
+            stream: Default::default(),
             give_up: Micros::secs(300),
         }
     }
 
     fn seen(simulated: &Simulated, guest: &str) -> Vec<(String, GuestState)> {
-        let seen = simulated.locate(&guest.parse().unwrap()).unwrap();
-        seen.into_iter()
+        let located = simulated.locate(&guest.parse().unwrap());
+        located
+            .seen
+            .into_iter()
             .map(|s| (s.host.to_string(), s.state))
             .collect()
     }

@@ -297,7 +297,7 @@ fn fits(plan: &Plan, hypervisor: &dyn Hypervisor, json: bool) -> Result<Option<C
     let mut seen = Sightings::new();
     for mv in &plan.moves {
         if !seen.contains_key(&mv.guest) {
-            seen.insert(mv.guest.clone(), hypervisor.locate(&mv.guest)?);
+            seen.insert(mv.guest.clone(), hypervisor.locate(&mv.guest).seen);
         }
     }
     let changes = preflight(plan, &now, &seen);

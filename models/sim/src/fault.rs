@@ -13,6 +13,13 @@ pub struct Options {
     pub jitter: Permille,
     /// What goes wrong, and when.
     pub faults: Vec<Fault>,
+    /// Whether a broken post-copy goes on by itself when its link is up, as with TCP's default
+    /// timeouts; otherwise it waits to be resumed, as where a dead link is noticed early.
+    pub heals: bool,
+    /// The version of the hosts' libvirt, as libvirt counts: 9.0.0 is 9,000,000.
+    pub libvirt: u64,
+    /// Whether a host takes guests beyond its memory, as QEMU does; otherwise it refuses them.
+    pub over_commits: bool,
 }
 
 impl Default for Options {
@@ -21,6 +28,9 @@ impl Default for Options {
             seed: 0,
             jitter: Permille(100),
             faults: Vec::new(),
+            heals: true,
+            libvirt: 9_000_000,
+            over_commits: false,
         }
     }
 }
@@ -61,7 +71,7 @@ pub enum Phase {
     Fetch,
 }
 
-/// What a fault does. A host that is not in the world is left out silently.
+/// What a fault does. A host or guest that is not in the world is left out silently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
     /// The host dies with all that is on it, and stays dead.
@@ -74,4 +84,14 @@ pub enum Trouble {
     LinkSlow(HostName, Permille),
     /// The host refuses the next migration towards it.
     Refuses(HostName),
+    /// The host's libvirtd is killed; its guests and their streams go on.
+    DaemonDies(HostName),
+    /// The host's libvirtd is there again.
+    DaemonBack(HostName),
+    /// The guest's QEMU on that host is killed, if there is one.
+    QemuDies(GuestName, HostName),
+    /// The guest is shut down by its owner.
+    ShutDown(GuestName),
+    /// Somebody else migrates the guest to that host, by pre-copy.
+    Elsewhere(GuestName, HostName),
 }

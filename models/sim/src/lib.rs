@@ -9,7 +9,9 @@
 //!                      └─ post-copy ────────────────────────────> Fetch ──> at the target
 //! source dies           lost                    lost              lost
 //! target dies           stays                   stays             lost
-//! link down 30 s        stays                   stays             split; healed when it is up
+//! source's libvirtd     stays                   stays             goes on; the source's half is left over
+//! target's libvirtd     stays                   stays             goes on by itself
+//! link down 30 s        stays                   stays             split; healed or resumed when it is up
 //! given up, aborted     stays                   stays             (refused)
 //! ```
 //!
@@ -25,4 +27,4 @@ pub use fault::{Fault, Options, Phase, Trouble, When};
 pub use migration::{
     Event, Failure, Fate, Happening, LINK_TIMEOUT, MigrationId, Refusal, Report, Request,
 };
-pub use world::{CopyState, World};
+pub use world::{CopyState, Traffic, World};

@@ -54,6 +54,12 @@ pub enum Refusal {
     /// A fault: the target says no.
     #[error("host {0} refuses the migration")]
     Refused(HostName),
+    /// There is no broken post-copy of that guest to be resumed, or its link is still down.
+    #[error("guest {0} has no broken post-copy migration that can be resumed")]
+    NothingToResume(GuestName),
+    /// The target's libvirtd died of being asked to resume.
+    #[error("host {0}: its libvirtd crashed")]
+    Crashed(HostName),
 }
 
 /// Something that happened.
@@ -126,6 +132,9 @@ pub enum Fate {
     Split,
     /// Its source died with it before the switch.
     Gone,
+    /// The daemon that was asked is gone, or the guest was switched off: what became of it must be
+    /// looked for.
+    Unseen,
 }
 
 /// A migration in progress. Between two events its work `left` shrinks at `rate`.
@@ -149,8 +158,12 @@ pub(crate) struct Migration {
     /// Since when nothing moved.
     pub(crate) stalled: Option<Micros>,
     pub(crate) next_progress: Micros,
-    /// It was said to have failed, in split state; the fetch goes on when the link is up.
+    /// Its caller was told that it failed, in split state; the fetch goes on when it can.
     pub(crate) reported: bool,
+    /// The stream is broken and waits to be resumed.
+    pub(crate) broken: bool,
+    /// The source's libvirtd died after the switch: nobody will let its half go.
+    pub(crate) orphan: bool,
 }
 
 /// Less than this is nothing: a thousandth of a byte, or of a microsecond.

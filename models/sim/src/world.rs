@@ -15,7 +15,10 @@ use crate::migration::{
     Request, mib, number, seconds,
 };
 
+mod look;
 mod trouble;
+
+pub use look::Traffic;
 
 /// What one host holds of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +31,8 @@ pub enum CopyState {
     Outgoing,
     /// Post-copy broke: paused, and not whole.
     Failed,
+    /// What a source's dead libvirtd left behind: paused, while the guest is whole at the target.
+    Stale,
 }
 
 /// Hosts, guests and migrations at one moment of virtual time.
@@ -45,6 +50,11 @@ pub struct World {
     /// Faults that wait for a guest's migration to enter a phase.
     lurking: Vec<(GuestName, Phase, Micros, Trouble)>,
     events: Vec<Event>,
+    heals: bool,
+    libvirt: u64,
+    over_commits: bool,
+    /// What strikes at this moment: the cause of what it does.
+    striking: Option<Trouble>,
 }
 
 #[derive(Debug, Clone)]
@@ -55,6 +65,8 @@ struct SimHost {
     /// Share of the bandwidth that is there; 0 when the link is down.
     link: f64,
     alive: bool,
+    /// Whether its libvirtd answers.
+    daemon: bool,
     refusals: u32,
 }
 
@@ -68,7 +80,12 @@ struct SimGuest {
     copies: BTreeMap<HostName, CopyState>,
     home: Option<HostName>,
     lost: bool,
+    /// What it was lost by.
+    cause: Option<Trouble>,
+    off: bool,
     starts: u64,
+    /// Its domain's metadata, by key; it goes where the guest goes.
+    metadata: BTreeMap<String, String>,
 }
 
 impl World {
@@ -86,6 +103,7 @@ impl World {
                     bandwidth: number(h.network.0),
                     link: 1.0,
                     alive: matches!(h.state, HostState::On | HostState::Drain),
+                    daemon: true,
                     refusals: 0,
                 };
                 (h.name.clone(), host)
@@ -118,7 +136,10 @@ impl World {
                         .collect(),
                     home: g.host.clone(),
                     lost: false,
+                    cause: None,
+                    off: false,
                     starts: 0,
+                    metadata: BTreeMap::new(),
                 };
                 (g.name.clone(), guest)
             })
@@ -134,6 +155,10 @@ impl World {
             due: Vec::new(),
             lurking: Vec::new(),
             events: Vec::new(),
+            heals: options.heals,
+            libvirt: options.libvirt,
+            over_commits: options.over_commits,
+            striking: None,
         };
         for fault in &options.faults {
             match &fault.when {
@@ -156,42 +181,6 @@ impl World {
     #[must_use]
     pub fn now(&self) -> Micros {
         self.now
-    }
-
-    /// What each host holds of a guest, in order of their names; empty when nobody holds any of it.
-    #[must_use]
-    pub fn copies(&self, guest: &GuestName) -> Vec<(HostName, CopyState)> {
-        let copies = self.guests.get(guest).map(|g| g.copies.iter());
-        copies
-            .into_iter()
-            .flatten()
-            .map(|(h, s)| (h.clone(), *s))
-            .collect()
-    }
-
-    /// Where the guest runs, or last ran.
-    #[must_use]
-    pub fn home(&self, guest: &GuestName) -> Option<&HostName> {
-        self.guests.get(guest)?.home.as_ref()
-    }
-
-    /// Whether memory of the guest is gone for good.
-    #[must_use]
-    pub fn lost(&self, guest: &GuestName) -> bool {
-        self.guests.get(guest).is_some_and(|g| g.lost)
-    }
-
-    /// Whether the host is there.
-    #[must_use]
-    pub fn alive(&self, host: &HostName) -> bool {
-        self.hosts.get(host).is_some_and(|h| h.alive)
-    }
-
-    /// Memory of the guests that the host holds whole or in part.
-    #[must_use]
-    pub fn memory_taken(&self, host: &HostName) -> MiB {
-        let held = self.guests.values().filter(|g| g.copies.contains_key(host));
-        held.map(|g| g.memory).sum()
     }
 
     /// When the next thing will happen, if nothing is asked before.
@@ -243,6 +232,8 @@ impl World {
             stalled: None,
             next_progress: self.now + Micros::secs(1),
             reported: false,
+            broken: false,
+            orphan: false,
             request,
         };
         self.awaken(&migration.request.guest, Phase::Setup);
@@ -267,7 +258,7 @@ impl World {
 
     fn admit(&mut self, r: &Request) -> Result<(), Refusal> {
         let not_there = || Refusal::NotThere(r.guest.clone(), r.from.clone());
-        if !self.alive(&r.from) {
+        if !self.reachable(&r.from) {
             return Err(Refusal::Unreachable(r.from.clone()));
         }
         if self.migrations.values().any(|m| m.request.guest == r.guest) {
@@ -277,7 +268,7 @@ impl World {
         if guest.copies.get(&r.from) != Some(&CopyState::Running) {
             return Err(not_there());
         }
-        if !self.alive(&r.to) {
+        if !self.reachable(&r.to) || guest.copies.contains_key(&r.to) {
             return Err(Refusal::Unreachable(r.to.clone()));
         }
         let (needs, taken) = (guest.memory, self.memory_taken(&r.to));
@@ -288,7 +279,7 @@ impl World {
             to.refusals -= 1;
             return Err(Refusal::Refused(r.to.clone()));
         }
-        if taken + needs > to.memory {
+        if taken + needs > to.memory && !self.over_commits {
             let free = to.memory.saturating_sub(taken);
             return Err(Refusal::NoRoom {
                 host: r.to.clone(),
@@ -359,6 +350,9 @@ impl World {
             if m.phase != Phase::Setup {
                 m.rate *= m.efficiency;
             }
+            if m.broken {
+                m.rate = 0.0;
+            }
             if m.rate > 0.0 {
                 m.stalled = None;
             } else if m.stalled.is_none() {
@@ -396,7 +390,7 @@ impl World {
             if m.switched.is_none() {
                 self.fail_before_switch(id, "the connection broke");
             } else {
-                self.break_in_fetch(id, "the connection broke in post-copy");
+                self.break_in_fetch(id, "the connection broke in post-copy", !self.heals);
             }
         } else if m.next_progress <= self.now {
             self.tell(id, m.progress());
@@ -495,6 +489,9 @@ impl World {
         }
         if let Some(g) = self.guests.get_mut(&m.request.guest) {
             g.copies.remove(&m.request.from);
+            if m.orphan {
+                g.copies.insert(m.request.from, CopyState::Stale);
+            }
             g.copies.insert(m.request.to.clone(), CopyState::Running);
             g.home = Some(m.request.to);
         }
@@ -502,7 +499,11 @@ impl World {
     }
 
     fn fail_before_switch(&mut self, id: MigrationId, why: &str) {
-        self.fail(id, Fate::AtSource, why);
+        self.end_before_switch(id, Fate::AtSource, why);
+    }
+
+    fn end_before_switch(&mut self, id: MigrationId, fate: Fate, why: &str) {
+        self.fail(id, fate, why);
         if let Some(m) = self.migrations.remove(&id)
             && let Some(g) = self.guests.get_mut(&m.request.guest)
         {
@@ -510,13 +511,15 @@ impl World {
         }
     }
 
-    /// The stream broke after the switch: both halves stand still until the link is up.
-    fn break_in_fetch(&mut self, id: MigrationId, why: &str) {
+    /// The stream broke after the switch: both halves stand still until the link is up, or until
+    /// they are resumed.
+    fn break_in_fetch(&mut self, id: MigrationId, why: &str, broken: bool) {
         self.fail(id, Fate::Split, why);
         let Some(m) = self.migrations.get_mut(&id) else {
             return;
         };
         m.reported = true;
+        m.broken = broken;
         if let Some(g) = self.guests.get_mut(&m.request.guest) {
             g.copies.values_mut().for_each(|s| *s = CopyState::Failed);
         }

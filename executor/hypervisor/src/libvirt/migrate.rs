@@ -257,11 +257,9 @@ fn order(
             cause: "its `migrate-address` has a NUL character in it".to_owned(),
         });
     }
-    let bandwidth = request.bandwidth.map(|b| b.0);
     let parameters = MigrateParameters {
-        bandwidth,
-        // The cap of pre-copy does not hold after the switch; this one does.
-        bandwidth_postcopy: bandwidth,
+        bandwidth: request.stream.bandwidth.map(|b| b.0),
+        bandwidth_postcopy: request.stream.bandwidth_postcopy.map(|b| b.0),
         uri: stream,
         ..MigrateParameters::default()
     };
@@ -426,7 +424,7 @@ mod tests {
             from: "h1".parse().unwrap(),
             to: "h2".parse().unwrap(),
             mode: Mode::PostCopy,
-            bandwidth: None,
+            stream: Default::default(),
             give_up: Micros::secs(1),
         };
         let uri = "qemu+tls://10.0.0.2/system";

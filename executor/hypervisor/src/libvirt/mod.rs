@@ -19,12 +19,13 @@ use std::time::Instant;
 
 use virt::domain::Domain;
 use virt::error::ErrorNumber;
+use virt_sys as sys;
 use vmpack_domain::units::{MiB, MiBPerSec, Micros};
 use vmpack_domain::{Cluster, Guest, GuestName, Host, HostName, HostState};
 
 use crate::{
-    Error, GuestState, Hypervisor, MigrationEvent, MigrationFailure, MigrationReport,
-    MigrationRequest, Sighting,
+    Claims, Error, GuestState, Health, Hypervisor, Lease, Located, Method, MigrationEvent,
+    MigrationFailure, MigrationReport, MigrationRequest, Sighting, Software, Version, claims,
 };
 use connection::Connection;
 
@@ -132,6 +133,31 @@ impl Libvirt {
     fn door(&self, host: &HostName) -> Option<&Door> {
         self.doors.iter().find(|d| d.name == *host)
     }
+
+    fn asked(&self, host: &HostName) -> Result<&Door, Error> {
+        self.door(host).ok_or_else(|| Error::Refused {
+            host: host.to_string(),
+            cause: "it is not known here, or not on".to_owned(),
+        })
+    }
+
+    /// Asks something of the guest's domain on that host.
+    fn with<T>(
+        &self,
+        guest: &GuestName,
+        host: &HostName,
+        ask: impl FnOnce(&Domain) -> Result<T, virt::error::Error>,
+    ) -> Result<T, Error> {
+        let door = self.asked(host)?;
+        let connection = door.control()?;
+        let domain = door
+            .find(&connection, guest)?
+            .ok_or_else(|| Error::NotThere {
+                guest: guest.clone(),
+                host: host.clone(),
+            })?;
+        ask(&domain).map_err(|e| refused(host.as_str(), &e))
+    }
 }
 
 impl Door {
@@ -187,14 +213,29 @@ impl Hypervisor for Libvirt {
         snapshot::merge(read, &self.unasked, &self.given)
     }
 
-    fn locate(&self, guest: &GuestName) -> Result<Vec<Sighting>, Error> {
+    fn survey(&self, host: &HostName) -> Result<Cluster, Error> {
+        let read = snapshot::read(self.asked(host)?)?;
+        let mut cluster = snapshot::merge(vec![read], &[], &self.given)?;
+        // What was given of guests on other hosts says nothing of now.
+        cluster.guests.retain(|g| g.host.as_ref() == Some(host));
+        Ok(cluster)
+    }
+
+    fn locate(&self, guest: &GuestName) -> Located {
         let sights = at_once(&self.doors, |door| door.sight(guest));
-        let mut seen = Vec::new();
-        for sight in sights {
-            seen.extend(sight?);
+        let mut located = Located::default();
+        for (door, sight) in self.doors.iter().zip(sights) {
+            match sight {
+                Ok(sight) => located.seen.extend(sight),
+                Err(e) => {
+                    tracing::debug!(%guest, host = %door.name, "not seen: {e}");
+                    located.silent.push(door.name.clone());
+                }
+            }
         }
-        seen.sort_by(|a: &Sighting, b| a.host.cmp(&b.host));
-        Ok(seen)
+        located.seen.sort_by(|a: &Sighting, b| a.host.cmp(&b.host));
+        located.silent.sort();
+        located
     }
 
     fn migrate(
@@ -230,8 +271,63 @@ impl Hypervisor for Libvirt {
         door::abort_job(&domain).map_err(|e| refused(from.as_str(), &e))
     }
 
+    fn recover(
+        &self,
+        request: &MigrationRequest,
+        _method: Method,
+        _told: &mut dyn FnMut(MigrationEvent),
+    ) -> Result<MigrationReport, MigrationFailure> {
+        Err(MigrationFailure::Split(format!(
+            "a broken post-copy from {} is not resumed by this version of vmpack",
+            request.from
+        )))
+    }
+
+    fn software(&self, host: &HostName) -> Result<Software, Error> {
+        let failed = |e: virt::error::Error| refused(host.as_str(), &e);
+        let connection = self.asked(host)?.control()?;
+        Ok(Software {
+            libvirt: Version(connection.get_lib_version().map_err(failed)?.into()),
+            qemu: Version(connection.get_hyp_version().map_err(failed)?.into()),
+        })
+    }
+
+    fn claims(&self, guest: &GuestName, host: &HostName) -> Result<Claims, Error> {
+        let xml = self.with(guest, host, |domain| domain.get_xml_desc(0))?;
+        claims::claims(&xml).map_err(|cause| Error::Refused {
+            host: host.to_string(),
+            cause: format!("guest {guest}: {cause}"),
+        })
+    }
+
+    fn set_lease(
+        &self,
+        guest: &GuestName,
+        host: &HostName,
+        lease: Option<&Lease>,
+    ) -> Result<(), Error> {
+        let element = lease.map(Lease::element);
+        let kind = i32::try_from(sys::VIR_DOMAIN_METADATA_ELEMENT).unwrap_or_default();
+        self.with(guest, host, |domain| {
+            let (key, space) = (Some("vmpack-lease"), Some(claims::LEASE));
+            let live = sys::VIR_DOMAIN_AFFECT_LIVE;
+            domain
+                .set_metadata(kind, element.as_deref(), key, space, live)
+                .map(|_| ())
+        })
+    }
+
+    fn health(&self, guest: &GuestName, host: &HostName) -> Result<Health, Error> {
+        self.with(guest, host, state::state_of)
+            .map(|_| Health::default())
+    }
+
     fn now(&self) -> Micros {
         since(self.started)
+    }
+
+    fn wait(&self, span: Micros) {
+        std::thread::sleep(span.to_std());
     }
 }
 

@@ -103,7 +103,9 @@ mod tests {
     fn check(source: Sight, target: Sight, switched: bool, expected: &str) {
         let verdict = match judge(source, target, switched, "why") {
             Verdict::Arrived => "arrived",
-            Verdict::Failed(MigrationFailure::StaysAtSource(_)) => "stays",
+            Verdict::Failed(
+                MigrationFailure::StaysAtSource(_) | MigrationFailure::Impossible(_),
+            ) => "stays",
             Verdict::Failed(MigrationFailure::Split(_)) => "split",
             Verdict::Failed(MigrationFailure::Unknown(_)) => "unknown",
         };
