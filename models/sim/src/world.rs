@@ -268,11 +268,13 @@ impl World {
         if guest.copies.get(&r.from) != Some(&CopyState::Running) {
             return Err(not_there());
         }
-        if !self.reachable(&r.to) || guest.copies.contains_key(&r.to) {
+        if !self.reachable(&r.to) {
             return Err(Refusal::Unreachable(r.to.clone()));
         }
         let (needs, taken) = (guest.memory, self.memory_taken(&r.to));
-        let Some(to) = self.hosts.get_mut(&r.to).filter(|_| r.to != r.from) else {
+        // A rest of the guest that lies at the target is in its way.
+        let free = !guest.copies.contains_key(&r.to);
+        let Some(to) = self.hosts.get_mut(&r.to).filter(|_| free) else {
             return Err(Refusal::Refused(r.to.clone()));
         };
         if to.refusals > 0 {
