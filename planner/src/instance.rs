@@ -93,6 +93,10 @@ fn at(homes: &[(usize, i64)], host: usize) -> i64 {
 }
 
 impl Bundle {
+    /// Whether no rule over several guests binds it.
+    pub(crate) fn is_free(&self) -> bool {
+        self.groups.is_empty()
+    }
     /// What its moves cost when the bundle is on that host.
     pub(crate) fn moved(&self, host: usize) -> i64 {
         self.price - at(&self.homes, host)
@@ -100,6 +104,10 @@ impl Bundle {
 }
 
 impl Group {
+    /// Whether its members are to be in different places.
+    pub(crate) fn is_spread(&self) -> bool {
+        !self.together
+    }
     /// Whether several hosts can be one place.
     pub(crate) fn labelled(&self) -> bool {
         self.places < self.place.len()

@@ -201,7 +201,7 @@ impl Packing {
     }
 
     /// The instance on so many hosts, its items waiting or where they run.
-    fn problem(&self, hosts: usize, current: Option<&[usize]>) -> Problem {
+    pub(crate) fn problem(&self, hosts: usize, current: Option<&[usize]>) -> Problem {
         let all: Arc<[usize]> = (0..hosts).collect();
         let room: Amounts = self.room.iter().copied().collect();
         Problem {

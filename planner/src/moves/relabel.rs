@@ -41,7 +41,6 @@ pub(super) fn relabel(inst: &Instance, at: &[usize]) -> Vec<usize> {
             *kept[*host].entry(*home).or_default() += memory;
         }
     }
-    let gain = |from: usize, to: usize| kept[from].get(&to).copied().unwrap_or(0);
     let mut name: Vec<usize> = (0..hosts).collect();
     for class in classes(inst) {
         let member = |h: &usize| class.binary_search(h).is_ok();
@@ -72,20 +71,28 @@ pub(super) fn relabel(inst: &Instance, at: &[usize]) -> Vec<usize> {
         for (from, to) in named {
             name[from] = to;
         }
-        exchange(&class, &mut name, gain);
+        exchange(&class, &mut name, &kept);
     }
     at.iter().map(|h| name[*h]).collect()
 }
 
-fn exchange(class: &[usize], name: &mut [usize], gain: impl Fn(usize, usize) -> i64) {
-    // A handful of passes: each costs the square of the class.
-    for _ in 0..4 {
+/// Exchanges the names of two hosts of the class while that gains; it only can where one of them gets
+/// a name of which it has memory.
+fn exchange(class: &[usize], name: &mut [usize], kept: &[BTreeMap<usize, i64>]) {
+    let gain = |from: usize, to: usize| kept[from].get(&to).copied().unwrap_or(0);
+    let mut named: BTreeMap<usize, usize> = class.iter().map(|h| (name[*h], *h)).collect();
+    loop {
         let mut better = false;
-        for (i, a) in class.iter().enumerate() {
-            for b in &class[i + 1..] {
-                let now = gain(*a, name[*a]) + gain(*b, name[*b]);
-                if gain(*a, name[*b]) + gain(*b, name[*a]) > now {
-                    name.swap(*a, *b);
+        for a in class {
+            for to in kept[*a].keys() {
+                let Some(b) = named.get(to).copied() else {
+                    continue;
+                };
+                let now = gain(*a, name[*a]) + gain(b, *to);
+                if gain(*a, *to) + gain(b, name[*a]) > now {
+                    name.swap(*a, b);
+                    named.insert(name[*a], *a);
+                    named.insert(name[b], b);
                     better = true;
                 }
             }

@@ -2,6 +2,7 @@
 //! what is left is repaired into further hosts; the number of hosts is bisected between the bound
 //! and the best.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use vmpack_ilp::bound::Bound;
@@ -10,6 +11,7 @@ use super::{Best, by_worth, settled};
 use crate::anneal::{Goal, anneal};
 use crate::effort::Effort;
 use crate::instance::{Instance, NOWHERE, State};
+use crate::pack::divide::divide;
 use crate::pack::fit::{need_weights, put_least};
 use crate::rng::Rng;
 
@@ -55,10 +57,14 @@ pub(super) fn refine(
     bisect(best, bound, effort, (from, &order), 1, rng);
 }
 
-/// Hosts in the order in which they are kept: by what they carry in `from`, or by worth.
+/// Hosts in the order in which they are kept: by what they carry in `from`, or by worth. The latter
+/// comes first where hosts differ: few of the large ones may do for what runs on many small ones.
 fn order(inst: &Instance, worth: &[usize], from: &[usize], round: u64) -> Vec<usize> {
     let mut order = worth.to_vec();
-    if round % 4 < 2 {
+    let open = inst.problem.hosts.iter().filter(|h| h.open);
+    let looks: BTreeSet<_> = open.map(|h| (&h.room, h.cost)).collect();
+    let by_worth = looks.len() > 1 && inst.caps.is_empty();
+    if (round % 4 < 2) != by_worth {
         let state = State::new(inst, from);
         let weights = need_weights(inst);
         let carried = |h: &usize| -> f64 {
@@ -82,8 +88,8 @@ fn order(inst: &Instance, worth: &[usize], from: &[usize], round: u64) -> Vec<us
     order
 }
 
-/// The order with hosts first that are the best choice of a set which has none before them: some
-/// host of each set is in use in any placement.
+/// The order with hosts first that are the best choice of a set which has none before them, or of a
+/// place for guests apart: some host of each is in use in any placement.
 fn with_needed(inst: &Instance, order: &[usize]) -> Vec<usize> {
     let mut by_size: Vec<_> = inst.sets.iter().collect();
     by_size.sort_by_key(|s| s.list.len());
@@ -95,6 +101,20 @@ fn with_needed(inst: &Instance, order: &[usize]) -> Vec<usize> {
     for set in by_size {
         if !first.iter().any(|h| set.contains(*h)) {
             first.extend(order.iter().find(|h| set.contains(**h)));
+        }
+    }
+    // Guests apart over labels need as many places.
+    for group in inst.groups.iter().filter(|g| g.is_spread() && g.labelled()) {
+        let mut places: BTreeSet<usize> = first.iter().map(|h| group.place[*h]).collect();
+        for h in order {
+            if places.len() >= group.members.len() {
+                break;
+            }
+            let sets = group.members.iter().map(|b| inst.bundles[*b].set);
+            if sets.into_iter().any(|s| inst.sets[s].contains(*h)) && places.insert(group.place[*h])
+            {
+                first.push(*h);
+            }
         }
     }
     let rest = order.iter().copied().filter(|h| !first.contains(h));
@@ -187,6 +207,9 @@ fn attempt(
     match found {
         Some(at) => best.offer(&at),
         None => {
+            if inst.is_plain() && inst.caps.is_empty() && state.rules_kept() {
+                divide(&mut state, kept, effort, rng);
+            }
             repair(&mut state, kept, further);
             best.offer(&state.at);
         }
@@ -278,5 +301,46 @@ fn repair(state: &mut State, kept: &[usize], further: &[usize]) {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vmpack_ilp::problem::Problem;
+
+    use super::*;
+    use crate::tests::read;
+
+    #[test]
+    fn hosts_of_as_many_places_as_guests_apart_come_first() {
+        let host = |name: &str, memory: u64, rack: &str| {
+            format!(
+                "  - {{ name: {name}, cpu: 8cores, memory: {memory}GiB, network: 1GiB/s, state: on, labels: {{ rack: {rack} }} }}\n"
+            )
+        };
+        let cluster = format!(
+            "hosts:\n{}{}{}{}{}guests:\n{}",
+            host("small-1", 8, "r1"),
+            host("large-1", 64, "r2"),
+            host("large-2", 64, "r2"),
+            host("middle", 32, "r3"),
+            host("small-2", 8, "r4"),
+            ["a", "b", "c", "d"]
+                .map(|g| format!("  - {{ name: {g}, vcpus: 1, memory: 1GiB, host: small-1 }}\n"))
+                .concat()
+        );
+        let policy = "rules:
+  - { kind: spread, name: apart, guests: [a, b, c], over: rack }
+";
+        let (cluster, load, policy) = read(&cluster, "", policy);
+        let problem = Problem::build(&cluster, &load, &policy).unwrap();
+        let inst = Instance::build(&problem).unwrap();
+        // The best hosts are all in one rack; the three guests need three.
+        let worth = by_worth(&inst);
+        assert_eq!(worth, [1, 2, 3, 0, 4]);
+        assert_eq!(with_needed(&inst, &worth), [1, 3, 0, 2, 4]);
+        // Where hosts differ their worth comes before what they carry.
+        assert_eq!(order(&inst, &worth, &[0; 4], 0), worth);
+        assert_eq!(order(&inst, &worth, &[0; 4], 2), [0, 1, 2, 3, 4]);
     }
 }

@@ -2,9 +2,11 @@
 //!
 //! Constructive placements first and the pattern LP of single resources, then annealing towards the
 //! bound; where a gap is left, the whole pattern LP with packings from its columns, and the
-//! assignment ILP if the instance is small enough for it.
+//! assignment ILP if the instance is small enough for it. Where guests are of few sizes the whole
+//! pattern LP is quick and comes before everything.
 
 pub(crate) mod descend;
+mod divide;
 pub(crate) mod fit;
 mod patterns;
 
@@ -90,6 +92,8 @@ pub(crate) enum Answer {
 
 /// The largest instance given to HiGHS, in guest-host pairs.
 const WHOLE: usize = 12_000;
+/// Guests tried on hosts in all fits together, about; two are made in any case.
+const LOOKS: usize = 60_000_000;
 /// Rounds of annealing before the whole pattern LP, which has most of the time.
 const ROUNDS: u64 = 2;
 
@@ -107,18 +111,28 @@ pub(crate) fn pack(
         packed: None,
         report,
     };
-    construct(&mut best, bound, effort);
-    descend::descend(&mut best, bound, effort, seed, 0..1);
+    let now = settled(inst);
+    best.offer(&now.at);
     // Where windows are exempt the formulations do not speak of this instance.
-    let plain = inst.is_plain() && !best.reaches(bound);
-    let packing = plain.then(|| Packing::of(inst.problem));
-    if let Some(packing) = &packing
-        && patterns::single(&mut best, packing, bound, effort, policy)
+    let packing = inst.is_plain().then(|| Packing::of(inst.problem));
+    let coarse = packing.as_ref().filter(|p| patterns::is_coarse(p));
+    if let Some(packing) = coarse
+        && !best.reaches(bound)
+        && patterns::whole(&mut best, packing, bound, effort, policy)
     {
         return Answer::Impossible;
     }
-    descend::descend(&mut best, bound, effort, seed, 1..ROUNDS);
+    construct(&mut best, &now, bound, effort);
+    for (sizes, rounds) in [(patterns::FEW, 0..1), (patterns::MORE, 1..ROUNDS)] {
+        if let Some(packing) = &packing
+            && patterns::single(&mut best, packing, sizes, bound, effort, policy)
+        {
+            return Answer::Impossible;
+        }
+        descend::descend(&mut best, bound, effort, seed, rounds);
+    }
     if let Some(packing) = &packing
+        && coarse.is_none()
         && !best.reaches(bound)
         && patterns::whole(&mut best, packing, bound, effort, policy)
     {
@@ -154,7 +168,9 @@ pub(crate) fn any(inst: &Instance, policy: &Policy, effort: &Effort) -> Answer {
         origin: String::new(),
         certified: None,
     };
-    construct(&mut best, &any, effort);
+    let now = settled(inst);
+    best.offer(&now.at);
+    construct(&mut best, &now, &any, effort);
     if best.packed.is_none() && inst.is_plain() && inst.pairs() <= WHOLE {
         let mut bound = vmpack_ilp::bound::hosts(inst.problem);
         if exact(&mut best, &mut bound, effort, policy) {
@@ -207,22 +223,24 @@ fn exact(best: &mut Best, bound: &mut Bound, effort: &Effort, policy: &Policy) -
     false
 }
 
-/// Where guests are, hosts emptied from there, and fits from nothing.
-fn construct(best: &mut Best, bound: &Bound, effort: &Effort) {
+/// Hosts emptied from where guests are, and fits from nothing.
+fn construct(best: &mut Best, now: &State, bound: &Bound, effort: &Effort) {
     let inst = best.inst;
-    let now = settled(inst);
-    best.offer(&now.at);
     for by in [
         fit::Empty::LeastMemory,
         fit::Empty::FewestGuests,
         fit::Empty::LeastLoad,
     ] {
+        if best.reaches(bound) || effort.cut_off() {
+            return;
+        }
         let mut state = now.clone();
         fit::shrink(&mut state, by);
         best.offer(&state.at);
     }
     let order = by_worth(inst);
-    for recipe in fit::Recipe::all() {
+    let looks = inst.bundles.len().saturating_mul(order.len()).max(1);
+    for recipe in fit::Recipe::all().take((LOOKS / looks).max(2)) {
         if best.reaches(bound) || effort.cut_off() {
             return;
         }

@@ -2,11 +2,12 @@
 //! case, and of the whole also packings from its columns.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use vmpack_domain::Policy;
 use vmpack_ilp::Limits;
 use vmpack_ilp::bound::{Bound, Certified};
-use vmpack_ilp::pattern::{self, Content, Packing, Pattern, PatternBound};
+use vmpack_ilp::pattern::{self, Content, Item, Packing, Pattern, PatternBound};
 
 use super::{Best, descend};
 use crate::effort::Effort;
@@ -14,13 +15,27 @@ use crate::instance::NOWHERE;
 use crate::rng::Rng;
 use crate::search::Step;
 
-/// A single resource is tried where the needs of it are few: there the bound is quick.
-const DISTINCT: usize = 400;
+/// A single resource is tried where the needs of it are few: there the bound is quick; at first only
+/// where it takes no time at all.
+pub(super) const FEW: Range<usize> = 0..65;
+/// And later.
+pub(super) const MORE: Range<usize> = 65..401;
+/// Classes of items up to which the whole pattern LP takes little time, and members of each.
+const COARSE: (usize, usize) = (200, 8);
 
-/// Raises the bound by single resources; `true` when there is no placement.
+/// Whether the items are of so few sizes that the whole pattern LP is quick.
+pub(super) fn is_coarse(packing: &Packing) -> bool {
+    let (classes, each) = COARSE;
+    let items: usize = packing.items.iter().map(Item::count).sum();
+    packing.items.len() <= classes && packing.items.len() * each <= items
+}
+
+/// Raises the bound by single resources with so many distinct needs; `true` when there is no
+/// placement.
 pub(super) fn single(
     best: &mut Best,
     packing: &Packing,
+    sizes: Range<usize>,
     bound: &mut Bound,
     effort: &Effort,
     policy: &Policy,
@@ -30,7 +45,7 @@ pub(super) fn single(
             return false;
         }
         let one = packing.project(resource);
-        if one.items.len() > DISTINCT {
+        if !sizes.contains(&one.items.len()) {
             continue;
         }
         let upper = upper(best);

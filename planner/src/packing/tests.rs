@@ -89,6 +89,55 @@ fn nothing_needs_no_host() {
     assert_eq!((packed.hosts, packed.bound), (0, 0));
 }
 
+/// Hosts cut into pieces: they must be full again, to the last unit of the first resource.
+#[test]
+fn hosts_that_must_be_full_are_filled() {
+    for seed in 0..3 {
+        let mut rng = crate::rng::Rng::new(seed, 0);
+        let (hosts, pieces, room) = (8, 7, 2880);
+        let mut items = Vec::new();
+        for _ in 0..hosts {
+            let mut cuts: Vec<usize> = (1..pieces).map(|_| rng.below(room + 1)).collect();
+            cuts.extend([0, room]);
+            cuts.sort_unstable();
+            items.extend(cuts.windows(2).map(|w| {
+                let of = |n: usize| i64::try_from(n).unwrap();
+                vec![of(w[1] - w[0]), of(100 + rng.below(80))]
+            }));
+        }
+        let packed = pack(&Packing {
+            room: vec![2880, 1100],
+            items,
+        });
+        assert_eq!((packed.hosts, packed.bound), (hosts, hosts), "seed {seed}");
+    }
+}
+
+/// Many items of few sizes: patterns say nearly all.
+#[test]
+fn many_items_of_few_sizes_are_packed() {
+    for seed in 0..3 {
+        let mut rng = crate::rng::Rng::new(seed, 1);
+        let items: Vec<Vec<i64>> = (0..10)
+            .flat_map(|_| {
+                let mut need = || i64::try_from(60 + rng.below(300)).unwrap();
+                let item = vec![need(), need(), need()];
+                std::iter::repeat_n(item, 40)
+            })
+            .collect();
+        let packed = pack(&Packing {
+            room: vec![1000; 3],
+            items,
+        });
+        assert!(
+            packed.is_optimal(),
+            "{} above {}",
+            packed.hosts,
+            packed.bound
+        );
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 

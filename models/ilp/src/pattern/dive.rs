@@ -1,14 +1,19 @@
 //! A packing from the pattern LP: fix what the LP uses most, solve what is left, and so on.
 //!
 //! Patterns of which not all is left are held at 0 in the LP of the rest, so that its value tells
-//! what the fixing cost. Further dives weigh patterns differently.
+//! what the fixing cost. Where that is too much, it is taken back: less is fixed at once, or another
+//! pattern. Further dives weigh patterns differently.
 
 use super::master::{Known, Master, of_count};
 use super::{Packed, Pattern};
-use crate::highs::lp::Failure;
+use crate::highs::lp::{Failure, Solution};
 
 /// Rounds of pricing after each fixing.
 const ROUNDS: usize = 3;
+/// And as long as what is left costs more than before.
+const MORE_ROUNDS: usize = 15;
+/// Fixings taken back in a dive, at most.
+const STEPS_BACK: usize = 30;
 /// The part of what is left that is fixed at once, where the LP is sure of it by more than half.
 const PART: usize = 12;
 /// By how much further dives change a pattern's value, at most.
@@ -51,16 +56,19 @@ impl Master<'_> {
         packed: &mut Packed,
     ) -> Result<(), Failure> {
         let mut solution = self.lp.run(self.effort.stop)?;
+        let mut goal = self.rest(known, &solution).saturating_add(*spent);
+        let mut avoided = Vec::new();
+        let (mut batch, mut steps_back) = (usize::MAX, 0);
         while self.left.iter().any(|c| *c > 0) {
             self.rounds += 1;
-            if self.effort.ended(self.rounds, self.steps) {
+            if self.effort.ended(self.rounds, self.steps)
+                || spent.saturating_add(self.rest(known, &solution)) >= upper
+            {
                 break;
             }
-            let rest = super::master::round_up(solution.objective * self.top, known.unit);
-            if spent.saturating_add(rest) >= upper {
-                break;
-            }
+            let before = (self.left.clone(), hosts.to_vec(), *spent);
             let mut chosen = self.choose(&solution.values, turn);
+            chosen.truncate(batch);
             chosen.retain_mut(|(pattern, times)| {
                 let room = hosts[pattern.host];
                 *times = (*times).min(room);
@@ -79,22 +87,59 @@ impl Master<'_> {
                 .iter()
                 .map(|(p, times)| self.packing.price(p.host, *times))
                 .sum::<i64>();
-            packed.patterns.extend(chosen);
-            self.demand(hosts)?;
-            let gone = self.patterns().filter(|(_, p)| !self.fits(p, 1));
-            let gone: Vec<usize> = gone.map(|(column, _)| column).collect();
-            self.lp.cap(&gone, 0.0)?;
-            self.lp.prefer_dual(true)?;
-            solution = self.lp.run(self.effort.stop)?;
-            self.lp.prefer_dual(false)?;
-            for _ in 0..ROUNDS {
-                if self.complete(&solution)? == 0 {
-                    break;
-                }
-                solution = self.lp.run(self.effort.stop)?;
+            solution = self.again(known, goal - *spent, &avoided, hosts)?;
+            let least = spent.saturating_add(self.rest(known, &solution));
+            if least < upper || steps_back >= STEPS_BACK {
+                goal = goal.max(least);
+                batch = batch.saturating_mul(2);
+                packed.patterns.extend(chosen);
+                continue;
             }
+            // Too much at once, or the wrong one.
+            steps_back += 1;
+            (self.left, *spent) = (before.0, before.2);
+            hosts.copy_from_slice(&before.1);
+            batch = (chosen.len() / 2).max(1);
+            if let [(wrong, _)] = &chosen[..] {
+                avoided.push(wrong.clone());
+            }
+            let all: Vec<usize> = self.patterns().map(|(column, _)| column).collect();
+            self.lp.cap(&all, f64::INFINITY)?;
+            solution = self.again(known, goal - *spent, &avoided, hosts)?;
         }
         Ok(())
+    }
+
+    /// What the LP costs, rounded up.
+    fn rest(&self, known: &Known, solution: &Solution) -> i64 {
+        super::master::round_up(solution.objective * self.top, known.unit)
+    }
+
+    /// The LP of what is left, without the patterns avoided; priced anew a few times, and more often
+    /// as long as it costs more than `goal`.
+    fn again(
+        &mut self,
+        known: &Known,
+        goal: i64,
+        avoided: &[Pattern],
+        hosts: &[usize],
+    ) -> Result<Solution, Failure> {
+        self.demand(hosts)?;
+        let gone = self.patterns();
+        let gone = gone.filter(|(_, p)| !self.fits(p, 1) || avoided.contains(p));
+        let gone: Vec<usize> = gone.map(|(column, _)| column).collect();
+        self.lp.cap(&gone, 0.0)?;
+        self.lp.prefer_dual(true)?;
+        let mut solution = self.lp.run(self.effort.stop)?;
+        self.lp.prefer_dual(false)?;
+        for round in 0..MORE_ROUNDS {
+            let enough = round >= ROUNDS && self.rest(known, &solution) <= goal;
+            if enough || self.complete(&solution)? == 0 {
+                break;
+            }
+            solution = self.lp.run(self.effort.stop)?;
+        }
+        Ok(solution)
     }
 
     /// Patterns cut to what is left: those that the LP uses whole, so often; else the most used, and
