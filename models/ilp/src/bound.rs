@@ -6,6 +6,7 @@
 //! - by size: volume, reachable sums, dual-feasible functions, per resource and on sums of two
 //!   resources (`bound/size.rs`)
 //! - by guests of which no two share a host (`bound/clique.rs`)
+//! - by the places that guests apart need (`bound/place.rs`)
 //! - by a limit on moves: a host that empties moves all its guests (`bound/leave.rs`)
 //! - the same on parts of the cluster that share no guest, or to which guests are fenced, added up
 
@@ -13,6 +14,7 @@ mod clique;
 pub(crate) mod cover;
 mod leave;
 mod part;
+mod place;
 mod size;
 
 pub use crate::assignment::cost_unit;
@@ -74,6 +76,7 @@ pub fn hosts(p: &Problem) -> Bound {
     size::bound(p, &whole, &mut best);
     size::spare(p, &whole, &mut best);
     clique::bound(p, &whole, &mut best);
+    place::bound(p, &whole, &mut best);
     leave::hosts(p, &whole, &mut best);
     part::sums(p, &whole, &mut best);
     match best.found {

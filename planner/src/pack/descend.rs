@@ -15,6 +15,9 @@ use crate::pack::divide::divide;
 use crate::pack::fit::{need_weights, put_least};
 use crate::rng::Rng;
 
+/// Overload that dividing pairs of hosts anew may take away, in hosts' worth.
+const NEARLY: f64 = 0.1;
+
 /// Anneals until the bound is reached, the effort is spent, or the rounds are over.
 pub(super) fn descend(
     best: &mut Best,
@@ -207,7 +210,8 @@ fn attempt(
     match found {
         Some(at) => best.offer(&at),
         None => {
-            if inst.is_plain() && inst.caps.is_empty() && state.rules_kept() {
+            let nearly = state.penalty() < NEARLY;
+            if nearly && inst.is_plain() && inst.caps.is_empty() && state.rules_kept() {
                 divide(&mut state, kept, effort, rng);
             }
             repair(&mut state, kept, further);

@@ -12,27 +12,33 @@ use crate::rng::Rng;
 
 /// Guests divided at once, at most.
 const FREE: usize = 15;
-/// Pairs of hosts in turn that gain nothing, before it ends.
-const IDLE: usize = 600;
+/// Pairs of hosts divided in a round, at most.
+const PAIRS: usize = 400;
 /// Overloads that differ by less are alike, in hosts' worth.
 const ALIKE: f64 = 1e-9;
 
-/// Divides pairs of hosts of `kept` anew, one of each pair overloaded, as long as that lowers the
-/// overload or may yet. Guests that rules bind stay where they are.
+/// Divides pairs of hosts of `kept` anew, one of each pair overloaded, in rounds: until nothing is
+/// overloaded, or a round takes less than half of the overload away. Guests that rules bind stay where
+/// they are.
 pub(super) fn divide(state: &mut State, kept: &[usize], effort: &Effort, rng: &mut Rng) {
-    let mut idle = 0;
-    while idle < IDLE && !state.over.is_empty() && !effort.cut_off() {
-        let from = state.over[rng.below(state.over.len())];
-        let to = kept[rng.below(kept.len())];
-        idle += 1;
-        if from != to && pair(state, (from, to), rng) {
-            idle = 0;
+    let mut left = f64::INFINITY;
+    while state.penalty() <= left / 2.0 {
+        left = state.penalty();
+        for _ in 0..PAIRS {
+            if state.over.is_empty() || effort.cut_off() {
+                return;
+            }
+            let from = state.over[rng.below(state.over.len())];
+            let to = kept[rng.below(kept.len())];
+            if from != to {
+                pair(state, (from, to), rng);
+            }
         }
     }
 }
 
-/// The division of two hosts with the least overload, any of several; whether it is less than before.
-fn pair(state: &mut State, (from, to): (usize, usize), rng: &mut Rng) -> bool {
+/// The division of two hosts with the least overload, any of several.
+fn pair(state: &mut State, (from, to): (usize, usize), rng: &mut Rng) {
     let inst = state.inst;
     let may = |b: &usize| {
         let bundle = &inst.bundles[*b];
@@ -50,7 +56,6 @@ fn pair(state: &mut State, (from, to): (usize, usize), rng: &mut Rng) -> bool {
     let mut loads = [state.load[from].clone(), state.load[to].clone()];
     let overload =
         |loads: &[Amounts; 2]| state.overload(&loads[0], from) + state.overload(&loads[1], to);
-    let before = overload(&loads);
     for b in free.iter().filter(|b| state.at[**b] == from) {
         cross(&mut loads, &inst.bundles[*b].need, false);
     }
@@ -79,7 +84,6 @@ fn pair(state: &mut State, (from, to): (usize, usize), rng: &mut Rng) -> bool {
             state.shift(*b, side, None);
         }
     }
-    least.0 < before - ALIKE
 }
 
 /// Moves a need to the first load from the second, or back.

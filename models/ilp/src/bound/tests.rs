@@ -140,6 +140,36 @@ fn fenced_guests_keep_their_hosts_in_use() {
     assert_eq!((bound.hosts, bound.cost), (3, 7000), "{bound:?}");
 }
 
+/// Large hosts are in one place; guests apart need small ones of others, which is checked against every
+/// set of hosts.
+#[test]
+fn places_that_guests_need_take_small_hosts() {
+    let rooms = [(20, 1000), (20, 1000), (20, 1000), (9, 1000), (5, 1000)];
+    let mut p = problem(&rooms, &[[4, 1, 1]; 10]);
+    check(&p, 2, 2000, "volume of cpu");
+    for (places, number) in [([0, 0, 0, 1, 2], 4), ([0, 0, 1, 2, 3], 3), ([0; 5], 6)] {
+        p.rules = vec![GroupRule {
+            name: "apart".into(),
+            kind: GroupKind::Spread {
+                guests: vec![0, 1, 2],
+                place: places.into(),
+            },
+        }];
+        let enough = |set: &u32| {
+            let inside = |h: &usize| set >> h & 1 == 1;
+            let room: i64 = (0..5).filter(inside).map(|h| rooms[h].0).sum();
+            let mut seen: Vec<usize> = (0..5).filter(inside).map(|h| places[h]).collect();
+            seen.sort_unstable();
+            seen.dedup();
+            room >= 40 && seen.len() >= 3
+        };
+        let fewest = (0u32..32).filter(enough).map(u32::count_ones).min();
+        assert_eq!(fewest.unwrap_or(6), number);
+        let number = usize::try_from(number).unwrap();
+        assert_eq!(hosts(&p).hosts, number, "{places:?}");
+    }
+}
+
 #[test]
 fn few_moves_empty_few_hosts() {
     // Hosts with 1, 2, 3 and 4 guests; 4 moves empty the first two at most.

@@ -371,6 +371,49 @@ fn a_solve_repeats_and_closes_the_gap_of_fifty_guests() {
 }
 
 /// The packing as the judge takes it, with weights and what hosts hold as they are stated.
+/// Above so many classes parts of the incumbent are packed anew.
+#[test]
+fn parts_of_a_packing_of_many_classes_are_mended() {
+    let mut p = measured(i64::try_from(MANY).unwrap() + 50);
+    p.hosts[0].members = (0..p.items.len()).collect();
+    let mut incumbent: Vec<Pattern> = Vec::new();
+    for i in 0..p.items.len() {
+        let with = |pattern: &Pattern| {
+            let mut copies = vec![0; p.items.len()];
+            pattern.content.iter().for_each(|(j, _)| copies[*j] = 1);
+            copies[i] = 1;
+            fits(&p, 0, &copies)
+        };
+        // Next fit, which wastes much.
+        match incumbent.last_mut() {
+            Some(last) if with(last) => last.content.push((i, 1)),
+            _ => incumbent.push(Pattern {
+                host: 0,
+                content: vec![(i, 1)],
+            }),
+        }
+    }
+    let before = 1000 * i64::try_from(incumbent.len()).unwrap();
+    let run = || solve(&p, &incumbent, 0, before, &limits(Some(30)), &|| false);
+    let answer = run();
+    assert_eq!(answer, run(), "it repeats");
+    let packed = answer.packed.unwrap();
+    assert!(packed.left.is_empty());
+    assert!(packed.cost < before, "{} of {before}", packed.cost);
+    let mut times = vec![0; p.items.len()];
+    for (pattern, hosts) in &packed.patterns {
+        let mut copies = vec![0; p.items.len()];
+        for (i, c) in &pattern.content {
+            copies[*i] += c;
+            times[*i] += c * hosts;
+        }
+        assert!(fits(&p, 0, &copies));
+    }
+    assert!(times.iter().all(|t| *t == 1));
+    let hosts: usize = packed.patterns.iter().map(|(_, hosts)| hosts).sum();
+    assert_eq!(packed.cost, 1000 * i64::try_from(hosts).unwrap());
+}
+
 fn stated(p: &Packing, weights: &Weights) -> (Vec<Piece>, Vec<Room>) {
     let whole = |v: i64| u64::try_from(v).unwrap();
     let needs = |v: &[i64]| v.iter().map(|n| whole(*n)).collect();
