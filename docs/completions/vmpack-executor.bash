@@ -28,6 +28,9 @@ _vmpack__executor() {
             vmpack__executor,docs)
                 cmd="vmpack__executor__subcmd__docs"
                 ;;
+            vmpack__executor,doctor)
+                cmd="vmpack__executor__subcmd__doctor"
+                ;;
             vmpack__executor,help)
                 cmd="vmpack__executor__subcmd__help"
                 ;;
@@ -52,6 +55,9 @@ _vmpack__executor() {
             vmpack__executor__subcmd__help,docs)
                 cmd="vmpack__executor__subcmd__help__subcmd__docs"
                 ;;
+            vmpack__executor__subcmd__help,doctor)
+                cmd="vmpack__executor__subcmd__help__subcmd__doctor"
+                ;;
             vmpack__executor__subcmd__help,help)
                 cmd="vmpack__executor__subcmd__help__subcmd__help"
                 ;;
@@ -71,7 +77,7 @@ _vmpack__executor() {
 
     case "${cmd}" in
         vmpack__executor)
-            opts="-v -h -V --verbose --journal --json --help --version snapshot apply resume status abort completions docs help"
+            opts="-v -h -V --verbose --journal --json --help --version snapshot apply resume status abort doctor completions docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -180,8 +186,34 @@ _vmpack__executor() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__executor__subcmd__doctor)
+            opts="-v -h --cluster --uri --verbose --journal --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uri)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__executor__subcmd__help)
-            opts="snapshot apply resume status abort completions docs help"
+            opts="snapshot apply resume status abort doctor completions docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -237,6 +269,20 @@ _vmpack__executor() {
             return 0
             ;;
         vmpack__subcmd__executor__subcmd__help__subcmd__docs)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__executor__subcmd__help__subcmd__doctor)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -97,6 +97,19 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+'--cluster=[The cluster file that says how the host is reached]:FILE:_files' \
+'--uri=[This host'\''s libvirt]:URI:_default' \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'::host -- A host of the cluster file, asked through libvirt; this host without it:_default' \
+&& ret=0
+;;
 (completions)
 _arguments "${_arguments_options[@]}" : \
 '--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
@@ -151,6 +164,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(doctor)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (completions)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -180,6 +197,7 @@ _vmpack-executor_commands() {
 'resume:Carry on a run that was interrupted, or whose executor died' \
 'status:Show how far a plan has been carried out' \
 'abort:Stop what can be stopped safely\: migrations that have not switched, and all that wait' \
+'doctor:Check whether a host is set up for safe migrations, and say what to set' \
 'completions:Print the completions of a shell' \
 'docs:Write the man pages into a folder' \
 'help:Print this message or the help of the given subcommand(s)' \
@@ -206,6 +224,11 @@ _vmpack-executor__subcmd__docs_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-executor docs commands' commands "$@"
 }
+(( $+functions[_vmpack-executor__subcmd__doctor_commands] )) ||
+_vmpack-executor__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor doctor commands' commands "$@"
+}
 (( $+functions[_vmpack-executor__subcmd__help_commands] )) ||
 _vmpack-executor__subcmd__help_commands() {
     local commands; commands=(
@@ -214,6 +237,7 @@ _vmpack-executor__subcmd__help_commands() {
 'resume:Carry on a run that was interrupted, or whose executor died' \
 'status:Show how far a plan has been carried out' \
 'abort:Stop what can be stopped safely\: migrations that have not switched, and all that wait' \
+'doctor:Check whether a host is set up for safe migrations, and say what to set' \
 'completions:Print the completions of a shell' \
 'docs:Write the man pages into a folder' \
 'help:Print this message or the help of the given subcommand(s)' \
@@ -239,6 +263,11 @@ _vmpack-executor__subcmd__help__subcmd__completions_commands() {
 _vmpack-executor__subcmd__help__subcmd__docs_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-executor help docs commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__doctor_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__doctor_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help doctor commands' commands "$@"
 }
 (( $+functions[_vmpack-executor__subcmd__help__subcmd__help_commands] )) ||
 _vmpack-executor__subcmd__help__subcmd__help_commands() {

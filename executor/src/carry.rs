@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use vmpack_domain::journal::{Event, MoveState, Progress};
 use vmpack_domain::plan::{Move, MoveId, Plan};
+use vmpack_domain::policy::StreamPolicy;
 use vmpack_domain::units::{MiB, Micros};
 use vmpack_hypervisor::{
     Hypervisor, MigrationEvent, MigrationFailure, MigrationReport, MigrationRequest, Stream,
@@ -392,6 +393,14 @@ fn migrate(
         let all: Vec<String> = changes.into_iter().map(|c| c.detail).collect();
         return Ended::Changed(all.join("; "));
     }
+    match scene
+        .hypervisor
+        .obstacles(&mv.guest, (&mv.from, &mv.to), mv.mode)
+    {
+        Ok(obstacles) if obstacles.is_empty() => {}
+        Ok(obstacles) => return Ended::Changed(obstacles.join("; ")),
+        Err(e) => return Ended::Failed(e.to_string()),
+    }
     if off.load(Ordering::Relaxed) {
         return Ended::Failed("called off before it began".to_owned());
     }
@@ -401,7 +410,7 @@ fn migrate(
         from: mv.from.clone(),
         to: mv.to.clone(),
         mode: mv.mode,
-        stream: stream(mv),
+        stream: stream(scene.plan.policy.migrations.stream, mv),
         give_up: give_up(mv),
     };
     match scene.hypervisor.migrate(&request, told) {
@@ -420,11 +429,12 @@ fn migrate(
 }
 
 /// How the memory goes over: as the plan and its policy say.
-fn stream(mv: &Move) -> Stream {
+fn stream(policy: StreamPolicy, mv: &Move) -> Stream {
     let bandwidth = Some(mv.bandwidth).filter(|b| b.0 > 0);
     Stream {
         bandwidth,
         bandwidth_postcopy: bandwidth,
+        tls: policy == StreamPolicy::Tls,
         ..Stream::default()
     }
 }

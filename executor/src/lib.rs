@@ -10,6 +10,7 @@
 //! - [`decide`] is the state machine: what to do next, from the plan and its progress;
 //! - [`settle`] tells where a move stands whose executor died, from what the hypervisor sees;
 //! - [`carry`] is the thin shell that acts, and writes to the [`journal`] before and after;
+//! - [`doctor`] says whether a host is set up for safe migrations;
 //! - [`world`] is the choice between real and simulated hosts.
 //!
 //! Invariants: intent is durable before a migration is asked for; one executor per journal; what
@@ -18,6 +19,7 @@
 pub mod carry;
 pub mod cli;
 pub mod decide;
+pub mod doctor;
 #[cfg(test)]
 mod fixture;
 pub mod journal;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 use vmpack_domain::file::{InputError, Source, read_cluster, write_cluster};
 use vmpack_domain::units::Micros;
-use vmpack_domain::{Cluster, GuestName, HostName, Load};
+use vmpack_domain::{Cluster, GuestName, HostName, Load, Mode};
 use vmpack_hypervisor::libvirt::Libvirt;
 use vmpack_hypervisor::simulated::Simulated;
 use vmpack_hypervisor::{
@@ -259,6 +259,14 @@ impl Hypervisor for Kept {
     }
     fn abort(&self, guest: &GuestName, from: &HostName) -> Result<(), Error> {
         self.world.abort(guest, from)
+    }
+    fn obstacles(
+        &self,
+        guest: &GuestName,
+        ends: (&HostName, &HostName),
+        mode: Mode,
+    ) -> Result<Vec<String>, Error> {
+        self.world.obstacles(guest, ends, mode)
     }
     fn software(&self, host: &HostName) -> Result<Software, Error> {
         self.world.software(host)

@@ -37,6 +37,7 @@ pub fn packages(purpose: Purpose) -> Vec<&'static str> {
         names.extend([
             "iproute2",
             "libvirt-clients",
+            "openssl",
             "libvirt-daemon",
             "libvirt-daemon-driver-qemu",
             "qemu-system-x86",

@@ -234,6 +234,18 @@ pub trait Hypervisor: Send + Sync {
     /// When there is none, or it can no longer be aborted safely.
     fn abort(&self, guest: &GuestName, from: &HostName) -> Result<(), Error>;
 
+    /// What stands in the way of migrating the guest from one host to another by that mode, as far as
+    /// they can tell before it begins; nothing where the way is free.
+    ///
+    /// # Errors
+    /// When a host cannot be reached, or the guest is not there.
+    fn obstacles(
+        &self,
+        guest: &GuestName,
+        ends: (&HostName, &HostName),
+        mode: Mode,
+    ) -> Result<Vec<String>, Error>;
+
     /// What runs on the host.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use vmpack_domain::units::Micros;
-use vmpack_domain::{Cluster, GuestName, HostName, HostState, Load};
+use vmpack_domain::{Cluster, GuestName, HostName, HostState, Load, Mode};
 use vmpack_sim::{Event, Happening, MigrationId, Options, World};
 
 use crate::{
@@ -266,6 +266,18 @@ impl Hypervisor for Simulated {
         let now = state.world.now();
         self.pass(&mut state, now);
         Ok(())
+    }
+
+    fn obstacles(
+        &self,
+        guest: &GuestName,
+        (from, to): (&HostName, &HostName),
+        _: Mode,
+    ) -> Result<Vec<String>, Error> {
+        self.look(|world| {
+            view::reachable(world, &[to])?;
+            view::there(world, guest, from).map(|()| Vec::new())
+        })
     }
 
     fn software(&self, host: &HostName) -> Result<Software, Error> {

@@ -3,6 +3,7 @@
 mod abort;
 mod conduct;
 mod display;
+mod doctor;
 mod failure;
 mod files;
 mod say;
@@ -27,7 +28,7 @@ Examples:
 
 The journal is $VMPACK_STATE/journal.db, else /var/lib/vmpack/journal.db for root, else
 ~/.local/state/vmpack/journal.db. Exit codes: 0 done, 1 a bug in vmpack, 2 usage,
-3 bad input, 6 the plan is stale, 7 partly executed, 9 environment (libvirt, permission, another
+3 bad input, 6 the plan is stale, 7 partly executed, 8 doctor found trouble, 9 environment (libvirt, permission, another
 executor at work).";
 
 /// Carries plans out by live migrations, and keeps a journal of it
@@ -70,6 +71,9 @@ enum Task {
         A running executor is asked through the journal. When none runs, the unfinished run is ended.\n\
         It is safe when there is nothing to stop.")]
     Abort,
+    /// Check whether a host is set up for safe migrations, and say what to set
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::Arguments),
     /// Print the completions of a shell
     #[command(
         after_help = "Examples:\n  vmpack-executor completions bash > /etc/bash_completion.d/vmpack-executor"
@@ -127,6 +131,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Task::Resume(resume) => conduct::resume(resume, &files::Place::at(journal)?, json),
         Task::Status => status::run(&files::Place::at(journal)?, json),
         Task::Abort => abort::run(&files::Place::at(journal)?, json),
+        Task::Doctor(doctor) => doctor::run(doctor, json),
         Task::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(

@@ -222,6 +222,8 @@ pub struct Migrations {
     pub per_host: NonZeroU32,
     /// The share of a link that they may take; 80 % by default.
     pub bandwidth: Permille,
+    /// Whether the memory is encrypted on its way; by default it is.
+    pub stream: StreamPolicy,
     /// The kind of migration; by default `measured`, for each guest by what was measured of it.
     pub mode: ModePolicy,
     /// Longest predicted time for which a guest may be in split state, its memory on two hosts; where
@@ -234,6 +236,17 @@ fn some<'de, D: serde::Deserializer<'de>>(from: D) -> Result<NonZeroU32, D::Erro
     let number = u32::deserialize(from)?;
     let refusal = "read `0`, expected a whole number of at least 1";
     NonZeroU32::new(number).ok_or_else(|| serde::de::Error::custom(refusal))
+}
+
+/// How the memory of a migrated guest goes over the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum StreamPolicy {
+    /// Encrypted; each host has a certificate for migrations, and trusts those of the others.
+    #[default]
+    Tls,
+    /// As it is, for whoever listens: only where nobody else is on the network between the hosts.
+    Plain,
 }
 
 /// Which kind of migration is made.
@@ -271,6 +284,7 @@ impl Default for Migrations {
             at_once,
             per_host: NonZeroU32::MIN,
             bandwidth: Permille(800),
+            stream: StreamPolicy::Tls,
             mode: ModePolicy::Measured,
             split_state: Micros::secs(60),
         }

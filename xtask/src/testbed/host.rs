@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::processes::{MARK, network_namespace, own_network_namespace};
+use super::tls::{self, Authority};
 use crate::command::{command, read, shown};
 
 const INIT: &str = include_str!("../../testbed/host-init.sh");
@@ -90,9 +91,15 @@ impl Host {
     }
 
     /// Writes the host's files and starts its processes; the cable comes later.
-    pub(super) fn start(&mut self, run_directory: &Path, hosts: u8) -> Result<()> {
+    pub(super) fn start(
+        &mut self,
+        run_directory: &Path,
+        hosts: u8,
+        authority: &Authority,
+    ) -> Result<()> {
         self.write_files(hosts)
             .with_context(|| format!("cannot write the files of {}", self.name))?;
+        authority.admit(self)?;
         let log = fs::File::create(self.directory.join("init.log"))?;
         let mut init = command(["setsid", "unshare", "--net", "--mount", "--uts", "--ipc"]);
         init.args(["--pid", "--fork", "--kill-child", "--mount-proc", "sh"])
@@ -188,8 +195,10 @@ impl Host {
              cgroup_controllers = [ ]\nstdio_handler = \"file\"\nmax_core = 0\n\
              migration_address = \"0.0.0.0\"\nmigration_host = \"{}\"\n\
              migration_port_min = 49152\nmigration_port_max = 49215\n\
-             keepalive_interval = 5\nkeepalive_count = 5\n",
-            self.address
+             keepalive_interval = 5\nkeepalive_count = 5\n\
+             migrate_tls_x509_cert_dir = \"{}\"\nmigrate_tls_x509_verify = 1\n",
+            self.address,
+            tls::DIRECTORY
         )
     }
 }

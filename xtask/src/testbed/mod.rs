@@ -17,6 +17,7 @@ mod host;
 mod initrd;
 mod kernel;
 mod processes;
+mod tls;
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -318,9 +319,10 @@ fn build(config: &Config, directory: &Path) -> Result<Testbed> {
 
     make_mount_points()?;
     testbed.switch = host::start_switch(directory)?;
+    let authority = tls::Authority::make(directory)?;
     for number in 1..=config.hosts {
         let mut host = Host::new(directory, number);
-        host.start(directory, config.hosts)?;
+        host.start(directory, config.hosts, &authority)?;
         testbed.hosts.push(host);
     }
     testbed.save()?;

@@ -83,7 +83,7 @@ pub(super) fn cpu_model(capabilities: &str) -> Option<String> {
     (!model.is_empty()).then(|| model.to_owned())
 }
 
-fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {
+pub(super) fn child<'a, 'input>(node: Node<'a, 'input>, name: &str) -> Option<Node<'a, 'input>> {
     node.children().find(|n| n.has_tag_name(name))
 }
 

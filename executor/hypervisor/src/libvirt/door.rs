@@ -5,7 +5,8 @@
 )]
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::mem::MaybeUninit;
 
 use uuid::Uuid;
 use virt::connect::Connect;
@@ -36,6 +37,90 @@ pub(super) fn start_dirty_rate(domain: &Domain, bitmap: bool, seconds: u8) -> Re
     checked(unsafe {
         sys::virDomainStartDirtyRateCalc(domain.as_ptr(), c_int::from(seconds), flags)
     })
+}
+
+/// Whether a block job runs on that disk of the domain.
+pub(super) fn has_block_job(domain: &Domain, disk: &str) -> bool {
+    let Ok(disk) = CString::new(disk) else {
+        return false;
+    };
+    let mut job = MaybeUninit::<sys::virDomainBlockJobInfo>::uninit();
+    // SAFETY: both pointers are valid for the call, which fills the structure and keeps neither.
+    let answer = unsafe {
+        sys::virDomainGetBlockJobInfo(domain.as_ptr(), disk.as_ptr(), job.as_mut_ptr(), 0)
+    };
+    answer > 0
+}
+
+/// What a host says of a guest's CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CpuFit {
+    /// It has all of it.
+    Fits,
+    /// Something is missing.
+    Lacks,
+}
+
+/// Asks whether the host can run that CPU, with an emulator, architecture, machine and hypervisor.
+pub(super) fn cpu_fits(
+    connect: &Connect,
+    machine: [Option<&str>; 4],
+    cpu: &str,
+) -> Result<CpuFit, Error> {
+    let texts = machine.map(|text| text.and_then(|t| CString::new(t).ok()));
+    let [emulator, arch, machine, kind] = texts
+        .each_ref()
+        .map(|t| t.as_ref().map_or(std::ptr::null(), |t| t.as_ptr()));
+    let Ok(cpu) = CString::new(cpu) else {
+        return Ok(CpuFit::Lacks);
+    };
+    // SAFETY: the connection is open while it is borrowed; the texts are NUL-terminated or null, which
+    // stands for the host's default, and outlive the call.
+    let answer = unsafe {
+        sys::virConnectCompareHypervisorCPU(
+            connect.as_ptr(),
+            emulator,
+            arch,
+            machine,
+            kind,
+            cpu.as_ptr(),
+            0,
+        )
+    };
+    match answer {
+        sys::VIR_CPU_COMPARE_INCOMPATIBLE => Ok(CpuFit::Lacks),
+        answer if answer > 0 => Ok(CpuFit::Fits),
+        _ => Err(Error::last_error()),
+    }
+}
+
+/// A host's CPU time since its start by kind (`idle`, `user`, …), in nanoseconds over all its CPUs.
+pub(super) fn cpu_times(connect: &Connect) -> Result<BTreeMap<String, u64>, Error> {
+    let all = sys::VIR_NODE_CPU_STATS_ALL_CPUS;
+    let mut count: c_int = 0;
+    // SAFETY: the connection is open while it is borrowed; without a buffer the call only counts.
+    checked(unsafe {
+        sys::virNodeGetCPUStats(
+            connect.as_ptr(),
+            all,
+            std::ptr::null_mut(),
+            &raw mut count,
+            0,
+        )
+    })?;
+    // SAFETY: zeroes are a valid value of a structure of characters and an integer.
+    let empty: sys::virNodeCPUStats = unsafe { std::mem::zeroed() };
+    let mut times = vec![empty; usize::try_from(count).unwrap_or(0)];
+    // SAFETY: the buffer has `count` elements, of which the call fills as many as it says in `count`.
+    checked(unsafe {
+        sys::virNodeGetCPUStats(connect.as_ptr(), all, times.as_mut_ptr(), &raw mut count, 0)
+    })?;
+    times.truncate(usize::try_from(count).unwrap_or(0));
+    // SAFETY: a field's name is NUL-terminated within its array.
+    let named = times
+        .iter()
+        .map(|t| (unsafe { text(t.field.as_ptr()) }, t.value));
+    Ok(named.collect())
 }
 
 fn checked(answer: c_int) -> Result<(), Error> {

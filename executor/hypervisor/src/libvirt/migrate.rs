@@ -13,21 +13,22 @@
 //! judge both ends, or report  <── JobCompleted at the source <─ done
 //! ```
 //!
+//! A post-copy that broke is resumed in the same way, by a call of its own that asks for no switch
+//! and is never given up: the guest is at the target already.
+//!
 //! Guests that are persistent become so at the target and are undefined at the source by libvirt
 //! itself (`PERSIST_DEST`, `UNDEFINE_SOURCE`), so that there are never two definitions to start
 //! from; the figures of the finished job come by its event, not from the source's definition.
 
-use std::net::Ipv6Addr;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use virt::domain::{Domain, MigrateParameters};
-use virt_sys as sys;
+use virt::domain::Domain;
 use vmpack_domain::Mode;
 use vmpack_domain::units::{MiB, Micros};
 
-use super::connection::Connection;
 use super::door::{Figure, Kind, Notice, abort_job, start_post_copy, watch};
+use super::order::{is_lasting, order, peer, told_why};
 use super::state::{Sight, Verdict, judge, state_of};
 use super::{Door, since};
 use crate::{GuestState, MigrationEvent, MigrationFailure, MigrationReport, MigrationRequest};
@@ -86,9 +87,63 @@ pub(super) fn migrate(
     request: &MigrationRequest,
     told: &mut dyn FnMut(MigrationEvent),
 ) -> Result<MigrationReport, MigrationFailure> {
+    run(from, to, request, Begin::Anew, told)
+}
+
+/// Resumes a post-copy that broke, by libvirt's own call.
+pub(super) fn resume(
+    from: &Door,
+    to: &Door,
+    request: &MigrationRequest,
+    told: &mut dyn FnMut(MigrationEvent),
+) -> Result<MigrationReport, MigrationFailure> {
+    run(from, to, request, Begin::Broken, told)
+}
+
+/// What is begun with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Begin {
+    /// A guest that runs at the source.
+    Anew,
+    /// One whose post-copy broke.
+    Broken,
+}
+
+impl Begin {
+    /// Why a guest in that state at its source is not what is begun with.
+    fn refusal(self, state: GuestState) -> Option<MigrationFailure> {
+        match (self, state) {
+            (Self::Anew, GuestState::Running) | (Self::Broken, GuestState::PostCopyFailed) => None,
+            (Self::Anew, GuestState::Paused) => Some(MigrationFailure::StaysAtSource(
+                "it is paused there".to_owned(),
+            )),
+            (Self::Anew, state) => Some(MigrationFailure::Unknown(format!(
+                "it does not run at the source: {state:?}"
+            ))),
+            // QEMU has not noticed yet, or goes on by itself.
+            (Self::Broken, GuestState::Migrating) => Some(MigrationFailure::Split(
+                "the source does not know yet that its post-copy broke".to_owned(),
+            )),
+            (Self::Broken, state) => Some(MigrationFailure::Unknown(format!(
+                "the source holds no broken post-copy: {state:?}"
+            ))),
+        }
+    }
+}
+
+fn run(
+    from: &Door,
+    to: &Door,
+    request: &MigrationRequest,
+    begin: Begin,
+    told: &mut dyn FnMut(MigrationEvent),
+) -> Result<MigrationReport, MigrationFailure> {
     let started = Instant::now();
     let unknown = |e: crate::Error| MigrationFailure::Unknown(e.to_string());
-    let stays = |why: String| MigrationFailure::StaysAtSource(why);
+    let not_begun = |why: String| match begin {
+        Begin::Anew => MigrationFailure::StaysAtSource(why),
+        Begin::Broken => MigrationFailure::Split(why),
+    };
     let source = from.control().map_err(unknown)?;
     let found = from.find(&source, &request.guest).map_err(unknown)?;
     let Some(domain) = found else {
@@ -99,15 +154,12 @@ pub(super) fn migrate(
     };
     let asked = |e: virt::error::Error| unknown(super::refused(from.name.as_str(), &e));
     let state = state_of(&domain).map_err(asked)?;
-    if state != GuestState::Running {
-        return Err(match state {
-            GuestState::Paused => stays("it is paused there".to_owned()),
-            _ => MigrationFailure::Unknown(format!("it does not run at the source: {state:?}")),
-        });
+    if let Some(refusal) = begin.refusal(state) {
+        return Err(refusal);
     }
     let uuid = domain.get_uuid().map_err(asked)?;
     let persistent = domain.is_persistent().map_err(asked)?;
-    let target = to.control().map_err(|e| stays(e.to_string()))?;
+    let target = to.control().map_err(|e| not_begun(e.to_string()))?;
 
     let (tell, heard) = channel();
     let listen = |connection, kind, tell: Sender<Heard>, wrap: fn(Notice) -> Heard| {
@@ -128,8 +180,12 @@ pub(super) fn migrate(
         listen(&**target, Kind::Lifecycle, tell.clone(), at_target),
     ];
     let watches: Result<Vec<_>, _> = watches.into_iter().collect();
-    let _watches = watches.map_err(|e| stays(format!("cannot listen: {}", e.message())))?;
-    order(from, to, request, persistent, tell).map_err(|e| stays(e.to_string()))?;
+    let _watches = watches.map_err(|e| not_begun(format!("cannot listen: {}", e.message())))?;
+    let done = move |result| {
+        // Nobody waits any more if the caller's listener panicked.
+        let _ = tell.send(Heard::Done(result, Instant::now()));
+    };
+    order(from, to, request, (begin, persistent), done).map_err(|e| not_begun(e.to_string()))?;
 
     let mut course = Course {
         mode: request.mode,
@@ -137,7 +193,7 @@ pub(super) fn migrate(
         pass: 0,
         switch_asked: false,
         abort_asked: false,
-        switched: None,
+        switched: (begin == Begin::Broken).then_some(Micros::ZERO),
     };
     let (mut figures, mut looked) = (None, started);
     let (result, ended) = loop {
@@ -195,8 +251,12 @@ pub(super) fn migrate(
             told_why(request, &uri, error.message())
         };
         let verdict = verdict(from, to, request, course.switched.is_some(), &why);
-        if let Verdict::Failed(failure) = verdict {
-            return Err(failure);
+        match verdict {
+            Verdict::Failed(MigrationFailure::StaysAtSource(why)) if is_lasting(&error) => {
+                return Err(MigrationFailure::Impossible(why));
+            }
+            Verdict::Failed(failure) => return Err(failure),
+            Verdict::Arrived => {}
         }
         tracing::warn!(guest = %request.guest, "arrived, although libvirt said: {why}");
     }
@@ -234,97 +294,6 @@ fn elapsed(start: Instant, end: Instant) -> Micros {
     Micros(u64::try_from(span.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// Starts the blocking call on a thread and a connection of its own; its end is told.
-fn order(
-    from: &Door,
-    to: &Door,
-    request: &MigrationRequest,
-    persistent: bool,
-    tell: Sender<Heard>,
-) -> Result<(), crate::Error> {
-    let connection = Connection::open(from.name.as_str(), &from.uri)?;
-    let domain = from
-        .find(&connection, &request.guest)?
-        .ok_or(crate::Error::NotThere {
-            guest: request.guest.clone(),
-            host: request.from.clone(),
-        })?;
-    let (uri, stream) = peer(to.name.as_str(), to.migrate_address.as_deref());
-    // A NUL would end the text that libvirt reads.
-    if uri.contains('\0') {
-        return Err(crate::Error::Refused {
-            host: to.name.to_string(),
-            cause: "its `migrate-address` has a NUL character in it".to_owned(),
-        });
-    }
-    let parameters = MigrateParameters {
-        bandwidth: request.stream.bandwidth.map(|b| b.0),
-        bandwidth_postcopy: request.stream.bandwidth_postcopy.map(|b| b.0),
-        uri: stream,
-        ..MigrateParameters::default()
-    };
-    let mut flags = sys::VIR_MIGRATE_LIVE | sys::VIR_MIGRATE_PEER2PEER;
-    if persistent {
-        flags |= sys::VIR_MIGRATE_PERSIST_DEST | sys::VIR_MIGRATE_UNDEFINE_SOURCE;
-    }
-    if request.mode != Mode::PreCopy {
-        flags |= sys::VIR_MIGRATE_POSTCOPY;
-    }
-    let thread = std::thread::Builder::new().name(format!("migrate {}", request.guest));
-    let spawned = thread.spawn(move || {
-        let result = domain.migrate_to_uri3(Some(&uri), parameters, flags);
-        // Nobody waits any more if the caller's listener panicked.
-        let _ = tell.send(Heard::Done(result, Instant::now()));
-        drop((domain, connection));
-    });
-    spawned.map(|_| ()).map_err(|e| crate::Error::Refused {
-        host: from.name.to_string(),
-        cause: format!("cannot start a thread: {e}"),
-    })
-}
-
-/// The libvirt URI by which the source's daemon reaches the target's, and where the memory goes
-/// if that is said too. A whole URI stands for itself; an address is reached over TLS.
-fn peer(name: &str, migrate_address: Option<&str>) -> (String, Option<String>) {
-    match migrate_address {
-        Some(uri) if uri.contains("://") => (uri.to_owned(), None),
-        Some(address) => {
-            // A link-local address may name its interface after a `%`.
-            let number = address
-                .split_once('%')
-                .map_or(address, |(number, _)| number);
-            let address = if number.parse::<Ipv6Addr>().is_ok() {
-                format!("[{address}]")
-            } else {
-                address.to_owned()
-            };
-            // A port is the daemon's; QEMU listens at one that libvirt chooses.
-            let host = match address.rsplit_once(':') {
-                Some((host, port)) if port.parse::<u16>().is_ok() => host,
-                _ => &address,
-            };
-            (
-                format!("qemu+tls://{address}/system"),
-                Some(format!("tcp://{host}")),
-            )
-        }
-        None => (format!("qemu+tls://{name}/system"), None),
-    }
-}
-
-/// What libvirt says of a failed migration. That the source's daemon could not reach the target's is
-/// told with how it tried, for that is for the cluster file to mend.
-fn told_why(request: &MigrationRequest, uri: &str, said: &str) -> String {
-    if !said.contains("remote libvirt URI") {
-        return said.to_owned();
-    }
-    let cause = said.split_once(&format!("{uri}: ")).map_or(said, |x| x.1);
-    format!(
-        "the libvirtd of {} cannot reach that of {} at {uri}: {cause} (the `migrate-address` of {} in the cluster file says how it does)",
-        request.from, request.to, request.to
-    )
-}
-
 fn progress(domain: &Domain, told: &mut dyn FnMut(MigrationEvent)) {
     // At the end of a job this fails or speaks of no job; neither is news.
     if let Ok(job) = domain.get_job_info() {
@@ -339,7 +308,7 @@ fn progress(domain: &Domain, told: &mut dyn FnMut(MigrationEvent)) {
 }
 
 /// Asks both ends, over fresh connections if need be, until they have settled.
-fn verdict(
+pub(super) fn verdict(
     from: &Door,
     to: &Door,
     request: &MigrationRequest,
@@ -415,65 +384,5 @@ mod tests {
             ..course(Mode::PreCopy)
         };
         assert_eq!(switched.next(Micros::secs(99)), None);
-    }
-
-    #[test]
-    fn a_target_that_the_source_cannot_reach_is_told_with_its_uri() {
-        let request = MigrationRequest {
-            guest: "web".parse().unwrap(),
-            from: "h1".parse().unwrap(),
-            to: "h2".parse().unwrap(),
-            mode: Mode::PostCopy,
-            stream: Default::default(),
-            give_up: Micros::secs(1),
-        };
-        let uri = "qemu+tls://10.0.0.2/system";
-        let said =
-            format!("operation failed: Failed to connect to remote libvirt URI {uri}: no CA");
-        let told = told_why(&request, uri, &said);
-        let says = format!("the libvirtd of h1 cannot reach that of h2 at {uri}: no CA (");
-        assert!(told.starts_with(&says), "{told}");
-        assert_eq!(told_why(&request, uri, "no room"), "no room");
-    }
-
-    #[test]
-    fn a_peer_is_reached_by_its_uri_its_address_or_its_name() {
-        let check = |address, uri: &str, stream: Option<&str>| {
-            assert_eq!(
-                peer("h2", address),
-                (uri.to_owned(), stream.map(str::to_owned))
-            );
-        };
-        check(
-            Some("qemu+tcp://10.0.0.2/system"),
-            "qemu+tcp://10.0.0.2/system",
-            None,
-        );
-        check(
-            Some("10.0.0.2"),
-            "qemu+tls://10.0.0.2/system",
-            Some("tcp://10.0.0.2"),
-        );
-        check(
-            Some("fd00::2"),
-            "qemu+tls://[fd00::2]/system",
-            Some("tcp://[fd00::2]"),
-        );
-        check(
-            Some("[fd00::2]"),
-            "qemu+tls://[fd00::2]/system",
-            Some("tcp://[fd00::2]"),
-        );
-        check(
-            Some("h2.example:16515"),
-            "qemu+tls://h2.example:16515/system",
-            Some("tcp://h2.example"),
-        );
-        check(
-            Some("[fd00::2]:16515"),
-            "qemu+tls://[fd00::2]:16515/system",
-            Some("tcp://[fd00::2]"),
-        );
-        check(None, "qemu+tls://h2/system", None);
     }
 }

@@ -7,8 +7,12 @@ mod connection;
 mod description;
 mod dirty;
 mod door;
+mod health;
 mod migrate;
+mod monitor;
 mod observe;
+mod obstacles;
+mod order;
 mod snapshot;
 mod state;
 #[cfg(test)]
@@ -21,7 +25,7 @@ use virt::domain::Domain;
 use virt::error::ErrorNumber;
 use virt_sys as sys;
 use vmpack_domain::units::{MiB, MiBPerSec, Micros};
-use vmpack_domain::{Cluster, Guest, GuestName, Host, HostName, HostState};
+use vmpack_domain::{Cluster, Guest, GuestName, Host, HostName, HostState, Mode};
 
 use crate::{
     Claims, Error, GuestState, Health, Hypervisor, Lease, Located, Method, MigrationEvent,
@@ -134,6 +138,17 @@ impl Libvirt {
         self.doors.iter().find(|d| d.name == *host)
     }
 
+    fn ends(&self, request: &MigrationRequest) -> Result<(&Door, &Door), MigrationFailure> {
+        self.door(&request.from)
+            .zip(self.door(&request.to))
+            .ok_or_else(|| {
+                MigrationFailure::Unknown(format!(
+                    "host {} or {} is not known here, or not on",
+                    request.from, request.to
+                ))
+            })
+    }
+
     fn asked(&self, host: &HostName) -> Result<&Door, Error> {
         self.door(host).ok_or_else(|| Error::Refused {
             host: host.to_string(),
@@ -243,12 +258,7 @@ impl Hypervisor for Libvirt {
         request: &MigrationRequest,
         told: &mut dyn FnMut(MigrationEvent),
     ) -> Result<MigrationReport, MigrationFailure> {
-        let (Some(from), Some(to)) = (self.door(&request.from), self.door(&request.to)) else {
-            return Err(MigrationFailure::Unknown(format!(
-                "host {} or {} is not known here, or not on",
-                request.from, request.to
-            )));
-        };
+        let (from, to) = self.ends(request)?;
         migrate::migrate(from, to, request, told)
     }
 
@@ -274,13 +284,26 @@ impl Hypervisor for Libvirt {
     fn recover(
         &self,
         request: &MigrationRequest,
-        _method: Method,
-        _told: &mut dyn FnMut(MigrationEvent),
+        method: Method,
+        told: &mut dyn FnMut(MigrationEvent),
     ) -> Result<MigrationReport, MigrationFailure> {
-        Err(MigrationFailure::Split(format!(
-            "a broken post-copy from {} is not resumed by this version of vmpack",
-            request.from
-        )))
+        let (from, to) = self.ends(request)?;
+        match method {
+            Method::Libvirt => migrate::resume(from, to, request, told),
+            Method::Monitor => monitor::resume(from, to, request),
+        }
+    }
+
+    fn obstacles(
+        &self,
+        guest: &GuestName,
+        (from, to): (&HostName, &HostName),
+        mode: Mode,
+    ) -> Result<Vec<String>, Error> {
+        let target = self.asked(to)?.control()?;
+        self.with(guest, from, |domain| {
+            obstacles::obstacles(domain, &target, to.as_str(), mode)
+        })
     }
 
     fn software(&self, host: &HostName) -> Result<Software, Error> {
@@ -318,8 +341,12 @@ impl Hypervisor for Libvirt {
     }
 
     fn health(&self, guest: &GuestName, host: &HostName) -> Result<Health, Error> {
-        self.with(guest, host, state::state_of)
-            .map(|_| Health::default())
+        let answers = self.with(guest, host, health::answers)?;
+        let connection = self.asked(host)?.control()?;
+        Ok(Health {
+            answers,
+            busy: health::busy(&connection),
+        })
     }
 
     fn now(&self) -> Micros {
