@@ -103,14 +103,14 @@ complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and not _
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and not __fish_seen_subcommand_from ca server client show help" -f -a "ca" -d 'Make the authority: ca.pem, which everyone gets, and ca.key, which signs and stays'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and not __fish_seen_subcommand_from ca server client show help" -f -a "server" -d 'Make a probe\'s certificate: NAME.pem and NAME.key'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and not __fish_seen_subcommand_from ca server client show help" -f -a "client" -d 'Make the certificate of whoever reads probes, such as Prometheus or `fetch`'
-complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and not __fish_seen_subcommand_from ca server client show help" -f -a "show" -d 'Say until when the certificates in the folder are valid'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and not __fish_seen_subcommand_from ca server client show help" -f -a "show" -d 'Say until when the certificates in the folder are valid, for whom, and what is wrong with them'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and not __fish_seen_subcommand_from ca server client show help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from ca" -l dir -d 'Where the files are' -r -F
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from ca" -l days -d 'For how many days' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from ca" -l renew -d 'Replace a certificate and key of that name'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from ca" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from ca" -s h -l help -d 'Print help'
-complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from server" -l address -d 'A name or address that the probe is reached by' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from server" -l address -d 'A name or address that the probe is reached by; with --renew and none, those of the old one' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from server" -l dir -d 'Where the files are' -r -F
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from server" -l days -d 'For how many days' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from server" -l renew -d 'Replace a certificate and key of that name'
@@ -127,7 +127,7 @@ complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fis
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "ca" -d 'Make the authority: ca.pem, which everyone gets, and ca.key, which signs and stays'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "server" -d 'Make a probe\'s certificate: NAME.pem and NAME.key'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "client" -d 'Make the certificate of whoever reads probes, such as Prometheus or `fetch`'
-complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "show" -d 'Say until when the certificates in the folder are valid'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "show" -d 'Say until when the certificates in the folder are valid, for whom, and what is wrong with them'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day writer help" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day writer help" -s h -l help -d 'Print help'
@@ -169,7 +169,7 @@ complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and not 
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "ca" -d 'Make the authority: ca.pem, which everyone gets, and ca.key, which signs and stays'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "server" -d 'Make a probe\'s certificate: NAME.pem and NAME.key'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "client" -d 'Make the certificate of whoever reads probes, such as Prometheus or `fetch`'
-complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "show" -d 'Say until when the certificates in the folder are valid'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "show" -d 'Say until when the certificates in the folder are valid, for whom, and what is wrong with them'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "kills" -d 'Kill -9 a writer of the history again and again; does each committed row stand?'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "day" -d 'Write a day of rows and read it back: size and time'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "writer" -d 'Write until killed, telling each commit'

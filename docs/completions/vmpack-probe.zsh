@@ -158,7 +158,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (server)
 _arguments "${_arguments_options[@]}" : \
-'*--address=[A name or address that the probe is reached by]:NAME|IP:_default' \
+'*--address=[A name or address that the probe is reached by; with --renew and none, those of the old one]:NAME|IP:_default' \
 '--dir=[Where the files are]:FOLDER:_files' \
 '--days=[For how many days]:N:_default' \
 '--renew[Replace a certificate and key of that name]' \
@@ -621,7 +621,7 @@ _vmpack-probe__subcmd__help__subcmd__pki_commands() {
 'ca:Make the authority\: ca.pem, which everyone gets, and ca.key, which signs and stays' \
 'server:Make a probe'\''s certificate\: NAME.pem and NAME.key' \
 'client:Make the certificate of whoever reads probes, such as Prometheus or \`fetch\`' \
-'show:Say until when the certificates in the folder are valid' \
+'show:Say until when the certificates in the folder are valid, for whom, and what is wrong with them' \
     )
     _describe -t commands 'vmpack-probe help pki commands' commands "$@"
 }
@@ -666,7 +666,7 @@ _vmpack-probe__subcmd__pki_commands() {
 'ca:Make the authority\: ca.pem, which everyone gets, and ca.key, which signs and stays' \
 'server:Make a probe'\''s certificate\: NAME.pem and NAME.key' \
 'client:Make the certificate of whoever reads probes, such as Prometheus or \`fetch\`' \
-'show:Say until when the certificates in the folder are valid' \
+'show:Say until when the certificates in the folder are valid, for whom, and what is wrong with them' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack-probe pki commands' commands "$@"
@@ -687,7 +687,7 @@ _vmpack-probe__subcmd__pki__subcmd__help_commands() {
 'ca:Make the authority\: ca.pem, which everyone gets, and ca.key, which signs and stays' \
 'server:Make a probe'\''s certificate\: NAME.pem and NAME.key' \
 'client:Make the certificate of whoever reads probes, such as Prometheus or \`fetch\`' \
-'show:Say until when the certificates in the folder are valid' \
+'show:Say until when the certificates in the folder are valid, for whom, and what is wrong with them' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack-probe pki help commands' commands "$@"

@@ -17,7 +17,7 @@ use vmpack_domain::Tier;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::write_load;
 use vmpack_domain::units::{Micros, Ratio, count};
-use vmpack_hypervisor::libvirt::{DirtyRates, observe};
+use vmpack_hypervisor::libvirt::{DirtyRates, Observer, observe};
 
 use crate::doctor::examine;
 use crate::measure;
@@ -37,8 +37,9 @@ Examples:
   vmpack-probe record --seconds 60 -o load.yaml      one minute of every running guest
   vmpack plan --cluster cluster.yaml --load load.yaml
 
-Exit codes: 0 done, 2 wrong usage, 9 environment (libvirt or /proc cannot be read, or no file can be
-written). Run it on the host itself, inside the host's PID namespace. It needs no root: reading
+Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 bad input (a cluster file or a certificate that cannot be
+read or used), 7 some probes did not answer (fetch), 9 environment (libvirt, /proc, the network or the
+history cannot be used, or no file can be written). Run it on the host itself, inside the host's PID namespace. It needs no root: reading
 /proc and libvirt's read-only socket is enough.";
 
 /// Records the CPU demand and the memory of every guest on this host
@@ -275,7 +276,7 @@ fn record_guests(arguments: &RecordArguments) -> anyhow::Result<()> {
         writable_place(file).with_context(|| format!("cannot write {}", file.display()))?;
     }
     let interrupt = Interrupt::new()?;
-    let uri = arguments.uri.clone();
+    let mut libvirt = Observer::new(&arguments.uri);
     let progress = io::stderr().is_terminal();
     let mut told = |now: Progress| {
         if progress {
@@ -284,7 +285,7 @@ fn record_guests(arguments: &RecordArguments) -> anyhow::Result<()> {
     };
     let ended = record(
         &settings,
-        move || observe(&uri),
+        move || libvirt.guests(),
         &mut |at| interrupt.wait(at),
         &mut told,
     );

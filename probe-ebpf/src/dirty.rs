@@ -39,6 +39,8 @@ struct Order {
 #[derive(Debug)]
 struct Answer {
     rate: Result<(DirtyMode, u64), String>,
+    /// Whether libvirt let us connect.
+    connected: bool,
 }
 
 /// A guest that can be sampled.
@@ -60,6 +62,8 @@ pub(crate) struct Sampler {
     last: BTreeMap<GuestName, u64>,
     /// The last refusal, told once.
     refused: Option<String>,
+    /// Nothing is asked before that: libvirt did not let us connect.
+    paused: u64,
 }
 
 #[derive(Debug)]
@@ -70,29 +74,36 @@ struct Open {
 }
 
 impl Sampler {
-    /// Asks that libvirt for measurements.
-    ///
-    /// # Errors
-    /// When it does not let us.
-    pub(crate) fn start(uri: &str) -> Result<Self, Error> {
-        let rates = DirtyRates::open(uri)?;
+    /// Asks that libvirt for measurements, over a connection that is made when it is needed and anew
+    /// after an error.
+    pub(crate) fn start(uri: &str) -> Self {
         let (orders, ordered) = channel::<Order>();
         let (answer, answers) = channel();
+        let uri = uri.to_owned();
         std::thread::spawn(move || {
+            let mut kept: Option<DirtyRates> = None;
             for order in ordered {
-                let rate = measure(&rates, &order).map_err(|error| error.to_string());
-                if answer.send(Answer { rate }).is_err() {
+                let rates = kept.take().map_or_else(|| DirtyRates::open(&uri), Ok);
+                let connected = rates.is_ok();
+                let rate = rates.and_then(|rates| {
+                    let rate = measure(&rates, &order)?;
+                    kept = Some(rates);
+                    Ok(rate)
+                });
+                let rate = rate.map_err(|error| error.to_string());
+                if answer.send(Answer { rate, connected }).is_err() {
                     return;
                 }
             }
         });
-        Ok(Self {
+        Self {
             orders,
             answers,
             open: None,
             last: BTreeMap::new(),
             refused: None,
-        })
+            paused: 0,
+        }
     }
 
     /// Ends the window that is over, and opens the next one that is due. What was refused is told in
@@ -121,7 +132,12 @@ impl Sampler {
                     });
                 }
                 Err(why) => {
-                    let why = format!("the dirty rate of {}: {why}", open.name);
+                    let why = if answer.connected {
+                        format!("the dirty rate of {}: {why}", open.name)
+                    } else {
+                        self.paused = now() + EVERY;
+                        format!("dirty rates are not measured: {why}")
+                    };
                     if self.refused.as_ref() != Some(&why) {
                         told.1 = Some(why.clone());
                         self.refused = Some(why);
@@ -131,6 +147,9 @@ impl Sampler {
             self.open = None;
         }
         let at = now();
+        if at < self.paused {
+            return told;
+        }
         let began = |name| self.last.get(name).copied();
         let next = guests
             .filter(|guest| began(guest.name).is_none_or(|then| at - then > EVERY))

@@ -47,6 +47,9 @@ pub(crate) fn run(arguments: &Arguments) -> Ended {
 fn export(arguments: &Arguments, asked: Asked) -> anyhow::Result<()> {
     let file = arguments.history.clone().unwrap_or_else(default_history);
     let part = Reader::open(&file)?.read(asked, || true)?;
+    if let Some(note) = left_out(part.rows_left_out) {
+        let _ = writeln!(io::stderr(), "warning: {}: {note}", file.display());
+    }
     let mut load = Load::default();
     let mut guests = part.guests;
     // Of guests that had the same name one after the other, the newest.
@@ -72,6 +75,15 @@ fn export(arguments: &Arguments, asked: Asked) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// What is to be said where rows of a history were left out.
+pub(crate) fn left_out(rows: u64) -> Option<String> {
+    let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+    (rows > 0).then(|| {
+        let rows = count(rows, "row");
+        format!("{rows} left out, of a guest that is missing or not as a row is to be")
+    })
 }
 
 fn told(guest: &GuestHistory, since: u64, now: u64) -> vmpack_domain::GuestLoad {

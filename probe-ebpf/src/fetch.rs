@@ -21,6 +21,7 @@ use vmpack_domain::units::Micros;
 use vmpack_domain::{Cluster, GuestName, Host, HostName, HostState, Load, Statistic};
 
 use crate::client::{Address, Client, ClientError};
+use crate::export::left_out;
 use crate::history::GuestHistory;
 use crate::interval::STEP;
 use crate::load::{join, load};
@@ -67,6 +68,8 @@ pub(crate) struct Reached {
     pub(crate) age_ms: Option<u64>,
     /// Guests in its history.
     pub(crate) guests: usize,
+    /// What it says is wrong with it, though it answers.
+    pub(crate) warnings: Vec<String>,
     /// Why it said nothing that could be used.
     pub(crate) fault: Option<String>,
     /// Whether that is that its measurements are too old.
@@ -135,6 +138,7 @@ async fn ask(
         clock_offset_ms: None,
         age_ms: None,
         guests: 0,
+        warnings: Vec::new(),
         fault: None,
         stale: false,
     };
@@ -185,6 +189,7 @@ async fn try_ask(
     let Some(newest) = health.newest_us else {
         return Err(AskError::Nothing(health.faults.join("; ")));
     };
+    reached.warnings = health.faults;
     let age = Micros(greeting.now_us.saturating_sub(newest));
     reached.age_ms = Some(age.0 / 1000);
     if age > fresh {
@@ -204,6 +209,8 @@ async fn try_ask(
         span.statistic.name()
     );
     let answer: LoadAnswer = client.get(address, &path, &[]).await?;
+    let left_out = left_out(answer.history.rows_left_out);
+    reached.warnings.extend(left_out);
     let here = |second: u64| u64::try_from(signed(second) - shift).unwrap_or_default();
     let mut guests = answer.history.guests;
     for guest in &mut guests {

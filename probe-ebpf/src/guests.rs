@@ -11,6 +11,8 @@ use crate::sample::now;
 
 /// How often the guests are listed where their threads can be read.
 const SELDOM: Duration = Duration::from_secs(1);
+/// The longest pause before a libvirt that did not answer is asked again.
+const LONGEST: Duration = Duration::from_secs(16);
 
 /// What libvirt said at one moment.
 #[derive(Debug)]
@@ -49,7 +51,8 @@ enum Wish {
 }
 
 impl Lister {
-    /// Lists every second, or every `often` once there is a [hurry](Self::hurry).
+    /// Lists now and then every second, or every `often` once there is a [hurry](Self::hurry); after
+    /// failures in turn less and less often.
     pub fn start(
         mut list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
         often: Duration,
@@ -58,25 +61,36 @@ impl Lister {
         let (wishes, wished) = channel();
         std::thread::spawn(move || {
             let mut period = SELDOM.max(often);
-            let mut next = Instant::now() + period;
+            let mut next = Instant::now();
+            let mut failures = 0;
             loop {
                 match wished.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                    Ok(Wish::Now) if failures > 0 => continue,
                     Ok(Wish::Now) => next = Instant::now(),
                     Ok(Wish::Often) => {
                         period = often;
-                        next = next.min(Instant::now() + period);
+                        if failures == 0 {
+                            next = next.min(Instant::now() + period);
+                        }
                         continue;
                     }
                     Err(RecvTimeoutError::Disconnected) => return,
                     Err(RecvTimeoutError::Timeout) => {}
                 }
-                if send.send(Listing::make(&mut list)).is_err() {
+                let listing = Listing::make(&mut list);
+                failures = listing.guests.as_ref().map_or(failures + 1, |_| 0);
+                if send.send(listing).is_err() {
                     return;
                 }
-                next = (next + period).max(Instant::now());
+                next = (next + pause(period, failures)).max(Instant::now());
             }
         });
         Self { listings, wishes }
+    }
+
+    /// Waits for the next listing; `None` when there will be none.
+    pub fn wait(&self) -> Option<Listing> {
+        self.listings.recv().ok()
     }
 
     /// What has been listed since the last call.
@@ -93,5 +107,27 @@ impl Lister {
     /// Lists once, now.
     pub fn ask(&self) {
         let _ = self.wishes.send(Wish::Now);
+    }
+}
+
+/// Until the next listing, after so many failures in turn: twice as long after each.
+fn pause(period: Duration, failures: u32) -> Duration {
+    match failures {
+        0 => period,
+        n => SELDOM.saturating_mul(1 << (n - 1).min(8)).min(LONGEST),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_does_not_answer_is_asked_less_and_less_often() {
+        let often = Duration::from_millis(100);
+        assert_eq!(pause(often, 0), often);
+        let pauses: Vec<u64> = (1..=7).map(|n| pause(often, n).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16]);
+        assert_eq!(pause(often, u32::MAX), LONGEST);
     }
 }

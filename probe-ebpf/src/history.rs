@@ -13,6 +13,8 @@ mod read;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -69,6 +71,8 @@ CREATE TABLE overload (
 /// What the write-ahead log may hold beside the file.
 const LOG: u64 = 4 << 20;
 const PAGE: u64 = 4096;
+/// How long a lock of the database is waited for.
+const BUSY: Duration = Duration::from_secs(5);
 /// The most that one append deletes for the sake of age, so that it stays short.
 const DELETED_AT_ONCE: u64 = 3600;
 
@@ -82,8 +86,13 @@ pub(crate) enum HistoryError {
          a newer vmpack-probe"
     )]
     Newer { file: PathBuf, found: i32 },
+    #[error("another vmpack-probe writes {0} (it holds {lock})", lock = lock(.0).display())]
+    Locked(PathBuf),
+    #[error("cannot lock {0}: {1}")]
+    Lock(PathBuf, io::Error),
+    // Told whole here, and so not once more as a source.
     #[error("{0}: {1}")]
-    Sqlite(PathBuf, #[source] rusqlite::Error),
+    Sqlite(PathBuf, rusqlite::Error),
     #[error("read a bound of {0} bytes on the history, expected at least {least}", least = Bounds::LEAST)]
     Bound(u64),
 }
@@ -112,6 +121,8 @@ pub(crate) struct History {
     connection: Connection,
     bounds: Bounds,
     known: BTreeMap<Uuid, Known>,
+    /// Held until the history is dropped or the process ends, however it does.
+    _lock: fs::File,
 }
 
 #[derive(Debug, Clone)]
@@ -135,7 +146,8 @@ impl History {
     /// Opens or makes the file.
     ///
     /// # Errors
-    /// When it is not a history of this version or an older one, or cannot be written.
+    /// When it is not a history of this version or an older one, cannot be written, or another process
+    /// writes it.
     pub(crate) fn open(file: &Path, bounds: Bounds) -> Result<Self, HistoryError> {
         if bounds.bytes < Bounds::LEAST {
             return Err(HistoryError::Bound(bounds.bytes));
@@ -143,12 +155,14 @@ impl History {
         let failed = |error| HistoryError::Sqlite(file.to_path_buf(), error);
         let connection = Connection::open(file).map_err(failed)?;
         identify(&connection, file)?;
+        let lock = take_lock(file)?;
         prepare(&connection, bounds).map_err(failed)?;
         Ok(Self {
             file: file.to_path_buf(),
             connection,
             bounds,
             known: BTreeMap::new(),
+            _lock: lock,
         })
     }
 
@@ -214,7 +228,32 @@ impl History {
         self.connection
             .query_row("PRAGMA incremental_vacuum(256)", [], |_| Ok(()))
             .optional()?;
-        Ok(())
+        self.shorten_log()
+    }
+
+    /// Empties a log that is longer than it is to be, as after a reader that held it, if nobody does
+    /// now.
+    fn shorten_log(&self) -> rusqlite::Result<()> {
+        if self.log_bytes() <= LOG {
+            return Ok(());
+        }
+        self.connection.busy_timeout(Duration::ZERO)?;
+        let emptied = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+        self.connection.busy_timeout(BUSY)?;
+        match emptied {
+            Err(rusqlite::Error::SqliteFailure(error, _))
+                if error.code == rusqlite::ErrorCode::DatabaseBusy =>
+            {
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    fn log_bytes(&self) -> u64 {
+        fs::metadata(beside(&self.file, "-wal")).map_or(0, |m| m.len())
     }
 
     /// Commits an overload: when, in microseconds of Unix time, and how much was wanted of what, in
@@ -239,17 +278,39 @@ impl History {
 
     /// How much it holds now.
     pub(crate) fn extent(&self) -> Extent {
-        let size = |file: PathBuf| std::fs::metadata(file).map_or(0, |m| m.len());
-        let mut log = self.file.clone().into_os_string();
-        log.push("-wal");
         let oldest: Option<i64> = self
             .connection
             .query_row("SELECT min(at) FROM load", [], |row| row.get(0))
             .unwrap_or_default();
         Extent {
-            bytes: size(self.file.clone()) + size(log.into()),
+            bytes: fs::metadata(&self.file).map_or(0, |m| m.len()) + self.log_bytes(),
             oldest: oldest.and_then(|at| u64::try_from(at).ok()),
         }
+    }
+}
+
+/// A file beside the history.
+fn beside(file: &Path, suffix: &str) -> PathBuf {
+    let mut name = file.to_path_buf().into_os_string();
+    name.push(suffix);
+    name.into()
+}
+
+/// The file that who writes the history has locked. Not the history itself: SQLite's own locks on it
+/// are lost when anybody in the process closes it.
+fn lock(file: &Path) -> PathBuf {
+    beside(file, ".lock")
+}
+
+fn take_lock(file: &Path) -> Result<fs::File, HistoryError> {
+    let failed = |error| HistoryError::Lock(lock(file), error);
+    let mut options = fs::OpenOptions::new();
+    let options = options.create(true).write(true).truncate(false);
+    let held = options.open(lock(file)).map_err(failed)?;
+    match held.try_lock() {
+        Ok(()) => Ok(held),
+        Err(fs::TryLockError::WouldBlock) => Err(HistoryError::Locked(file.to_path_buf())),
+        Err(fs::TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 
@@ -280,7 +341,7 @@ fn identify(connection: &Connection, file: &Path) -> Result<(), HistoryError> {
 }
 
 fn prepare(connection: &Connection, bounds: Bounds) -> rusqlite::Result<()> {
-    connection.busy_timeout(Duration::from_secs(5))?;
+    connection.busy_timeout(BUSY)?;
     // Has an effect in an empty file only.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -366,7 +427,7 @@ fn know(
         .prepare_cached(
             "INSERT INTO guest (uuid, name, vcpus, seen) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (uuid) DO UPDATE SET name=excluded.name, vcpus=excluded.vcpus,
-               seen=excluded.seen
+               seen=max(seen, excluded.seen)
              RETURNING id",
         )?
         .query_row(

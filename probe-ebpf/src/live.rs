@@ -1,17 +1,19 @@
 //! What the daemon knows now: the newest tick of each guest, sums since its start, and how well it
 //! does. The metrics, the health and the greeting of a stream are read from here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use uuid::Uuid;
 use vmpack_domain::GuestName;
 
 use crate::history::Extent;
 use crate::interval::Row;
+use crate::measure::Listed;
 use crate::source::{Overload, Quality};
 use crate::tick::{GuestTick, Tick};
 
-/// A guest of which no tick came for that long, in microseconds, is no longer told of.
+/// A guest of which no tick came for that long, in microseconds, is forgotten: were it to come back
+/// sooner, its sums go on.
 const FORGOTTEN: u64 = 30_000_000;
 
 /// The state of the daemon.
@@ -32,11 +34,12 @@ pub(crate) struct Live {
     pub(crate) overloads: u64,
     /// The one that has not ended.
     pub(crate) overload: Option<Overload>,
-    pub(crate) quality: Quality,
+    /// `None` before the measuring has begun.
+    pub(crate) quality: Option<Quality>,
     pub(crate) history: HistoryLive,
     pub(crate) server: ServerLive,
-    /// What a reader should know, such as that libvirt does not answer.
-    pub(crate) fault: Option<String>,
+    /// How the lists of guests do; `None` before the measuring has begun.
+    pub(crate) libvirt: Option<Listed>,
 }
 
 /// How the history does.
@@ -58,6 +61,8 @@ pub(crate) struct ServerLive {
     pub(crate) connections_refused: u64,
     pub(crate) streams: u64,
     pub(crate) streams_dropped: u64,
+    /// Lines that they did not get.
+    pub(crate) stream_lines_lost: u64,
     /// When the server's certificate expires, in Unix seconds.
     pub(crate) certificate_expires: Option<i64>,
 }
@@ -67,6 +72,8 @@ pub(crate) struct ServerLive {
 pub(crate) struct GuestLive {
     arrival: u64,
     seen_us: u64,
+    /// Whether it runs here and is measured; else it is not told of.
+    here: bool,
     /// Its newest tick.
     pub(crate) tick: GuestTick,
     /// Sums since the daemon saw it first, in nanoseconds.
@@ -90,6 +97,7 @@ impl Live {
                 GuestLive {
                     arrival: self.arrivals,
                     seen_us: 0,
+                    here: true,
                     tick: new.clone(),
                     run_ns: 0,
                     run_delay_ns: 0,
@@ -99,6 +107,7 @@ impl Live {
                 }
             });
             guest.seen_us = tick.end_us;
+            guest.here = true;
             guest.run_ns = guest.run_ns.saturating_add(new.run_ns);
             guest.run_delay_ns = guest.run_delay_ns.saturating_add(new.run_delay_ns);
             guest.throttled_ns = guest.throttled_ns.saturating_add(new.throttled_ns);
@@ -124,14 +133,25 @@ impl Live {
         self.overload = overload.began.then_some(overload);
     }
 
+    /// No guests but these are measured now.
+    pub(crate) fn measured_are(&mut self, here: &BTreeSet<Uuid>) {
+        for (uuid, guest) in &mut self.guests {
+            guest.here = here.contains(uuid);
+        }
+    }
+
+    fn here(&self) -> impl Iterator<Item = &GuestLive> {
+        self.guests.values().filter(|guest| guest.here)
+    }
+
     /// How many guests are measured.
     pub(crate) fn measured(&self) -> usize {
-        self.guests.len()
+        self.here().count()
     }
 
     /// The guests that came first, at most so many, by name: whoever is told of stays told of.
     pub(crate) fn first(&self, bound: usize) -> Vec<&GuestLive> {
-        let mut guests: Vec<&GuestLive> = self.guests.values().collect();
+        let mut guests: Vec<&GuestLive> = self.here().collect();
         guests.sort_unstable_by_key(|guest| guest.arrival);
         guests.truncate(bound);
         guests.sort_by(|a, b| a.tick.guest.cmp(&b.tick.guest));
@@ -140,6 +160,6 @@ impl Live {
 
     /// What all guests wanted in the newest tick, in thousandths of a core.
     pub(crate) fn wanted(&self) -> u64 {
-        self.guests.values().map(|g| g.tick.demand().0).sum()
+        self.here().map(|g| g.tick.demand().0).sum()
     }
 }

@@ -17,7 +17,7 @@ use crate::dirty::{Candidate, Sampler};
 use crate::ebpf::{self, Ebpf};
 use crate::guests::{Lister, Listing};
 use crate::quota::Quota;
-use crate::sample::{LIBVIRT_GRAIN, online_cores, tickless_cpus};
+use crate::sample::{LIBVIRT_GRAIN, now, online_cores, tickless_cpus};
 use crate::schedstat::Schedstat;
 use crate::source::{Batch, GuestWindow, Quality, Source};
 use crate::threads;
@@ -53,6 +53,8 @@ pub struct Guest {
     pub resident: Option<MiB>,
     /// Why it is not measured by its threads; empty where it always was.
     pub unseen: String,
+    /// When it was last in a list.
+    seen: u64,
     vcpus: u32,
     by: By,
     quota: Quota,
@@ -71,6 +73,23 @@ enum By {
     Nothing,
 }
 
+/// Different notes are kept, the first so many.
+const NOTES: usize = 100;
+
+/// Guests that left are remembered, the newest so many of them.
+const DEPARTED: usize = 1000;
+
+/// What is known of the lists of guests. Moments are nanoseconds of `CLOCK_MONOTONIC`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// When the measuring began.
+    pub began: u64,
+    /// When libvirt was asked that answered last; `None`: it never did.
+    pub newest: Option<u64>,
+    /// Why the last list failed, if it did.
+    pub fault: Option<String>,
+}
+
 /// The measuring of a host.
 pub struct Measurement {
     settings: Settings,
@@ -81,6 +100,7 @@ pub struct Measurement {
     /// Since when it is known which processes there are, by `CLOCK_MONOTONIC`.
     searched: Option<u64>,
     sampler: Option<Sampler>,
+    listed: Listed,
 }
 
 impl std::fmt::Debug for Measurement {
@@ -93,16 +113,27 @@ impl std::fmt::Debug for Measurement {
 }
 
 impl Measurement {
-    /// Begins to measure by the best source that works here. `list` asks which guests run; it is called
-    /// once here and then on a thread of its own.
+    /// As [`begin`](Self::begin), and waits for the first list of guests.
     ///
     /// # Errors
     /// When the guests cannot be listed.
     pub fn start(
         settings: Settings,
-        mut list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
+        list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
     ) -> Result<Self, Error> {
-        let first = Listing::make(&mut list);
+        let mut measurement = Self::begin(settings, list);
+        if let Some(first) = measurement.lister.wait() {
+            measurement.listed(first.at, first.guests?, &mut Vec::new());
+        }
+        Ok(measurement)
+    }
+
+    /// Begins to measure by the best source that works here, and waits for nobody. `list` asks which
+    /// guests run, on a thread of its own: guests are known once it has answered.
+    pub fn begin(
+        settings: Settings,
+        list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
+    ) -> Self {
         let lister = Lister::start(list, settings.window.to_std());
         let (source, why) = best_source(&settings);
         let mut measurement = Self {
@@ -113,12 +144,14 @@ impl Measurement {
             notes: BTreeSet::new(),
             searched: None,
             sampler: None,
+            listed: Listed {
+                began: now(),
+                newest: None,
+                fault: None,
+            },
         };
         if let Some(uri) = &measurement.settings.dirty {
-            match Sampler::start(uri) {
-                Ok(sampler) => measurement.sampler = Some(sampler),
-                Err(error) => measurement.note(format!("dirty rates are not measured: {error}")),
-            }
+            measurement.sampler = Some(Sampler::start(uri));
         }
         if let Some(why) = why {
             measurement.note(format!("measured without eBPF: {why}"));
@@ -128,8 +161,7 @@ impl Measurement {
                 "CPUs {cpus} run without a scheduler tick: windows shorter than a second blur there"
             ));
         }
-        measurement.listed(first.at, first.guests?, &mut Vec::new());
-        Ok(measurement)
+        measurement
     }
 
     /// When the next step is due, in nanoseconds of `CLOCK_MONOTONIC`.
@@ -173,7 +205,10 @@ impl Measurement {
         for listing in news {
             match listing.guests {
                 Ok(guests) => self.listed(listing.at, guests, &mut batch.windows),
-                Err(error) => self.note(error.to_string()),
+                Err(error) => {
+                    self.listed.fault = Some(error.to_string());
+                    self.note(error.to_string());
+                }
             }
         }
         self.sample_dirty(&mut batch);
@@ -200,6 +235,12 @@ impl Measurement {
     #[must_use]
     pub fn guests(&self) -> &BTreeMap<GuestName, Guest> {
         &self.guests
+    }
+
+    /// When the guests were listed last, and what is in the way of the next list.
+    #[must_use]
+    pub fn listing(&self) -> &Listed {
+        &self.listed
     }
 
     /// How many guests are measured, and their vCPUs.
@@ -243,13 +284,17 @@ impl Measurement {
     }
 
     fn note(&mut self, text: String) {
-        if self.notes.insert(text.clone()) {
+        if self.notes.len() < NOTES && self.notes.insert(text.clone()) {
             tracing::warn!("{text}");
         }
     }
 
     /// Takes in which guests run, and the counters that came with the list.
     fn listed(&mut self, at: u64, observed: Vec<Observed>, windows: &mut Vec<GuestWindow>) {
+        self.listed.newest = Some(at);
+        if let Some(fault) = self.listed.fault.take() {
+            tracing::info!("libvirt answers again; before: {fault}");
+        }
         // A search may read the command line of every process, so it is made once a second at most.
         let search = self
             .searched
@@ -263,6 +308,16 @@ impl Measurement {
                 guest.lose("it no longer runs here");
             }
         }
+        let departed = self.guests.iter().filter(|(_, guest)| !guest.here);
+        let mut departed: Vec<(u64, GuestName)> = departed
+            .map(|(name, guest)| (guest.seen, name.clone()))
+            .collect();
+        if departed.len() > DEPARTED {
+            departed.sort_unstable();
+            for (_, name) in departed.iter().take(departed.len() - DEPARTED) {
+                self.guests.remove(name);
+            }
+        }
         for seen in &observed {
             let guest = self
                 .guests
@@ -273,6 +328,7 @@ impl Measurement {
                 *guest = Guest::new(seen);
             }
             guest.vcpus = seen.vcpus;
+            guest.seen = at;
             if search && !guest.threads_are_known() {
                 let source = self.source.as_mut();
                 let processes = processes
@@ -315,6 +371,7 @@ impl Guest {
             tier: None,
             resident: None,
             unseen: String::new(),
+            seen: 0,
             vcpus: seen.vcpus,
             by: By::Nothing,
             quota: Quota::default(),
@@ -440,5 +497,36 @@ impl Guest {
                 (true, None)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::observed;
+
+    #[test]
+    fn of_guests_that_left_the_newest_are_remembered() {
+        let settings = Settings {
+            window: Micros::millis(100),
+            speed: Ratio::ONE,
+            proc: PathBuf::from("/proc"),
+            best: Tier::Schedstat,
+            cores: None,
+            dirty: None,
+        };
+        let mut measurement = Measurement::start(settings, || Ok(Vec::new())).unwrap();
+        for n in 0..DEPARTED as u64 + 50 {
+            let guest = observed(&format!("g{n}"), 1);
+            measurement.listed(n + 1, vec![guest], &mut Vec::new());
+        }
+        // And the one that is here.
+        assert_eq!(measurement.guests().len(), DEPARTED + 1);
+        assert!(!measurement.guests().contains_key("g0"));
+        assert!(measurement.guests()["g1049"].here && !measurement.guests()["g1048"].here);
+        for n in 0..NOTES + 50 {
+            measurement.note(format!("note {n}"));
+        }
+        assert_eq!(measurement.notes().len(), NOTES);
     }
 }

@@ -11,6 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::live::{GuestLive, Live};
 use crate::process::Process;
+use crate::serve::feed::wall;
 use crate::tick::tier_name;
 
 /// The media type of the answer.
@@ -147,41 +148,44 @@ fn guests(out: &mut Out, guests: &[&GuestLive]) -> fmt::Result {
 }
 
 fn host(out: &mut Out, live: &Live, bound: usize) -> fmt::Result {
-    let measured = live.measured();
+    // What was not measured yet is not 0 but absent.
+    let begun = live.newest_us.is_some();
+    let measured = begun.then(|| live.measured());
+    let listed = live.libvirt.as_ref().and_then(|l| l.newest);
     let gauges = [
         (
             "vmpack_host_guests_measured",
             "Guests that are measured",
-            count(measured),
+            measured.map(count),
         ),
         (
             "vmpack_host_guests_not_measured",
             "Guests that run here and cannot be measured; GET /healthz says why",
-            count(live.not_measured.len()),
+            listed.map(|_| count(live.not_measured.len())),
         ),
         (
             "vmpack_host_guests_without_series",
             "Guests that are measured and have no series of their own, as there are too many",
-            count(measured.saturating_sub(bound)),
+            measured.map(|measured| count(measured.saturating_sub(bound))),
         ),
         (
             "vmpack_host_cores",
             "Cores of this host",
-            cores(live.host_mcores),
+            begun.then(|| cores(live.host_mcores)),
         ),
         (
             "vmpack_host_cpu_demand_cores",
             "Cores of speed 1 that all guests wanted in the newest window",
-            cores(live.wanted()),
+            begun.then(|| cores(live.wanted())),
         ),
         (
             "vmpack_host_overloaded",
             "1 while runnable vCPUs exceed the cores",
-            f64::from(u8::from(live.overload.is_some())),
+            begun.then(|| f64::from(u8::from(live.overload.is_some()))),
         ),
     ];
     for (name, help, value) in gauges {
-        out.gauge(name, help, None, [([], value)])?;
+        out.gauge(name, help, None, value.map(|value| ([], value)))?;
     }
     out.counter(
         "vmpack_host_overloads",
@@ -194,7 +198,9 @@ fn host(out: &mut Out, live: &Live, bound: usize) -> fmt::Result {
 /// The probe's own cost and quality.
 fn own(out: &mut Out, live: &Live) -> fmt::Result {
     let own = Process::now();
-    let quality = &live.quality;
+    let quality = live.quality.as_ref();
+    // Where the kernel has not counted yet there is nothing to tell.
+    let ran = quality.filter(|q| q.program_runs > 0);
     out.info(
         "vmpack_probe",
         "The probe",
@@ -223,93 +229,99 @@ fn own(out: &mut Out, live: &Live) -> fmt::Result {
         (
             "vmpack_probe_windows",
             "Windows of the whole host that were seen",
-            live.windows_seen,
+            Some(live.windows_seen),
         ),
         (
             "vmpack_probe_windows_missed",
             "Windows that ended unseen because the probe was woken late",
-            live.windows_missed,
+            Some(live.windows_missed),
         ),
         (
             "vmpack_probe_events_lost",
             "Events that the kernel's ring buffer had no room for",
-            quality.lost_events,
+            quality.map(|q| q.lost_events),
         ),
         (
             "vmpack_probe_program_runs",
-            "Runs of the kernel programs",
-            quality.program_runs,
+            "Runs of the kernel programs while the kernel counted them",
+            ran.map(|q| q.program_runs),
         ),
         (
             "vmpack_probe_history_rows",
             "Rows that were committed",
-            live.history.rows,
+            Some(live.history.rows),
         ),
         (
             "vmpack_probe_history_rows_lost",
             "Rows that could not be written",
-            live.history.rows_lost,
+            Some(live.history.rows_lost),
         ),
         (
             "vmpack_probe_http_requests",
             "Requests that were answered",
-            live.server.requests,
+            Some(live.server.requests),
         ),
         (
             "vmpack_probe_http_connections_refused",
             "Connections beyond the bound",
-            live.server.connections_refused,
+            Some(live.server.connections_refused),
         ),
         (
             "vmpack_probe_streams_dropped",
             "Readers of the stream that were too slow",
-            live.server.streams_dropped,
+            Some(live.server.streams_dropped),
+        ),
+        (
+            "vmpack_probe_stream_lines_lost",
+            "Lines of the stream that they did not get",
+            Some(live.server.stream_lines_lost),
         ),
     ];
     for (name, help, value) in counters {
-        out.counter(name, help, None, [([], whole(value))])?;
+        out.counter(name, help, None, value.map(|value| ([], whole(value))))?;
     }
     for (name, help, ns) in [
         (
             "vmpack_probe_run_time_unplaced",
             "Run time that the scheduler's events did not place exactly",
-            quality.lost_ns,
+            quality.map(|q| q.lost_ns),
         ),
         (
             "vmpack_probe_program",
-            "Time that the kernel programs took, where kernel.bpf_stats_enabled",
-            quality.program_ns,
+            "Time that those runs took",
+            ran.map(|q| q.program_ns),
         ),
     ] {
-        out.counter(name, help, seconds.clone(), [([], nanoseconds(ns))])?;
+        let value = ns.map(|ns| ([], nanoseconds(ns)));
+        out.counter(name, help, seconds.clone(), value)?;
     }
     let gauges = [
         (
             "vmpack_probe_threads",
             "vCPU threads that are followed",
-            quality.threads,
+            quality.map(|q| q.threads),
         ),
         (
             "vmpack_probe_guests_beyond",
             "Guests that are not followed because there is no room for their threads",
-            quality.guests_beyond,
+            quality.map(|q| q.guests_beyond),
         ),
         (
             "vmpack_probe_http_connections",
             "Open connections",
-            live.server.connections,
+            Some(live.server.connections),
         ),
         (
             "vmpack_probe_streams",
             "Readers of the stream",
-            live.server.streams,
+            Some(live.server.streams),
         ),
     ];
     for (name, help, value) in gauges {
-        out.gauge(name, help, None, [([], whole(value))])?;
+        out.gauge(name, help, None, value.map(|value| ([], whole(value))))?;
     }
     // The scheduler's statistics know no bound.
-    let most = Some(quality.threads_max).filter(|max| *max < u64::MAX);
+    let most = quality.map(|q| q.threads_max).filter(|max| *max < u64::MAX);
     out.gauge(
         "vmpack_probe_threads_max",
         "vCPU threads that can be followed at once",
@@ -337,6 +349,15 @@ fn own(out: &mut Out, live: &Live) -> fmt::Result {
         "End of the newest window",
         stamp,
         newest,
+    )?;
+    let listed = live.libvirt.as_ref().and_then(|l| l.newest);
+    let listed = listed.map(|at| ([], whole(wall(at)) / 1e6));
+    let stamp = seconds.clone();
+    out.gauge(
+        "vmpack_probe_guests_listed_timestamp",
+        "When libvirt was asked that listed the guests last",
+        stamp,
+        listed,
     )?;
     let expires = live.server.certificate_expires;
     out.gauge(

@@ -1,6 +1,9 @@
 //! A small authority for a fleet's probes: makes its certificate, servers' and clients', all by
 //! ECDSA on P-256. Nothing is overwritten unless it is to be renewed; keys are the owner's alone.
 
+#[cfg(test)]
+mod tests;
+
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -16,7 +19,7 @@ use rcgen::{
 };
 use rustls::pki_types::ServerName;
 
-use crate::tls;
+use crate::tls::{self, Side};
 
 /// The authority's name.
 const AUTHORITY: &str = "vmpack probes";
@@ -42,7 +45,7 @@ enum What {
     Server {
         /// The host's name; by default also the name that it is reached by
         name: String,
-        /// A name or address that the probe is reached by
+        /// A name or address that the probe is reached by; with --renew and none, those of the old one
         #[arg(long = "address", value_name = "NAME|IP")]
         addresses: Vec<String>,
         #[command(flatten)]
@@ -59,7 +62,7 @@ enum What {
         #[command(flatten)]
         leaf: Leaf,
     },
-    /// Say until when the certificates in the folder are valid
+    /// Say until when the certificates in the folder are valid, for whom, and what is wrong with them
     Show {
         #[command(flatten)]
         folder: Folder,
@@ -100,9 +103,21 @@ pub(crate) fn pki(arguments: &Arguments) -> anyhow::Result<()> {
             common,
             leaf,
         } => {
+            let old = common.renew.then(|| file(common, name, "pem"));
+            let old = old.filter(|pem| pem.exists());
+            let old = old.map_or(Ok(Vec::new()), |pem| named(&pem))?;
             let mut names = addresses.clone();
             if names.is_empty() {
+                names.clone_from(&old);
+            }
+            if names.is_empty() {
                 names.push(name.clone());
+            }
+            for left in old.iter().filter(|old| !names.contains(old)) {
+                let _ = writeln!(
+                    io::stderr(),
+                    "note: the new certificate is not for `{left}`, as the old one was"
+                );
             }
             for name in &names {
                 let known = ServerName::try_from(name.as_str());
@@ -182,7 +197,11 @@ fn sign(
         pem.display()
     );
 
-    let server = names.first().cloned();
+    let side = match usage {
+        ExtendedKeyUsagePurpose::ServerAuth => Side::Server,
+        _ => Side::Client,
+    };
+    let whom = names.join(", ");
     let mut params = params(name, names, today, last)?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![usage];
@@ -190,8 +209,17 @@ fn sign(
     let key = KeyPair::generate()?;
     let certificate = params.signed_by(&key, &issuer)?;
     // Not so if ca.pem and ca.key are not of one authority, or of one that was not made here.
-    tls::believe(&pem, certificate.der(), server.as_deref())?;
-    write(common, name, &certificate.pem(), &key, last)
+    if let Err(why) = tls::judge(&pem, &[certificate.der().clone()], side)? {
+        bail!(
+            "cannot use the authority {} with its key: it makes a certificate {why}",
+            pem.display()
+        );
+    }
+    write(common, name, &certificate.pem(), &key, last)?;
+    if side == Side::Server {
+        writeln!(io::stdout(), "it is for {whom}")?;
+    }
+    Ok(())
 }
 
 fn params(
@@ -266,6 +294,14 @@ fn write(common: &Common, name: &str, pem: &str, key: &KeyPair, last: Date) -> a
     Ok(())
 }
 
+/// The names and addresses that a certificate is for.
+fn named(pem: &Path) -> anyhow::Result<Vec<String>> {
+    Ok(tls::certificates(pem)?
+        .first()
+        .map(tls::names)
+        .unwrap_or_default())
+}
+
 /// The day on which a certificate expires.
 fn expiry(pem: &Path) -> anyhow::Result<Date> {
     let chain = tls::certificates(pem)?;
@@ -287,157 +323,35 @@ fn show(folder: &Path) -> anyhow::Result<()> {
         bail!("no certificate is in {}", folder.display());
     }
     for path in files {
-        writeln!(
-            io::stdout(),
-            "{}: valid until {}",
-            path.display(),
-            expiry(&path)?
-        )?;
+        let said = told(folder, &path).unwrap_or_else(|error| format!("{error:#}"));
+        writeln!(io::stdout(), "{}: {said}", path.display())?;
     }
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::time::Duration;
-
-    use rustls::{ClientConfig, RootCertStore};
-
-    use super::*;
-    use crate::client::{Address, Client, ClientError};
-    use crate::serve::tests::{block_on, settings, start, steady};
-    use crate::serve::wire::Health;
-    use crate::tls::Files;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        arguments: Arguments,
+/// What a certificate is, until when, and what is wrong with it.
+fn told(folder: &Path, pem: &Path) -> anyhow::Result<String> {
+    let last = expiry(pem)?;
+    let authority = folder.join("ca.pem");
+    if pem == authority {
+        let past = last <= jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
+        let mark = if past { ", which has expired" } else { "" };
+        return Ok(format!("the authority, valid until {last}{mark}"));
     }
-
-    fn make(folder: &Path, line: &str) -> anyhow::Result<()> {
-        use clap::Parser;
-        let words = ["pki"].into_iter().chain(line.split(' '));
-        let folder = ["--dir", folder.to_str().unwrap()];
-        pki(&Line::parse_from(words.chain(folder)).arguments)
-    }
-
-    fn files(folder: &Path, name: &str) -> Files {
-        let file = |name: String| Some(folder.join(name));
-        Files {
-            cert: file(format!("{name}.pem")),
-            key: file(format!("{name}.key")),
-            ca: file("ca.pem".to_owned()),
-        }
-    }
-
-    #[test]
-    fn keys_are_the_owners_alone_and_nothing_is_overwritten() {
-        let folder = tempfile::tempdir().unwrap();
-        assert!(
-            make(folder.path(), "server h1").is_err(),
-            "there is no authority"
-        );
-        make(folder.path(), "ca --days 30").unwrap();
-        make(
-            folder.path(),
-            "server h1 --address 10.0.0.1 --address h1.example",
-        )
-        .unwrap();
-        let mode = |name: &str| {
-            let file = fs::metadata(folder.path().join(name)).unwrap();
-            file.permissions().mode() & 0o777
-        };
-        assert_eq!(
-            (mode("ca.key"), mode("h1.key"), mode("h1.pem")),
-            (0o600, 0o600, 0o644)
-        );
-        let read = |name: &str| fs::read(folder.path().join(name)).unwrap();
-        let before = (read("h1.pem"), read("h1.key"), read("ca.key"));
-        for line in ["server h1", "ca", "client h1"] {
-            let error = make(folder.path(), line).unwrap_err().to_string();
-            assert!(error.contains("--renew replaces it"), "{error}");
-        }
-        for line in [
-            "client ca",
-            "client a/b",
-            "client .x",
-            "server h2 --address a,b",
-        ] {
-            assert!(make(folder.path(), line).is_err(), "{line}");
-        }
-        assert_eq!((read("h1.pem"), read("h1.key"), read("ca.key")), before);
-        make(folder.path(), "server h1 --renew").unwrap();
-        assert_ne!(read("h1.pem"), before.0);
-        assert_ne!(read("h1.key"), before.1);
-        // What it signs ends with the authority.
-        let last = |name: &str| expiry(&folder.path().join(name)).unwrap();
-        assert_eq!(last("h1.pem"), last("ca.pem"));
-        let today = jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
-        assert_eq!(last("ca.pem"), last_day(today, 30).unwrap());
-        make(folder.path(), "ca --renew --days 20000").unwrap();
-        // From 2050 on a certificate writes its times in another way.
-        assert_eq!(last("ca.pem"), last_day(today, 20000).unwrap());
-        // With another's key nothing is made.
-        let other = tempfile::tempdir().unwrap();
-        make(other.path(), "ca").unwrap();
-        fs::copy(other.path().join("ca.key"), folder.path().join("ca.key")).unwrap();
-        let error = make(folder.path(), "client x").unwrap_err().to_string();
-        assert!(error.contains("cannot use the authority"), "{error}");
-        assert!(!folder.path().join("x.pem").exists());
-    }
-
-    #[test]
-    fn only_a_certificate_of_the_authority_opens_a_probe() {
-        let (fleet, others) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        for folder in [fleet.path(), others.path()] {
-            make(folder, "ca").unwrap();
-            make(folder, "server h1 --address 127.0.0.1").unwrap();
-            make(folder, "client reader").unwrap();
-        }
-        let state = tempfile::tempdir().unwrap();
-        let mut settings = settings(state.path());
-        settings.tls = files(fleet.path(), "h1");
-        let daemon = start(settings, steady(&["a"]));
-        let ask = |scheme: &str, tls: Option<Arc<ClientConfig>>| {
-            let client = Client {
-                tls,
-                patience: Duration::from_secs(10),
-            };
-            let address: Address = format!("{scheme}://{}", daemon.address).parse().unwrap();
-            block_on(client.get::<Health>(&address, "/healthz", &[]))
-        };
-        let own = files(fleet.path(), "reader").client().unwrap();
-        assert!(ask("https", own).unwrap().ok);
-
-        // Without a certificate, though it trusts the server.
-        let mut roots = RootCertStore::empty();
-        for certificate in tls::certificates(&fleet.path().join("ca.pem")).unwrap() {
-            roots.add(certificate).unwrap();
-        }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let nobody = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let refused = ask("https", Some(Arc::new(nobody))).unwrap_err();
-        assert!(
-            refused.to_string().to_lowercase().contains("certificate"),
-            "{refused}"
-        );
-
-        // One of another authority, that trusts ours.
-        let mut stranger = files(others.path(), "reader");
-        stranger.ca = Some(fleet.path().join("ca.pem"));
-        assert!(ask("https", stranger.client().unwrap()).is_err());
-        // A server's certificate is none of a client.
-        let server = files(fleet.path(), "h1").client().unwrap();
-        assert!(ask("https", server).is_err());
-        // It trusts another authority than the probe's.
-        let wary = files(others.path(), "reader").client().unwrap();
-        assert!(matches!(ask("https", wary), Err(ClientError::Tls(_))));
-        assert!(ask("http", None).is_err());
-    }
+    let chain = tls::certificates(pem)?;
+    let names = named(pem)?.join(", ");
+    let whom = match names.as_str() {
+        "" => "a client".to_owned(),
+        names => format!("the server {names}"),
+    };
+    let side = if names.is_empty() {
+        Side::Client
+    } else {
+        Side::Server
+    };
+    let mark = match tls::judge(&authority, &chain, side)? {
+        Ok(()) => String::new(),
+        Err(why) => format!(", {why}"),
+    };
+    Ok(format!("{whom}, valid until {last}{mark}"))
 }

@@ -11,8 +11,11 @@
 
 pub(crate) mod command;
 pub(crate) mod feed;
+mod health;
 mod http;
 mod notify;
+#[cfg(test)]
+mod outage;
 #[cfg(test)]
 mod prometheus;
 mod routes;

@@ -105,7 +105,8 @@ pub struct Quality {
     pub lost_events: u64,
     /// Run time that the scheduler's events did not place exactly: it counts, up to that long off.
     pub lost_ns: u64,
-    /// Runs of the kernel programs, where the kernel counts them (`kernel.bpf_stats_enabled`).
+    /// Runs of the kernel programs while the kernel counted them: for a second of each minute, or
+    /// always where `kernel.bpf_stats_enabled`.
     pub program_runs: u64,
     /// The time that they took.
     pub program_ns: u64,

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use vmpack_domain::units::{MiB, Micros, MilliCores, Ratio};
 use vmpack_domain::{CpuLoad, Tier};
 use vmpack_hypervisor::Error;
-use vmpack_hypervisor::libvirt::{Accelerator, Observed, VcpuTime};
+use vmpack_hypervisor::libvirt::{Observed, VcpuTime};
 
 use crate::demand::{Sample, Step, wanted};
 use crate::ebpf::Ebpf;
@@ -39,7 +39,6 @@ pub(crate) fn observed(name: &str, vcpus: u32) -> Observed {
         resident: Some(MiB(64)),
         cpu_time_ns: None,
         vcpu_times: Vec::new(),
-        accelerator: Accelerator::Tcg,
     }
 }
 
@@ -183,7 +182,7 @@ fn two_threads_on_one_cpu_want_two() {
 }
 
 /// A process that looks like a guest's QEMU with one vCPU.
-struct Pretender(Child);
+pub(crate) struct Pretender(Child);
 
 impl Pretender {
     /// It burns CPU in a thread with a vCPU's name.
@@ -192,7 +191,7 @@ impl Pretender {
     }
 
     /// Its thread with a vCPU's name runs that shell script.
-    fn start(guest: &Observed, work: &str) -> Self {
+    pub(crate) fn start(guest: &Observed, work: &str) -> Self {
         let script = format!("printf 'CPU 0/TCG' > /proc/$$/comm; {work}");
         let name = format!("guest={},debug-threads=on", guest.name);
         let child = Command::new("sh")

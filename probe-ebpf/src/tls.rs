@@ -1,6 +1,7 @@
 //! TLS on both sides: a server that lets in whoever has a certificate of the fleet's authority, and
 //! a client that has one.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use rustls::client::danger::ServerCertVerifier;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use rustls::{CertificateError, ClientConfig, Error, RootCertStore, ServerConfig};
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,15 @@ pub(crate) enum TlsError {
     Refused(PathBuf, rustls::Error),
     #[error("cannot use the authority {0}: {1}")]
     Authority(PathBuf, String),
+    #[error(
+        "read {file}, {why}, expected a certificate for {whom} that {authority} signed and that is valid now (`vmpack-probe pki`)"
+    )]
+    Unfit {
+        file: PathBuf,
+        why: String,
+        whom: &'static str,
+        authority: PathBuf,
+    },
 }
 
 /// The files of one side.
@@ -57,11 +67,20 @@ impl Files {
     /// refused in the handshake.
     ///
     /// # Errors
-    /// When a file cannot be read or used.
+    /// When a file cannot be read or used, or the certificate is none that a client would believe.
     pub(crate) fn server(&self) -> Result<Option<Arc<ServerConfig>>, TlsError> {
         let Some((cert, key, ca)) = self.all() else {
             return Ok(None);
         };
+        let chain = certificates(cert)?;
+        if let Err(why) = judge(ca, &chain, Side::Server)? {
+            return Err(TlsError::Unfit {
+                file: cert.to_path_buf(),
+                why,
+                whom: "a server",
+                authority: ca.to_path_buf(),
+            });
+        }
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots(ca)?), provider.clone())
@@ -72,7 +91,7 @@ impl Files {
             .with_safe_default_protocol_versions()
             .map_err(refused)?
             .with_client_cert_verifier(verifier)
-            .with_single_cert(certificates(cert)?, private_key(key)?)
+            .with_single_cert(chain, private_key(key)?)
             .map_err(refused)?;
         Ok(Some(Arc::new(config)))
     }
@@ -103,54 +122,86 @@ impl Files {
     }
 }
 
-/// Whether those who trust an authority will believe a certificate: as a client's, or as that of a
-/// server of that name.
+/// Whose a certificate is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    Server,
+    Client,
+}
+
+/// Whether those who trust an authority will believe a certificate with those between them, as that
+/// side's; else why not. The names in it are not looked at.
 ///
 /// # Errors
-/// When they will not.
-pub(crate) fn believe(
+/// When the authority cannot be used.
+pub(crate) fn judge(
     authority: &Path,
-    certificate: &CertificateDer<'_>,
-    server: Option<&str>,
-) -> Result<(), TlsError> {
+    chain: &[CertificateDer<'_>],
+    side: Side,
+) -> Result<Result<(), String>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = Arc::new(roots(authority)?);
     let failed = |error: String| TlsError::Authority(authority.to_path_buf(), error);
+    let Some((first, between)) = chain.split_first() else {
+        return Ok(Err("which holds no certificate".to_owned()));
+    };
     let now = UnixTime::now();
-    let believed = match server {
-        None => WebPkiClientVerifier::builder_with_provider(roots, provider)
+    let believed = match side {
+        Side::Client => WebPkiClientVerifier::builder_with_provider(roots, provider)
             .build()
             .map_err(|e| failed(e.to_string()))?
-            .verify_client_cert(certificate, &[], now)
+            .verify_client_cert(first, between, now)
             .map(drop),
-        Some(name) => {
-            let name = ServerName::try_from(name).map_err(|e| failed(e.to_string()))?;
-            WebPkiServerVerifier::builder_with_provider(roots, provider)
+        Side::Server => {
+            // The name is compared last: to be of another one means that all else is well.
+            let nobody = ServerName::try_from("nobody.invalid");
+            let nobody = nobody.map_err(|e| failed(e.to_string()))?;
+            let verified = WebPkiServerVerifier::builder_with_provider(roots, provider)
                 .build()
                 .map_err(|e| failed(e.to_string()))?
-                .verify_server_cert(certificate, &[], &name, &[], now)
-                .map(drop)
+                .verify_server_cert(first, between, &nobody, &[], now)
+                .map(drop);
+            match verified {
+                Err(Error::InvalidCertificate(
+                    CertificateError::NotValidForName
+                    | CertificateError::NotValidForNameContext { .. },
+                )) => Ok(()),
+                other => other,
+            }
         }
     };
-    believed.map_err(|e| failed(e.to_string()))
+    Ok(believed.map_err(|error| reason(&error)))
+}
+
+fn reason(error: &Error) -> String {
+    let Error::InvalidCertificate(why) = error else {
+        return format!("which is refused ({error})");
+    };
+    match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "which has expired".to_owned()
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "which is not valid yet".to_owned()
+        }
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "which another authority signed".to_owned()
+        }
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "which is for another use".to_owned()
+        }
+        other => format!("which is refused ({other})"),
+    }
 }
 
 /// When a certificate expires, in Unix seconds: the second time in its `validity` (RFC 5280, 4.1).
 pub(crate) fn expires(certificate: &CertificateDer<'_>) -> Option<i64> {
-    const SEQUENCE: u8 = 0x30;
-    let (_, certificate, _) = element(certificate)?;
-    let (_, mut rest, _) = element(certificate)?;
     // version, serialNumber, signature, issuer, validity: the first may be absent, and of the
     // sequences validity is the third.
-    let mut sequences = 0;
-    let validity = loop {
-        let (tag, content, after) = element(rest)?;
-        sequences += u8::from(tag == SEQUENCE);
-        if sequences == 3 {
-            break content;
-        }
-        rest = after;
-    };
+    let validity = fields(certificate)?
+        .filter(|(tag, _)| *tag == SEQUENCE)
+        .nth(2)?
+        .1;
     let (_, _, after) = element(validity)?;
     let (tag, time, _) = element(after)?;
     let text = std::str::from_utf8(time).ok()?.strip_suffix('Z')?;
@@ -167,6 +218,52 @@ pub(crate) fn expires(certificate: &CertificateDer<'_>) -> Option<i64> {
             .timestamp()
             .as_second(),
     )
+}
+
+/// The names and addresses that a certificate is for: its `subjectAltName` (RFC 5280, 4.2.1.6).
+pub(crate) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
+    /// 2.5.29.17.
+    const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+    const EXTENSIONS: u8 = 0xa3;
+    let read = || {
+        let (_, extensions) = fields(certificate)?.find(|(tag, _)| *tag == EXTENSIONS)?;
+        let (_, extensions, _) = element(extensions)?;
+        let named = elements(extensions).find_map(|(_, extension)| {
+            let mut parts = elements(extension);
+            let known = parts.next()?.1 == SUBJECT_ALT_NAME;
+            // Between them may stand that it is critical.
+            known.then(|| parts.last()).flatten()
+        });
+        let (_, names, _) = element(named?.1)?;
+        Some(elements(names).filter_map(|(tag, name)| match (tag, name) {
+            (0x82, name) => std::str::from_utf8(name).ok().map(str::to_owned),
+            (0x87, name) => {
+                let v4 = <[u8; 4]>::try_from(name).map(IpAddr::from);
+                let address = v4.or_else(|_| <[u8; 16]>::try_from(name).map(IpAddr::from));
+                address.ok().map(|a| a.to_string())
+            }
+            _ => None,
+        }))
+    };
+    read().map(Iterator::collect).unwrap_or_default()
+}
+
+const SEQUENCE: u8 = 0x30;
+
+/// What a certificate says and is signed: the elements of its `tbsCertificate`.
+fn fields(certificate: &[u8]) -> Option<impl Iterator<Item = (u8, &[u8])>> {
+    let (_, certificate, _) = element(certificate)?;
+    let (_, fields, _) = element(certificate)?;
+    Some(elements(fields))
+}
+
+/// The elements one after the other, each its tag and its content.
+fn elements(mut der: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (tag, content, after) = element(der)?;
+        der = after;
+        Some((tag, content))
+    })
 }
 
 /// The first element of some DER: its tag, its content and what follows it.

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use vmpack_domain::Tier;
 use vmpack_domain::units::{Micros, Ratio};
-use vmpack_hypervisor::libvirt::observe;
+use vmpack_hypervisor::libvirt::Observer;
 
 use crate::client::{Address, Client, ClientError};
 use crate::measure::{self, Measurement};
@@ -85,7 +85,7 @@ async fn feed(arguments: &Arguments, send: mpsc::Sender<Event>) -> anyhow::Resul
         Err(error) => return Err(error).with_context(|| address.to_string()),
     };
     while let Some(event) = events.next().await? {
-        if let Event::Dropped { why } = event {
+        if let Event::Dropped { why, .. } = event {
             anyhow::bail!("{address} ended the stream: {why}");
         }
         if send.send(event).await.is_err() {
@@ -97,7 +97,7 @@ async fn feed(arguments: &Arguments, send: mpsc::Sender<Event>) -> anyhow::Resul
 
 /// Measures this host on a thread of its own.
 async fn measure(arguments: &Arguments, send: mpsc::Sender<Event>) -> anyhow::Result<()> {
-    let uri = arguments.uri.clone();
+    let mut libvirt = Observer::new(&arguments.uri);
     let settings = measure::Settings {
         window: Micros::millis(100),
         speed: Ratio::ONE,
@@ -107,7 +107,7 @@ async fn measure(arguments: &Arguments, send: mpsc::Sender<Event>) -> anyhow::Re
         dirty: None,
     };
     let measured = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
-        let mut measurement = Measurement::start(settings, move || observe(&uri))?;
+        let mut measurement = Measurement::start(settings, move || libvirt.guests())?;
         let hello = Event::Hello(Greeting {
             api: API,
             version: env!("CARGO_PKG_VERSION").to_owned(),

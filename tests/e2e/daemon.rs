@@ -122,6 +122,89 @@ fn the_daemon_tells_systemd_and_ends_when_told() {
 }
 
 #[test]
+fn a_libvirt_that_hangs_is_named_and_does_not_keep_it_from_ending() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let socket = folder.path().join("libvirt-sock");
+    // Takes connections and says nothing.
+    let _mute = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let uri = format!("qemu+unix:///system?socket={}", socket.display());
+    let mut line = serve(&bin("vmpack-probe"), folder.path());
+    assert_eq!(line[2], "--uri");
+    line[3] = uri;
+    let mut daemon = Daemon::start(Command::new(&line[0]).args(&line[1..]));
+    let answer = (0..200).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let answer = daemon.get("/healthz");
+        let named = answer.contains("libvirt has listed no guests in ")
+            && answer.contains("since the start: it does not answer");
+        (answer.starts_with("HTTP/1.1 503") && named).then_some(())
+    });
+    assert!(answer.is_some(), "{}", daemon.get("/healthz"));
+    let pid = daemon.child.id().to_string();
+    let told = Command::new("kill").args(["-TERM", &pid]).status();
+    assert!(told.expect("kill runs").success());
+    let ended = (0..400).find_map(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        daemon.child.try_wait().expect("it is ours")
+    });
+    assert!(ended.expect("it ends").success());
+    // Closed as it is to be, the history has no log beside it.
+    assert!(folder.path().join("history.db").exists());
+    assert!(!folder.path().join("history.db-wal").exists());
+}
+
+#[test]
+fn a_history_has_one_writer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let line = serve(&bin("vmpack-probe"), folder.path());
+    let daemon = Daemon::start(Command::new(&line[0]).args(&line[1..]));
+    let second = Command::new(&line[0]).args(&line[1..]).output();
+    let second = second.expect("it runs");
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(9), "{said}");
+    let file = folder.path().join("history.db");
+    let expected = format!("another vmpack-probe writes {}", file.display());
+    assert!(said.contains(&expected), "{said}");
+    // It may be read meanwhile, and written after kill -9.
+    let read = Command::new(&line[0])
+        .args(["export", "--history"])
+        .arg(&file)
+        .output()
+        .expect("it runs");
+    let said = String::from_utf8_lossy(&read.stderr);
+    assert!(said.contains("holds no row of that time"), "{said}");
+    drop(daemon);
+    drop(Daemon::start(Command::new(&line[0]).args(&line[1..])));
+}
+
+#[test]
+fn a_certificate_for_another_use_is_bad_input() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let pki = |words: &[&str]| {
+        let mut command = Command::new(bin("vmpack-probe"));
+        let made = command.arg("pki").args(words).arg("--dir");
+        assert!(made.arg(folder.path()).status().expect("it runs").success());
+    };
+    pki(&["ca"]);
+    pki(&["client", "reader"]);
+    let mut line = serve(&bin("vmpack-probe"), folder.path());
+    for (flag, file) in [
+        ("--tls-cert", "reader.pem"),
+        ("--tls-key", "reader.key"),
+        ("--tls-ca", "ca.pem"),
+    ] {
+        let file = folder.path().join(file).display().to_string();
+        line.extend([flag.to_owned(), file]);
+    }
+    let refused = Command::new(&line[0]).args(&line[1..]).output();
+    let refused = refused.expect("it runs");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(3), "{said}");
+    let expected = "reader.pem, which is for another use, expected a certificate for a server";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
 fn it_runs_under_the_capabilities_of_its_unit_alone() {
     let name = "the daemon under CAP_BPF and CAP_PERFMON";
     if !is_root() || !there("setpriv") {

@@ -6,6 +6,7 @@
 //! What is still in progress is added: a thread that runs since before the slot's end ran, one that
 //! was preempted before it waits.
 
+mod cost;
 mod dirty;
 mod load;
 mod slots;
@@ -27,6 +28,7 @@ pub use load::{NoEbpf, VCPUS};
 use crate::demand::share;
 use crate::sample::now;
 use crate::source::{GuestWindow, Overload, Quality, Reading, Source};
+use cost::Cost;
 use dirty::DirtyPages;
 use load::Programs;
 use slots::{Reader, Thread, steps};
@@ -60,6 +62,7 @@ pub struct Ebpf {
     lost_ns: u64,
     /// Loaded when it is first asked for.
     dirty: Option<DirtyPages>,
+    cost: Cost,
 }
 
 struct Guest {
@@ -120,6 +123,7 @@ impl Ebpf {
             found: Vec::new(),
             lost_ns: 0,
             dirty: None,
+            cost: Cost::new(now()),
         })
     }
 
@@ -350,6 +354,7 @@ impl Source for Ebpf {
 
     fn read(&mut self) -> Reading {
         let mut reading = Reading::default();
+        self.cost.step(now());
         self.settle();
         while let Some(event) = self.programs.event() {
             match event.kind {

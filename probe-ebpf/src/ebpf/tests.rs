@@ -267,3 +267,33 @@ fn an_overload_is_told_with_its_start_and_its_end() {
     }
     assert!(!events[0].began, "{events:?}");
 }
+
+#[test]
+fn what_an_event_costs_is_sampled() {
+    let Some(mut source) = start(Micros::millis(50)) else {
+        return;
+    };
+    let vcpu = Busy::start(770, || sleep_ms(1));
+    follow(&mut source, &[&vcpu]);
+    let quality = source.quality();
+    source.cost.step(now() + 2_000_000_000);
+    if !source.cost.is_counting() {
+        let _ = writeln!(
+            std::io::stderr(),
+            "skipped: no right to count (CAP_SYS_ADMIN)"
+        );
+        return;
+    }
+    read_for(&mut source, 300);
+    source.cost.step(now() + 4_000_000_000);
+    assert!(!source.cost.is_counting());
+    let after = source.quality();
+    let (runs, ns) = (
+        after.program_runs - quality.program_runs,
+        after.program_ns - quality.program_ns,
+    );
+    assert!(runs > 100, "{runs}");
+    // From some cycles to what a machine that is short of CPU makes of them.
+    assert!((1..100_000).contains(&(ns / runs)), "{ns} {runs}");
+    vcpu.stop();
+}

@@ -222,6 +222,9 @@ fn talk(fetched: &Fetched) {
                 reached.address
             );
         }
+        for warning in &reached.warnings {
+            let _ = writeln!(err, "warning: the probe of {host}: {warning}");
+        }
         if let Some(offset) = reached.clock_offset_ms.filter(|ms| ms.abs() >= 1000) {
             let _ = writeln!(
                 err,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use vmpack_domain::GuestName;
@@ -15,6 +15,9 @@ use super::{HistoryError, identify, signed};
 use crate::interval::{tier, worse};
 use crate::sketch::Sketch;
 use crate::tick::Dirty;
+
+/// Rows that are read at once.
+const PIECE: i64 = 4096;
 
 /// The reading half; there may be many, in other processes too.
 #[derive(Debug)]
@@ -44,6 +47,9 @@ pub(crate) struct HistoryPart {
     pub(crate) until: u64,
     /// Every guest with a row in it.
     pub(crate) guests: Vec<GuestHistory>,
+    /// Rows that were left out: their guest is missing, or they do not say what they must.
+    #[serde(default)]
+    pub(crate) rows_left_out: u64,
     /// When the host was overloaded, in microseconds of Unix time.
     pub(crate) overloads_us: Vec<u64>,
 }
@@ -131,54 +137,89 @@ impl Reader {
     }
 
     fn try_read(&self, asked: Asked, go_on: impl Fn() -> bool) -> rusqlite::Result<HistoryPart> {
-        // One view of the file for all that is read.
-        let view = self.connection.unchecked_transaction()?;
         let mut guests: BTreeMap<i64, Gathered> = BTreeMap::new();
-        let mut rows = view.prepare_cached(
-            "SELECT at, guest, span, windows, mean, max, demands, run, delay, tier, resident,
-                    dirty, dirty_tier, dirty_at, throttled
-             FROM load WHERE at >= ?1 AND at < ?2 ORDER BY at",
-        )?;
-        let mut rows = rows.query([signed(asked.since), signed(asked.until)])?;
-        let mut seen = 0u32;
-        while let Some(row) = rows.next()? {
-            seen = seen.wrapping_add(1);
-            if seen.is_multiple_of(4096) && !go_on() {
+        let mut after = (signed(asked.since), i64::MIN);
+        while let Some(last) = self.read_piece(asked, after, &mut guests)? {
+            if !go_on() {
                 return Err(rusqlite::Error::QueryReturnedNoRows);
             }
-            let gathered = guests
-                .entry(row.get(1)?)
-                .or_insert_with(|| Gathered::new(asked));
-            gathered.take(row, asked)?;
+            after = last;
         }
         let mut part = HistoryPart {
             since: asked.since,
             until: asked.until,
             guests: Vec::with_capacity(guests.len()),
+            rows_left_out: 0,
             overloads_us: Vec::new(),
         };
-        let mut names = view.prepare_cached("SELECT name, uuid, vcpus FROM guest WHERE id = ?1")?;
+        let mut names = self
+            .connection
+            .prepare_cached("SELECT name, uuid, vcpus FROM guest WHERE id = ?1")?;
         for (id, gathered) in guests {
-            let (name, uuid, vcpus): (String, [u8; 16], u32) =
-                names.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-            let name: Option<GuestName> = name.parse().ok();
-            let uuid = Uuid::from_bytes(uuid);
-            part.guests
-                .extend(name.and_then(|name| gathered.finish(name, uuid, vcpus, asked)));
+            part.rows_left_out += gathered.left_out;
+            let known = names
+                .query_row([id], |row| {
+                    let guest: (String, [u8; 16], u32) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                    Ok(guest)
+                })
+                .optional()?;
+            let known = known.and_then(|(name, uuid, vcpus)| {
+                let name: GuestName = name.parse().ok()?;
+                Some((name, Uuid::from_bytes(uuid), vcpus))
+            });
+            match known {
+                Some((name, uuid, vcpus)) => {
+                    part.guests
+                        .extend(gathered.finish(name, uuid, vcpus, asked));
+                }
+                None => part.rows_left_out += gathered.rows,
+            }
         }
         part.guests
             .sort_by(|a, b| (&a.guest, a.uuid).cmp(&(&b.guest, b.uuid)));
         let span = [asked.since, asked.until].map(|s| signed(s.saturating_mul(1_000_000)));
-        part.overloads_us = view
+        part.overloads_us = self
+            .connection
             .prepare_cached("SELECT at FROM overload WHERE at >= ?1 AND at < ?2 ORDER BY at")?
             .query_map(span, |row| row.get(0).map(unsigned))?
             .collect::<rusqlite::Result<_>>()?;
         Ok(part)
     }
+
+    /// Adds the rows after that moment and guest, at most [`PIECE`]; gives the last of them if there
+    /// may be more. Each piece is a view of the file of its own, so that a long reading does not keep
+    /// the log from being emptied.
+    fn read_piece(
+        &self,
+        asked: Asked,
+        after: (i64, i64),
+        guests: &mut BTreeMap<i64, Gathered>,
+    ) -> rusqlite::Result<Option<(i64, i64)>> {
+        let mut rows = self.connection.prepare_cached(
+            "SELECT at, guest, span, windows, mean, max, demands, run, delay, tier, resident,
+                    dirty, dirty_tier, dirty_at, throttled
+             FROM load WHERE (at, guest) > (?1, ?2) AND at < ?3 ORDER BY at, guest LIMIT ?4",
+        )?;
+        let span = [after.0, after.1, signed(asked.until), PIECE];
+        let mut rows = rows.query(span)?;
+        let (mut seen, mut last) = (0, None);
+        while let Some(row) = rows.next()? {
+            seen += 1;
+            last = Some((row.get(0)?, row.get(1)?));
+            guests
+                .entry(row.get(1)?)
+                .or_insert_with(|| Gathered::new(asked))
+                .take(row, asked)?;
+        }
+        Ok(last.filter(|_| seen == PIECE))
+    }
 }
 
 /// What the rows of one guest add up to.
 struct Gathered {
+    /// How many, and those of them that do not say what they must.
+    rows: u64,
+    left_out: u64,
     tier: Tier,
     newest: u64,
     span_us: u64,
@@ -209,6 +250,8 @@ impl Gathered {
     fn new(asked: Asked) -> Self {
         let steps = (asked.until.saturating_sub(asked.since)).div_ceil(asked.step.max(1));
         Self {
+            rows: 0,
+            left_out: 0,
             tier: Tier::Ebpf,
             newest: 0,
             span_us: 0,
@@ -235,8 +278,10 @@ impl Gathered {
         let blob = row.get_ref(6)?.as_blob().unwrap_or_default();
         // A row that does not say what it must is as good as none.
         let (Some(sketch), Some(tier)) = (Sketch::from_bytes(blob), known_tier(number(9)?)) else {
+            self.left_out += 1;
             return Ok(());
         };
+        self.rows += 1;
         let (windows, wanted) = (number(3)?, u128::from(number(4)?) * u128::from(number(3)?));
         self.tier = worse(self.tier, tier);
         self.newest = at;

@@ -249,3 +249,124 @@ fn a_full_disk_loses_no_committed_row() {
     let part = read(&file, asked(START, START + 30, 10, Statistic::Max));
     assert_eq!(part.guests.len(), 901);
 }
+
+#[test]
+fn one_process_writes_a_history_and_any_may_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    let mut history = History::open(&file, ROOMY).unwrap();
+    let error = History::open(&file, ROOMY).map(drop).unwrap_err();
+    let (file_name, lock) = (file.display(), lock(&file));
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "another vmpack-probe writes {file_name} (it holds {})",
+            lock.display()
+        )
+    );
+    history.append(&rows(START, &[("g1", [1, 1])])).unwrap();
+    let part = read(&file, asked(START, START + 10, 10, Statistic::Max));
+    assert_eq!(part.guests.len(), 1);
+    drop(history);
+    assert!(History::open(&file, ROOMY).is_ok());
+}
+
+#[test]
+fn an_error_of_sqlite_is_told_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("none/h.db");
+    let error = Reader::open(&missing).map(drop).unwrap_err();
+    let told = format!("{:#}", anyhow::Error::from(error).context("cannot use it"));
+    assert_eq!(told.matches("unable to open").count(), 1, "{told}");
+}
+
+#[test]
+fn rows_whose_guest_is_missing_are_left_out_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    let mut history = History::open(&file, ROOMY).unwrap();
+    for k in 0..3 {
+        let both = [("here", [5, 5]), ("orphan", [7, 7])];
+        history.append(&rows(START + k * STEP, &both)).unwrap();
+    }
+    let changed = history
+        .connection
+        .execute("DELETE FROM guest WHERE name = 'orphan'", []);
+    assert_eq!(changed, Ok(1));
+    let bad = history.connection.execute(
+        "UPDATE load SET demands = x'ff' WHERE at = ?1 AND guest = 1",
+        [signed(START)],
+    );
+    assert_eq!(bad, Ok(1));
+    let part = read(&file, asked(START, START + 30, 30, Statistic::Max));
+    assert_eq!(part.guests.len(), 1);
+    assert_eq!(part.guests[0].series.mcores, [Some(5)]);
+    assert_eq!(part.rows_left_out, 3 + 1);
+}
+
+#[test]
+fn a_clock_that_was_set_back_makes_no_orphans() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    let bounds = Bounds {
+        age: Micros::secs(3600),
+        ..ROOMY
+    };
+    let mut history = History::open(&file, bounds).unwrap();
+    history.append(&rows(START, &[("g", [1, 1])])).unwrap();
+    let back = START - 5 * 3600;
+    history.append(&rows(back, &[("g", [1, 1])])).unwrap();
+    // Others go on, and what is an hour old goes.
+    for k in 0..3 {
+        let at = START + 1800 + k * 600;
+        history.append(&rows(at, &[("other", [1, 1])])).unwrap();
+    }
+    let part = read(&file, asked(START, START + 3600, 3600, Statistic::Max));
+    assert_eq!((part.guests.len(), part.rows_left_out), (2, 0));
+}
+
+#[test]
+fn the_log_does_not_stay_long_after_a_reader() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    let mut history = History::open(&file, ROOMY).unwrap();
+    let names: Vec<String> = (0..500).map(|n| format!("guest-{n}")).collect();
+    let guests: Vec<(&str, [u64; 2])> = names.iter().map(|n| (n.as_str(), [300, 9000])).collect();
+    let one = rows(0, &guests);
+    let mut at = START;
+    let mut write = |history: &mut History, intervals| {
+        for _ in 0..intervals {
+            at += STEP;
+            let mut rows = one.clone();
+            rows.iter_mut().for_each(|row| row.at = at);
+            history.append(&rows).unwrap();
+        }
+    };
+    write(&mut history, 20);
+    // Somebody's transaction holds the log.
+    let other = Connection::open(&file).unwrap();
+    let view = other.unchecked_transaction().unwrap();
+    let _: i64 = view
+        .query_row("SELECT count(*) FROM load", [], |row| row.get(0))
+        .unwrap();
+    write(&mut history, 150);
+    assert!(history.log_bytes() > LOG, "{}", history.log_bytes());
+    drop(view);
+    write(&mut history, 1);
+    assert!(history.log_bytes() <= LOG, "{}", history.log_bytes());
+
+    // Ours holds it for a piece at a time.
+    let pieces = std::cell::Cell::new(0);
+    let whole = asked(START, at + STEP, at + STEP - START, Statistic::Max);
+    let part = Reader::open(&file).unwrap().read(whole, || {
+        pieces.set(pieces.get() + 1);
+        let free = other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+            row.get::<_, i64>(0)
+        });
+        free == Ok(0)
+    });
+    let part = part.unwrap();
+    assert_eq!(part.guests.len(), 500);
+    assert!(part.guests.iter().all(|g| g.span_us == 171 * 200_000));
+    assert_eq!(pieces.get(), 171 * 500 / 4096);
+}

@@ -9,7 +9,7 @@ use clap::Args;
 use vmpack_domain::Tier;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::units::{MiB, Micros, MilliCores, Ratio};
-use vmpack_hypervisor::libvirt::observe;
+use vmpack_hypervisor::libvirt::Observer;
 
 use super::{Settings, feed, run};
 use crate::cli::{Ended, check_window, environment};
@@ -67,6 +67,9 @@ pub(crate) struct Arguments {
 /// Runs the daemon until SIGINT or SIGTERM.
 pub(crate) fn serve(arguments: Arguments) -> Ended {
     let settings = settings(&arguments).map_err(|error| (Exit::Usage, error))?;
+    // Files that the user gave, so that it is no fault of the environment.
+    let tls = settings.tls.server();
+    tls.map_err(|error| (Exit::BadInput, error.into()))?;
     environment(daemon(settings, arguments.uri))
 }
 
@@ -144,10 +147,10 @@ fn daemon(settings: Settings, uri: String) -> anyhow::Result<()> {
                 _ = terminate.recv() => {}
             }
         };
-        let list = move || observe(&uri);
+        let mut libvirt = Observer::new(&uri);
         run(
             settings,
-            move |shared, sink| feed::measure(&shared, list, sink),
+            move |shared, sink| feed::measure(&shared, move || libvirt.guests(), sink),
             until,
             |address| {
                 let scheme = if secure { "https" } else { "http" };

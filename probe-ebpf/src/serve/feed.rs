@@ -1,7 +1,7 @@
 //! The measuring thread: turns what the [measurement](crate::measure) hands out into ticks, and
 //! passes them on to the live state, the stream and the history.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -22,9 +22,6 @@ use crate::sample::now;
 use crate::source::{Batch, DirtyRate, Overload};
 use crate::tick::{Dirty, GuestTick, Tick};
 
-/// Between attempts to reach libvirt, where it does not answer at the start.
-const AGAIN: Duration = Duration::from_secs(2);
-
 /// Where ticks go.
 pub(crate) struct Sink {
     shared: Arc<Shared>,
@@ -32,34 +29,14 @@ pub(crate) struct Sink {
     store: SyncSender<Entry>,
 }
 
-/// Measures until the daemon stops. Where libvirt does not answer it is asked again and again: the
-/// daemon may be up before it.
+/// Measures until the daemon stops. It never waits for libvirt, which may not be up yet or hang:
+/// guests that are known go on being measured.
 pub(super) fn measure(
     shared: &Arc<Shared>,
-    list: impl Fn() -> Result<Vec<Observed>, Error> + Send + Clone + 'static,
+    list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
     mut sink: Sink,
 ) {
-    while !shared.stops() {
-        match Measurement::start(shared.settings.measuring.clone(), list.clone()) {
-            Ok(measurement) => {
-                shared.live(|live| live.fault = None);
-                run(shared, measurement, &mut sink);
-            }
-            Err(error) => {
-                tracing::warn!("{error}");
-                shared.live(|live| live.fault = Some(error.to_string()));
-                let end = now() + nanoseconds(AGAIN);
-                while now() < end && !shared.stops() {
-                    shared.beat();
-                    std::thread::sleep(Duration::from_millis(100));
-                }
-            }
-        }
-    }
-    sink.end();
-}
-
-fn run(shared: &Arc<Shared>, mut measurement: Measurement, sink: &mut Sink) {
+    let mut measurement = Measurement::begin(shared.settings.measuring.clone(), list);
     let mut dirty = BTreeMap::new();
     while !shared.stops() {
         let batch = measurement.step();
@@ -68,7 +45,6 @@ fn run(shared: &Arc<Shared>, mut measurement: Measurement, sink: &mut Sink) {
             dirty.insert(rate.uuid, dirty_at(rate));
         }
         dirty.retain(|uuid, _| measurement.guests().values().any(|g| g.uuid == *uuid));
-        state(shared, &measurement, &batch);
         for overload in &batch.overloads {
             sink.overload(*overload);
         }
@@ -76,8 +52,10 @@ fn run(shared: &Arc<Shared>, mut measurement: Measurement, sink: &mut Sink) {
             let cores = shared.settings.host_mcores;
             sink.tick(&tick(&batch, &measurement, &dirty, cores));
         }
+        state(shared, &measurement, &batch);
         wait(&measurement);
     }
+    sink.end();
 }
 
 /// What the live state says besides the ticks.
@@ -89,8 +67,14 @@ fn state(shared: &Shared, measurement: &Measurement, batch: &Batch) {
     let not_measured = not_measured
         .map(|(name, guest)| (name.clone(), guest.unseen.clone()))
         .collect();
+    let here = measurement.guests().values();
+    let here = here.filter(|guest| guest.here && guest.tier.is_some());
+    let here: BTreeSet<Uuid> = here.map(|guest| guest.uuid).collect();
+    let listed = measurement.listing().clone();
     shared.live(|live| {
-        live.quality = measurement.quality();
+        live.measured_are(&here);
+        live.libvirt = Some(listed);
+        live.quality = Some(measurement.quality());
         live.windows_seen += batch.seen;
         live.windows_missed += batch.missed;
         live.not_measured = not_measured;
@@ -241,7 +225,7 @@ impl Sink {
 }
 
 /// A moment of `CLOCK_MONOTONIC` in nanoseconds as microseconds of Unix time.
-fn wall(at: u64) -> u64 {
+pub(crate) fn wall(at: u64) -> u64 {
     let (here, unix) = (now(), unix_us());
     if at <= here {
         unix.saturating_sub((here - at) / 1000)
@@ -254,8 +238,4 @@ fn wall(at: u64) -> u64 {
 pub(crate) fn unix_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |t| u64::try_from(t.as_micros()).unwrap_or(u64::MAX))
-}
-
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

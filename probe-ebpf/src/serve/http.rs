@@ -1,9 +1,10 @@
 //! The server: HTTP/1.1 with keep-alive, on a bounded number of connections, each with bounded
 //! headers and timeouts; TLS where there are certificates.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -13,7 +14,8 @@ use nix::sys::socket::{setsockopt, sockopt::TcpUserTimeout};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
@@ -22,7 +24,8 @@ use super::routes::answer;
 
 /// Until a request's headers must be there, from its connection's start or the last answer.
 const HEADERS: Duration = Duration::from_secs(30);
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Until a TLS handshake must be over.
+const HANDSHAKE: Duration = Duration::from_secs(3);
 /// Bytes of headers.
 const BUFFER: usize = 16 << 10;
 /// Until data that the other side does not take ends a connection, in milliseconds.
@@ -35,8 +38,9 @@ pub(super) async fn serve(
     tls: Option<Arc<ServerConfig>>,
 ) {
     let room = Arc::new(Semaphore::new(shared.settings.connections));
+    let silent = Silent::default();
     let acceptor = tls.map(TlsAcceptor::from);
-    loop {
+    for number in 0u64.. {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shared.stopped.notified() => return,
@@ -50,7 +54,7 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let Ok(place) = room.clone().try_acquire_owned() else {
+        let Some(place) = place(&room, &silent).await else {
             shared.live(|live| live.server.connections_refused += 1);
             refuse(stream, acceptor.is_some());
             continue;
@@ -58,20 +62,82 @@ pub(super) async fn serve(
         // Both only better what works without them.
         let _ = stream.set_nodelay(true);
         let _ = setsockopt(&stream, TcpUserTimeout, &UNTAKEN);
-        let (shared, acceptor) = (shared.clone(), acceptor.clone());
-        tokio::spawn(async move {
-            shared.live(|live| live.server.connections += 1);
+        let acceptor = acceptor.clone();
+        let open = Open::new(shared.clone(), place, silent.clone(), number);
+        let task = tokio::spawn(async move {
             match acceptor {
-                None => connection(&shared, stream, peer).await,
+                None => connection(&open, stream, peer).await,
                 Some(acceptor) => match timeout(HANDSHAKE, acceptor.accept(stream)).await {
-                    Ok(Ok(stream)) => connection(&shared, stream, peer).await,
+                    Ok(Ok(stream)) => connection(&open, stream, peer).await,
                     Ok(Err(error)) => tracing::info!("{peer}: no TLS: {error}"),
                     Err(_) => tracing::info!("{peer}: no TLS within {HANDSHAKE:?}"),
                 },
             }
-            shared.live(|live| live.server.connections -= 1);
-            drop(place);
         });
+        // It runs when this task waits, so not before it is known here.
+        silent.with(|silent| silent.insert(number, task.abort_handle()));
+    }
+}
+
+/// The connections that have asked for nothing yet, by the order in which they came. Where there is
+/// no room the oldest of them goes, so that whoever only connects keeps nobody out.
+#[derive(Debug, Clone, Default)]
+struct Silent(Arc<Mutex<BTreeMap<u64, AbortHandle>>>);
+
+impl Silent {
+    fn with<R>(&self, with: impl FnOnce(&mut BTreeMap<u64, AbortHandle>) -> R) -> R {
+        with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// A place for a connection, if need be that of the oldest silent one.
+async fn place(room: &Arc<Semaphore>, silent: &Silent) -> Option<OwnedSemaphorePermit> {
+    if let Ok(place) = room.clone().try_acquire_owned() {
+        return Some(place);
+    }
+    let (_, oldest) = silent.with(BTreeMap::pop_first)?;
+    oldest.abort();
+    // It goes as soon as it is its turn.
+    timeout(Duration::from_secs(1), room.clone().acquire_owned())
+        .await
+        .ok()?
+        .ok()
+}
+
+/// An open connection, from when it was accepted until it is over, whatever ends it.
+struct Open {
+    shared: Arc<Shared>,
+    silent: Silent,
+    number: u64,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Open {
+    fn new(
+        shared: Arc<Shared>,
+        place: OwnedSemaphorePermit,
+        silent: Silent,
+        number: u64,
+    ) -> Arc<Self> {
+        shared.live(|live| live.server.connections += 1);
+        Arc::new(Self {
+            shared,
+            silent,
+            number,
+            _place: place,
+        })
+    }
+
+    /// It has asked for something.
+    fn spoke(&self) {
+        self.silent.with(|silent| silent.remove(&self.number));
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.spoke();
+        self.shared.live(|live| live.server.connections -= 1);
     }
 }
 
@@ -88,15 +154,17 @@ fn refuse(mut stream: TcpStream, tls: bool) {
     });
 }
 
-async fn connection<S>(shared: &Arc<Shared>, stream: S, peer: SocketAddr)
+async fn connection<S>(open: &Arc<Open>, stream: S, peer: SocketAddr)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // Ends the connection from within, when its reader takes nothing any more.
     let end = Arc::new(Notify::new());
     let service = service_fn(|request| {
-        let (shared, end) = (shared.clone(), end.clone());
+        let (open, end) = (open.clone(), end.clone());
         async move {
+            open.spoke();
+            let shared = open.shared.clone();
             shared.live(|live| live.server.requests += 1);
             Ok::<_, Infallible>(answer(shared, end, request).await)
         }

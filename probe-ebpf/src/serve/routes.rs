@@ -12,13 +12,14 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
 use tokio::sync::Notify;
-use tokio::sync::broadcast::{Receiver, error::RecvError};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::timeout;
 use vmpack_domain::Statistic;
 use vmpack_domain::units::Micros;
 
 use super::Shared;
-use super::wire::{API, Event, Greeting, Health, LoadAnswer, Refusal, line};
+use super::wire::{API, Event, Greeting, LoadAnswer, Refusal, line};
 use crate::history::{Asked, HistoryError, Reader};
 use crate::interval::STEP;
 use crate::metrics;
@@ -233,9 +234,12 @@ fn stream(shared: &Arc<Shared>, end: Arc<Notify>) -> Response<Body> {
     tokio::spawn(async move {
         shared.live(|live| live.server.streams += 1);
         let hello = Bytes::from(line(&Event::Hello(shared.greeting())));
-        if let Some(why) = pass_on(&mut sender, &mut events, hello).await {
-            shared.live(|live| live.server.streams_dropped += 1);
-            let word = Bytes::from(line(&Event::Dropped { why }));
+        if let Some((why, lines)) = pass_on(&mut sender, &mut events, hello).await {
+            shared.live(|live| {
+                live.server.streams_dropped += 1;
+                live.server.stream_lines_lost += lines;
+            });
+            let word = Bytes::from(line(&Event::Dropped { why, lines }));
             if timeout(UNTAKEN, sender.send_data(word)).await.is_err() {
                 end.notify_one();
             }
@@ -249,26 +253,45 @@ fn stream(shared: &Arc<Shared>, end: Arc<Notify>) -> Response<Body> {
     answer
 }
 
-/// Passes events on until the reader is gone or, which is then said, too slow.
+/// Passes events on until the reader is gone or, which is then said with the number of lines that
+/// it did not get, too slow.
 async fn pass_on(
     sender: &mut Sender<Bytes>,
     events: &mut Receiver<Bytes>,
     hello: Bytes,
-) -> Option<String> {
+) -> Option<(String, u64)> {
     let mut next = hello;
     loop {
         match timeout(UNTAKEN, sender.send_data(next)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return None,
-            Err(_) => return Some(format!("nothing was read for {} s", UNTAKEN.as_secs())),
+            Err(_) => {
+                let why = format!("nothing was read for {} s", UNTAKEN.as_secs());
+                return Some((why, left(events, 1)));
+            }
         }
         next = match events.recv().await {
             Ok(event) => event,
             Err(RecvError::Closed) => return None,
             Err(RecvError::Lagged(n)) => {
-                return Some(format!("read too slowly: {n} lines were not read in time"));
+                let lines = left(events, n);
+                return Some((
+                    format!("read too slowly: {lines} lines were not read in time"),
+                    lines,
+                ));
             }
         };
+    }
+}
+
+/// How many lines a reader does not get: those known to be lost, and all that wait for it.
+fn left(events: &mut Receiver<Bytes>, mut lost: u64) -> u64 {
+    loop {
+        match events.try_recv() {
+            Ok(_) => lost += 1,
+            Err(TryRecvError::Lagged(n)) => lost += n,
+            Err(TryRecvError::Empty | TryRecvError::Closed) => return lost,
+        }
     }
 }
 
@@ -308,36 +331,5 @@ impl Shared {
             host: self.settings.host.clone(),
             now_us: super::feed::unix_us(),
         }
-    }
-
-    fn health(&self) -> Health {
-        let greeting = self.greeting();
-        self.live(|live| {
-            let stale = match live.newest_us {
-                None => Some("nothing was measured yet".to_owned()),
-                Some(us) if greeting.now_us.saturating_sub(us) > 5_000_000 => {
-                    Some("nothing was measured for 5 s".to_owned())
-                }
-                Some(_) => None,
-            };
-            let history = live.history.fault.as_ref();
-            let history = history.map(|why| format!("the history is not written: {why}"));
-            let faults: Vec<String> = [live.fault.clone(), stale, history]
-                .into_iter()
-                .flatten()
-                .collect();
-            Health {
-                ok: faults.is_empty(),
-                greeting,
-                faults,
-                newest_us: live.newest_us,
-                measured: live.measured(),
-                not_measured: live
-                    .not_measured
-                    .iter()
-                    .map(|(guest, why)| (guest.to_string(), why.clone()))
-                    .collect(),
-            }
-        })
     }
 }

@@ -71,6 +71,21 @@ pub(crate) fn start(
     settings: Settings,
     mut feed: impl FnMut(&mut Sink) + Send + 'static,
 ) -> Daemon {
+    start_with(settings, move |shared: Arc<Shared>, mut sink: Sink| {
+        while !shared.stops() {
+            feed(&mut sink);
+            shared.beat();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        sink.end();
+    })
+}
+
+/// Starts one that measures so.
+pub(super) fn start_with(
+    settings: Settings,
+    feed: impl FnOnce(Arc<Shared>, Sink) + Send + 'static,
+) -> Daemon {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let (send, listening) = mpsc::channel();
     let thread = std::thread::spawn(move || {
@@ -78,14 +93,6 @@ pub(crate) fn start(
             .enable_all()
             .build()
             .unwrap();
-        let feed = move |shared: Arc<Shared>, mut sink: Sink| {
-            while !shared.stops() {
-                feed(&mut sink);
-                shared.beat();
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            sink.end();
-        };
         let until = async {
             let _ = stopped.await;
         };
@@ -126,7 +133,7 @@ pub(crate) fn block_on<R>(future: impl Future<Output = R>) -> R {
         .block_on(future)
 }
 
-fn client() -> Client {
+pub(crate) fn client() -> Client {
     Client {
         tls: None,
         patience: Duration::from_secs(20),
@@ -143,7 +150,7 @@ fn raw(address: SocketAddr, request: &str) -> String {
     answer
 }
 
-fn get(address: SocketAddr, path: &str) -> String {
+pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     raw(
         address,
         &format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"),
@@ -348,7 +355,19 @@ fn a_slow_reader_is_dropped_with_a_word_and_delays_nobody() {
     }
     let said = String::from_utf8(said).unwrap();
     assert!(said.contains("\"type\":\"dropped\",\"why\":\"read too slowly"));
-    assert!(get(daemon.address, "/metrics").contains("vmpack_probe_streams_dropped_total 1"));
+    let (_, lines) = said.rsplit_once("\"lines\":").unwrap();
+    let lines: f64 = lines.split('}').next().unwrap().parse().unwrap();
+    // All that were sent and did not come.
+    let came = said.matches("\"type\":\"windows\"").count();
+    let sent = ticks.load(Ordering::Relaxed) as f64;
+    assert!(
+        lines > 64.0 && lines + came as f64 <= sent,
+        "{lines} {came}"
+    );
+    let metrics = get(daemon.address, "/metrics");
+    assert!(metrics.contains("vmpack_probe_streams_dropped_total 1"));
+    let counted = format!("vmpack_probe_stream_lines_lost_total {lines:?}\n");
+    assert!(metrics.contains(&counted), "{counted}");
 }
 
 #[test]
@@ -375,7 +394,14 @@ fn what_is_no_request_of_ours_is_refused() {
     assert_eq!(raw(daemon.address, two).matches("HTTP/1.1 200").count(), 2);
     // More than eight at once.
     let held: Vec<TcpStream> = (0..8)
-        .map(|_| TcpStream::connect(daemon.address).unwrap())
+        .map(|_| {
+            let mut stream = TcpStream::connect(daemon.address).unwrap();
+            stream
+                .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+                .unwrap();
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+            stream
+        })
         .collect();
     wait_for(|| {
         get(daemon.address, "/")
@@ -388,6 +414,12 @@ fn what_is_no_request_of_ours_is_refused() {
             .starts_with("HTTP/1.1 200")
             .then_some(())
     });
+    // The first of many that asked for nothing goes when there is somebody to be served.
+    let silent: Vec<TcpStream> = (0..8)
+        .map(|_| TcpStream::connect(daemon.address).unwrap())
+        .collect();
+    assert!(get(daemon.address, "/").starts_with("HTTP/1.1 200"));
+    drop(silent);
 }
 
 #[test]
@@ -403,6 +435,18 @@ fn health_says_what_is_wrong() {
     let accepted = [hyper::StatusCode::SERVICE_UNAVAILABLE];
     let health: Health = block_on(client().get(&silent.url(), "/healthz", &accepted)).unwrap();
     assert_eq!(health.faults, ["nothing was measured yet"]);
+    // What was not measured is absent, not 0.
+    let metrics = get(silent.address, "/metrics");
+    for absent in [
+        "vmpack_host_",
+        "vmpack_probe_threads",
+        "vmpack_probe_program",
+    ] {
+        let mut samples = metrics.lines().filter(|line| line.starts_with(absent));
+        let first = samples.find(|line| !line.starts_with("vmpack_host_overloads_total"));
+        assert_eq!(first, None);
+    }
+    assert!(metrics.contains("vmpack_probe_http_requests_total"));
 }
 
 #[test]

@@ -31,6 +31,9 @@ pub(crate) enum Event {
     Dropped {
         /// Why.
         why: String,
+        /// How many lines it did not get.
+        #[serde(default)]
+        lines: u64,
     },
 }
 
@@ -56,6 +59,10 @@ pub(crate) struct Health {
     pub(crate) faults: Vec<String>,
     /// The end of the newest window, in microseconds of Unix time.
     pub(crate) newest_us: Option<u64>,
+    /// How old that was, in milliseconds.
+    pub(crate) windows_age_ms: Option<u64>,
+    /// How old the newest list of guests is, which libvirt gives.
+    pub(crate) guests_age_ms: Option<u64>,
     /// How many guests are measured.
     pub(crate) measured: usize,
     /// The guests that run here and are not measured, and why.

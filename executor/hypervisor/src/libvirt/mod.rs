@@ -35,7 +35,7 @@ use connection::Connection;
 
 pub use description::{Accelerator, METADATA};
 pub use dirty::{DirtyMode, DirtyRates};
-pub use observe::{Observed, VcpuTime, observe};
+pub use observe::{Observed, Observer, VcpuTime, observe};
 
 /// What a host's link is taken to carry when nobody said: libvirt does not know it (10 Gbit/s).
 pub const DEFAULT_NETWORK: MiBPerSec = MiBPerSec(1250);

@@ -1,13 +1,11 @@
 //! A host's running guests, read-only, for the probe.
 
 use uuid::Uuid;
-use virt::domain::Domain;
 use virt_sys as sys;
 use vmpack_domain::GuestName;
 use vmpack_domain::units::MiB;
 
 use super::connection::Connection;
-use super::description::{Accelerator, describe};
 use super::door::{Figure, Statistics, statistics};
 use super::refused;
 use crate::Error;
@@ -29,8 +27,6 @@ pub struct Observed {
     pub cpu_time_ns: Option<u64>,
     /// Each vCPU that is online.
     pub vcpu_times: Vec<VcpuTime>,
-    /// How it is run.
-    pub accelerator: Accelerator,
 }
 
 /// One vCPU's times since its start, in nanoseconds.
@@ -44,31 +40,54 @@ pub struct VcpuTime {
     pub delay_ns: Option<u64>,
 }
 
-/// Reads a host's running guests over a read-only connection, in order of their names. A guest
-/// that ends meanwhile is left out.
+/// Reads a host's running guests again and again over one read-only connection, which is made when
+/// it is first needed and anew after an error.
+#[derive(Debug)]
+pub struct Observer {
+    uri: String,
+    connection: Option<Connection>,
+}
+
+impl Observer {
+    /// Of the host with that URI. Nothing is asked yet.
+    #[must_use]
+    pub fn new(uri: &str) -> Self {
+        Self {
+            uri: uri.to_owned(),
+            connection: None,
+        }
+    }
+
+    /// The running guests, in order of their names.
+    ///
+    /// # Errors
+    /// When the daemon cannot be reached or refuses.
+    pub fn guests(&mut self) -> Result<Vec<Observed>, Error> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => Connection::open_read_only(&self.uri, &self.uri)?,
+        };
+        let groups = sys::VIR_DOMAIN_STATS_CPU_TOTAL
+            | sys::VIR_DOMAIN_STATS_BALLOON
+            | sys::VIR_DOMAIN_STATS_VCPU;
+        let all = statistics(&connection, groups).map_err(|e| refused(&self.uri, &e))?;
+        // One that failed is closed.
+        self.connection = Some(connection);
+        let mut observed: Vec<Observed> = all.iter().filter_map(guest).collect();
+        observed.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(observed)
+    }
+}
+
+/// Reads a host's running guests once; see [`Observer::guests`].
 ///
 /// # Errors
 /// When the daemon cannot be reached or refuses.
 pub fn observe(uri: &str) -> Result<Vec<Observed>, Error> {
-    let connection = Connection::open_read_only(uri, uri)?;
-    let groups = sys::VIR_DOMAIN_STATS_CPU_TOTAL
-        | sys::VIR_DOMAIN_STATS_BALLOON
-        | sys::VIR_DOMAIN_STATS_VCPU;
-    let all = statistics(&connection, groups).map_err(|e| refused(uri, &e))?;
-    let mut observed: Vec<Observed> = all
-        .iter()
-        .filter_map(|one| {
-            let domain = Domain::lookup_by_uuid(&connection, one.uuid).ok()?;
-            let xml = domain.get_xml_desc(0).ok()?;
-            let accelerator = describe(&xml).map_or(Accelerator::Other, |d| d.accelerator);
-            guest(one, accelerator)
-        })
-        .collect();
-    observed.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(observed)
+    Observer::new(uri).guests()
 }
 
-fn guest(one: &Statistics, accelerator: Accelerator) -> Option<Observed> {
+fn guest(one: &Statistics) -> Option<Observed> {
     let count = |name: &str| one.figures.get(name).and_then(Figure::count);
     let number = |name: &str| count(name).and_then(|n| u32::try_from(n).ok());
     // libvirt speaks of KiB.
@@ -98,6 +117,5 @@ fn guest(one: &Statistics, accelerator: Accelerator) -> Option<Observed> {
         resident: memory("balloon.rss"),
         cpu_time_ns: count("cpu.time"),
         vcpu_times,
-        accelerator,
     })
 }
