@@ -1,4 +1,6 @@
-//! `vmpack-probe bench`: measures the history on this machine's disk.
+//! `vmpack-probe bench`: measures the history on this machine's disk, and what the daemon costs.
+
+mod daemon;
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -15,6 +17,7 @@ use crate::cli::Ended;
 use crate::history::{Asked, Bounds, History, Reader};
 use crate::interval::{Row, STEP};
 use crate::process::Process;
+use crate::serve;
 use crate::sketch::Sketch;
 use vmpack_domain::exit::Exit;
 
@@ -53,6 +56,32 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Run the whole daemon beside made guests, with a reader of its stream: what does it cost?
+    Daemon {
+        /// How many guests, of two vCPUs each
+        #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        guests: u64,
+        /// For how long
+        #[arg(long, value_name = "N", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        seconds: u64,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// The daemon, beside the guests of `daemon`
+    #[command(hide = true)]
+    Host {
+        #[arg(long)]
+        guests: u64,
+        #[command(flatten)]
+        serve: Box<serve::command::Arguments>,
+    },
+    /// A guest of `daemon`, with the arguments by which a QEMU is known
+    #[command(hide = true)]
+    Guest {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        line: Vec<String>,
+    },
     /// Write until killed, telling each commit
     #[command(hide = true)]
     Writer {
@@ -73,6 +102,17 @@ pub(crate) fn run(arguments: &Arguments) -> Ended {
         } => day(*guests, *windows, *json)
             .map(|()| Exit::Done)
             .map_err(failed),
+        What::Daemon {
+            guests,
+            seconds,
+            json,
+        } => daemon::daemon(*guests, *seconds, *json)
+            .map(|()| Exit::Done)
+            .map_err(failed),
+        What::Host { guests, serve } => daemon::host(*guests, serve)
+            .map(|()| Exit::Done)
+            .map_err(failed),
+        What::Guest { line } => daemon::guest(line).map(|()| Exit::Done).map_err(failed),
         What::Writer { history } => writer(history).map(|()| Exit::Done).map_err(failed),
     }
 }

@@ -29,6 +29,8 @@ use view::View;
 const REDRAW: Duration = Duration::from_secs(1);
 /// How long `--once` looks.
 const ONCE: Duration = Duration::from_secs(2);
+/// The longest that `--once` waits for the first window, as on a busy host.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The flags of `top`.
 #[derive(Debug, Args)]
@@ -140,6 +142,9 @@ async fn show(arguments: &Arguments, mut events: mpsc::Receiver<Event>) -> anyho
         tokio::select! {
             Some(event) = events.recv() => view.take(event),
             _ = redraw.tick() => {
+                if arguments.once && view.is_empty() && begin.elapsed() < PATIENCE {
+                    continue;
+                }
                 let size = terminal_size::terminal_size();
                 let (width, height) = match (&screen, size) {
                     (Some(_), Some((width, height))) => (width.0, height.0),

@@ -29,7 +29,7 @@ enum What {
         /// Print one JSON line for each row
         #[arg(long)]
         json: bool,
-        /// Only these parts: accuracy, dirty, switch, process, overload, history
+        /// Only these parts: accuracy, dirty, switch, process, overload, history, daemon
         parts: Vec<String>,
     },
     /// Packing and moving the generated families (VMPACK_DATA names the folder with `generated/`)
@@ -306,13 +306,20 @@ fn probe(what: &What) -> Result<()> {
     let build = ["build", "--package", "vmpack-probe", "--bins"];
     run(cargo().args(build).args(["--example", "bench"]))?;
     let debug = target_directory().join("debug");
-    let history = parts.is_empty() || parts.iter().any(|part| part == "history");
+    // Parts that the program itself measures, and by which of its commands.
+    let own = [
+        ("history", "kills"),
+        ("history", "day"),
+        ("daemon", "daemon"),
+    ];
+    let chosen = |name: &str| parts.is_empty() || parts.iter().any(|part| part == name);
+    let others = |part: &String| own.iter().all(|(name, _)| part != name);
     let mut told = String::new();
-    if parts.is_empty() || parts.iter().any(|part| part != "history") {
+    if parts.is_empty() || parts.iter().any(others) {
         told += &read(command([debug.join("examples/bench")]).args(parts))?;
     }
-    for part in ["kills", "day"].into_iter().filter(|_| history) {
-        eprintln!("measuring: history, {part}");
+    for (name, part) in own.into_iter().filter(|(name, _)| chosen(name)) {
+        eprintln!("measuring: {name}, {part}");
         told += &read(command([debug.join("vmpack-probe")]).args(["bench", part, "--json"]))?;
     }
     for line in told.lines() {

@@ -9,7 +9,8 @@ use clap::Args;
 use vmpack_domain::Tier;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::units::{MiB, Micros, MilliCores, Ratio};
-use vmpack_hypervisor::libvirt::Observer;
+use vmpack_hypervisor::Error;
+use vmpack_hypervisor::libvirt::{Observed, Observer};
 
 use super::{Settings, feed, run};
 use crate::cli::{Ended, check_window, environment};
@@ -70,7 +71,16 @@ pub(crate) fn serve(arguments: Arguments) -> Ended {
     // Files that the user gave, so that it is no fault of the environment.
     let tls = settings.tls.server();
     tls.map_err(|error| (Exit::BadInput, error.into()))?;
-    environment(daemon(settings, arguments.uri))
+    let mut libvirt = Observer::new(&arguments.uri);
+    environment(daemon(settings, move || libvirt.guests()))
+}
+
+/// Runs the daemon until then, beside the guests of which `list` tells.
+pub(crate) fn daemon_of(
+    arguments: &Arguments,
+    list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
+) -> anyhow::Result<()> {
+    daemon(settings(arguments)?, list)
 }
 
 fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
@@ -128,7 +138,10 @@ pub(crate) fn default_history() -> PathBuf {
     folder.join("history.db")
 }
 
-fn daemon(settings: Settings, uri: String) -> anyhow::Result<()> {
+fn daemon(
+    settings: Settings,
+    list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
+) -> anyhow::Result<()> {
     if let Some(folder) = settings.history.parent() {
         std::fs::create_dir_all(folder)
             .with_context(|| format!("cannot make folder {}", folder.display()))?;
@@ -147,10 +160,9 @@ fn daemon(settings: Settings, uri: String) -> anyhow::Result<()> {
                 _ = terminate.recv() => {}
             }
         };
-        let mut libvirt = Observer::new(&uri);
         run(
             settings,
-            move |shared, sink| feed::measure(&shared, move || libvirt.guests(), sink),
+            move |shared, sink| feed::measure(&shared, list, sink),
             until,
             |address| {
                 let scheme = if secure { "https" } else { "http" };

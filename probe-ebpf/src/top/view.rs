@@ -61,6 +61,11 @@ impl View {
         }
     }
 
+    /// Whether no window has come yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.end_us == 0
+    }
+
     fn tick(&mut self, tick: Tick) {
         self.end_us = tick.end_us;
         self.host_mcores = tick.host_mcores;
