@@ -49,11 +49,20 @@ _vmpack__probe() {
             vmpack__probe,top)
                 cmd="vmpack__probe__subcmd__top"
                 ;;
+            vmpack__probe__subcmd__bench,daemon)
+                cmd="vmpack__probe__subcmd__bench__subcmd__daemon"
+                ;;
             vmpack__probe__subcmd__bench,day)
                 cmd="vmpack__probe__subcmd__bench__subcmd__day"
                 ;;
+            vmpack__probe__subcmd__bench,guest)
+                cmd="vmpack__probe__subcmd__bench__subcmd__guest"
+                ;;
             vmpack__probe__subcmd__bench,help)
                 cmd="vmpack__probe__subcmd__bench__subcmd__help"
+                ;;
+            vmpack__probe__subcmd__bench,host)
+                cmd="vmpack__probe__subcmd__bench__subcmd__host"
                 ;;
             vmpack__probe__subcmd__bench,kills)
                 cmd="vmpack__probe__subcmd__bench__subcmd__kills"
@@ -61,11 +70,20 @@ _vmpack__probe() {
             vmpack__probe__subcmd__bench,writer)
                 cmd="vmpack__probe__subcmd__bench__subcmd__writer"
                 ;;
+            vmpack__probe__subcmd__bench__subcmd__help,daemon)
+                cmd="vmpack__probe__subcmd__bench__subcmd__help__subcmd__daemon"
+                ;;
             vmpack__probe__subcmd__bench__subcmd__help,day)
                 cmd="vmpack__probe__subcmd__bench__subcmd__help__subcmd__day"
                 ;;
+            vmpack__probe__subcmd__bench__subcmd__help,guest)
+                cmd="vmpack__probe__subcmd__bench__subcmd__help__subcmd__guest"
+                ;;
             vmpack__probe__subcmd__bench__subcmd__help,help)
                 cmd="vmpack__probe__subcmd__bench__subcmd__help__subcmd__help"
+                ;;
+            vmpack__probe__subcmd__bench__subcmd__help,host)
+                cmd="vmpack__probe__subcmd__bench__subcmd__help__subcmd__host"
                 ;;
             vmpack__probe__subcmd__bench__subcmd__help,kills)
                 cmd="vmpack__probe__subcmd__bench__subcmd__help__subcmd__kills"
@@ -106,8 +124,17 @@ _vmpack__probe() {
             vmpack__probe__subcmd__help,top)
                 cmd="vmpack__probe__subcmd__help__subcmd__top"
                 ;;
+            vmpack__probe__subcmd__help__subcmd__bench,daemon)
+                cmd="vmpack__probe__subcmd__help__subcmd__bench__subcmd__daemon"
+                ;;
             vmpack__probe__subcmd__help__subcmd__bench,day)
                 cmd="vmpack__probe__subcmd__help__subcmd__bench__subcmd__day"
+                ;;
+            vmpack__probe__subcmd__help__subcmd__bench,guest)
+                cmd="vmpack__probe__subcmd__help__subcmd__bench__subcmd__guest"
+                ;;
+            vmpack__probe__subcmd__help__subcmd__bench,host)
+                cmd="vmpack__probe__subcmd__help__subcmd__bench__subcmd__host"
                 ;;
             vmpack__probe__subcmd__help__subcmd__bench,kills)
                 cmd="vmpack__probe__subcmd__help__subcmd__bench__subcmd__kills"
@@ -178,12 +205,34 @@ _vmpack__probe() {
             return 0
             ;;
         vmpack__subcmd__probe__subcmd__bench)
-            opts="-v -h --verbose --help kills day writer help"
+            opts="-v -h --verbose --help kills day daemon host guest writer help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__probe__subcmd__bench__subcmd__daemon)
+            opts="-v -h --guests --seconds --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --guests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seconds)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -213,9 +262,37 @@ _vmpack__probe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
-        vmpack__subcmd__probe__subcmd__bench__subcmd__help)
-            opts="kills day writer help"
+        vmpack__subcmd__probe__subcmd__bench__subcmd__guest)
+            opts="-v -h --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__probe__subcmd__bench__subcmd__help)
+            opts="kills day daemon host guest writer help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__probe__subcmd__bench__subcmd__help__subcmd__daemon)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -241,7 +318,35 @@ _vmpack__probe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__probe__subcmd__bench__subcmd__help__subcmd__guest)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__probe__subcmd__bench__subcmd__help__subcmd__help)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__probe__subcmd__bench__subcmd__help__subcmd__host)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -276,6 +381,76 @@ _vmpack__probe() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__probe__subcmd__bench__subcmd__host)
+            opts="-v -h --guests --listen --history --history-size --history-age --window --uri --speed --cores --without-ebpf --dirty --metrics-guests --connections --tls-cert --tls-key --tls-ca --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --guests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --history)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --history-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --history-age)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --window)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --uri)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --speed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cores)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --metrics-guests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --connections)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-cert)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-key)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --tls-ca)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -484,7 +659,7 @@ _vmpack__probe() {
             return 0
             ;;
         vmpack__subcmd__probe__subcmd__help__subcmd__bench)
-            opts="kills day writer"
+            opts="kills day daemon host guest writer"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -497,7 +672,49 @@ _vmpack__probe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__probe__subcmd__help__subcmd__bench__subcmd__daemon)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__probe__subcmd__help__subcmd__bench__subcmd__day)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__probe__subcmd__help__subcmd__bench__subcmd__guest)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__probe__subcmd__help__subcmd__bench__subcmd__host)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

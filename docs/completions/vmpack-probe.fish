@@ -129,12 +129,15 @@ complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fis
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "client" -d 'Make the certificate of whoever reads probes, such as Prometheus or `fetch`'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "show" -d 'Say until when the certificates in the folder are valid, for whom, and what is wrong with them'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
-complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day writer help" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
-complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day writer help" -s h -l help -d 'Print help'
-complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day writer help" -f -a "kills" -d 'Kill -9 a writer of the history again and again; does each committed row stand?'
-complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day writer help" -f -a "day" -d 'Write a day of rows and read it back: size and time'
-complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day writer help" -f -a "writer" -d 'Write until killed, telling each commit'
-complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day writer help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day daemon host guest writer help" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day daemon host guest writer help" -s h -l help -d 'Print help'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day daemon host guest writer help" -f -a "kills" -d 'Kill -9 a writer of the history again and again; does each committed row stand?'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day daemon host guest writer help" -f -a "day" -d 'Write a day of rows and read it back: size and time'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day daemon host guest writer help" -f -a "daemon" -d 'Run the whole daemon beside made guests, with a reader of its stream: what does it cost?'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day daemon host guest writer help" -f -a "host" -d 'The daemon, beside the guests of `daemon`'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day daemon host guest writer help" -f -a "guest" -d 'A guest of `daemon`, with the arguments by which a QEMU is known'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day daemon host guest writer help" -f -a "writer" -d 'Write until killed, telling each commit'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and not __fish_seen_subcommand_from kills day daemon host guest writer help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from kills" -l kills -d 'How often' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from kills" -l json -d 'Print JSON'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from kills" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
@@ -144,11 +147,39 @@ complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __f
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from day" -l json -d 'Print JSON'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from day" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from day" -s h -l help -d 'Print help'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from daemon" -l guests -d 'How many guests, of two vCPUs each' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from daemon" -l seconds -d 'For how long' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from daemon" -l json -d 'Print JSON'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from daemon" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from daemon" -s h -l help -d 'Print help'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l guests -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l listen -d 'The address to listen on; one that is not loopback needs --tls-cert, --tls-key and --tls-ca' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l history -d 'The history; by default history.db in $STATE_DIRECTORY or /var/lib/vmpack-probe' -r -F
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l history-size -d 'The most that the history may take on the disk' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l history-age -d 'What is older is deleted' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l window -d 'The length of a window' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l uri -d 'The libvirt of this host' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l speed -d 'The speed of this host\'s cores, 1 being what demand is counted in' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l cores -d 'The cores of this host that guests may use; by default those that are online' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l metrics-guests -d 'Guests that have series of their own in /metrics; the others are counted' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l connections -d 'The most connections at once; a quarter of them may read the stream' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l tls-cert -d 'This side\'s certificate, PEM' -r -F
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l tls-key -d 'Its private key, PEM' -r -F
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l tls-ca -d 'The authority that the other side\'s certificate must come from, PEM' -r -F
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l without-ebpf -d 'Measure by the scheduler\'s statistics even where eBPF works'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l dirty -d 'Sample the guests\' dirty rates too, which takes a libvirt connection that may act'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -s h -l help -d 'Print help'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from guest" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from guest" -s h -l help -d 'Print help'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from writer" -l history -r -F
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from writer" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from writer" -s h -l help -d 'Print help'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "kills" -d 'Kill -9 a writer of the history again and again; does each committed row stand?'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "day" -d 'Write a day of rows and read it back: size and time'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "daemon" -d 'Run the whole daemon beside made guests, with a reader of its stream: what does it cost?'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "host" -d 'The daemon, beside the guests of `daemon`'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "guest" -d 'A guest of `daemon`, with the arguments by which a QEMU is known'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "writer" -d 'Write until killed, telling each commit'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand completions" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
@@ -172,4 +203,7 @@ complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fi
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from pki" -f -a "show" -d 'Say until when the certificates in the folder are valid, for whom, and what is wrong with them'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "kills" -d 'Kill -9 a writer of the history again and again; does each committed row stand?'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "day" -d 'Write a day of rows and read it back: size and time'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "daemon" -d 'Run the whole daemon beside made guests, with a reader of its stream: what does it cost?'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "host" -d 'The daemon, beside the guests of `daemon`'
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "guest" -d 'A guest of `daemon`, with the arguments by which a QEMU is known'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "writer" -d 'Write until killed, telling each commit'

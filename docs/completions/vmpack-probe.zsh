@@ -267,6 +267,50 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(daemon)
+_arguments "${_arguments_options[@]}" : \
+'--guests=[How many guests, of two vCPUs each]:N:_default' \
+'--seconds=[For how long]:N:_default' \
+'--json[Print JSON]' \
+'*-v[Say more on standard error (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(host)
+_arguments "${_arguments_options[@]}" : \
+'--guests=[]:GUESTS:_default' \
+'--listen=[The address to listen on; one that is not loopback needs --tls-cert, --tls-key and --tls-ca]:ADDRESS:_default' \
+'--history=[The history; by default history.db in \$STATE_DIRECTORY or /var/lib/vmpack-probe]:FILE:_files' \
+'--history-size=[The most that the history may take on the disk]:SIZE:_default' \
+'--history-age=[What is older is deleted]:TIME:_default' \
+'--window=[The length of a window]:TIME:_default' \
+'--uri=[The libvirt of this host]:URI:_default' \
+'--speed=[The speed of this host'\''s cores, 1 being what demand is counted in]:FACTOR:_default' \
+'--cores=[The cores of this host that guests may use; by default those that are online]:CORES:_default' \
+'--metrics-guests=[Guests that have series of their own in /metrics; the others are counted]:N:_default' \
+'--connections=[The most connections at once; a quarter of them may read the stream]:N:_default' \
+'--tls-cert=[This side'\''s certificate, PEM]:FILE:_files' \
+'--tls-key=[Its private key, PEM]:FILE:_files' \
+'--tls-ca=[The authority that the other side'\''s certificate must come from, PEM]:FILE:_files' \
+'--without-ebpf[Measure by the scheduler'\''s statistics even where eBPF works]' \
+'--dirty[Sample the guests'\'' dirty rates too, which takes a libvirt connection that may act]' \
+'*-v[Say more on standard error (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(guest)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::line:_default' \
+&& ret=0
+;;
 (writer)
 _arguments "${_arguments_options[@]}" : \
 '--history=[]:HISTORY:_files' \
@@ -293,6 +337,18 @@ _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
 (day)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(daemon)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(host)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(guest)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
@@ -418,6 +474,18 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(daemon)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(host)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(guest)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (writer)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -469,35 +537,66 @@ _vmpack-probe__subcmd__bench_commands() {
     local commands; commands=(
 'kills:Kill -9 a writer of the history again and again; does each committed row stand?' \
 'day:Write a day of rows and read it back\: size and time' \
+'daemon:Run the whole daemon beside made guests, with a reader of its stream\: what does it cost?' \
+'host:The daemon, beside the guests of \`daemon\`' \
+'guest:A guest of \`daemon\`, with the arguments by which a QEMU is known' \
 'writer:Write until killed, telling each commit' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack-probe bench commands' commands "$@"
+}
+(( $+functions[_vmpack-probe__subcmd__bench__subcmd__daemon_commands] )) ||
+_vmpack-probe__subcmd__bench__subcmd__daemon_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-probe bench daemon commands' commands "$@"
 }
 (( $+functions[_vmpack-probe__subcmd__bench__subcmd__day_commands] )) ||
 _vmpack-probe__subcmd__bench__subcmd__day_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-probe bench day commands' commands "$@"
 }
+(( $+functions[_vmpack-probe__subcmd__bench__subcmd__guest_commands] )) ||
+_vmpack-probe__subcmd__bench__subcmd__guest_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-probe bench guest commands' commands "$@"
+}
 (( $+functions[_vmpack-probe__subcmd__bench__subcmd__help_commands] )) ||
 _vmpack-probe__subcmd__bench__subcmd__help_commands() {
     local commands; commands=(
 'kills:Kill -9 a writer of the history again and again; does each committed row stand?' \
 'day:Write a day of rows and read it back\: size and time' \
+'daemon:Run the whole daemon beside made guests, with a reader of its stream\: what does it cost?' \
+'host:The daemon, beside the guests of \`daemon\`' \
+'guest:A guest of \`daemon\`, with the arguments by which a QEMU is known' \
 'writer:Write until killed, telling each commit' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack-probe bench help commands' commands "$@"
+}
+(( $+functions[_vmpack-probe__subcmd__bench__subcmd__help__subcmd__daemon_commands] )) ||
+_vmpack-probe__subcmd__bench__subcmd__help__subcmd__daemon_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-probe bench help daemon commands' commands "$@"
 }
 (( $+functions[_vmpack-probe__subcmd__bench__subcmd__help__subcmd__day_commands] )) ||
 _vmpack-probe__subcmd__bench__subcmd__help__subcmd__day_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-probe bench help day commands' commands "$@"
 }
+(( $+functions[_vmpack-probe__subcmd__bench__subcmd__help__subcmd__guest_commands] )) ||
+_vmpack-probe__subcmd__bench__subcmd__help__subcmd__guest_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-probe bench help guest commands' commands "$@"
+}
 (( $+functions[_vmpack-probe__subcmd__bench__subcmd__help__subcmd__help_commands] )) ||
 _vmpack-probe__subcmd__bench__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-probe bench help help commands' commands "$@"
+}
+(( $+functions[_vmpack-probe__subcmd__bench__subcmd__help__subcmd__host_commands] )) ||
+_vmpack-probe__subcmd__bench__subcmd__help__subcmd__host_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-probe bench help host commands' commands "$@"
 }
 (( $+functions[_vmpack-probe__subcmd__bench__subcmd__help__subcmd__kills_commands] )) ||
 _vmpack-probe__subcmd__bench__subcmd__help__subcmd__kills_commands() {
@@ -508,6 +607,11 @@ _vmpack-probe__subcmd__bench__subcmd__help__subcmd__kills_commands() {
 _vmpack-probe__subcmd__bench__subcmd__help__subcmd__writer_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-probe bench help writer commands' commands "$@"
+}
+(( $+functions[_vmpack-probe__subcmd__bench__subcmd__host_commands] )) ||
+_vmpack-probe__subcmd__bench__subcmd__host_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-probe bench host commands' commands "$@"
 }
 (( $+functions[_vmpack-probe__subcmd__bench__subcmd__kills_commands] )) ||
 _vmpack-probe__subcmd__bench__subcmd__kills_commands() {
@@ -566,14 +670,32 @@ _vmpack-probe__subcmd__help__subcmd__bench_commands() {
     local commands; commands=(
 'kills:Kill -9 a writer of the history again and again; does each committed row stand?' \
 'day:Write a day of rows and read it back\: size and time' \
+'daemon:Run the whole daemon beside made guests, with a reader of its stream\: what does it cost?' \
+'host:The daemon, beside the guests of \`daemon\`' \
+'guest:A guest of \`daemon\`, with the arguments by which a QEMU is known' \
 'writer:Write until killed, telling each commit' \
     )
     _describe -t commands 'vmpack-probe help bench commands' commands "$@"
+}
+(( $+functions[_vmpack-probe__subcmd__help__subcmd__bench__subcmd__daemon_commands] )) ||
+_vmpack-probe__subcmd__help__subcmd__bench__subcmd__daemon_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-probe help bench daemon commands' commands "$@"
 }
 (( $+functions[_vmpack-probe__subcmd__help__subcmd__bench__subcmd__day_commands] )) ||
 _vmpack-probe__subcmd__help__subcmd__bench__subcmd__day_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-probe help bench day commands' commands "$@"
+}
+(( $+functions[_vmpack-probe__subcmd__help__subcmd__bench__subcmd__guest_commands] )) ||
+_vmpack-probe__subcmd__help__subcmd__bench__subcmd__guest_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-probe help bench guest commands' commands "$@"
+}
+(( $+functions[_vmpack-probe__subcmd__help__subcmd__bench__subcmd__host_commands] )) ||
+_vmpack-probe__subcmd__help__subcmd__bench__subcmd__host_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-probe help bench host commands' commands "$@"
 }
 (( $+functions[_vmpack-probe__subcmd__help__subcmd__bench__subcmd__kills_commands] )) ||
 _vmpack-probe__subcmd__help__subcmd__bench__subcmd__kills_commands() {
