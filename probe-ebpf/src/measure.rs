@@ -73,6 +73,9 @@ enum By {
     Nothing,
 }
 
+/// How often a guest's resident memory is read, in nanoseconds: a row of the history covers as much.
+const RESIDENT: u64 = 10_000_000_000;
+
 /// Different notes are kept, the first so many.
 const NOTES: usize = 100;
 
@@ -99,6 +102,8 @@ pub struct Measurement {
     notes: BTreeSet<String>,
     /// Since when it is known which processes there are, by `CLOCK_MONOTONIC`.
     searched: Option<u64>,
+    /// When the guests' resident memory was read.
+    weighed: Option<u64>,
     sampler: Option<Sampler>,
     listed: Listed,
 }
@@ -143,6 +148,7 @@ impl Measurement {
             guests: BTreeMap::new(),
             notes: BTreeSet::new(),
             searched: None,
+            weighed: None,
             sampler: None,
             listed: Listed {
                 began: now(),
@@ -299,6 +305,12 @@ impl Measurement {
         let search = self
             .searched
             .is_none_or(|then| at.saturating_sub(then) > 900_000_000);
+        let weigh = self
+            .weighed
+            .is_none_or(|then| at.saturating_sub(then) >= RESIDENT);
+        if weigh {
+            self.weighed = Some(at);
+        }
         let mut processes = None;
         let present: BTreeSet<&GuestName> = observed.iter().map(|o| &o.name).collect();
         for (name, guest) in &mut self.guests {
@@ -336,7 +348,7 @@ impl Measurement {
                 guest.search(source, &self.settings, processes, seen);
                 self.searched = Some(at);
             }
-            if search {
+            if weigh || guest.resident.is_none() {
                 guest.remember_resident(&self.settings, seen);
             }
             let (first, window) = guest.count(at, seen, self.settings.speed);

@@ -27,7 +27,7 @@ use crate::serve::wire::Event;
 /// vCPUs of each guest.
 const VCPUS: u64 = 2;
 /// Between scrapes; Prometheus's default is a minute.
-const SCRAPE: Duration = Duration::from_secs(5);
+const SCRAPE: Duration = Duration::from_secs(15);
 /// Until all guests are measured.
 const READY: Duration = Duration::from_secs(60);
 
