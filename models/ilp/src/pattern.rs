@@ -28,6 +28,8 @@ mod walk;
 pub use packing::{HostClass, Item, Packing};
 pub use price::Content;
 
+use std::cell::Cell;
+
 use vmpack_domain::units::Micros;
 
 use crate::Limits;
@@ -101,8 +103,10 @@ struct Effort<'a> {
     total: u64,
     /// Asked often.
     stop: &'a dyn Fn() -> bool,
-    /// Asked often by the LP, which ends then.
-    enough: &'a dyn Fn() -> bool,
+    /// Asked often by the LP, which ends then, when it is run first and when it is run again.
+    enough: [&'a dyn Fn() -> bool; 2],
+    /// Whether it is run again.
+    again: Cell<bool>,
 }
 
 impl<'a> Effort<'a> {
@@ -113,12 +117,18 @@ impl<'a> Effort<'a> {
             steps: limits.nodes.map_or(1 << 32, |n| n.saturating_mul(100_000)),
             total: limits.nodes.map_or(u64::MAX, |n| n.saturating_mul(100_000)),
             stop: limits.stop,
-            enough: &|| false,
+            enough: [&|| false; 2],
+            again: Cell::new(false),
         }
     }
 
     fn sufficed(&self, rounds: u64, steps: u64) -> bool {
-        rounds >= self.rounds / 2 || self.ended(rounds, steps) || (self.enough)()
+        let part = self.rounds / 4 * if self.again.get() { 3 } else { 2 };
+        rounds >= part || self.ended(rounds, steps) || self.enough()
+    }
+
+    fn enough(&self) -> bool {
+        self.enough[usize::from(self.again.get())]()
     }
 
     fn ended(&self, rounds: u64, steps: u64) -> bool {
@@ -161,7 +171,8 @@ pub fn bound(
 }
 
 /// The bound of the pattern LP, and packings from its columns where the bound leaves room for one
-/// that is cheaper than `upper`, else from parts of the incumbent. The LP ends when `enough` says so, or half of the nodes are used.
+/// that is cheaper than `upper`, else from parts of the incumbent. The LP ends when the first of `enough`
+/// says so, or half of the nodes are used; after the first dive it goes on until the second says so.
 #[must_use]
 pub fn solve(
     packing: &Packing,
@@ -169,25 +180,24 @@ pub fn solve(
     lower: i64,
     mut upper: i64,
     limits: &Limits,
-    enough: &dyn Fn() -> bool,
+    enough: [&dyn Fn() -> bool; 2],
 ) -> Answer {
     let effort = Effort {
         enough,
         ..Effort::of(limits)
     };
-    let known = Known::new(packing, lower, upper);
+    let mut known = Known::new(packing, lower, upper);
     let mut proof = Proof::trivial(packing);
     let mut packed: Option<Packed> = None;
     let (mut pool, mut value) = (Vec::new(), 0.0);
     let mut rounds = 0;
-    let ended = if packing.items.len() > MANY {
+    let ended = if packing.is_large() {
         Ok(())
     } else {
         Master::new(packing, incumbent, &effort).and_then(|mut master| {
             let ended = master.converge(&known, &mut proof).and_then(|()| {
-                value = master.worth();
-                let closed = proof.cost.max(lower);
                 for turn in 0..DIVES {
+                    let closed = proof.cost.max(lower);
                     if closed >= upper || effort.ended(master.rounds, master.steps) {
                         break;
                     }
@@ -205,9 +215,16 @@ pub fn solve(
                             keep(&mut packed, &mut upper, found);
                         }
                     }
+                    if turn == 0 {
+                        // What is packed may be as good as a better bound shows.
+                        effort.again.set(true);
+                        known.upper = upper;
+                        master.converge(&known, &mut proof)?;
+                    }
                 }
                 Ok(())
             });
+            value = master.worth();
             (pool, rounds) = (master.pool, master.rounds);
             ended
         })

@@ -78,6 +78,11 @@ impl Best<'_, '_, '_> {
     fn reaches(&self, bound: &Bound) -> bool {
         self.packed.as_ref().is_some_and(|p| p.cost <= bound.cost)
     }
+    /// Whether it is more than half a percent above the bound.
+    fn wastes(&self, bound: &Bound) -> bool {
+        let most = bound.cost.saturating_add(bound.cost / 200);
+        self.packed.as_ref().is_some_and(|p| p.cost > most)
+    }
 }
 
 /// How stage 1 ended.
@@ -92,7 +97,8 @@ pub(crate) enum Answer {
 
 /// The largest instance given to HiGHS, in guest-host pairs.
 const WHOLE: usize = 12_000;
-/// Guests tried on hosts in all fits together, about; two are made in any case.
+/// Guests tried on hosts in all fits together, about, and in all of the emptying; some is made in any
+/// case.
 const LOOKS: usize = 60_000_000;
 /// Rounds of annealing before the whole pattern LP, which has most of the time.
 const ROUNDS: u64 = 2;
@@ -129,7 +135,13 @@ pub(crate) fn pack(
         {
             return Answer::Impossible;
         }
-        descend::descend(&mut best, bound, effort, seed, rounds);
+        // Where much is wasted, packing parts anew gains more than annealing on.
+        if rounds.start == 0
+            || !best.wastes(bound)
+            || !packing.as_ref().is_some_and(Packing::is_large)
+        {
+            descend::descend(&mut best, bound, effort, seed, rounds);
+        }
     }
     if let Some(packing) = &packing
         && coarse.is_none()
@@ -226,11 +238,14 @@ fn exact(best: &mut Best, bound: &mut Bound, effort: &Effort, policy: &Policy) -
 /// Hosts emptied from where guests are, and fits from nothing.
 fn construct(best: &mut Best, now: &State, bound: &Bound, effort: &Effort) {
     let inst = best.inst;
-    for by in [
+    let order = by_worth(inst);
+    let tries = LOOKS / inst.bundles.len().saturating_mul(order.len()).max(1);
+    let ways = [
         fit::Empty::LeastMemory,
         fit::Empty::FewestGuests,
         fit::Empty::LeastLoad,
-    ] {
+    ];
+    for by in ways.into_iter().take(tries.max(1)) {
         if best.reaches(bound) || effort.cut_off() {
             return;
         }
@@ -238,9 +253,7 @@ fn construct(best: &mut Best, now: &State, bound: &Bound, effort: &Effort) {
         fit::shrink(&mut state, by);
         best.offer(&state.at);
     }
-    let order = by_worth(inst);
-    let looks = inst.bundles.len().saturating_mul(order.len()).max(1);
-    for recipe in fit::Recipe::all().take((LOOKS / looks).max(2)) {
+    for recipe in fit::Recipe::all().take(tries.max(2)) {
         if best.reaches(bound) || effort.cut_off() {
             return;
         }

@@ -76,9 +76,17 @@ pub(super) fn whole(
         .map(|p| patterns(packing, &inst.placement(&p.at)))
         .unwrap_or_default();
     let upper = upper(best);
-    let enough = effort.alarm(500);
-    let answer = limited(effort, policy, 850, |limits| {
-        pattern::solve(packing, &incumbent, bound.cost, upper, limits, &enough)
+    let (first, second) = (effort.alarm(450), effort.alarm(700));
+    let share = if packing.is_large() { 950 } else { 850 };
+    let answer = limited(effort, policy, share, |limits| {
+        pattern::solve(
+            packing,
+            &incumbent,
+            bound.cost,
+            upper,
+            limits,
+            [&first, &second],
+        )
     });
     let origin = answer.bound.origin.clone();
     if raise(best, bound, answer.bound, origin) {

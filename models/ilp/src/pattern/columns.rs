@@ -79,6 +79,7 @@ impl Master<'_> {
                 *best = round.proof;
             }
         }
+        self.center = Some((center.clone(), center_value));
         let mut missed = 0.0;
         let mut quickly = true;
         let mut hopeless = false;
@@ -178,7 +179,7 @@ impl Master<'_> {
                 low: integer(price * (share + EPSILON)),
                 steps: 0,
                 seeds: SEEDS,
-                stop: &|| (self.effort.stop)() || (self.effort.enough)(),
+                stop: &|| (self.effort.stop)() || self.effort.enough(),
             };
             let found = self.pricers[k].price(&values, &self.left, &reach);
             self.steps += found.steps;
@@ -265,7 +266,7 @@ impl Master<'_> {
                 low: integer(price * (1.0 - NEAR)),
                 steps,
                 seeds: SEEDS,
-                stop: &|| (self.effort.stop)() || (self.effort.enough)(),
+                stop: &|| (self.effort.stop)() || self.effort.enough(),
             };
             let found = self.pricers[k].price(&values, &self.left, &reach);
             self.steps += found.steps;

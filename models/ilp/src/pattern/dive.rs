@@ -89,7 +89,7 @@ impl Master<'_> {
                 .sum::<i64>();
             solution = self.again(known, goal - *spent, &avoided, hosts)?;
             let least = spent.saturating_add(self.rest(known, &solution));
-            if least < upper || steps_back >= STEPS_BACK {
+            if least < upper || steps_back >= STEPS_BACK || !self.patient {
                 goal = goal.max(least);
                 batch = batch.saturating_mul(2);
                 packed.patterns.extend(chosen);
@@ -132,7 +132,8 @@ impl Master<'_> {
         self.lp.prefer_dual(true)?;
         let mut solution = self.lp.run(self.effort.stop)?;
         self.lp.prefer_dual(false)?;
-        for round in 0..MORE_ROUNDS {
+        let most = if self.patient { MORE_ROUNDS } else { ROUNDS };
+        for round in 0..most {
             let enough = round >= ROUNDS && self.rest(known, &solution) <= goal;
             if enough || self.complete(&solution)? == 0 {
                 break;

@@ -95,6 +95,8 @@ pub(super) struct Master<'a> {
     pub(super) steps: u64,
     /// The last optimum of the LP, without the forced hosts' cost.
     pub(super) value: f64,
+    /// Whether a dive prices until the LP is as good as before, and takes fixings back.
+    pub(super) patient: bool,
 }
 
 /// The price of leaving an item unpacked, in hosts.
@@ -148,6 +150,7 @@ impl<'a> Master<'a> {
             rounds: 0,
             steps: 0,
             value: 0.0,
+            patient: true,
         };
         let unpacked: Vec<Column> = (0..items)
             .map(|i| Column {

@@ -128,6 +128,8 @@ fn anew(
     let most = cost(&part, &now).saturating_add(known.unit);
     let mut master = Master::new(&part, &now, effort).ok()?;
     master.rounds = *rounds;
+    // Many parts in little time gain more than a few done well.
+    master.patient = false;
     let found = master
         .approach()
         .and_then(|()| master.dive(&known, most, turn));

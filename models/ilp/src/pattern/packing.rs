@@ -138,6 +138,12 @@ impl Packing {
         }
     }
 
+    /// Whether its items are of so many classes that the LP of all of them is out of reach.
+    #[must_use]
+    pub fn is_large(&self) -> bool {
+        self.items.len() > super::MANY
+    }
+
     /// How many resources it has.
     #[must_use]
     pub fn resources(&self) -> usize {

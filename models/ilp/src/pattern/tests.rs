@@ -131,6 +131,9 @@ fn optimum(p: &Packing) -> Option<i64> {
     rest(p, &hosts, p.items.iter().map(Item::count).collect())
 }
 
+/// The LP is not ended early.
+const NEVER: [&dyn Fn() -> bool; 2] = [&|| false; 2];
+
 fn limits(nodes: Option<u64>) -> Limits<'static> {
     Limits {
         time: Micros::secs(60),
@@ -191,7 +194,7 @@ fn holds(p: &Packing, bound: &PatternBound) -> Result<(), TestCaseError> {
 /// Bound, packings and their claims.
 fn check(p: &Packing, nodes: Option<u64>) -> Result<(), TestCaseError> {
     let least = optimum(p);
-    let answer = solve(p, &[], 0, i64::MAX, &limits(nodes), &|| false);
+    let answer = solve(p, &[], 0, i64::MAX, &limits(nodes), NEVER);
     holds(p, &answer.bound)?;
     prop_assert!(least.is_none_or(|least| answer.bound.cost <= least));
     for r in 0..p.resources() {
@@ -307,7 +310,7 @@ fn alike(room: &[i64], hosts: usize, items: &[(&[i64], usize)]) -> Packing {
 fn patterns_see_what_no_single_resource_shows() {
     // Two of 4 in 10, and never one of the first with one of the second kind.
     let p = alike(&[10, 10], 9, &[(&[4, 1], 4), (&[1, 4], 4), (&[6, 6], 3)]);
-    let answer = solve(&p, &[], 0, i64::MAX, &limits(None), &|| false);
+    let answer = solve(&p, &[], 0, i64::MAX, &limits(None), NEVER);
     assert_eq!(Some(answer.bound.cost), optimum(&p));
     let packed = answer.packed.unwrap();
     assert_eq!((packed.cost, packed.left.len()), (answer.bound.cost, 0));
@@ -348,19 +351,17 @@ fn measured(n: i64) -> Packing {
 #[test]
 fn a_solve_repeats_and_closes_the_gap_of_fifty_guests() {
     let p = measured(50);
-    let first = solve(&p, &[], 0, i64::MAX, &limits(Some(400)), &|| false);
+    let first = solve(&p, &[], 0, i64::MAX, &limits(Some(400)), NEVER);
     let packed = first.packed.clone().unwrap();
     assert!(packed.left.is_empty());
     assert!(packed.cost <= first.bound.cost + 1000, "{packed:?}");
     assert_eq!(
-        solve(&p, &[], 0, i64::MAX, &limits(Some(400)), &|| false),
+        solve(&p, &[], 0, i64::MAX, &limits(Some(400)), NEVER),
         first
     );
     // Its own packing as the incumbent leaves nothing to find below it.
     let incumbent: Vec<Pattern> = packed.patterns.iter().map(|(p, _)| p.clone()).collect();
-    let again = solve(&p, &incumbent, 0, packed.cost, &limits(Some(400)), &|| {
-        false
-    });
+    let again = solve(&p, &incumbent, 0, packed.cost, &limits(Some(400)), NEVER);
     assert!(again.bound.cost <= packed.cost);
     // A stop ends at once with what is proven already.
     let stopped = Limits {
@@ -371,6 +372,16 @@ fn a_solve_repeats_and_closes_the_gap_of_fifty_guests() {
 }
 
 /// The packing as the judge takes it, with weights and what hosts hold as they are stated.
+/// What ends the LP before the first dive does not end it after.
+#[test]
+fn an_lp_that_was_ended_for_a_dive_goes_on() {
+    let p = measured(50);
+    let whole = solve(&p, &[], 0, i64::MAX, &limits(None), NEVER);
+    let twice = solve(&p, &[], 0, i64::MAX, &limits(None), [&|| true, &|| false]);
+    assert_eq!(twice.bound.cost, whole.bound.cost);
+    assert!(twice.packed.unwrap().left.is_empty());
+}
+
 /// Above so many classes parts of the incumbent are packed anew.
 #[test]
 fn parts_of_a_packing_of_many_classes_are_mended() {
@@ -394,7 +405,7 @@ fn parts_of_a_packing_of_many_classes_are_mended() {
         }
     }
     let before = 1000 * i64::try_from(incumbent.len()).unwrap();
-    let run = || solve(&p, &incumbent, 0, before, &limits(Some(30)), &|| false);
+    let run = || solve(&p, &incumbent, 0, before, &limits(Some(30)), NEVER);
     let answer = run();
     assert_eq!(answer, run(), "it repeats");
     let packed = answer.packed.unwrap();
