@@ -58,6 +58,9 @@ _vmpack__probe() {
             vmpack__probe__subcmd__bench,guest)
                 cmd="vmpack__probe__subcmd__bench__subcmd__guest"
                 ;;
+            vmpack__probe__subcmd__bench,guests)
+                cmd="vmpack__probe__subcmd__bench__subcmd__guests"
+                ;;
             vmpack__probe__subcmd__bench,help)
                 cmd="vmpack__probe__subcmd__bench__subcmd__help"
                 ;;
@@ -78,6 +81,9 @@ _vmpack__probe() {
                 ;;
             vmpack__probe__subcmd__bench__subcmd__help,guest)
                 cmd="vmpack__probe__subcmd__bench__subcmd__help__subcmd__guest"
+                ;;
+            vmpack__probe__subcmd__bench__subcmd__help,guests)
+                cmd="vmpack__probe__subcmd__bench__subcmd__help__subcmd__guests"
                 ;;
             vmpack__probe__subcmd__bench__subcmd__help,help)
                 cmd="vmpack__probe__subcmd__bench__subcmd__help__subcmd__help"
@@ -132,6 +138,9 @@ _vmpack__probe() {
                 ;;
             vmpack__probe__subcmd__help__subcmd__bench,guest)
                 cmd="vmpack__probe__subcmd__help__subcmd__bench__subcmd__guest"
+                ;;
+            vmpack__probe__subcmd__help__subcmd__bench,guests)
+                cmd="vmpack__probe__subcmd__help__subcmd__bench__subcmd__guests"
                 ;;
             vmpack__probe__subcmd__help__subcmd__bench,host)
                 cmd="vmpack__probe__subcmd__help__subcmd__bench__subcmd__host"
@@ -205,7 +214,7 @@ _vmpack__probe() {
             return 0
             ;;
         vmpack__subcmd__probe__subcmd__bench)
-            opts="-v -h --verbose --help kills day daemon host guest writer help"
+            opts="-v -h --verbose --help kills day daemon guests host guest writer help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -276,8 +285,26 @@ _vmpack__probe() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__probe__subcmd__bench__subcmd__guests)
+            opts="-v -h --times --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --times)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__probe__subcmd__bench__subcmd__help)
-            opts="kills day daemon host guest writer help"
+            opts="kills day daemon guests host guest writer help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -319,6 +346,20 @@ _vmpack__probe() {
             return 0
             ;;
         vmpack__subcmd__probe__subcmd__bench__subcmd__help__subcmd__guest)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__probe__subcmd__bench__subcmd__help__subcmd__guests)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -523,7 +564,7 @@ _vmpack__probe() {
             return 0
             ;;
         vmpack__subcmd__probe__subcmd__doctor)
-            opts="-v -h --uri --json --verbose --help"
+            opts="-v -h --uri --ask-qemu --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -659,7 +700,7 @@ _vmpack__probe() {
             return 0
             ;;
         vmpack__subcmd__probe__subcmd__help__subcmd__bench)
-            opts="kills day daemon host guest writer"
+            opts="kills day daemon guests host guest writer"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -701,6 +742,20 @@ _vmpack__probe() {
             return 0
             ;;
         vmpack__subcmd__probe__subcmd__help__subcmd__bench__subcmd__guest)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__probe__subcmd__help__subcmd__bench__subcmd__guests)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

@@ -49,6 +49,7 @@ _arguments "${_arguments_options[@]}" : \
 (doctor)
 _arguments "${_arguments_options[@]}" : \
 '--uri=[The libvirt of this host]:URI:_default' \
+'--ask-qemu[Ask each guest'\''s QEMU too (query-cpus-fast) whether the threads found are its vCPUs. It takes the right to act on libvirt, which marks the guests as tainted (custom-monitor)]' \
 '--json[Print JSON]' \
 '*-v[Say more on standard error (RUST_LOG is honoured too)]' \
 '*--verbose[Say more on standard error (RUST_LOG is honoured too)]' \
@@ -278,6 +279,16 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(guests)
+_arguments "${_arguments_options[@]}" : \
+'--times=[How often]:N:_default' \
+'--json[Print JSON]' \
+'*-v[Say more on standard error (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
 (host)
 _arguments "${_arguments_options[@]}" : \
 '--guests=[]:GUESTS:_default' \
@@ -341,6 +352,10 @@ _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
 (daemon)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(guests)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
@@ -478,6 +493,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(guests)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (host)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -538,6 +557,7 @@ _vmpack-probe__subcmd__bench_commands() {
 'kills:Kill -9 a writer of the history again and again; does each committed row stand?' \
 'day:Write a day of rows and read it back\: size and time' \
 'daemon:Run the whole daemon beside made guests, with a reader of its stream\: what does it cost?' \
+'guests:Start guests, plug vCPUs and end guests\: when are they followed, and when no more?' \
 'host:The daemon, beside the guests of \`daemon\`' \
 'guest:A guest of \`daemon\`, with the arguments by which a QEMU is known' \
 'writer:Write until killed, telling each commit' \
@@ -560,12 +580,18 @@ _vmpack-probe__subcmd__bench__subcmd__guest_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-probe bench guest commands' commands "$@"
 }
+(( $+functions[_vmpack-probe__subcmd__bench__subcmd__guests_commands] )) ||
+_vmpack-probe__subcmd__bench__subcmd__guests_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-probe bench guests commands' commands "$@"
+}
 (( $+functions[_vmpack-probe__subcmd__bench__subcmd__help_commands] )) ||
 _vmpack-probe__subcmd__bench__subcmd__help_commands() {
     local commands; commands=(
 'kills:Kill -9 a writer of the history again and again; does each committed row stand?' \
 'day:Write a day of rows and read it back\: size and time' \
 'daemon:Run the whole daemon beside made guests, with a reader of its stream\: what does it cost?' \
+'guests:Start guests, plug vCPUs and end guests\: when are they followed, and when no more?' \
 'host:The daemon, beside the guests of \`daemon\`' \
 'guest:A guest of \`daemon\`, with the arguments by which a QEMU is known' \
 'writer:Write until killed, telling each commit' \
@@ -587,6 +613,11 @@ _vmpack-probe__subcmd__bench__subcmd__help__subcmd__day_commands() {
 _vmpack-probe__subcmd__bench__subcmd__help__subcmd__guest_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-probe bench help guest commands' commands "$@"
+}
+(( $+functions[_vmpack-probe__subcmd__bench__subcmd__help__subcmd__guests_commands] )) ||
+_vmpack-probe__subcmd__bench__subcmd__help__subcmd__guests_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-probe bench help guests commands' commands "$@"
 }
 (( $+functions[_vmpack-probe__subcmd__bench__subcmd__help__subcmd__help_commands] )) ||
 _vmpack-probe__subcmd__bench__subcmd__help__subcmd__help_commands() {
@@ -671,6 +702,7 @@ _vmpack-probe__subcmd__help__subcmd__bench_commands() {
 'kills:Kill -9 a writer of the history again and again; does each committed row stand?' \
 'day:Write a day of rows and read it back\: size and time' \
 'daemon:Run the whole daemon beside made guests, with a reader of its stream\: what does it cost?' \
+'guests:Start guests, plug vCPUs and end guests\: when are they followed, and when no more?' \
 'host:The daemon, beside the guests of \`daemon\`' \
 'guest:A guest of \`daemon\`, with the arguments by which a QEMU is known' \
 'writer:Write until killed, telling each commit' \
@@ -691,6 +723,11 @@ _vmpack-probe__subcmd__help__subcmd__bench__subcmd__day_commands() {
 _vmpack-probe__subcmd__help__subcmd__bench__subcmd__guest_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-probe help bench guest commands' commands "$@"
+}
+(( $+functions[_vmpack-probe__subcmd__help__subcmd__bench__subcmd__guests_commands] )) ||
+_vmpack-probe__subcmd__help__subcmd__bench__subcmd__guests_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-probe help bench guests commands' commands "$@"
 }
 (( $+functions[_vmpack-probe__subcmd__help__subcmd__bench__subcmd__host_commands] )) ||
 _vmpack-probe__subcmd__help__subcmd__bench__subcmd__host_commands() {

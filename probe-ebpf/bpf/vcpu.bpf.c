@@ -16,13 +16,18 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define barrier() asm volatile("" ::: "memory")
 
+/* Of four threads in turn: their entry in `vcpus`, plus one. */
+struct numbers {
+	u16 of[4];
+};
+
 /* Sized by the probe: to the largest thread number, and to the vCPUs that it can follow. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 32768);
-	__type(key, u32);
-	__type(value, u16); /* the thread's entry in `vcpus`, plus one */
+	__uint(max_entries, 8192);
+	__type(key, u32); /* a thread's number / 4: the kernel rounds each value up to 8 bytes */
+	__type(value, struct numbers);
 } table SEC(".maps");
 
 struct {
@@ -74,10 +79,13 @@ static __always_inline void tell(u32 kind, u32 thread, u64 at, u64 since, u64 de
 
 static __always_inline struct vcpu *followed(u32 thread)
 {
-	u16 *number = bpf_map_lookup_elem(&table, &thread);
-	if (!number || !*number)
+	u32 key = thread / 4;
+	struct numbers *numbers = bpf_map_lookup_elem(&table, &key);
+	if (!numbers)
 		return 0;
-	u32 entry = *number - 1;
+	u32 entry = numbers->of[thread % 4];
+	if (!entry--)
+		return 0;
 	return bpf_map_lookup_elem(&vcpus, &entry);
 }
 

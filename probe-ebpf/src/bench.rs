@@ -1,6 +1,7 @@
 //! `vmpack-probe bench`: measures the history on this machine's disk, and what the daemon costs.
 
 mod daemon;
+mod guests;
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -68,6 +69,15 @@ enum What {
         #[arg(long)]
         json: bool,
     },
+    /// Start guests, plug vCPUs and end guests: when are they followed, and when no more?
+    Guests {
+        /// How often
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        times: u64,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// The daemon, beside the guests of `daemon`
     #[command(hide = true)]
     Host {
@@ -107,6 +117,9 @@ pub(crate) fn run(arguments: &Arguments) -> Ended {
             seconds,
             json,
         } => daemon::daemon(*guests, *seconds, *json)
+            .map(|()| Exit::Done)
+            .map_err(failed),
+        What::Guests { times, json } => guests::guests(*times, *json)
             .map(|()| Exit::Done)
             .map_err(failed),
         What::Host { guests, serve } => daemon::host(*guests, serve)

@@ -17,9 +17,9 @@ use vmpack_domain::Tier;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::write_load;
 use vmpack_domain::units::{Micros, Ratio, count};
-use vmpack_hypervisor::libvirt::{DirtyRates, Observer, observe};
+use vmpack_hypervisor::libvirt::{DirtyRates, Observer, ask_vcpus, observe};
 
-use crate::doctor::examine;
+use crate::doctor::{Ask, examine};
 use crate::measure;
 use crate::pki;
 use crate::record::{Progress, Recording, Settings, record};
@@ -163,6 +163,10 @@ struct DoctorArguments {
     /// The libvirt of this host
     #[arg(long, default_value = "qemu:///system")]
     uri: String,
+    /// Ask each guest's QEMU too (query-cpus-fast) whether the threads found are its vCPUs. It takes the
+    /// right to act on libvirt, which marks the guests as tainted (custom-monitor)
+    #[arg(long)]
+    ask_qemu: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -265,10 +269,8 @@ fn record_guests(arguments: &RecordArguments) -> anyhow::Result<()> {
         measuring: measure::Settings {
             window: arguments.window,
             speed: arguments.speed,
-            proc: PathBuf::from("/proc"),
-            best: Tier::Ebpf,
-            cores: None,
             dirty: arguments.dirty.then(|| arguments.uri.clone()),
+            ..measure::Settings::default()
         },
     };
     if let Some(file) = &arguments.output {
@@ -403,7 +405,9 @@ fn doctor(arguments: &DoctorArguments) -> anyhow::Result<()> {
     let writable = DirtyRates::open(&arguments.uri);
     let metrics = metrics(proc, writable.map(drop).map_err(|error| error.to_string()));
     let guests = observe(&arguments.uri);
-    let findings = guests.as_ref().map(|guests| examine(proc, guests));
+    let ask = |guest| ask_vcpus(&arguments.uri, guest).map_err(|error| error.to_string());
+    let ask: Option<Ask<'_>> = arguments.ask_qemu.then_some(&ask);
+    let findings = guests.as_ref().map(|guests| examine(proc, guests, ask));
     let tick = Micros(schedstat_grain() / 1000);
     let tickless = tickless_cpus();
     let mut out = io::stdout();

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use serde::Deserialize;
+use uuid::Uuid;
 use vmpack_domain::units::{Micros, MilliCores, Ratio};
 use vmpack_domain::{GuestName, Tier};
 use vmpack_hypervisor::libvirt::Observed;
@@ -22,9 +24,17 @@ pub struct Finding {
     pub why: String,
 }
 
-/// Looks for each guest's vCPU threads below a mount of procfs, and reads them once.
+/// Asks a guest's QEMU for its vCPU threads; gives its answer to `query-cpus-fast`.
+pub type Ask<'a> = &'a dyn Fn(Uuid) -> Result<String, String>;
+
+/// Looks for each guest's vCPU threads below a mount of procfs, and reads them once. With `ask`, QEMU
+/// is asked whether they are its vCPUs.
 #[must_use]
-pub fn examine(proc: &Path, guests: &[Observed]) -> BTreeMap<GuestName, Finding> {
+pub fn examine(
+    proc: &Path,
+    guests: &[Observed],
+    ask: Option<Ask<'_>>,
+) -> BTreeMap<GuestName, Finding> {
     let (window, speed) = (Micros::millis(100), Ratio::ONE);
     let mut source: Box<dyn Source> = match Ebpf::start(window, speed, MilliCores(1000), VCPUS) {
         Ok(source) => Box::new(source),
@@ -39,7 +49,14 @@ pub fn examine(proc: &Path, guests: &[Observed]) -> BTreeMap<GuestName, Finding>
                 .and_then(|(process, threads)| {
                     let followed = source.follow(&seen.name, seen.uuid, process, &threads);
                     followed.map_err(|error| error.to_string())?;
-                    readable(proc, process, &threads)
+                    let found = readable(proc, process, &threads)?;
+                    Ok(match ask {
+                        None => found,
+                        Some(ask) => {
+                            let said = confirmed(proc, process, &threads, ask(seen.uuid));
+                            format!("{found}; {said}")
+                        }
+                    })
                 });
             (seen.name.clone(), judge(seen, source.tier(), threads))
         })
@@ -57,6 +74,54 @@ fn readable(proc: &Path, process: i32, threads: &[i32]) -> Result<String, String
         "{} vCPU threads of process {process}",
         threads.len()
     ))
+}
+
+/// What QEMU's answer says of the threads that were found by their names.
+fn confirmed(proc: &Path, process: i32, threads: &[i32], answer: Result<String, String>) -> String {
+    let told = answer.and_then(|answer| told_threads(&answer));
+    let own: Vec<Option<i32>> = threads
+        .iter()
+        .map(|thread| innermost(proc, process, *thread))
+        .collect();
+    match told {
+        Ok(told) if told.iter().copied().map(Some).eq(own.iter().copied()) => {
+            "QEMU says the same".to_owned()
+        }
+        Ok(told) => format!("QEMU names threads {told:?} of its PID namespace instead"),
+        Err(why) => format!("QEMU was not asked: {why}"),
+    }
+}
+
+/// The threads in an answer to `query-cpus-fast`, in order of the vCPUs; of vCPUs that share a thread
+/// it stands once.
+fn told_threads(answer: &str) -> Result<Vec<i32>, String> {
+    #[derive(Deserialize)]
+    struct Answer {
+        #[serde(rename = "return")]
+        vcpus: Vec<Vcpu>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    struct Vcpu {
+        cpu_index: u32,
+        thread_id: i32,
+    }
+    let answer: Answer = serde_json::from_str(answer).map_err(|e| format!("its answer: {e}"))?;
+    let mut vcpus = answer.vcpus;
+    vcpus.sort_unstable_by_key(|vcpu| vcpu.cpu_index);
+    let mut threads: Vec<i32> = vcpus.iter().map(|vcpu| vcpu.thread_id).collect();
+    threads.dedup();
+    Ok(threads)
+}
+
+/// A thread's number in the PID namespace that its process is in (`NSpid`).
+fn innermost(proc: &Path, process: i32, thread: i32) -> Option<i32> {
+    let status = proc.join(format!("{process}/task/{thread}/status"));
+    let status = std::fs::read_to_string(status).ok()?;
+    let numbers = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    numbers.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 fn judge(seen: &Observed, best: Tier, threads: Result<String, String>) -> Finding {
@@ -80,6 +145,35 @@ mod tests {
     use vmpack_hypervisor::libvirt::VcpuTime;
 
     use crate::tests::observed;
+
+    #[test]
+    fn qemus_answer_is_compared_with_the_names() {
+        let answer = |threads: &[i32]| {
+            let vcpus = threads.iter().enumerate().map(|(index, thread)| {
+                format!(r#"{{"cpu-index": {index}, "thread-id": {thread}, "qom-path": "/m"}}"#)
+            });
+            // QEMU keeps no order.
+            let vcpus: Vec<String> = vcpus.rev().collect();
+            Ok(format!(
+                r#"{{"return": [{}], "id": "libvirt-9"}}"#,
+                vcpus.join(",")
+            ))
+        };
+        let proc = tempfile::tempdir().unwrap();
+        for (thread, inside) in [(71, 8), (72, 9)] {
+            let task = proc.path().join(format!("70/task/{thread}"));
+            std::fs::create_dir_all(&task).unwrap();
+            let status = format!("Name:\tCPU\nNSpid:\t{thread}\t{inside}\n");
+            std::fs::write(task.join("status"), status).unwrap();
+        }
+        let said = |told| confirmed(proc.path(), 70, &[71, 72], told);
+        assert_eq!(said(answer(&[8, 9])), "QEMU says the same");
+        assert!(said(answer(&[9, 8])).contains("[9, 8] of its PID namespace instead"));
+        assert!(said(Err("no right".to_owned())).ends_with("not asked: no right"));
+        assert!(said(Ok("{}".to_owned())).contains("its answer: missing field"));
+        // One thread for all vCPUs of TCG.
+        assert_eq!(told_threads(&answer(&[5, 5]).unwrap()), Ok(vec![5]));
+    }
 
     #[test]
     fn the_best_tier_that_works_is_named_with_the_reason() {

@@ -13,6 +13,9 @@ use crate::sample::now;
 const SELDOM: Duration = Duration::from_secs(1);
 /// The longest pause before a libvirt that did not answer is asked again.
 const LONGEST: Duration = Duration::from_secs(16);
+/// A vCPU's thread is there before libvirt tells of its vCPU or guest: after a wish to list now, the
+/// guests are listed again so long after it.
+const AGAIN: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(450)];
 
 /// What libvirt said at one moment.
 #[derive(Debug)]
@@ -63,10 +66,15 @@ impl Lister {
             let mut period = SELDOM.max(often);
             let mut next = Instant::now();
             let mut failures = 0;
+            let mut again: Vec<Instant> = Vec::new();
             loop {
-                match wished.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                let mut due = again.first().copied().unwrap_or(next).min(next);
+                match wished.recv_timeout(due.saturating_duration_since(Instant::now())) {
                     Ok(Wish::Now) if failures > 0 => continue,
-                    Ok(Wish::Now) => next = Instant::now(),
+                    Ok(Wish::Now) => {
+                        due = Instant::now();
+                        again = AGAIN.map(|pause| due + pause).to_vec();
+                    }
                     Ok(Wish::Often) => {
                         period = often;
                         if failures == 0 {
@@ -82,7 +90,9 @@ impl Lister {
                 if send.send(listing).is_err() {
                     return;
                 }
-                next = (next + pause(period, failures)).max(Instant::now());
+                let now = Instant::now();
+                again.retain(|at| *at > now && failures == 0);
+                next = (due + pause(period, failures)).max(now);
             }
         });
         Self { listings, wishes }
@@ -121,6 +131,22 @@ fn pause(period: Duration, failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_wish_is_followed_by_more_lists_and_then_by_the_usual_pace() {
+        let lister = Lister::start(|| Ok(Vec::new()), Duration::from_millis(100));
+        let first = lister.wait().unwrap();
+        lister.ask();
+        // At the wish, twice more, and each second again.
+        let times: Vec<u64> = (0..4).map(|_| lister.wait().unwrap().at).collect();
+        let after = |at: u64| (at - times[0]) / 1_000_000;
+        assert!(times[0] >= first.at);
+        assert!(
+            after(times[1]) >= 149 && after(times[2]) >= 449,
+            "{times:?}"
+        );
+        assert!(after(times[3]) >= 1400, "{times:?}");
+    }
 
     #[test]
     fn who_does_not_answer_is_asked_less_and_less_often() {

@@ -9,7 +9,7 @@ use vmpack_domain::GuestName;
 use crate::history::Extent;
 use crate::interval::Row;
 use crate::measure::Listed;
-use crate::source::{Overload, Quality};
+use crate::source::{Overload, Quality, Waits};
 use crate::tick::{GuestTick, Tick};
 
 /// A guest of which no tick came for that long, in microseconds, is forgotten: were it to come back
@@ -84,6 +84,8 @@ pub(crate) struct GuestLive {
     pub(crate) wanted: u128,
     /// Its newest ten seconds.
     pub(crate) row: Option<Row>,
+    /// Its single waits, where those are seen.
+    pub(crate) waits: Option<Waits>,
 }
 
 impl Live {
@@ -104,6 +106,7 @@ impl Live {
                     throttled_ns: 0,
                     wanted: 0,
                     row: None,
+                    waits: None,
                 }
             });
             guest.seen_us = tick.end_us;
@@ -123,6 +126,15 @@ impl Live {
         for row in rows {
             if let Some(guest) = self.guests.get_mut(&row.uuid) {
                 guest.row = Some(row.clone());
+            }
+        }
+    }
+
+    /// How the guests waited until now.
+    pub(crate) fn waited(&mut self, waits: &[(Uuid, Waits)]) {
+        for (uuid, waits) in waits {
+            if let Some(guest) = self.guests.get_mut(uuid) {
+                guest.waits = Some(*waits);
             }
         }
     }

@@ -19,7 +19,7 @@ use crate::guests::{Lister, Listing};
 use crate::quota::Quota;
 use crate::sample::{LIBVIRT_GRAIN, now, online_cores, tickless_cpus};
 use crate::schedstat::Schedstat;
-use crate::source::{Batch, GuestWindow, Quality, Source};
+use crate::source::{Batch, GuestWindow, Quality, Source, Waits};
 use crate::threads;
 use crate::windows::Folding;
 
@@ -38,6 +38,20 @@ pub struct Settings {
     pub cores: Option<MilliCores>,
     /// The libvirt that may be asked for guests' dirty rates; `None`: they are not measured.
     pub dirty: Option<String>,
+}
+
+impl Default for Settings {
+    /// By the best that works, in windows of 100 ms, on cores of speed 1, without dirty rates.
+    fn default() -> Self {
+        Self {
+            window: Micros::millis(100),
+            speed: Ratio::ONE,
+            proc: PathBuf::from("/proc"),
+            best: Tier::Ebpf,
+            cores: None,
+            dirty: None,
+        }
+    }
 }
 
 /// A guest of this host, as it is known now.
@@ -73,7 +87,8 @@ enum By {
     Nothing,
 }
 
-/// How often a guest's resident memory is read, in nanoseconds: a row of the history covers as much.
+/// How often a guest's resident memory and quota are read, in nanoseconds: a row of the history covers
+/// as much.
 const RESIDENT: u64 = 10_000_000_000;
 
 /// Different notes are kept, the first so many.
@@ -277,10 +292,10 @@ impl Measurement {
         self.source.window()
     }
 
-    /// How many of the guest's waits took 2^i ns to 2^(i+1) ns, where single waits are seen.
+    /// The guest's waits, where single waits are seen.
     #[must_use]
-    pub fn delays(&self, guest: &GuestName) -> Option<[u64; 32]> {
-        self.source.delays(guest)
+    pub fn waits(&self, guest: &GuestName) -> Option<Waits> {
+        self.source.waits(guest)
     }
 
     /// How well they are measured, and at what cost.
@@ -350,6 +365,7 @@ impl Measurement {
             }
             if weigh || guest.resident.is_none() {
                 guest.remember_resident(&self.settings, seen);
+                guest.quota.refresh();
             }
             let (first, window) = guest.count(at, seen, self.settings.speed);
             windows.extend(window);
@@ -520,12 +536,8 @@ mod tests {
     #[test]
     fn of_guests_that_left_the_newest_are_remembered() {
         let settings = Settings {
-            window: Micros::millis(100),
-            speed: Ratio::ONE,
-            proc: PathBuf::from("/proc"),
             best: Tier::Schedstat,
-            cores: None,
-            dirty: None,
+            ..Settings::default()
         };
         let mut measurement = Measurement::start(settings, || Ok(Vec::new())).unwrap();
         for n in 0..DEPARTED as u64 + 50 {

@@ -12,6 +12,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::live::{GuestLive, Live};
 use crate::process::Process;
 use crate::serve::feed::wall;
+use crate::source::Waits;
 use crate::tick::tier_name;
 
 /// The media type of the answer.
@@ -85,6 +86,14 @@ fn guests(out: &mut Out, guests: &[&GuestLive]) -> fmt::Result {
         let values = guests.iter().map(|g| (of(g), seconds(value(g))));
         out.counter(name, help, Some(Unit::Seconds), values)?;
     }
+    out.histogram(
+        "vmpack_guest_cpu_wait",
+        "Each time that a vCPU was ready and waited for a CPU, by the guest's own quota too",
+        Some(Unit::Seconds),
+        guests
+            .iter()
+            .filter_map(|g| Some((of(g), g.waits.as_ref()?))),
+    )?;
     out.counter(
         "vmpack_guest_cpu_demand_core",
         "Cores of speed 1 that the guest wanted, times seconds: its rate is the mean demand",
@@ -218,6 +227,12 @@ fn own(out: &mut Out, live: &Live) -> fmt::Result {
         "Memory that the probe holds resident",
         Some(Unit::Bytes),
         [([], whole(own.resident))],
+    )?;
+    out.gauge(
+        "vmpack_probe_kernel_memory",
+        "Memory that the maps and programs of the probe hold in the kernel",
+        Some(Unit::Bytes),
+        [([], whole(own.kernel))],
     )?;
     out.gauge(
         "process_open_fds",
@@ -413,6 +428,23 @@ impl Out<'_> {
         Ok(())
     }
 
+    fn histogram<'w>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        values: impl IntoIterator<Item = (Labels<1>, &'w Waits)>,
+    ) -> fmt::Result {
+        let kind = MetricType::Histogram;
+        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), kind)?;
+        for (labels, waits) in values {
+            let (sum, count) = (nanoseconds(waits.sum), waits.counts.iter().sum());
+            let mut metric = family.encode_family(&labels)?;
+            metric.encode_histogram::<NoLabelSet>(sum, count, &buckets(waits), None)?;
+        }
+        Ok(())
+    }
+
     fn info<const N: usize>(
         &mut self,
         name: &str,
@@ -431,6 +463,26 @@ impl Out<'_> {
 
 fn of(guest: &GuestLive) -> Labels<1> {
     [("guest", guest.tick.guest.to_string())]
+}
+
+/// Upper bounds of the waits that are told apart, as powers of two of a nanosecond: from 16 µs to
+/// 1.1 s, each four times the one before.
+const WAITS: [usize; 9] = [14, 16, 18, 20, 22, 24, 26, 28, 30];
+
+/// How many waits lie between each bound, in seconds, and the one before.
+fn buckets(waits: &Waits) -> Vec<(f64, u64)> {
+    let mut first = 0;
+    let mut until = |power: usize| {
+        let between = waits.counts.get(first..power).unwrap_or_default();
+        first = power;
+        between.iter().sum::<u64>()
+    };
+    let mut buckets: Vec<(f64, u64)> = WAITS
+        .iter()
+        .map(|power| (nanoseconds(1 << power), until(*power)))
+        .collect();
+    buckets.push((f64::INFINITY, until(waits.counts.len())));
+    buckets
 }
 
 fn cores(milli: u64) -> f64 {
@@ -452,4 +504,49 @@ fn whole(n: u64) -> f64 {
 fn to_f64(n: u128) -> f64 {
     // Exact to 53 bits, which is what Prometheus keeps.
     n as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tick::Tick;
+    use crate::tick::samples::guest_tick;
+
+    #[test]
+    fn every_wait_is_in_one_bucket() {
+        let mut waits = Waits::default();
+        for (power, count) in [(0, 1), (13, 2), (14, 4), (29, 8), (30, 16), (31, 32)] {
+            waits.counts[power] = count;
+        }
+        let buckets = buckets(&waits);
+        let counts: Vec<u64> = buckets.iter().map(|(_, count)| *count).collect();
+        assert_eq!(counts, [3, 4, 0, 0, 0, 0, 0, 0, 8, 48]);
+        assert_eq!(buckets[0].0, 16_384e-9);
+        assert!(buckets[9].0.is_infinite());
+
+        let mut live = Live::default();
+        let guest = guest_tick("a", &[500]);
+        let uuid = guest.uuid;
+        live.tick(&Tick {
+            end_us: 1,
+            host_mcores: 2000,
+            guests: vec![guest, guest_tick("b", &[500])],
+        });
+        waits.sum = 2_500_000_000;
+        live.waited(&[(uuid, waits)]);
+        let text = render(&Arc::new(Mutex::new(live)), 9).unwrap();
+        let series = |suffix: &str| {
+            let name = format!("vmpack_guest_cpu_wait_seconds_{suffix}");
+            let lines = text.lines().filter(|line| line.starts_with(&name));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        // The other guest's single waits are not seen.
+        assert_eq!(series("bucket").len(), 10);
+        let name = "vmpack_guest_cpu_wait_seconds";
+        assert_eq!(series("sum"), [format!("{name}_sum{{guest=\"a\"}} 2.5")]);
+        assert_eq!(series("count"), [format!("{name}_count{{guest=\"a\"}} 63")]);
+        assert!(
+            series("bucket")[9].contains("le=\"+Inf\"") && series("bucket")[9].ends_with(" 63")
+        );
+    }
 }

@@ -9,6 +9,8 @@ pub(crate) struct Process {
     pub(crate) cpu: f64,
     /// Resident memory, in bytes.
     pub(crate) resident: u64,
+    /// Memory that its maps and programs hold in the kernel, in bytes.
+    pub(crate) kernel: u64,
     /// Open files.
     pub(crate) files: u64,
 }
@@ -25,7 +27,21 @@ impl Process {
         Self {
             cpu: own_cpu_time() as f64 / 1e9,
             resident: resident.unwrap_or_default() << 10,
+            kernel: kernel_memory(),
             files: files.saturating_sub(1),
         }
     }
+}
+
+/// What the kernel tells of the BPF maps and programs among the open files (`memlock`).
+fn kernel_memory() -> u64 {
+    let Ok(files) = std::fs::read_dir("/proc/self/fdinfo") else {
+        return 0;
+    };
+    let of = |file: std::io::Result<std::fs::DirEntry>| {
+        let text = std::fs::read_to_string(file.ok()?.path()).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix("memlock:"));
+        line?.trim().parse::<u64>().ok()
+    };
+    files.filter_map(of).sum()
 }

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 /// The throttling of one guest by its own cgroups that have a quota.
 #[derive(Debug, Default)]
 pub(crate) struct Quota {
+    /// All of its cgroups, and the statistics of those that have a quota.
+    folders: Vec<PathBuf>,
     files: Vec<Statistics>,
     /// Nanoseconds of throttling that no run delay was found for yet.
     open: u64,
@@ -16,6 +18,7 @@ pub(crate) struct Quota {
 
 #[derive(Debug)]
 struct Statistics {
+    folder: PathBuf,
     file: File,
     last: u64,
 }
@@ -30,22 +33,34 @@ impl Quota {
                 fs::read_to_string(file).ok()
             })
             .flat_map(|text| own_folders(&text, mounts))
-            .filter(|folder| has_quota(folder))
             .collect();
         folders.sort();
         folders.dedup();
-        let files = folders.iter().filter_map(|folder| {
-            let file = File::open(folder.join("cpu.stat")).ok()?;
-            let last = throttled(&file)?;
-            Some(Statistics { file, last })
-        });
-        Self {
-            files: files.collect(),
-            open: 0,
+        let mut quota = Self {
+            folders,
+            ..Self::default()
+        };
+        quota.refresh();
+        quota
+    }
+
+    /// Looks again which of its cgroups have a quota: one may be set or lifted at any time.
+    pub(crate) fn refresh(&mut self) {
+        self.files.retain(|known| has_quota(&known.folder));
+        for folder in &self.folders {
+            let known = self.files.iter().any(|known| known.folder == *folder);
+            if known || !has_quota(folder) {
+                continue;
+            }
+            let statistics = File::open(folder.join("cpu.stat")).ok().and_then(|file| {
+                let (last, folder) = (throttled(&file)?, folder.clone());
+                Some(Statistics { folder, file, last })
+            });
+            self.files.extend(statistics);
         }
     }
 
-    /// Whether the guest has one.
+    /// Whether the guest has one now.
     pub(crate) fn is_some(&self) -> bool {
         !self.files.is_empty()
     }
@@ -185,6 +200,31 @@ mod tests {
             Some(9)
         );
         assert_eq!(parse("usage_usec 5\n"), None);
+    }
+
+    #[test]
+    fn a_quota_that_is_set_or_lifted_later_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+        write("cpu.max", "max 100000\n");
+        write("cpu.stat", "throttled_usec 5\n");
+        let mut quota = Quota {
+            folders: vec![folder.path().to_owned()],
+            ..Quota::default()
+        };
+        quota.refresh();
+        assert!(!quota.is_some());
+        write("cpu.max", "50000 100000\n");
+        quota.refresh();
+        quota.refresh();
+        assert_eq!(quota.files.len(), 1);
+        // What it was throttled before counts no more.
+        assert_eq!(quota.take(9000), 0);
+        write("cpu.stat", "throttled_usec 7\n");
+        assert_eq!(quota.take(9000), 2000);
+        write("cpu.max", "max 100000\n");
+        quota.refresh();
+        assert!(!quota.is_some());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use vmpack_domain::units::{Micros, Ratio};
 use vmpack_domain::{GuestName, Tier};
 
 use crate::sample::{Schedstat as File, now, schedstat_grain};
-use crate::source::{GuestWindow, Quality, Reading, Source};
+use crate::source::{GuestWindow, Quality, Reading, Source, Waits};
 use crate::windows::Folding;
 
 /// Steps in a window: more tell better what was worked off, and cost a reading of each vCPU.
@@ -191,7 +191,7 @@ impl Source for Schedstat {
         None
     }
 
-    fn delays(&self, _: &GuestName) -> Option<[u64; 32]> {
+    fn waits(&self, _: &GuestName) -> Option<Waits> {
         None
     }
 }

@@ -112,6 +112,24 @@ pub struct Quality {
     pub program_ns: u64,
 }
 
+/// A guest's single waits for a CPU, since it is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Waits {
+    /// How many took 2^i ns or more, and less than 2^(i+1) ns; the last, all that took longer.
+    pub counts: [u64; 32],
+    /// The time that all of them took, in nanoseconds.
+    pub sum: u64,
+}
+
+impl Waits {
+    /// Adds others to these.
+    pub fn add(&mut self, more: &Self) {
+        let counts = self.counts.iter_mut().zip(more.counts);
+        counts.for_each(|(to, more)| *to += more);
+        self.sum += more.sum;
+    }
+}
+
 /// Reads vCPU threads. It has two implementations: the scheduler's statistics in `/proc`
 /// ([`crate::schedstat`]), and eBPF ([`crate::ebpf`]).
 pub trait Source {
@@ -163,9 +181,8 @@ pub trait Source {
     /// Ends the sampling window; gives its pages.
     fn end_dirty(&mut self, guest: &GuestName) -> Option<u64>;
 
-    /// How many of the guest's waits took 2^i ns to 2^(i+1) ns, since it is followed; `None` where
-    /// the source does not see single waits.
-    fn delays(&self, guest: &GuestName) -> Option<[u64; 32]>;
+    /// The guest's waits, each by itself; `None` where the source does not see single waits.
+    fn waits(&self, guest: &GuestName) -> Option<Waits>;
 }
 
 /// What came of one step of the measuring.

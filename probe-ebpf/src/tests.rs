@@ -221,12 +221,8 @@ fn settings() -> Settings {
     Settings {
         length: Micros::millis(600),
         measuring: measure::Settings {
-            window: Micros::millis(100),
-            speed: Ratio::ONE,
-            proc: PathBuf::from("/proc"),
             best: Tier::Schedstat,
-            cores: None,
-            dirty: None,
+            ..measure::Settings::default()
         },
     }
 }

@@ -5,19 +5,16 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
-use vmpack_domain::Tier;
-use vmpack_domain::units::{Micros, Ratio};
 use vmpack_hypervisor::libvirt::Observer;
 
 use crate::client::{Address, Client, ClientError};
-use crate::measure::{self, Measurement};
+use crate::measure::{Measurement, Settings};
 use crate::sample::online_cores;
 use crate::serve::command::PORT;
 use crate::serve::feed::{tick, unix_us, wait};
@@ -100,16 +97,8 @@ async fn feed(arguments: &Arguments, send: mpsc::Sender<Event>) -> anyhow::Resul
 /// Measures this host on a thread of its own.
 async fn measure(arguments: &Arguments, send: mpsc::Sender<Event>) -> anyhow::Result<()> {
     let mut libvirt = Observer::new(&arguments.uri);
-    let settings = measure::Settings {
-        window: Micros::millis(100),
-        speed: Ratio::ONE,
-        proc: PathBuf::from("/proc"),
-        best: Tier::Ebpf,
-        cores: None,
-        dirty: None,
-    };
     let measured = tokio::task::spawn_blocking(move || -> anyhow::Result<()> {
-        let mut measurement = Measurement::start(settings, move || libvirt.guests())?;
+        let mut measurement = Measurement::start(Settings::default(), move || libvirt.guests())?;
         let hello = Event::Hello(Greeting {
             api: API,
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -154,7 +143,7 @@ async fn show(arguments: &Arguments, mut events: mpsc::Receiver<Event>) -> anyho
                 let lines = view.lines(usize::from(width), usize::from(height));
                 match &screen {
                     Some(_) => Screen::draw(&lines)?,
-                    None => writeln!(io::stdout(), "{}", lines.join("\n"))?,
+                    None => writeln!(anstream::stdout(), "{}", lines.join("\n"))?,
                 }
                 if arguments.once {
                     return Ok(());
@@ -176,7 +165,7 @@ impl Screen {
 
     /// Line by line over what was there, so that nothing flickers.
     fn draw(lines: &[String]) -> io::Result<()> {
-        let mut out = io::stdout().lock();
+        let mut out = anstream::stdout().lock();
         write!(
             out,
             "\u{1b}[H{}\u{1b}[K\u{1b}[J",

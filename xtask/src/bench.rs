@@ -29,7 +29,7 @@ enum What {
         /// Print one JSON line for each row
         #[arg(long)]
         json: bool,
-        /// Only these parts: accuracy, dirty, switch, process, overload, history, daemon
+        /// Only these parts: accuracy, dirty, switch, process, overload, history, daemon, guests
         parts: Vec<String>,
     },
     /// Packing and moving the generated families (VMPACK_DATA names the folder with `generated/`)
@@ -311,6 +311,7 @@ fn probe(what: &What) -> Result<()> {
         ("history", "kills"),
         ("history", "day"),
         ("daemon", "daemon"),
+        ("guests", "guests"),
     ];
     let chosen = |name: &str| parts.is_empty() || parts.iter().any(|part| part == name);
     let others = |part: &String| own.iter().all(|(name, _)| part != name);

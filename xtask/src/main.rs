@@ -14,6 +14,7 @@ mod peers;
 mod plans;
 mod testbed_commands;
 mod testbed_demo;
+mod testbed_top;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -50,6 +50,12 @@ enum Action {
         #[arg(long)]
         keep: bool,
     },
+    /// Draw `vmpack-probe top` beside five guests under load, as an SVG
+    Top {
+        /// The picture
+        #[arg(long, short, default_value = "docs/top.svg", value_name = "FILE")]
+        output: PathBuf,
+    },
     /// What is up, and which guest runs where
     Status {
         /// The whole testbed.json
@@ -126,6 +132,17 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             Ok(())
         }
         Action::Demo { keep } => crate::testbed_demo::demo(arguments.dir, keep),
+        Action::Top { output } => {
+            config.directory.as_mut_os_string().push("-top");
+            let (hosts, guests, guest_vcpus) = (1, 5, 2);
+            let config = Config {
+                hosts,
+                guests,
+                guest_vcpus,
+                ..config
+            };
+            crate::testbed_top::top(&config, &output)
+        }
         Action::Status { json } => status(&directory, json),
         Action::Exec { host, command } => {
             let testbed = Testbed::open(&directory)?;

@@ -24,8 +24,8 @@ use crate::sample::now;
 use crate::serve::command::{self, daemon_of};
 use crate::serve::wire::Event;
 
-/// vCPUs of each guest.
-const VCPUS: u64 = 2;
+/// vCPUs of each guest, at its start.
+pub(super) const VCPUS: u64 = 2;
 /// Between scrapes; Prometheus's default is a minute.
 const SCRAPE: Duration = Duration::from_secs(15);
 /// Until all guests are measured.
@@ -39,29 +39,42 @@ fn identity(guest: u64) -> Uuid {
     Uuid::from_u128(u128::from(guest) + 1)
 }
 
+/// What libvirt would tell of a guest.
+pub(super) fn observed(guest: u64, vcpus: u64) -> anyhow::Result<Observed> {
+    Ok(Observed {
+        name: name(guest).parse()?,
+        uuid: identity(guest),
+        vcpus: u32::try_from(vcpus)?,
+        memory: MiB(2048),
+        resident: None,
+        cpu_time_ns: None,
+        vcpu_times: Vec::new(),
+    })
+}
+
+/// The command that is a guest.
+pub(super) fn guest_command(program: &Path, guest: u64) -> Command {
+    let mut command = Command::new(program);
+    command.args(["bench", "guest", "-name"]);
+    command.arg(format!("guest={},debug-threads=on", name(guest)));
+    command.arg("-uuid").arg(identity(guest).to_string());
+    command
+}
+
 /// The daemon, beside so many guests.
 pub(super) fn host(guests: u64, arguments: &command::Arguments) -> anyhow::Result<()> {
     let observed: Vec<Observed> = (0..guests)
-        .map(|guest| {
-            Ok(Observed {
-                name: name(guest).parse()?,
-                uuid: identity(guest),
-                vcpus: u32::try_from(VCPUS)?,
-                memory: MiB(2048),
-                resident: None,
-                cpu_time_ns: None,
-                vcpu_times: Vec::new(),
-            })
-        })
+        .map(|guest| observed(guest, VCPUS))
         .collect::<anyhow::Result<_>>()?;
     daemon_of(arguments, move || Ok(observed.clone()))
 }
 
-/// A guest: its vCPUs work for some 20 µs, again and again, until its standard input ends.
+/// A guest: its vCPUs work for some 20 µs, again and again, until its standard input ends. Each line
+/// of that plugs one more in.
 pub(super) fn guest(line: &[String]) -> anyhow::Result<()> {
     ensure!(line.len() == 4, "read {line:?}, expected -name and -uuid");
     let stop = Arc::new(AtomicBool::new(false));
-    for vcpu in 0..VCPUS {
+    let start = |vcpu: u64| {
         let stop = stop.clone();
         let thread = std::thread::Builder::new().name(format!("CPU {vcpu}/KVM"));
         let pause = Duration::from_millis(40 + u64::from(std::process::id()) % 40);
@@ -71,16 +84,22 @@ pub(super) fn guest(line: &[String]) -> anyhow::Result<()> {
                 while now() < until {}
                 std::thread::sleep(pause);
             }
-        })?;
+        })
+    };
+    for vcpu in 0..VCPUS {
+        start(vcpu)?;
     }
-    io::stdin().read_to_end(&mut Vec::new())?;
+    for (line, vcpu) in io::stdin().lines().zip(VCPUS..) {
+        line?;
+        start(vcpu)?;
+    }
     stop.store(true, Ordering::Relaxed);
     Ok(())
 }
 
 /// Processes that end with this.
 #[derive(Default)]
-struct Children(Vec<Child>);
+pub(super) struct Children(pub(super) Vec<Child>);
 
 impl Drop for Children {
     fn drop(&mut self) {
@@ -95,7 +114,7 @@ impl Drop for Children {
 }
 
 impl Children {
-    fn start(&mut self, command: &mut Command) -> anyhow::Result<ChildStdout> {
+    pub(super) fn start(&mut self, command: &mut Command) -> anyhow::Result<ChildStdout> {
         let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = piped.spawn().context("cannot run this program")?;
         let out = child.stdout.take().context("it has no output")?;
@@ -110,11 +129,7 @@ pub(super) fn daemon(guests: u64, seconds: u64, json: bool) -> anyhow::Result<()
     let folder = tempfile::tempdir()?;
     let mut children = Children::default();
     for guest in 0..guests {
-        let mut command = Command::new(&program);
-        command.args(["bench", "guest", "-name"]);
-        command.arg(format!("guest={},debug-threads=on", name(guest)));
-        command.arg("-uuid").arg(identity(guest).to_string());
-        children.start(&mut command)?;
+        children.start(&mut guest_command(&program, guest))?;
     }
     let address = serve(&mut children, &program, folder.path(), guests)?;
     let start = Instant::now();
@@ -155,6 +170,9 @@ pub(super) fn daemon(guests: u64, seconds: u64, json: bool) -> anyhow::Result<()
     let mebibytes = resident / f64::from(1 << 20);
     row("memory", mebibytes, "MiB", Some(64.0))?;
     row("lines of the stream", told, "/s", None)?;
+    let held = value(&text, "vmpack_probe_kernel_memory_bytes").unwrap_or_default();
+    let kernel = held / f64::from(1 << 20);
+    row("memory of its maps in the kernel", kernel, "MiB", None)?;
     let kib = whole(text.len() as u64) / 1024.0;
     row("an answer of /metrics", kib, "KiB", None)?;
     let figure = |name: &str| value(&text, name);

@@ -65,7 +65,7 @@ impl NoEbpf {
 /// The programs, attached, and their maps.
 pub(super) struct Programs {
     ebpf: Ebpf,
-    pub(super) table: Area<u16>,
+    pub(super) table: Area<[u16; 4]>,
     pub(super) vcpus: Area<Vcpu>,
     pub(super) entries: u32,
     pub(super) control: Area<Control>,
@@ -82,7 +82,7 @@ impl Programs {
         let btf = Btf::from_sys_fs().map_err(|e| NoEbpf::new("the kernel's BTF", &e))?;
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
-            .map_max_entries("table", threads_limit())
+            .map_max_entries("table", threads_limit().div_ceil(4))
             .map_max_entries("vcpus", vcpus)
             .load(OBJECT)
             .map_err(failed("loading the maps"))?;

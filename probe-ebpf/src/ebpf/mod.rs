@@ -27,7 +27,7 @@ pub use load::{NoEbpf, VCPUS};
 
 use crate::demand::share;
 use crate::sample::now;
-use crate::source::{GuestWindow, Overload, Quality, Reading, Source};
+use crate::source::{GuestWindow, Overload, Quality, Reading, Source, Waits};
 use cost::Cost;
 use dirty::DirtyPages;
 use load::Programs;
@@ -72,7 +72,7 @@ struct Guest {
     process_global: u32,
     threads: Vec<Thread>,
     /// Waits of threads that it no longer has.
-    delays: [u64; 32],
+    waits: Waits,
 }
 
 impl std::fmt::Debug for Ebpf {
@@ -175,6 +175,12 @@ impl Ebpf {
             .iter()
             .find(|f| i32::try_from(f.thread_here) == Ok(here));
         let found = *found.ok_or_else(|| io::Error::other(format!("thread {here} is gone")))?;
+        if self.programs.table.of(found.thread).is_none() {
+            // kernel.pid_max was raised since.
+            let number = found.thread;
+            let why = format!("thread {number} is beyond the table of threads; restart the probe");
+            return Err(io::Error::other(why));
+        }
         let entry = self.free.pop().ok_or_else(|| {
             io::Error::other(format!(
                 "{} vCPUs are followed already",
@@ -190,11 +196,11 @@ impl Ebpf {
         };
         self.programs.vcpus.write(entry, vcpu);
         let number = u16::try_from(entry + 1).map_err(io::Error::other)?;
-        self.programs.table.write(found.thread, number);
+        self.programs.table.set(found.thread, number);
         self.fresh.push(entry);
         let used = self.programs.control.read(0).map_or(0, |c| c.used);
         self.use_entries(used.max(entry + 1));
-        Ok(Thread::new(entry, here, found.thread))
+        Ok(Thread::new(entry, here, &found))
     }
 
     fn use_entries(&mut self, used: u32) {
@@ -205,15 +211,15 @@ impl Ebpf {
     }
 
     /// Takes a thread's entry back; gives the waits that it counted.
-    fn remove(&mut self, thread: &Thread) -> [u64; 32] {
+    fn remove(&mut self, thread: &Thread) -> Waits {
         let vcpus = &mut self.programs.vcpus;
         let last = vcpus.read_whole(thread.entry).unwrap_or(Vcpu::FREE);
-        self.programs.table.write(thread.global, 0);
+        self.programs.table.set(thread.global, 0);
         vcpus.write(thread.entry, Vcpu::FREE);
         self.free.push(thread.entry);
         self.fresh.retain(|entry| *entry != thread.entry);
         self.lost_ns += last.lost;
-        last.delays.map(u64::from)
+        thread.waits(&last)
     }
 
     /// Reads the slots up to that one into the guests' windows.
@@ -296,11 +302,14 @@ impl Source for Ebpf {
         if known {
             return Ok(());
         }
-        let mut delays = [0; 32];
+        let mut waits = Waits::default();
+        if self.guests.get(guest).is_some_and(|g| g.process != process) {
+            self.forget(guest);
+        }
         if let Some(before) = self.guests.remove(guest) {
-            delays = before.delays;
+            waits = before.waits;
             for thread in &before.threads {
-                add(&mut delays, &self.remove(thread));
+                waits.add(&self.remove(thread));
             }
         }
         let mut added = Vec::with_capacity(threads.len());
@@ -328,7 +337,7 @@ impl Source for Ebpf {
                 process,
                 process_global,
                 threads: added,
-                delays,
+                waits,
             },
         );
         Ok(())
@@ -339,6 +348,10 @@ impl Source for Ebpf {
         if let Some(known) = self.guests.remove(guest) {
             for thread in &known.threads {
                 self.remove(thread);
+            }
+            // A sampling window that is open has nobody any more who would end it.
+            if let Some(dirty) = &mut self.dirty {
+                dirty.end(known.process_global);
             }
         }
     }
@@ -419,14 +432,14 @@ impl Source for Ebpf {
         self.dirty.as_mut()?.end(known.process_global)
     }
 
-    fn delays(&self, guest: &GuestName) -> Option<[u64; 32]> {
+    fn waits(&self, guest: &GuestName) -> Option<Waits> {
         let guest = self.guests.get(guest)?;
-        let mut delays = guest.delays;
+        let mut waits = guest.waits;
         for thread in &guest.threads {
-            let entry = self.programs.vcpus.read(thread.entry)?;
-            add(&mut delays, &entry.delays.map(u64::from));
+            let entry = self.programs.vcpus.read_whole(thread.entry)?;
+            waits.add(&thread.waits(&entry));
         }
-        Some(delays)
+        Some(waits)
     }
 }
 
@@ -436,8 +449,4 @@ impl Source for Ebpf {
 /// When there are none.
 pub fn dirty_hooks() -> Result<Vec<Hook>, NoEbpf> {
     DirtyPages::load().map(|dirty| dirty.hooks)
-}
-
-fn add(to: &mut [u64; 32], more: &[u64; 32]) {
-    to.iter_mut().zip(more).for_each(|(to, more)| *to += more);
 }

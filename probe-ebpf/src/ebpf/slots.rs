@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use vmpack_domain::units::Ratio;
 
-use super::wire::{RUN, SLOT_NS, SLOTS, Vcpu, WAIT};
+use super::wire::{Found, RUN, SLOT_NS, SLOTS, Vcpu, WAIT};
 use crate::demand::{Step, guest_demand, wanted};
-use crate::source::Window;
+use crate::source::{Waits, Window};
 
 /// Time in a slot that neither counts as run nor as wait and is no idleness: what interrupts and
 /// the hypervisor below took. See [`wanted`].
@@ -19,16 +19,27 @@ pub(super) struct Thread {
     /// Its number in our PID namespace, and in the first.
     pub(super) here: i32,
     pub(super) global: u32,
+    /// The kernel's sum of its waits when it was first followed.
+    waited: u64,
     pub(super) reader: Reader,
 }
 
 impl Thread {
-    pub(super) fn new(entry: u32, here: i32, global: u32) -> Self {
+    pub(super) fn new(entry: u32, here: i32, found: &Found) -> Self {
         Self {
             entry,
             here,
-            global,
+            global: found.thread,
+            waited: found.wait,
             reader: Reader::default(),
+        }
+    }
+
+    /// Its waits since it is followed.
+    pub(super) fn waits(&self, vcpu: &Vcpu) -> Waits {
+        Waits {
+            counts: vcpu.delays.map(u64::from),
+            sum: vcpu.wait.saturating_sub(self.waited),
         }
     }
 }

@@ -103,7 +103,13 @@ fn run_and_wait_are_the_schedulers_own_sums() {
         let busy = window.window.run + window.window.delay;
         assert!(busy >= 11 * SLOT_NS, "{window:?}");
     }
-    assert!(source.delays(&guest()).unwrap().iter().sum::<u64>() > 0);
+    let waits = source.waits(&guest()).unwrap();
+    // Each wait lies between the bounds of its bucket.
+    let least: u64 = waits.counts.iter().enumerate().map(|(i, n)| n << i).sum();
+    assert!(
+        least > 0 && (least..2 * least).contains(&waits.sum),
+        "{waits:?}"
+    );
     let quality = source.quality();
     assert_eq!((quality.threads, quality.lost_events), (3, 0));
     for vcpu in vcpus {
@@ -137,7 +143,9 @@ fn two_hundred_vcpus_are_the_schedulers_own_sums() {
         );
     }
     let windows: Vec<_> = readings.iter().flat_map(|r| &r.windows).collect();
-    assert!(windows.iter().all(|w| w.vcpus == 200 && w.window.run > 0));
+    // On a machine that is short of CPU none of them may run for a whole window.
+    assert!(windows.iter().all(|w| w.vcpus == 200));
+    assert!(windows.iter().any(|w| w.window.run > 0), "{windows:?}");
     assert!(windows.len() >= 2, "{readings:?}");
     assert_eq!(source.quality().threads, 200);
     for vcpu in vcpus {

@@ -137,6 +137,8 @@ pub(crate) unsafe trait Plain: Copy {}
 // SAFETY: integers in C's layout, in an order that leaves no padding (tested below by their sizes).
 unsafe impl Plain for u16 {}
 // SAFETY: as above.
+unsafe impl Plain for [u16; 4] {}
+// SAFETY: as above.
 unsafe impl Plain for Vcpu {}
 // SAFETY: as above.
 unsafe impl Plain for Control {}
@@ -217,6 +219,24 @@ impl<T: Plain> Area<T> {
         if let Some(at) = self.at(entry) {
             // SAFETY: as in `read`.
             unsafe { at.as_ptr().write_volatile(value) };
+        }
+    }
+}
+
+impl Area<[u16; 4]> {
+    /// The number of a thread's entry, plus one; 0: it has none. `None` beyond the last thread.
+    pub(crate) fn of(&self, thread: u32) -> Option<u16> {
+        self.read(thread / 4)?.get(thread as usize % 4).copied()
+    }
+
+    /// Sets it, if the thread is not beyond the last.
+    pub(crate) fn set(&mut self, thread: u32, number: u16) {
+        let four = self.read(thread / 4);
+        if let Some(mut four) = four {
+            if let Some(own) = four.get_mut(thread as usize % 4) {
+                *own = number;
+            }
+            self.write(thread / 4, four);
         }
     }
 }

@@ -110,7 +110,6 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
         measuring: measure::Settings {
             window: arguments.window,
             speed: arguments.speed,
-            proc: PathBuf::from("/proc"),
             best: if arguments.without_ebpf {
                 Tier::Schedstat
             } else {
@@ -118,6 +117,7 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
             },
             cores: arguments.cores,
             dirty: arguments.dirty.then(|| arguments.uri.clone()),
+            ..measure::Settings::default()
         },
         host: host.to_string_lossy().into_owned(),
         host_mcores: cores.0.saturating_mul(arguments.speed.0) / 1000,

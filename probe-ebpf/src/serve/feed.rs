@@ -19,8 +19,11 @@ use super::wire::{Event, line};
 use crate::interval::{Intervals, Row};
 use crate::measure::Measurement;
 use crate::sample::now;
-use crate::source::{Batch, DirtyRate, Overload};
+use crate::source::{Batch, DirtyRate, Overload, Waits};
 use crate::tick::{Dirty, GuestTick, Tick};
+
+/// How often the guests' single waits are told to the metrics, in nanoseconds.
+const WAITS: u64 = 1_000_000_000;
 
 /// Where ticks go.
 pub(crate) struct Sink {
@@ -38,6 +41,7 @@ pub(super) fn measure(
 ) {
     let mut measurement = Measurement::begin(shared.settings.measuring.clone(), list);
     let mut dirty = BTreeMap::new();
+    let mut told = now();
     while !shared.stops() {
         let batch = measurement.step();
         shared.beat();
@@ -53,9 +57,21 @@ pub(super) fn measure(
             sink.tick(&tick(&batch, &measurement, &dirty, cores));
         }
         state(shared, &measurement, &batch);
+        if now().saturating_sub(told) > WAITS {
+            told = now();
+            let waits = waits(&measurement);
+            shared.live(|live| live.waited(&waits));
+        }
         wait(&measurement);
     }
     sink.end();
+}
+
+/// The single waits of every guest that is here.
+fn waits(measurement: &Measurement) -> Vec<(Uuid, Waits)> {
+    let guests = measurement.guests().iter().filter(|(_, guest)| guest.here);
+    let waits = guests.filter_map(|(name, guest)| Some((guest.uuid, measurement.waits(name)?)));
+    waits.collect()
 }
 
 /// What the live state says besides the ticks.

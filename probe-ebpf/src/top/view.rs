@@ -1,7 +1,9 @@
-//! What `top` shows, as lines of text. Pure.
+//! What `top` shows, as lines of text with colours, which whoever prints them leaves out where there
+//! are none. Pure.
 
 use std::collections::{BTreeMap, VecDeque};
 
+use anstyle::{AnsiColor, Style};
 use uuid::Uuid;
 use vmpack_domain::Tier;
 
@@ -12,6 +14,11 @@ use crate::tick::{GuestTick, Tick, tier_name};
 const SPAN: u64 = 10_000_000;
 /// A guest of which nothing came for that long is gone.
 const GONE: u64 = 3_000_000;
+
+const WELL: Style = AnsiColor::Green.on_default();
+const TIGHT: Style = AnsiColor::Yellow.on_default();
+const BAD: Style = AnsiColor::Red.on_default().bold();
+const HEADS: Style = Style::new().bold();
 
 /// What has come so far.
 #[derive(Debug, Default)]
@@ -98,42 +105,36 @@ impl View {
         let want: u64 = rows.iter().map(|row| row.want).sum();
         let vcpus: u32 = rows.iter().map(|row| row.vcpus).sum();
         let percent = (want * 100).div_ceil(self.host_mcores.max(1));
-        let host = format!(
-            "{}  {}  {percent:3}%  {} of {} cores wanted by {} guests, {vcpus} vCPUs",
-            self.host,
-            bar(percent, 12),
+        let bar = Cell {
+            style: match percent {
+                0..80 => WELL,
+                80..=100 => TIGHT,
+                _ => BAD,
+            },
+            text: format!("{}  {percent:3}%", bar(percent, 12)),
+        };
+        let wanted = format!(
+            "  {} of {} cores wanted by {} guests, {vcpus} vCPUs",
             cores(want),
             cores(self.host_mcores),
             rows.len(),
         );
+        let host = [plain(format!("{}  ", self.host)), bar, plain(wanted)];
         let name = width.saturating_sub(62).clamp(8, 40);
-        let mut lines = vec![
-            cut(&host, width),
-            cut(&self.overload_line(), width),
-            cut(
-                &format!(
-                    "{:name$} VCPU   RUN DELAY  WANT   P99   MAX DIRTY/S  MEMORY TIER",
-                    "GUEST"
-                ),
-                width,
+        let heads = Cell {
+            style: HEADS,
+            text: format!(
+                "{:name$} VCPU   RUN DELAY  WANT   P99   MAX DIRTY/S  MEMORY TIER",
+                "GUEST"
             ),
+        };
+        let mut lines = vec![
+            line(&host, width),
+            line(&[self.overload_line()], width),
+            line(&[heads], width),
         ];
-        for row in rows.iter().take(room) {
-            let line = format!(
-                "{:name$} {:>4} {:>5} {:>5} {:>5} {:>5} {:>5} {:>7} {:>7} {}",
-                cut(&row.name, name),
-                row.vcpus,
-                cores(row.run),
-                cores(row.delay),
-                cores(row.want),
-                cores(row.p99),
-                cores(row.max),
-                row.dirty,
-                row.memory,
-                tier_name(row.tier),
-            );
-            lines.push(cut(&line, width));
-        }
+        let shown = rows.iter().take(room);
+        lines.extend(shown.map(|row| line(&row.cells(name), width)));
         if rows.is_empty() {
             lines.push("no guest is measured".to_owned());
         }
@@ -143,23 +144,81 @@ impl View {
         lines
     }
 
-    fn overload_line(&self) -> String {
+    fn overload_line(&self) -> Cell {
         let seconds = |at: u64| self.end_us.saturating_sub(at) / 1_000_000;
         match self.overload {
-            None => "no overload since top began".to_owned(),
-            Some((true, at)) => format!(
-                "OVERLOAD for {} s: {} cores wanted ({} since top began)",
-                seconds(at),
-                cores(self.wanted),
-                self.overloads
-            ),
-            Some((false, at)) => format!(
+            None => plain("no overload since top began".to_owned()),
+            Some((true, at)) => Cell {
+                style: BAD,
+                text: format!(
+                    "OVERLOAD for {} s: {} cores wanted ({} since top began)",
+                    seconds(at),
+                    cores(self.wanted),
+                    self.overloads
+                ),
+            },
+            Some((false, at)) => plain(format!(
                 "no overload for {} s ({} since top began)",
                 seconds(at),
                 self.overloads
-            ),
+            )),
         }
     }
+}
+
+impl Row {
+    /// Its columns, the name in so many characters.
+    fn cells(&self, name: usize) -> [Cell; 3] {
+        // Who waits for a tenth of what it wants is short of CPU.
+        let style = match (self.delay * 10 >= self.want, self.delay * 4 >= self.want) {
+            (_, true) if self.delay > 0 => BAD,
+            (true, _) if self.delay > 0 => TIGHT,
+            _ => Style::new(),
+        };
+        let front = format!(
+            "{:name$} {:>4} {:>5} ",
+            cut(&self.name, name),
+            self.vcpus,
+            cores(self.run)
+        );
+        let rest = format!(
+            " {:>5} {:>5} {:>5} {:>7} {:>7} {}",
+            cores(self.want),
+            cores(self.p99),
+            cores(self.max),
+            self.dirty,
+            self.memory,
+            tier_name(self.tier),
+        );
+        let delay = Cell {
+            style,
+            text: format!("{:>5}", cores(self.delay)),
+        };
+        [plain(front), delay, plain(rest)]
+    }
+}
+
+/// A part of a line.
+struct Cell {
+    style: Style,
+    text: String,
+}
+
+fn plain(text: String) -> Cell {
+    let style = Style::new();
+    Cell { style, text }
+}
+
+/// Parts as a line of at most so many characters.
+fn line(cells: &[Cell], width: usize) -> String {
+    let mut room = width;
+    let mut line = String::new();
+    for Cell { style, text } in cells.iter().filter(|cell| !cell.text.is_empty()) {
+        let text = cut(text, room);
+        room -= text.chars().count();
+        line += &format!("{style}{text}{style:#}");
+    }
+    line
 }
 
 fn row(ticks: &VecDeque<(u64, GuestTick)>) -> Option<Row> {
@@ -216,6 +275,9 @@ fn cut(text: &str, width: usize) -> String {
     if text.chars().count() <= width {
         return text.to_owned();
     }
+    if width == 0 {
+        return String::new();
+    }
     let kept = text.chars().take(width.saturating_sub(1));
     kept.chain(std::iter::once('…')).collect()
 }
@@ -226,6 +288,14 @@ mod tests {
     use crate::serve::wire::{API, Greeting};
     use crate::tick::Dirty;
     use crate::tick::samples::guest_tick;
+
+    /// The lines without their colours.
+    fn lines(view: &View, width: usize, height: usize) -> Vec<String> {
+        let lines = view.lines(width, height).into_iter();
+        lines
+            .map(|line| anstream::adapter::strip_str(&line).to_string())
+            .collect()
+    }
 
     fn view() -> View {
         let mut view = View::default();
@@ -254,18 +324,18 @@ mod tests {
     #[test]
     fn eighty_columns_are_enough() {
         let mut view = view();
-        let lines = view.lines(80, 24);
+        let shown = lines(&view, 80, 24);
         assert_eq!(
-            lines[0],
+            shown[0],
             "h1  ██████░░░░░░   57%  1.12 of 2.00 cores wanted by 2 guests, 4 vCPUs"
         );
-        assert_eq!(lines[1], "no overload since top began");
+        assert_eq!(shown[1], "no overload since top began");
         let table = "\
 GUEST              VCPU   RUN DELAY  WANT   P99   MAX DIRTY/S  MEMORY TIER
 a-guest-with-a-ve…    2  0.50  0.05  1.10  1.14  1.15   >5123   64MiB schedstat
 quiet                 2  0.50  0.05  0.02  0.02  0.02       -   64MiB schedstat";
-        assert_eq!(lines[2..].join("\n"), table);
-        assert!(lines.iter().all(|line| line.chars().count() <= 80));
+        assert_eq!(shown[2..].join("\n"), table);
+        assert!(shown.iter().all(|line| line.chars().count() <= 80));
         for (began, said) in [
             (
                 true,
@@ -279,19 +349,18 @@ quiet                 2  0.50  0.05  0.02  0.02  0.02       -   64MiB schedstat"
                 demand_mcores: 2500,
                 cores_mcores: 2000,
             });
-            assert_eq!(view.lines(80, 24)[1], said);
+            assert_eq!(lines(&view, 80, 24)[1], said);
         }
     }
 
     #[test]
     fn what_has_no_room_is_counted() {
-        let lines = view().lines(80, 5);
-        assert_eq!(lines.len(), 5);
-        assert_eq!(lines[4], "and 1 that want less");
-        assert_eq!(View::default().lines(20, 24)[3], "no guest is measured");
+        let few = lines(&view(), 80, 5);
+        assert_eq!(few.len(), 5);
+        assert_eq!(few[4], "and 1 that want less");
+        assert_eq!(lines(&View::default(), 20, 24)[3], "no guest is measured");
         assert!(
-            view()
-                .lines(30, 24)
+            lines(&view(), 30, 24)
                 .iter()
                 .all(|line| line.chars().count() <= 30)
         );
@@ -307,6 +376,6 @@ quiet                 2  0.50  0.05  0.02  0.02  0.02       -   64MiB schedstat"
                 guests: vec![guest_tick("quiet", &[20])],
             }));
         }
-        assert_eq!(view.lines(80, 24).len(), 4);
+        assert_eq!(lines(&view, 80, 24).len(), 4);
     }
 }

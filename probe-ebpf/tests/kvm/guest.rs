@@ -176,10 +176,16 @@ impl Guest {
 
     /// Runs one pass; gives the pages that the dirty log tells since the last.
     pub(crate) fn pass(&mut self) -> Result<u64> {
+        Ok(self.run()? + self.collect()?)
+    }
+
+    /// Runs one pass and leaves the log as it is; gives the pages that had to be taken from a ring that
+    /// was full.
+    pub(crate) fn run(&mut self) -> Result<u64> {
         let mut told = 0;
         loop {
             match self.vcpu.run() {
-                Ok(VcpuExit::IoOut(0x10, _)) => return Ok(told + self.collect()?),
+                Ok(VcpuExit::IoOut(0x10, _)) => return Ok(told),
                 Ok(VcpuExit::Unsupported(KVM_EXIT_DIRTY_RING_FULL)) => told += self.collect()?,
                 Ok(other) => bail!("the guest stopped: {other:?}"),
                 Err(error) if error.errno() == nix::libc::EINTR => {}
@@ -189,7 +195,7 @@ impl Guest {
     }
 
     /// Takes and clears the dirty log.
-    fn collect(&mut self) -> Result<u64> {
+    pub(crate) fn collect(&mut self) -> Result<u64> {
         let Some((ring, next)) = &mut self.ring else {
             let log = self.vm.get_dirty_log(0, self.memory.1.get())?;
             return Ok(log.iter().map(|word| u64::from(word.count_ones())).sum());

@@ -11,6 +11,7 @@ use super::connection::Connection;
 use super::description::{Accelerator, describe};
 use super::door::{Figure, start_dirty_rate, statistics};
 use super::refused;
+use super::vcpus::idle;
 use crate::Error;
 
 /// How QEMU measures.
@@ -45,10 +46,12 @@ impl DirtyRates {
     /// threads are KVM's.
     ///
     /// # Errors
-    /// When the guest is gone or QEMU refuses.
+    /// When the guest is gone, is being migrated (its dirty log then serves the migration, and libvirt
+    /// would keep us waiting) or QEMU refuses.
     pub fn start(&self, guest: Uuid, kvm: bool, seconds: u8) -> Result<DirtyMode, Error> {
         let failed = |e: virt::error::Error| refused(&self.uri, &e);
         let domain = Domain::lookup_by_uuid(&self.connection, guest).map_err(failed)?;
+        idle(&domain, &self.uri)?;
         let xml = domain.get_xml_desc(0).map_err(failed)?;
         let accelerator = describe(&xml).map_or(Accelerator::Other, |d| d.accelerator);
         let mode = mode(accelerator, kvm);

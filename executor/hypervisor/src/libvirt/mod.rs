@@ -17,6 +17,7 @@ mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
+mod vcpus;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -36,6 +37,7 @@ use connection::Connection;
 pub use description::{Accelerator, METADATA};
 pub use dirty::{DirtyMode, DirtyRates};
 pub use observe::{Observed, Observer, VcpuTime, observe};
+pub use vcpus::ask_vcpus;
 
 /// What a host's link is taken to carry when nobody said: libvirt does not know it (10 Gbit/s).
 pub const DEFAULT_NETWORK: MiBPerSec = MiBPerSec(1250);
