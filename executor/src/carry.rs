@@ -1,41 +1,32 @@
-//! Acts on decisions: one thread per migration, the journal before and after, signals and the
-//! journal's news in between. It decides nothing: see [`crate::decide`] and [`crate::settle`].
+//! Acts on decisions: one thread per migration, the journal before and after, and what the holder is
+//! asked in between. It decides nothing: see [`crate::decide`] and [`crate::settle`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
-use vmpack_domain::journal::{Event, MoveState, Progress};
-use vmpack_domain::plan::{Move, MoveId, Plan};
-use vmpack_domain::policy::StreamPolicy;
+use vmpack_domain::HostName;
+use vmpack_domain::exit::Exit;
+use vmpack_domain::journal::{Event, MoveState, Priority, Progress, RunId};
+use vmpack_domain::plan::{Move, Plan};
 use vmpack_domain::units::{MiB, Micros};
-use vmpack_hypervisor::{
-    Hypervisor, MigrationEvent, MigrationFailure, MigrationReport, MigrationRequest, Stream,
-};
+use vmpack_hypervisor::MigrationEvent;
 
-use crate::decide::{Action, Limits, Observed, back_off, decide};
-use crate::journal::{Entry, Journal, JournalError};
-use crate::preflight::recheck;
-use crate::settle::{Standing, settle, split};
+use crate::admit::{Admission, admit};
+pub use crate::attempt::Scene;
+use crate::attempt::{Attempt, Ended};
+use crate::decide::{Action, Course, Limits, Observed, Step, back_off, decide};
+use crate::holder::{Ask, Order, Refusal, Standing, Terms};
+use crate::journal::{Entry, Journal, JournalError, Run};
+use crate::preflight::well_formed;
 
-/// How often the journal is asked for news, and a pending abort repeated.
+/// How often the inhibit file is looked for, and a pending abort repeated.
 const TICK: Duration = Duration::from_millis(200);
-/// How often a guest is looked for whose migration nobody watches.
-const LOOK: Duration = Duration::from_millis(500);
 
-/// What a run acts on.
-#[derive(Clone)]
-pub struct Scene {
-    /// The hosts.
-    pub hypervisor: Arc<dyn Hypervisor>,
-    /// What is carried out.
-    pub plan: Arc<Plan>,
-}
-
-/// What is heard of a run while it goes on.
+/// What is heard of the runs while they go on.
 #[derive(Debug)]
 pub enum Heard<'a> {
     /// An event was journalled.
@@ -43,227 +34,331 @@ pub enum Heard<'a> {
     /// Part of a guest's memory is over.
     Progress {
         /// Of which move.
-        id: &'a MoveId,
+        step: &'a Step,
         /// So far.
         transferred: MiB,
         /// Still to go.
         remaining: MiB,
     },
-    /// A signal was taken in.
+    /// A request to stop was taken in.
     Interrupt {
         /// 1 drains, more abort what can be aborted safely.
         times: u32,
     },
+    /// All new starts are held from now on; what stands in the inhibit file.
+    Held(&'a str),
+    /// They are not held any more.
+    Released,
 }
 
-/// Carries the accepted run on from its progress to its end, or until it is left to be resumed
-/// (then the progress is not finished). Each message on `interrupts` is one request to stop.
+/// Carries those runs on from where they stand, and what else is asked for meanwhile, to their ends,
+/// or until they are left to be resumed (then their progress is not finished). Returns where each run
+/// stands.
 ///
 /// # Errors
 /// When the journal fails. Nothing more is started then; what runs is let run to its end first.
-pub async fn carry(
+pub async fn hold(
     scene: &Scene,
-    progress: Progress,
-    limits: &Limits,
+    runs: &[Run],
+    terms: &Terms<'_>,
     journal: &mut Journal,
-    interrupts: &mut mpsc::UnboundedReceiver<()>,
+    asks: &mut mpsc::UnboundedReceiver<Ask>,
     hear: &mut dyn FnMut(Heard<'_>),
-) -> Result<Progress, JournalError> {
+) -> Result<BTreeMap<RunId, Progress>, JournalError> {
     let (told, hears) = mpsc::unbounded_channel();
     let mut shell = Shell {
         scene,
-        limits,
+        terms,
         journal,
         hear,
-        progress,
+        runs: BTreeMap::new(),
         observed: Observed::default(),
-        began: Instant::now(),
         threads: JoinSet::new(),
-        ids: BTreeMap::new(),
+        steps: BTreeMap::new(),
         told,
         hears,
         called_off: BTreeMap::new(),
         aborts: JoinSet::new(),
+        admissions: JoinSet::new(),
+        timer: JoinSet::new(),
+        followers: Vec::new(),
         interrupted: 0,
     };
-    let end = shell.run(interrupts).await;
+    for run in runs {
+        shell.take_on(run.id, run.priority(), run.progress());
+    }
+    let end = shell.run(asks).await;
     if end.is_err() {
         while shell.threads.join_next().await.is_some() {}
     }
-    end.map(|()| shell.progress)
+    end.map(|()| shell.runs.into_iter().map(|(id, run)| (id, run.progress)))
+        .map(Iterator::collect)
 }
 
-/// How a migration's thread ended.
-enum Ended {
-    /// The guest is at the target; the times, where they were seen.
-    Moved(Option<MigrationReport>),
-    /// It failed and left the guest at the source.
-    Failed(String),
-    /// The guest is at the source; whether the move failed is not known, its executor died.
-    Interrupted,
-    /// It was not tried, or makes no sense any more.
-    Changed(String),
-    /// A person must look.
-    Stuck(String),
+/// A run that is being carried out.
+struct Live {
+    priority: Priority,
+    plan: Arc<Plan>,
+    progress: Progress,
+    limits: Limits,
 }
+
+impl Live {
+    fn find(&self, step: &Step) -> Option<&Move> {
+        self.plan.moves.iter().find(|m| m.id == step.id)
+    }
+    /// The moves of which the state is so.
+    fn those(&self, which: impl Fn(&MoveState) -> bool) -> impl Iterator<Item = &Move> {
+        let moves = self.plan.moves.iter();
+        moves.filter(move |m| self.progress.moves.get(&m.id).is_some_and(&which))
+    }
+}
+
+/// What an order came to, and who waits for it.
+type Admitted = (
+    Box<Order>,
+    oneshot::Sender<Result<RunId, Refusal>>,
+    Result<Admission, Refusal>,
+);
 
 struct Shell<'a> {
     scene: &'a Scene,
-    limits: &'a Limits,
+    terms: &'a Terms<'a>,
     journal: &'a mut Journal,
     hear: &'a mut dyn FnMut(Heard<'_>),
-    progress: Progress,
+    runs: BTreeMap<RunId, Live>,
     observed: Observed,
-    began: Instant,
     threads: JoinSet<Ended>,
-    ids: BTreeMap<tokio::task::Id, MoveId>,
-    told: mpsc::UnboundedSender<(MoveId, MigrationEvent)>,
-    hears: mpsc::UnboundedReceiver<(MoveId, MigrationEvent)>,
-    /// Moves that are to be aborted; the flag tells their thread, if it has not asked yet.
-    called_off: BTreeMap<MoveId, Arc<AtomicBool>>,
+    steps: BTreeMap<tokio::task::Id, Step>,
+    told: mpsc::UnboundedSender<(Step, MigrationEvent)>,
+    hears: mpsc::UnboundedReceiver<(Step, MigrationEvent)>,
+    /// By move that has a thread, what tells it that it is called off, if it has not asked yet.
+    called_off: BTreeMap<Step, Arc<AtomicBool>>,
     aborts: JoinSet<()>,
+    admissions: JoinSet<Admitted>,
+    timer: JoinSet<()>,
+    followers: Vec<mpsc::UnboundedSender<Entry>>,
     interrupted: u32,
 }
 
 impl Shell<'_> {
-    async fn run(
-        &mut self,
-        interrupts: &mut mpsc::UnboundedReceiver<()>,
-    ) -> Result<(), JournalError> {
-        for mv in &self.scene.plan.moves {
-            if matches!(self.state(&mv.id), Some(MoveState::Running { .. })) {
-                self.find_out(mv);
-            }
+    async fn run(&mut self, asks: &mut mpsc::UnboundedReceiver<Ask>) -> Result<(), JournalError> {
+        let running: Vec<(Step, bool)> = self.steps_of(|s| s.runs());
+        for (step, switched) in running {
+            self.spawn(&step, move |attempt, _| attempt.find_out(switched));
         }
-        if self.progress.aborted {
-            self.call_off();
-        }
+        self.call_off_all();
         loop {
-            self.observed.now = self.now();
-            let actions = decide(
-                &self.scene.plan,
-                &self.progress,
-                self.limits,
-                &self.observed,
-            );
-            if actions.is_empty() {
-                return Ok(());
-            }
+            self.look();
+            let courses: Vec<Course<'_>> = self.runs.iter().map(course).collect();
+            let actions = decide(&courses, &self.observed);
             for action in actions {
                 match action {
-                    Action::Start { id, attempt } => self.start(&id, attempt)?,
-                    Action::Skip { id, reason } => self.write(Event::Skipped { id, reason })?,
-                    Action::Wait { until } => self.wait(until, interrupts).await?,
-                    Action::Finish { complete } => self.write(Event::Finished { complete })?,
-                    Action::Leave => return Ok(()),
+                    Action::Start { step, attempt } => self.start(&step, attempt)?,
+                    Action::Recover { step, attempt } => self.recover(&step, attempt)?,
+                    Action::CallOff { step } => self.call_off(step),
+                    Action::Skip { step, reason } => {
+                        self.write(
+                            step.run,
+                            Event::Skipped {
+                                id: step.id,
+                                reason,
+                            },
+                        )?;
+                    }
+                    Action::GiveUp { step, state } => {
+                        self.write(step.run, Event::Stuck { id: step.id, state })?;
+                    }
+                    Action::Finish { run, complete } => {
+                        self.write(run, Event::Finished { complete })?;
+                    }
+                    Action::Wait { until } => self.wait(until, asks).await?,
+                    Action::Rest if self.terms.stays && !self.observed.draining => {
+                        self.wait(None, asks).await?;
+                    }
+                    // Who was asked for meanwhile is answered first.
+                    Action::Rest | Action::Leave if !self.admissions.is_empty() => {
+                        self.wait(None, asks).await?;
+                    }
+                    Action::Rest | Action::Leave => return Ok(()),
                 }
             }
         }
     }
 
-    fn now(&self) -> Micros {
-        Micros(u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX))
+    /// What decisions hang on besides the runs.
+    fn look(&mut self) {
+        self.observed.now = self.scene.hypervisor.now();
+        let held = std::fs::read_to_string(&self.terms.inhibit);
+        let was = std::mem::replace(&mut self.observed.held, held.is_ok());
+        match held {
+            Ok(text) if !was => (self.hear)(Heard::Held(text.trim())),
+            Err(_) if was => (self.hear)(Heard::Released),
+            _ => {}
+        }
     }
 
-    fn state(&self, id: &MoveId) -> Option<&MoveState> {
-        self.progress.moves.get(id)
+    /// The moves of which the state is so, and whether execution was seen at the target.
+    fn steps_of(&self, which: impl Fn(&MoveState) -> bool) -> Vec<(Step, bool)> {
+        let of = |(id, run): (&RunId, &Live)| {
+            let states = run.progress.moves.iter().filter(|(_, s)| which(s));
+            let steps = states.map(|(mv, state)| {
+                let switched = matches!(
+                    state,
+                    MoveState::Running {
+                        switch: Some(_),
+                        ..
+                    }
+                );
+                let step = Step {
+                    run: *id,
+                    id: mv.clone(),
+                };
+                (step, switched)
+            });
+            steps.collect::<Vec<_>>()
+        };
+        self.runs.iter().flat_map(of).collect()
+    }
+
+    fn state(&self, step: &Step) -> Option<&MoveState> {
+        self.runs.get(&step.run)?.progress.moves.get(&step.id)
+    }
+
+    fn take_on(&mut self, id: RunId, priority: Priority, progress: Progress) {
+        let Some(plan) = progress.plan.clone() else {
+            return;
+        };
+        let run = Live {
+            priority,
+            limits: (self.terms.limits)(&plan),
+            plan: Arc::new(*plan),
+            progress,
+        };
+        self.runs.insert(id, run);
     }
 
     /// Makes an event durable, then takes it in.
-    fn write(&mut self, event: Event) -> Result<(), JournalError> {
-        let entry = self.journal.append(event)?;
-        self.take_in(&entry);
+    fn write(&mut self, run: RunId, event: Event) -> Result<(), JournalError> {
+        let entry = self.journal.append(run, event)?;
+        if let Some(run) = self.runs.get_mut(&entry.run) {
+            run.progress.apply(&entry.event);
+        }
+        self.tell(&entry);
         Ok(())
     }
 
-    fn take_in(&mut self, entry: &Entry) {
-        self.progress.apply(&entry.event);
+    fn tell(&mut self, entry: &Entry) {
         (self.hear)(Heard::Entry(entry));
+        self.followers.retain(|f| f.send(entry.clone()).is_ok());
     }
 
-    fn start(&mut self, id: &MoveId, attempt: u32) -> Result<(), JournalError> {
-        let Some(mv) = self.scene.plan.moves.iter().find(|m| m.id == *id) else {
+    fn start(&mut self, step: &Step, attempt: u32) -> Result<(), JournalError> {
+        let Some(mv) = self.runs.get(&step.run).and_then(|r| r.find(step)).cloned() else {
             return Ok(());
         };
-        let underway: Vec<Move> = self
-            .scene
-            .plan
-            .moves
-            .iter()
-            .filter(|m| matches!(self.state(&m.id), Some(MoveState::Running { .. })))
-            .cloned()
-            .collect();
-        self.write(Event::Intended {
-            id: mv.id.clone(),
-            guest: mv.guest.clone(),
-            from: mv.from.clone(),
-            to: mv.to.clone(),
+        let others = self
+            .runs
+            .values()
+            .flat_map(|r| r.those(MoveState::underway));
+        let underway: Vec<Move> = others.cloned().collect();
+        let intent = Event::Intended {
+            id: mv.id,
+            guest: mv.guest,
+            from: mv.from,
+            to: mv.to,
             mode: mv.mode,
             attempt,
-        })?;
-        let (scene, mv, told) = (self.scene.clone(), mv.clone(), self.told.clone());
-        let limits = *self.limits;
-        let off = Arc::new(AtomicBool::new(false));
-        self.called_off.insert(mv.id.clone(), off.clone());
-        let id = mv.id.clone();
-        let thread = self.threads.spawn_blocking(move || {
-            migrate(&scene, &mv, &underway, &off, &limits, &mut |event| {
-                // The shell hears until its threads have ended; nobody else drops the other end.
-                let _ = told.send((mv.id.clone(), event));
-            })
+        };
+        self.write(step.run, intent)?;
+        let told = self.told_of(step);
+        self.spawn(step, move |attempt, off| {
+            attempt.migrate(&underway, off, told)
         });
-        self.ids.insert(thread.id(), id);
         Ok(())
     }
 
-    /// Finds out where a move stands whose executor died.
-    fn find_out(&mut self, mv: &Move) {
-        let (scene, mv, limits) = (self.scene.clone(), mv.clone(), *self.limits);
-        self.called_off
-            .insert(mv.id.clone(), Arc::new(AtomicBool::new(false)));
-        let id = mv.id.clone();
-        let thread = self
-            .threads
-            .spawn_blocking(move || find_out(&scene, &mv, &limits));
-        self.ids.insert(thread.id(), id);
+    fn recover(&mut self, step: &Step, attempt: u32) -> Result<(), JournalError> {
+        let id = step.id.clone();
+        self.write(step.run, Event::Recovering { id, attempt })?;
+        let told = self.told_of(step);
+        self.spawn(step, move |attempt, _| attempt.recover(told));
+        Ok(())
+    }
+
+    /// What a move's thread tells what it hears of its migration.
+    fn told_of(&self, step: &Step) -> impl FnMut(MigrationEvent) + Send + 'static {
+        let (told, step) = (self.told.clone(), step.clone());
+        move |event| {
+            // The shell hears until its threads have ended; nobody else drops the other end.
+            let _ = told.send((step.clone(), event));
+        }
+    }
+
+    /// Has a thread do something about a move, until it tells how that ended.
+    fn spawn(
+        &mut self,
+        step: &Step,
+        work: impl FnOnce(&Attempt, &AtomicBool) -> Ended + Send + 'static,
+    ) {
+        let Some(attempt) = self.attempt(step) else {
+            return;
+        };
+        let off = Arc::new(AtomicBool::new(false));
+        self.called_off.insert(step.clone(), off.clone());
+        let thread = self.threads.spawn_blocking(move || work(&attempt, &off));
+        self.steps.insert(thread.id(), step.clone());
+    }
+
+    fn attempt(&self, step: &Step) -> Option<Attempt> {
+        let run = self.runs.get(&step.run)?;
+        Some(Attempt {
+            scene: self.scene.clone(),
+            plan: run.plan.clone(),
+            mv: run.find(step)?.clone(),
+            limits: run.limits,
+        })
     }
 
     async fn wait(
         &mut self,
         until: Option<Micros>,
-        interrupts: &mut mpsc::UnboundedReceiver<()>,
+        asks: &mut mpsc::UnboundedReceiver<Ask>,
     ) -> Result<(), JournalError> {
-        let left = until.map_or(TICK, |u| {
-            Duration::from_micros(u.0.saturating_sub(self.now().0)).min(TICK)
-        });
+        if let Some(until) = until.filter(|_| self.timer.is_empty()) {
+            // By the world's clock: a simulated one stands still unless somebody waits.
+            let left = until.saturating_sub(self.scene.hypervisor.now());
+            let tick = Micros(u64::try_from(TICK.as_micros()).unwrap_or(u64::MAX));
+            let hypervisor = self.scene.hypervisor.clone();
+            self.timer
+                .spawn_blocking(move || hypervisor.wait(left.min(tick)));
+        }
         tokio::select! {
             biased;
-            Some(()) = interrupts.recv() => {
-                self.interrupted += 1;
-                (self.hear)(Heard::Interrupt { times: self.interrupted });
-                self.observed.draining = true;
-                if self.interrupted > 1 {
-                    self.call_off();
-                }
+            Some(ask) = asks.recv() => self.asked(ask),
+            Some((step, event)) = self.hears.recv() => self.told(step, &event),
+            Some(ended) = self.threads.join_next_with_id() => self.ended(ended),
+            Some(Ok(admitted)) = self.admissions.join_next() => self.admitted(admitted),
+            Some(_) = self.timer.join_next() => Ok(()),
+            () = tokio::time::sleep(TICK) => {
+                self.tick();
                 Ok(())
             }
-            Some((id, event)) = self.hears.recv() => self.told(id, &event),
-            Some(ended) = self.threads.join_next_with_id() => self.ended(ended),
-            () = tokio::time::sleep(left) => self.tick(),
         }
     }
 
-    fn told(&mut self, id: MoveId, event: &MigrationEvent) -> Result<(), JournalError> {
+    fn told(&mut self, step: Step, event: &MigrationEvent) -> Result<(), JournalError> {
         match event {
             MigrationEvent::Switched { after } => {
-                self.write(Event::Switched { id, switch: *after })
+                let (id, switch) = (step.id, *after);
+                self.write(step.run, Event::Switched { id, switch })
             }
             MigrationEvent::Progress {
                 transferred,
                 remaining,
             } => {
                 (self.hear)(Heard::Progress {
-                    id: &id,
+                    step: &step,
                     transferred: *transferred,
                     remaining: *remaining,
                 });
@@ -277,8 +372,8 @@ impl Shell<'_> {
         ended: Result<(tokio::task::Id, Ended), JoinError>,
     ) -> Result<(), JournalError> {
         // What the thread told before it ended comes first.
-        while let Ok((id, event)) = self.hears.try_recv() {
-            self.told(id, &event)?;
+        while let Ok((step, event)) = self.hears.try_recv() {
+            self.told(step, &event)?;
         }
         let (thread, ended) = match ended {
             Ok((thread, ended)) => (thread, ended),
@@ -287,211 +382,233 @@ impl Shell<'_> {
                 Ended::Stuck(format!("the executor's own thread broke: {e}")),
             ),
         };
-        let Some(id) = self.ids.remove(&thread) else {
+        let Some(step) = self.steps.remove(&thread) else {
             return Ok(());
         };
-        let off = self
-            .called_off
-            .remove(&id)
-            .is_some_and(|off| off.load(Ordering::Relaxed));
-        let switched = match self.state(&id) {
-            Some(MoveState::Running { switch, .. }) => *switch,
-            _ => None,
+        self.observed.called_off.remove(&step);
+        let off = self.called_off.remove(&step);
+        let off = off.is_some_and(|off| off.load(Ordering::Relaxed));
+        let (switched, tried, recovered) = match self.state(&step) {
+            Some(MoveState::Running {
+                switch,
+                attempt,
+                recoveries,
+            }) => (*switch, *attempt, *recoveries),
+            _ => (None, 1, 0),
         };
-        match ended {
+        let id = step.id.clone();
+        let event = match ended {
             Ended::Moved(report) => {
                 if let Some(report) = report.filter(|_| switched.is_none()) {
-                    self.write(Event::Switched {
-                        id: id.clone(),
-                        switch: report.switch,
-                    })?;
+                    let (id, switch) = (id.clone(), report.switch);
+                    self.write(step.run, Event::Switched { id, switch })?;
                 }
-                self.write(Event::Moved {
+                Event::Moved {
                     id,
-                    total: report.map(|r| r.total),
-                    switch: report.map(|r| r.switch).or(switched),
-                })
+                    // A resumed one's figures begin where it was resumed.
+                    total: report.filter(|_| recovered == 0).map(|r| r.total),
+                    switch: switched.or(report.map(|r| r.switch)),
+                }
             }
             Ended::Failed(error) if off => {
                 tracing::info!("move {id} was called off: {error}");
-                self.write(Event::Interrupted { id })
+                Event::Interrupted { id }
             }
             Ended::Failed(error) => {
-                let failed = match self.state(&id) {
-                    Some(MoveState::Running { attempt, .. }) => *attempt,
-                    _ => 1,
-                };
-                let again = self.now() + back_off(self.limits, failed);
-                self.observed.retry_at.insert(id.clone(), again);
-                self.write(Event::Failed { id, error })
+                self.later(&step, tried);
+                Event::Failed { id, error }
             }
-            Ended::Interrupted => self.write(Event::Interrupted { id }),
-            Ended::Changed(reason) => self.write(Event::Skipped { id, reason }),
-            Ended::Stuck(state) => self.write(Event::Stuck { id, state }),
+            Ended::Broken(state) => {
+                self.later(&step, recovered + 1);
+                Event::Broken { id, state }
+            }
+            Ended::Interrupted => Event::Interrupted { id },
+            Ended::Changed(reason) => Event::Skipped { id, reason },
+            Ended::Stuck(state) => Event::Stuck { id, state },
+            Ended::Lost(cause) => Event::Lost { id, cause },
+        };
+        self.write(step.run, event)
+    }
+
+    /// A move is not tried again before its back-off is over, after that many tries.
+    fn later(&mut self, step: &Step, tried: u32) {
+        if let Some(run) = self.runs.get(&step.run) {
+            let again = self.scene.hypervisor.now() + back_off(&run.limits, tried);
+            self.observed.retry_at.insert(step.clone(), again);
         }
     }
 
-    fn tick(&mut self) -> Result<(), JournalError> {
-        for entry in self.journal.news()? {
-            self.take_in(&entry);
-        }
-        if self.progress.aborted || self.interrupted > 1 {
-            self.call_off();
-        }
-        Ok(())
-    }
-
-    /// Asks the hypervisor to abort every migration that has not switched. Repeated at each tick:
-    /// a migration may only just be beginning.
-    fn call_off(&mut self) {
+    fn tick(&mut self) {
         while self.aborts.try_join_next().is_some() {}
         if !self.aborts.is_empty() {
             return;
         }
-        let unswitched: BTreeSet<&MoveId> = self
-            .progress
-            .moves
-            .iter()
-            .filter(|(_, s)| matches!(s, MoveState::Running { switch: None, .. }))
-            .map(|(id, _)| id)
-            .collect();
-        for mv in &self.scene.plan.moves {
-            if let Some(off) = self.called_off.get(&mv.id)
-                && unswitched.contains(&mv.id)
-            {
-                off.store(true, Ordering::Relaxed);
-                let (scene, mv) = (self.scene.clone(), mv.clone());
-                self.aborts.spawn_blocking(move || {
-                    if let Err(e) = scene.hypervisor.abort(&mv.guest, &mv.from) {
-                        tracing::debug!("move {} was not aborted: {e}", mv.id);
-                    }
+        for step in std::mem::take(&mut self.observed.called_off) {
+            self.call_off(step);
+        }
+        self.call_off_all();
+    }
+
+    /// Calls off what has not switched of the runs that were aborted, or of all.
+    fn call_off_all(&mut self) {
+        for (step, _) in self.steps_of(MoveState::unswitched) {
+            let run = self.runs.get(&step.run);
+            if self.interrupted > 1 || run.is_some_and(|r| r.progress.aborted) {
+                self.call_off(step);
+            }
+        }
+    }
+
+    /// Asks the hypervisor to abort a migration that has not switched. Repeated at each tick: it may
+    /// only just be beginning.
+    fn call_off(&mut self, step: Step) {
+        let (Some(off), Some(attempt)) = (self.called_off.get(&step), self.attempt(&step)) else {
+            return;
+        };
+        off.store(true, Ordering::Relaxed);
+        self.aborts.spawn_blocking(move || attempt.abort());
+        self.observed.called_off.insert(step);
+    }
+
+    fn asked(&mut self, ask: Ask) -> Result<(), JournalError> {
+        match ask {
+            Ask::Interrupt => {
+                self.interrupted += 1;
+                (self.hear)(Heard::Interrupt {
+                    times: self.interrupted,
                 });
+                self.observed.draining = true;
+                self.observed.leaving = self.interrupted > 1;
+                self.call_off_all();
+            }
+            Ask::Follow(told) => self.followers.push(told),
+            Ask::Status(told) => {
+                let open = self.runs.iter().filter(|(_, r)| is_open(r));
+                let standing = open
+                    .map(|(id, r)| Standing::of(*id, r.priority, r.progress.moves.values()))
+                    .collect();
+                // Who asked may be gone.
+                let _ = told.send(standing);
+            }
+            Ask::Abort { run, by, told } => {
+                let named = |id: &RunId| run.is_none_or(|run| run == *id);
+                let open = self.runs.iter().filter(|(id, r)| named(id) && is_open(r));
+                let open: Vec<RunId> = open.map(|(id, _)| *id).collect();
+                for id in &open {
+                    self.write(*id, Event::Aborted { by: by.clone() })?;
+                }
+                self.call_off_all();
+                let _ = told.send(open);
+            }
+            Ask::Order(order, told) => return self.ordered(order, told),
+        }
+        Ok(())
+    }
+
+    fn ordered(
+        &mut self,
+        order: Box<Order>,
+        told: oneshot::Sender<Result<RunId, Refusal>>,
+    ) -> Result<(), JournalError> {
+        let same = |r: &Live| is_open(r) && *r.plan == order.plan && r.priority == order.priority;
+        let underway = self.runs.iter().find(|(_, r)| same(r)).map(|(id, _)| *id);
+        let answer = if let Err(what) = well_formed(&order.plan) {
+            Err(Refusal::new(Exit::BadInput, what))
+        } else if let Some(differs) = order
+            .world
+            .as_ref()
+            .and_then(|w| self.terms.world.differs(w))
+        {
+            let error = format!("the executor at work is another cluster's: {differs}");
+            Err(Refusal::new(Exit::Environment, error))
+        } else if let Some(id) = underway {
+            Ok(id)
+        } else if self.observed.draining {
+            let error = "the executor at work is being stopped";
+            Err(Refusal::new(Exit::Environment, error).hint("try again when it has ended"))
+        } else if order.priority == Priority::Relief {
+            return self.accept(&order, told);
+        } else {
+            let scene = self.scene.clone();
+            self.admissions.spawn_blocking(move || {
+                let admission = admit(&scene, &order.plan);
+                (order, told, admission)
+            });
+            return Ok(());
+        };
+        let _ = told.send(answer);
+        Ok(())
+    }
+
+    fn admitted(&mut self, (order, told, admission): Admitted) -> Result<(), JournalError> {
+        let refusal = match admission {
+            Err(refusal) => Some(refusal),
+            Ok(Admission::CarriedOut(_)) => Some(Refusal::new(
+                Exit::Done,
+                "already carried out: every guest is where the plan puts it",
+            )),
+            Ok(Admission::Fits(_)) => self.conflict(&order.plan),
+        };
+        match refusal {
+            None => self.accept(&order, told),
+            Some(refusal) => {
+                let _ = told.send(Err(refusal));
+                Ok(())
             }
         }
     }
-}
 
-/// One try of a move, from its preconditions to its end. Blocks.
-fn migrate(
-    scene: &Scene,
-    mv: &Move,
-    underway: &[Move],
-    off: &AtomicBool,
-    limits: &Limits,
-    told: &mut dyn FnMut(MigrationEvent),
-) -> Ended {
-    let looked = scene
-        .hypervisor
-        .snapshot()
-        .map(|now| (now, scene.hypervisor.locate(&mv.guest).seen));
-    let (now, seen) = match looked {
-        Ok(looked) => looked,
-        Err(e) => return Ended::Failed(e.to_string()),
-    };
-    let changes = recheck(&scene.plan, mv, &now, &seen, underway);
-    if !changes.is_empty() {
-        let all: Vec<String> = changes.into_iter().map(|c| c.detail).collect();
-        return Ended::Changed(all.join("; "));
-    }
-    match scene
-        .hypervisor
-        .obstacles(&mv.guest, (&mv.from, &mv.to), mv.mode)
-    {
-        Ok(obstacles) if obstacles.is_empty() => {}
-        Ok(obstacles) => return Ended::Changed(obstacles.join("; ")),
-        Err(e) => return Ended::Failed(e.to_string()),
-    }
-    if off.load(Ordering::Relaxed) {
-        return Ended::Failed("called off before it began".to_owned());
-    }
-    tracing::info!("move {}: its preconditions hold", mv.id);
-    let request = MigrationRequest {
-        guest: mv.guest.clone(),
-        from: mv.from.clone(),
-        to: mv.to.clone(),
-        mode: mv.mode,
-        stream: stream(scene.plan.policy.migrations.stream, mv),
-        give_up: give_up(mv),
-    };
-    match scene.hypervisor.migrate(&request, told) {
-        Ok(report) => Ended::Moved(Some(report)),
-        Err(MigrationFailure::StaysAtSource(error)) => Ended::Failed(error),
-        Err(MigrationFailure::Impossible(error)) => Ended::Changed(error),
-        Err(MigrationFailure::Split(error)) => {
-            let seen = scene.hypervisor.locate(&mv.guest).seen;
-            Ended::Stuck(format!("{}: {error}", split(mv, &seen)))
-        }
-        Err(MigrationFailure::Unknown(error)) => match find_out(scene, mv, limits) {
-            Ended::Interrupted => Ended::Failed(error),
-            other => other,
-        },
-    }
-}
-
-/// How the memory goes over: as the plan and its policy say.
-fn stream(policy: StreamPolicy, mv: &Move) -> Stream {
-    let bandwidth = Some(mv.bandwidth).filter(|b| b.0 > 0);
-    Stream {
-        bandwidth,
-        bandwidth_postcopy: bandwidth,
-        tls: policy == StreamPolicy::Tls,
-        ..Stream::default()
-    }
-}
-
-/// A migration is given up after twice its predicted length and half a minute: a prediction may be
-/// off, a guest that dirties faster than the link may never end.
-fn give_up(mv: &Move) -> Micros {
-    Micros(mv.duration.0.saturating_mul(2)) + Micros::secs(30)
-}
-
-/// Looks at the guest until it is clear where the move stands. Blocks. A migration that was only
-/// just asked for cannot be seen yet, so the guest counts as left at the source only when it is
-/// still seen there a back-off later.
-fn find_out(scene: &Scene, mv: &Move, limits: &Limits) -> Ended {
-    tracing::info!(
-        "looking for guest {}, whose migration {} nobody watches",
-        mv.guest,
-        mv.id
-    );
-    let began = Instant::now();
-    let mut at_source = false;
-    loop {
-        let located = scene.hypervisor.locate(&mv.guest);
-        let standing = match located.silent.first() {
-            None => Ok(settle(mv, &located.seen)),
-            Some(host) => Err(format!("host {host} does not answer")),
+    /// Why a plan cannot be carried out beside those that are: it rests on hosts that they change.
+    fn conflict(&self, plan: &Plan) -> Option<Refusal> {
+        let hosts = |m: &Move| [m.from.clone(), m.to.clone()];
+        let own: BTreeSet<HostName> = plan.moves.iter().flat_map(hosts).collect();
+        let open = |s: &MoveState| {
+            s.underway() || matches!(s, MoveState::Waiting | MoveState::Failed { .. })
         };
-        let (limit, unclear) = match standing {
-            Ok(Standing::Moved) => return Ended::Moved(None),
-            Ok(Standing::AtSource) if at_source => return Ended::Interrupted,
-            Ok(Standing::AtSource) => {
-                at_source = true;
-                std::thread::sleep(limits.back_off.to_std());
-                continue;
+        let theirs = |run: &Live| {
+            let moves = run.those(open).flat_map(hosts);
+            moves.collect::<BTreeSet<HostName>>()
+        };
+        let others = self.runs.iter().filter(|(_, r)| is_open(r));
+        for (id, run) in others {
+            let shared = theirs(run);
+            if let Some(host) = shared.intersection(&own).next() {
+                let error = format!("run {id} is not at its end and changes host {host}, too");
+                let hint = "wait for it, or end it by `vmpack-executor abort`; then plan again";
+                return Some(Refusal::new(Exit::StalePlan, error).hint(hint));
             }
-            Ok(Standing::Changed(reason)) => return Ended::Changed(reason),
-            Ok(Standing::Stuck(state)) => return Ended::Stuck(state),
-            Ok(Standing::Underway) => (
-                limits.patience.max(give_up(mv)),
-                format!(
-                    "guest {} is still being migrated from {} to {}, and does not come to an end",
-                    mv.guest, mv.from, mv.to
-                ),
-            ),
-            Err(e) => (
-                limits.patience,
-                format!(
-                    "where guest {} is cannot be seen ({e}): look for it on {} and {}",
-                    mv.guest, mv.from, mv.to
-                ),
-            ),
-        };
-        at_source = false;
-        if began.elapsed() >= limit.to_std() {
-            return Ended::Stuck(unclear);
         }
-        std::thread::sleep(LOOK);
+        None
+    }
+
+    fn accept(
+        &mut self,
+        order: &Order,
+        told: oneshot::Sender<Result<RunId, Refusal>>,
+    ) -> Result<(), JournalError> {
+        let (file, world) = (order.file.as_deref(), &self.terms.world);
+        let accepted = self
+            .journal
+            .accept(&order.plan, file, order.priority, world)?;
+        let progress = Progress::fold([&accepted.event]);
+        self.take_on(accepted.run, order.priority, progress);
+        self.tell(&accepted);
+        let _ = told.send(Ok(accepted.run));
+        Ok(())
+    }
+}
+
+fn is_open(run: &Live) -> bool {
+    run.progress.finished.is_none()
+}
+
+fn course<'a>((id, run): (&RunId, &'a Live)) -> Course<'a> {
+    Course {
+        id: *id,
+        priority: run.priority,
+        plan: &run.plan,
+        progress: &run.progress,
+        limits: &run.limits,
     }
 }
 

@@ -1,27 +1,40 @@
-//! What to do next, from the plan and its progress alone. A move's way:
+//! What to do next, from the runs and their progress alone. A move's way:
 //!
 //! ```text
 //!            all `after` moved, a slot free            switch      source free
 //! Waiting ──────────────────────────────> Running ───────────────────────────> Moved
-//!    │  ^                                  │ │ │ │
-//!    │  └──────────── interrupted ─────────┘ │ │ └── split state, lost ─> Stuck
-//!    │                                       │ └──── it changed meanwhile ─> Skipped
-//!    │             after the back-off        v
-//!    │             Running <──────────── Failed (guest at the source) ── tries used up: the end
-//!    └─ a move it waits for did not happen, a guest is stuck, or the run was aborted ─> Skipped
+//!    │  ^                                 │ │ │ │ ^ │
+//!    │  └─── interrupted, called off ─────┘ │ │ │ │ └─ post-copy broke ─> Broken ── tries used up ─> Stuck
+//!    │                                      │ │ │ └── resumed, after a back-off ──┘
+//!    │                                      │ │ └──── a half of it died ─> Lost
+//!    │                                      │ └────── it changed meanwhile ─> Skipped
+//!    │             after the back-off       v
+//!    │             Running <─────────── Failed (guest at the source) ── tries used up: the end
+//!    └─ a move it waits for did not happen, a guest is stuck or lost, or the run was aborted ─> Skipped
 //! ```
 //!
-//! The run ends when no move runs and none can start any more. While draining nothing starts, and
-//! the run is left as it stands, to be resumed.
+//! Several runs may be underway, in their order: relief before consolidation, and the older first.
+//!
+//! - While a run of relief is not at its end, no move of consolidation starts.
+//! - A move of consolidation that has not switched, by a kind of migration that copies first, is called
+//!   off when it shares a host or the guest with a move of relief that is ready to start: it would take
+//!   of the link. The relief waits for its end only where it is the same guest, or takes the room at
+//!   the same target. What has switched, or is about to by post-copy at once, is never called off.
+//! - Moves of relief count only one another for the limits on migrations at once.
+//! - While a guest is in split state and stands still, no move of consolidation starts.
+//!
+//! A run ends when no move of it runs and none can start any more. While draining nothing starts, and
+//! the runs are left as they stand, to be resumed. While held nothing starts either, and the holder
+//! stays.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use vmpack_domain::HostName;
-use vmpack_domain::journal::{MoveState, Progress};
-use vmpack_domain::plan::{Move, MoveId, Plan};
+use vmpack_domain::journal::{MoveState, Priority, Progress, RunId};
+use vmpack_domain::plan::{Mode, Move, MoveId, Plan};
 use vmpack_domain::units::Micros;
+use vmpack_domain::{GuestName, HostName};
 
-/// How the executor may go about it.
+/// How the executor may go about a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Most migrations at once.
@@ -32,6 +45,8 @@ pub struct Limits {
     pub tries: u32,
     /// Before the second try; twice as long before the third, and so on.
     pub back_off: Micros,
+    /// How often a broken post-copy is asked to be resumed before a person must look.
+    pub recoveries: u32,
     /// How long a guest is looked for whose migration nobody watches, before it counts as stuck.
     pub patience: Micros,
 }
@@ -43,20 +58,51 @@ impl Default for Limits {
             per_host: 1,
             tries: 2,
             back_off: Micros::secs(2),
+            recoveries: 12,
             patience: Micros::secs(120),
         }
     }
 }
 
-/// What decisions hang on besides plan and progress.
+/// A run as decisions see it.
+#[derive(Debug, Clone, Copy)]
+pub struct Course<'a> {
+    /// Which.
+    pub id: RunId,
+    /// Before which others it goes.
+    pub priority: Priority,
+    /// What is carried out.
+    pub plan: &'a Plan,
+    /// Where it stands.
+    pub progress: &'a Progress,
+    /// How it may be gone about.
+    pub limits: &'a Limits,
+}
+
+/// A move of a run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Step {
+    /// Which run.
+    pub run: RunId,
+    /// Which of its moves.
+    pub id: MoveId,
+}
+
+/// What decisions hang on besides the runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Observed {
-    /// Time since this executor began.
+    /// The time by the world's clock.
     pub now: Micros,
-    /// When a failed move may be tried again; at once if it is not named.
-    pub retry_at: BTreeMap<MoveId, Micros>,
+    /// When a failed move may be tried again, or a broken one resumed; at once if it is not named.
+    pub retry_at: BTreeMap<Step, Micros>,
+    /// Moves that are being called off.
+    pub called_off: BTreeSet<Step>,
     /// Whether the user asked to finish what runs and start no more.
     pub draining: bool,
+    /// Whether what stands still is not to be waited for any more: the second such request.
+    pub leaving: bool,
+    /// Whether all new starts are held.
+    pub held: bool,
 }
 
 /// What to do next.
@@ -65,178 +111,364 @@ pub enum Action {
     /// Begin this try of a move.
     Start {
         /// Which.
-        id: MoveId,
+        step: Step,
         /// 1 for the first try.
         attempt: u32,
+    },
+    /// Resume its broken post-copy.
+    Recover {
+        /// Which.
+        step: Step,
+        /// 1 for the first try.
+        attempt: u32,
+    },
+    /// Abort its migration, which has not switched: a move of relief needs its room or its link.
+    CallOff {
+        /// Which.
+        step: Step,
     },
     /// Give a move up that was not begun.
     Skip {
         /// Which.
-        id: MoveId,
+        step: Step,
         /// Why.
         reason: String,
     },
-    /// Nothing can be done until a migration tells something, or until that time.
-    Wait {
-        /// When a failed move may be tried again.
-        until: Option<Micros>,
+    /// A guest in split state was not resumed: a person must look.
+    GiveUp {
+        /// Which.
+        step: Step,
+        /// What is known.
+        state: String,
     },
-    /// The end. Comes alone.
+    /// The end of a run.
     Finish {
+        /// Which.
+        run: RunId,
         /// Whether every move happened.
         complete: bool,
     },
-    /// Stop here; the run can be resumed. Comes alone.
+    /// Nothing can be done until a migration tells something, somebody asks for something, or until
+    /// that time. Comes alone.
+    Wait {
+        /// When a failed or broken move may be tried again.
+        until: Option<Micros>,
+    },
+    /// Every run is at its end. Comes alone.
+    Rest,
+    /// Stop here; the runs can be resumed. Comes alone.
     Leave,
 }
+
+/// The longest back-off.
+const LONGEST: Micros = Micros::secs(60);
 
 /// The back-off before the next try, after that many failed ones.
 #[must_use]
 pub fn back_off(limits: &Limits, failed: u32) -> Micros {
     let doubled = 1u64 << failed.saturating_sub(1).min(10);
-    Micros(limits.back_off.0.saturating_mul(doubled))
+    let longest = LONGEST.max(limits.back_off);
+    Micros(limits.back_off.0.saturating_mul(doubled)).min(longest)
 }
 
-/// What to do next; never empty unless the run is over.
+/// What to do next; never empty.
 #[must_use]
-pub fn decide(
-    plan: &Plan,
-    progress: &Progress,
-    limits: &Limits,
-    observed: &Observed,
-) -> Vec<Action> {
-    if progress.finished.is_some() {
-        return Vec::new();
-    }
-    let mut busy = Busy::default();
-    for mv in &plan.moves {
-        if matches!(state(progress, &mv.id), MoveState::Running { .. }) {
-            busy.add(mv);
-        }
-    }
-    let running = busy.all;
-    let stuck = plan
-        .moves
+pub fn decide(courses: &[Course<'_>], observed: &Observed) -> Vec<Action> {
+    let mut order: Vec<&Course<'_>> = courses
         .iter()
-        .find(|m| matches!(state(progress, &m.id), MoveState::Stuck { .. }));
-    let mut actions = Vec::new();
-    let mut pending = false;
-    let mut until: Option<Micros> = None;
-    for (at, mv) in plan.moves.iter().enumerate() {
-        let attempt = match state(progress, &mv.id) {
-            MoveState::Waiting => 1,
-            MoveState::Failed { attempt, .. } if attempt < limits.tries => attempt + 1,
-            _ => continue,
-        };
-        let reason = if progress.aborted {
-            Some("the run was aborted".to_owned())
-        } else if let Some(stuck) = stuck {
-            Some(format!(
-                "guest {} of move {} is stuck",
-                stuck.guest, stuck.id
-            ))
-        } else {
-            lost(plan, at, progress, limits).map(|id| format!("move {id} did not happen"))
-        };
-        if let Some(reason) = reason {
-            // A move that failed stays failed: that says more.
-            if attempt == 1 {
-                actions.push(Action::Skip {
-                    id: mv.id.clone(),
-                    reason,
-                });
-            }
-            continue;
-        }
-        pending = true;
-        let ready = needs(plan, at).all(|id| moved(progress, id));
-        if observed.draining || !ready || !busy.leaves_room(mv, limits) {
-            continue;
-        }
-        match observed.retry_at.get(&mv.id) {
-            Some(time) if *time > observed.now => {
-                until = Some(until.map_or(*time, |u| u.min(*time)));
-            }
-            _ => {
-                busy.add(mv);
-                actions.push(Action::Start {
-                    id: mv.id.clone(),
-                    attempt,
-                });
-            }
-        }
+        .filter(|c| c.progress.finished.is_none())
+        .collect();
+    order.sort_by_key(|c| (c.priority, c.id));
+    let mut desk = Desk {
+        observed,
+        busy: Busy::of(&order),
+        relief: order.iter().any(|c| c.priority == Priority::Relief),
+        broken: order.iter().any(|c| is_broken(c)),
+        actions: Vec::new(),
+        until: None,
+    };
+    desk.call_off(&order);
+    for course in &order {
+        desk.take(course);
     }
-    if !actions.is_empty() {
-        return actions;
+    if !desk.actions.is_empty() {
+        return desk.actions;
     }
-    let end = if running > 0 || until.is_some() {
-        Action::Wait { until }
-    } else if pending {
+    let end = if order.is_empty() {
+        Action::Rest
+    } else if desk.busy.running > 0 {
+        Action::Wait { until: desk.until }
+    } else if observed.draining && (observed.leaving || !desk.broken) {
         Action::Leave
+    } else if desk.until.is_some() || observed.held {
+        Action::Wait { until: desk.until }
     } else {
-        Action::Finish {
-            complete: plan.moves.iter().all(|m| moved(progress, &m.id)),
-        }
+        // Nothing of it can ever start: left to a person rather than waited for without end.
+        Action::Leave
     };
     vec![end]
+}
+
+fn is_broken(course: &Course<'_>) -> bool {
+    let mut states = course.progress.moves.values();
+    states.any(|s| matches!(s, MoveState::Broken { .. }))
+}
+
+/// The deciding.
+struct Desk<'a> {
+    observed: &'a Observed,
+    busy: Busy<'a>,
+    /// Whether a run of relief is not at its end.
+    relief: bool,
+    /// Whether a guest is in split state and stands still.
+    broken: bool,
+    actions: Vec<Action>,
+    until: Option<Micros>,
+}
+
+impl<'a> Desk<'a> {
+    /// Calls off what stands in the way of relief.
+    fn call_off(&mut self, order: &[&Course<'a>]) {
+        if self.observed.held || self.observed.draining {
+            return;
+        }
+        let relief = order.iter().filter(|c| c.priority == Priority::Relief);
+        let ready: Vec<&Move> = relief
+            .filter(|c| !c.progress.aborted)
+            .flat_map(|c| (0..c.plan.moves.len()).filter_map(|at| c.is_ready(at)))
+            .collect();
+        for (course, mv) in &self.busy.yielding {
+            let hosts = [&mv.from, &mv.to];
+            let in_the_way = |r: &&Move| {
+                r.guest == mv.guest || hosts.contains(&&r.from) || hosts.contains(&&r.to)
+            };
+            let step = Step {
+                run: *course,
+                id: mv.id.clone(),
+            };
+            if ready.iter().any(|r| in_the_way(r)) && !self.observed.called_off.contains(&step) {
+                self.actions.push(Action::CallOff { step });
+            }
+        }
+    }
+
+    /// What to do of one run.
+    fn take(&mut self, course: &Course<'a>) {
+        let stuck = course.stuck();
+        let (mut open, before) = (false, self.actions.len());
+        for (at, mv) in course.plan.moves.iter().enumerate() {
+            let state = course.state(&mv.id);
+            if state.underway() {
+                open = true;
+            }
+            let attempt = match &state {
+                MoveState::Broken {
+                    detail, recoveries, ..
+                } => {
+                    self.mend(course, mv, detail, *recoveries);
+                    continue;
+                }
+                MoveState::Waiting => 1,
+                MoveState::Failed { attempt, .. } if *attempt < course.limits.tries => attempt + 1,
+                _ => continue,
+            };
+            let step = course.step(&mv.id);
+            let reason = if course.progress.aborted {
+                Some("the run was aborted".to_owned())
+            } else if let Some(what) = &stuck {
+                Some(what.clone())
+            } else {
+                course
+                    .lost(at)
+                    .map(|id| format!("move {id} did not happen"))
+            };
+            if let Some(reason) = reason {
+                // A move that failed stays failed: that says more.
+                if attempt == 1 {
+                    self.actions.push(Action::Skip { step, reason });
+                }
+                continue;
+            }
+            open = true;
+            if self.may_start(course, mv, at) {
+                match self.observed.retry_at.get(&step) {
+                    Some(time) if *time > self.observed.now => self.wait_until(*time),
+                    _ => {
+                        self.busy.add(course.priority, mv);
+                        self.actions.push(Action::Start { step, attempt });
+                    }
+                }
+            }
+        }
+        if !open && self.actions.len() == before {
+            let moved = |m: &Move| matches!(course.state(&m.id), MoveState::Moved { .. });
+            self.actions.push(Action::Finish {
+                run: course.id,
+                complete: course.plan.moves.iter().all(moved),
+            });
+        }
+    }
+
+    /// What to do about a guest in split state.
+    fn mend(&mut self, course: &Course<'a>, mv: &Move, detail: &str, recoveries: u32) {
+        let step = course.step(&mv.id);
+        match self.observed.retry_at.get(&step) {
+            Some(time) if *time > self.observed.now => self.wait_until(*time),
+            _ if self.observed.leaving => {}
+            _ if recoveries >= course.limits.recoveries => self.actions.push(Action::GiveUp {
+                step,
+                state: format!("{detail}; it was asked to be resumed {recoveries} times"),
+            }),
+            _ => self.actions.push(Action::Recover {
+                step,
+                attempt: recoveries + 1,
+            }),
+        }
+    }
+
+    fn may_start(&self, course: &Course<'a>, mv: &Move, at: usize) -> bool {
+        let consolidates = course.priority == Priority::Consolidation;
+        !self.observed.draining
+            && !self.observed.held
+            && !(consolidates && (self.relief || self.broken))
+            && course.is_ready(at).is_some()
+            && self.busy.leaves_room(course.priority, mv, course.limits)
+    }
+
+    fn wait_until(&mut self, time: Micros) {
+        self.until = Some(self.until.map_or(time, |u| u.min(time)));
+    }
 }
 
 /// Which slots are taken.
 #[derive(Default)]
 struct Busy<'a> {
+    /// Migrations that run.
+    running: usize,
+    guests: BTreeSet<&'a GuestName>,
+    /// By relief alone, and by all.
+    taken: [Slots<'a>; 2],
+    /// Moves of consolidation that can still be called off.
+    yielding: Vec<(RunId, &'a Move)>,
+}
+
+#[derive(Default)]
+struct Slots<'a> {
     all: usize,
     from: BTreeMap<&'a HostName, usize>,
     to: BTreeMap<&'a HostName, usize>,
 }
 
 impl<'a> Busy<'a> {
-    fn add(&mut self, mv: &'a Move) {
-        self.all += 1;
-        *self.from.entry(&mv.from).or_default() += 1;
-        *self.to.entry(&mv.to).or_default() += 1;
+    fn of(order: &[&Course<'a>]) -> Self {
+        let mut busy = Self::default();
+        for course in order {
+            for mv in &course.plan.moves {
+                let state = course.state(&mv.id);
+                if !state.underway() {
+                    continue;
+                }
+                busy.add(course.priority, mv);
+                busy.running += usize::from(state.runs());
+                let copies_first = mv.mode != Mode::PostCopy;
+                if course.priority == Priority::Consolidation && copies_first && state.unswitched()
+                {
+                    busy.yielding.push((course.id, mv));
+                }
+            }
+        }
+        busy
     }
-    fn leaves_room(&self, mv: &Move, limits: &Limits) -> bool {
+
+    fn add(&mut self, priority: Priority, mv: &'a Move) {
+        self.guests.insert(&mv.guest);
+        let first = usize::from(priority == Priority::Consolidation);
+        for slots in self.taken.iter_mut().skip(first) {
+            slots.all += 1;
+            *slots.from.entry(&mv.from).or_default() += 1;
+            *slots.to.entry(&mv.to).or_default() += 1;
+        }
+    }
+
+    fn leaves_room(&self, priority: Priority, mv: &Move, limits: &Limits) -> bool {
         let taken = |of: &BTreeMap<&HostName, usize>, host| of.get(host).copied().unwrap_or(0);
-        self.all < limits.parallel.max(1)
-            && taken(&self.from, &mv.from).max(taken(&self.to, &mv.to)) < limits.per_host.max(1)
+        let slots = &self.taken[usize::from(priority == Priority::Consolidation)];
+        let yields = |other: &&(RunId, &Move)| other.1.to == mv.to;
+        let awaited = priority == Priority::Relief && self.yielding.iter().any(|o| yields(&o));
+        !awaited
+            && !self.guests.contains(&mv.guest)
+            && slots.all < limits.parallel.max(1)
+            && taken(&slots.from, &mv.from).max(taken(&slots.to, &mv.to)) < limits.per_host.max(1)
     }
 }
 
-fn state(progress: &Progress, id: &MoveId) -> MoveState {
-    progress
-        .moves
-        .get(id)
-        .cloned()
-        .unwrap_or(MoveState::Waiting)
-}
+impl<'a> Course<'a> {
+    fn step(&self, id: &MoveId) -> Step {
+        Step {
+            run: self.id,
+            id: id.clone(),
+        }
+    }
 
-fn moved(progress: &Progress, id: &MoveId) -> bool {
-    matches!(progress.moves.get(id), Some(MoveState::Moved { .. }))
-}
+    fn state(&self, id: &MoveId) -> MoveState {
+        let state = self.progress.moves.get(id).cloned();
+        state.unwrap_or(MoveState::Waiting)
+    }
 
-/// The moves that must have ended before the one at that index: its `after`, and earlier moves of
-/// the same guest.
-fn needs(plan: &Plan, at: usize) -> impl Iterator<Item = &MoveId> {
-    let mv = plan.moves.get(at);
-    let same_guest = plan
-        .moves
-        .iter()
-        .take(at)
-        .filter(move |m| mv.is_some_and(|mv| m.guest == mv.guest))
-        .map(|m| &m.id);
-    mv.into_iter().flat_map(|mv| &mv.after).chain(same_guest)
-}
+    /// The move at that index, if nothing is left that it must wait for and it has not begun.
+    fn is_ready(&self, at: usize) -> Option<&'a Move> {
+        let mv = self.plan.moves.get(at)?;
+        let startable = match self.state(&mv.id) {
+            MoveState::Waiting => true,
+            MoveState::Failed { attempt, .. } => attempt < self.limits.tries,
+            _ => false,
+        };
+        let moved = |id: &MoveId| matches!(self.state(id), MoveState::Moved { .. });
+        (startable && self.needs(at).all(moved)).then_some(mv)
+    }
 
-/// A move that this one needs and that will not happen any more.
-fn lost<'a>(plan: &'a Plan, at: usize, progress: &Progress, limits: &Limits) -> Option<&'a MoveId> {
-    let earlier = |id: &MoveId| plan.moves.iter().take(at).any(|m: &Move| m.id == *id);
-    needs(plan, at).find(|id| match state(progress, id) {
-        MoveState::Skipped { .. } | MoveState::Stuck { .. } => true,
-        MoveState::Failed { attempt, .. } => attempt >= limits.tries,
-        MoveState::Moved { .. } => false,
-        // An edge that does not point backwards would wait for ever.
-        MoveState::Waiting | MoveState::Running { .. } => !earlier(id),
-    })
+    /// Why nothing more of this run is begun: one of its guests needs a person.
+    fn stuck(&self) -> Option<String> {
+        self.plan
+            .moves
+            .iter()
+            .find_map(|m| match self.state(&m.id) {
+                MoveState::Stuck { .. } => {
+                    Some(format!("guest {} of move {} is stuck", m.guest, m.id))
+                }
+                MoveState::Lost { .. } => {
+                    Some(format!("guest {} of move {} is lost", m.guest, m.id))
+                }
+                _ => None,
+            })
+    }
+
+    /// The moves that must have ended before the one at that index: its `after`, and earlier moves of
+    /// the same guest.
+    fn needs(&self, at: usize) -> impl Iterator<Item = &'a MoveId> {
+        let plan = self.plan;
+        let mv = plan.moves.get(at);
+        let earlier = plan.moves.iter().take(at);
+        let same_guest = earlier
+            .filter(move |m| mv.is_some_and(|mv| m.guest == mv.guest))
+            .map(|m| &m.id);
+        mv.into_iter().flat_map(|mv| &mv.after).chain(same_guest)
+    }
+
+    /// A move that the one at that index needs and that will not happen any more.
+    fn lost(&self, at: usize) -> Option<&'a MoveId> {
+        let plan = self.plan;
+        let earlier = |id: &MoveId| plan.moves.iter().take(at).any(|m: &Move| m.id == *id);
+        self.needs(at).find(|id| match self.state(id) {
+            MoveState::Skipped { .. } | MoveState::Stuck { .. } | MoveState::Lost { .. } => true,
+            MoveState::Failed { attempt, .. } => attempt >= self.limits.tries,
+            MoveState::Moved { .. } => false,
+            // An edge that does not point backwards would wait for ever.
+            MoveState::Waiting | MoveState::Running { .. } | MoveState::Broken { .. } => {
+                !earlier(id)
+            }
+        })
+    }
 }
 
 #[cfg(test)]

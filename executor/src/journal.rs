@@ -1,38 +1,36 @@
 //! The journal: every event of every run in one SQLite file, durable before the executor acts on
-//! it. Rows are only ever added, so the newest run is what follows the last `accepted`.
-//!
-//! Another process may add a row too: that is how `abort` speaks to a running executor, which
-//! looks for rows that it did not write ([`Journal::news`]).
+//! it. Rows are only ever added. Only the holder writes ([`crate::lock`]); others ask it through its
+//! socket ([`crate::socket`]).
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{
-    Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction, TransactionBehavior,
-};
-use serde::Serialize;
-use vmpack_domain::journal::{Event, Progress};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use serde::{Deserialize, Serialize};
+use vmpack_domain::journal::{Event, Priority, Progress, RunId};
 use vmpack_domain::load::jiff_serde::Timestamp;
 use vmpack_domain::plan::Plan;
 
 use crate::world::World;
 
 /// The schema's version, kept in the file's `user_version`.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE event (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     time TEXT NOT NULL,      -- RFC 3339, UTC, by the executor's wall clock
+    run INTEGER REFERENCES event (seq),  -- the `accepted` of its run; nothing for that itself
     event TEXT NOT NULL      -- JSON of vmpack_domain::journal::Event
 ) STRICT;
+CREATE INDEX event_of_run ON event (run);
 CREATE TABLE run (
     seq INTEGER PRIMARY KEY REFERENCES event (seq),  -- of its `accepted`
     world TEXT NOT NULL      -- JSON: the hosts it acts on, so that it can be resumed
 ) STRICT;
-PRAGMA user_version = 1;
+PRAGMA user_version = 2;
 ";
 
 /// Why the journal cannot be used.
@@ -83,10 +81,12 @@ pub enum JournalError {
 }
 
 /// One row.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Its number in the file, from 1, rising.
     pub seq: i64,
+    /// Of which run.
+    pub run: RunId,
     /// Wall time at which it was written.
     pub time: Timestamp,
     /// What happened.
@@ -97,6 +97,8 @@ pub struct Entry {
 /// A run: what it acts on, and what happened.
 #[derive(Debug, Clone)]
 pub struct Run {
+    /// Which.
+    pub id: RunId,
     /// The hosts it acts on.
     pub world: World,
     /// From its `accepted` on.
@@ -109,6 +111,15 @@ impl Run {
     pub fn progress(&self) -> Progress {
         Progress::fold(self.entries.iter().map(|e| &e.event))
     }
+
+    /// Before which others it goes.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        match self.entries.first().map(|e| &e.event) {
+            Some(Event::Accepted { priority, .. }) => *priority,
+            _ => Priority::default(),
+        }
+    }
 }
 
 /// An open journal.
@@ -116,8 +127,6 @@ impl Run {
 pub struct Journal {
     path: PathBuf,
     connection: Connection,
-    /// The last row that this process wrote or was told of.
-    known: i64,
 }
 
 impl Journal {
@@ -173,16 +182,13 @@ impl Journal {
     fn of(path: &Path, connection: Connection) -> rusqlite::Result<Self> {
         // An event counts as written only when it survives a power cut.
         connection.pragma_update(None, "synchronous", "FULL")?;
-        let known =
-            connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |r| r.get(0))?;
         Ok(Self {
             path: path.to_owned(),
             connection,
-            known,
         })
     }
 
-    /// Begins a run of the plan that was read from that file.
+    /// Begins a run of the plan that was read from that file; the entry's number is the run's.
     ///
     /// # Errors
     /// When it could not be made durable; then nothing was written.
@@ -190,35 +196,39 @@ impl Journal {
         &mut self,
         plan: &Plan,
         file: Option<&str>,
+        priority: Priority,
         world: &World,
     ) -> Result<Entry, JournalError> {
         let event = Event::Accepted {
             plan: Box::new(plan.clone()),
             file: file.map(str::to_owned),
+            priority,
         };
-        let accepted = self.write(event, Some(world))?;
-        // What others wrote before was of an earlier run.
-        self.known = accepted.seq;
-        Ok(accepted)
+        self.write(event, &Place::New(world))
     }
 
-    /// Writes an event; it is durable on return.
+    /// Writes an event of a run; it is durable on return.
     ///
     /// # Errors
     /// When it could not be made durable; then nothing was written.
-    pub fn append(&mut self, event: Event) -> Result<Entry, JournalError> {
-        self.write(event, None)
+    pub fn append(&mut self, run: RunId, event: Event) -> Result<Entry, JournalError> {
+        self.write(event, &Place::In(run))
     }
 
-    fn write(&mut self, event: Event, world: Option<&World>) -> Result<Entry, JournalError> {
+    fn write(&mut self, event: Event, place: &Place<'_>) -> Result<Entry, JournalError> {
         let time = Timestamp(jiff::Timestamp::now());
-        let seq = insert(&mut self.connection, time, &event, world)
+        let seq = insert(&mut self.connection, time, &event, place)
             .map_err(|cause| store(&self.path, cause))?;
-        // Rows of others in between are left for `news`, which tells them by their event.
-        if seq == self.known + 1 {
-            self.known = seq;
-        }
-        Ok(Entry { seq, time, event })
+        let run = match place {
+            Place::In(run) => *run,
+            Place::New(_) => RunId(seq),
+        };
+        Ok(Entry {
+            seq,
+            run,
+            time,
+            event,
+        })
     }
 
     /// The newest run, if there was any.
@@ -226,53 +236,72 @@ impl Journal {
     /// # Errors
     /// When it cannot be read.
     pub fn newest(&self) -> Result<Option<Run>, JournalError> {
-        let row: Option<(i64, String)> = self
-            .connection
-            .query_row(
-                "SELECT seq, world FROM run ORDER BY seq DESC LIMIT 1",
-                [],
-                |r| Ok((r.get(0)?, r.get(1)?)),
-            )
-            .optional()
-            .map_err(|cause| store(&self.path, cause))?;
-        let Some((seq, world)) = row else {
-            return Ok(None);
-        };
-        let world = serde_json::from_str(&world).map_err(|e| self.row(seq, &e))?;
-        let entries = self.after(seq - 1)?;
-        match entries.first() {
-            Some(first) if first.seq == seq && matches!(first.event, Event::Accepted { .. }) => {
-                Ok(Some(Run { world, entries }))
-            }
-            _ => Err(self.row(
-                seq,
-                &"it is gone or holds no plan, which the run began with",
-            )),
-        }
+        let sql = "SELECT seq, world FROM run ORDER BY seq DESC LIMIT 1";
+        Ok(self.runs(sql)?.pop())
     }
 
-    /// Requests to abort that another process wrote since the last call.
+    /// The runs whose end was not written, oldest first.
     ///
     /// # Errors
-    /// When the journal cannot be read.
-    pub fn news(&mut self) -> Result<Vec<Entry>, JournalError> {
-        let fresh = self.after(self.known)?;
-        if let Some(last) = fresh.last() {
-            self.known = last.seq;
-        }
-        Ok(fresh
-            .into_iter()
-            .filter(|e| matches!(e.event, Event::Aborted { .. }))
-            .collect())
+    /// When they cannot be read.
+    pub fn unfinished(&self) -> Result<Vec<Run>, JournalError> {
+        self.runs(
+            "SELECT seq, world FROM run WHERE NOT EXISTS (
+                 SELECT 1 FROM event WHERE event.run = run.seq AND event ->> 'event' = 'finished'
+             ) ORDER BY seq",
+        )
     }
 
-    fn after(&self, seq: i64) -> Result<Vec<Entry>, JournalError> {
-        let rows: Vec<(i64, String, String)> = self
+    /// Every run, oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn all(&self) -> Result<Vec<Run>, JournalError> {
+        self.runs("SELECT seq, world FROM run ORDER BY seq")
+    }
+
+    fn runs(&self, sql: &str) -> Result<Vec<Run>, JournalError> {
+        let rows: Vec<(i64, String)> = self
             .connection
-            .prepare_cached("SELECT seq, time, event FROM event WHERE seq > ?1 ORDER BY seq")
+            .prepare_cached(sql)
             .and_then(|mut statement| {
                 statement
-                    .query_map([seq], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
+                    .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))?
+                    .collect()
+            })
+            .map_err(|cause| store(&self.path, cause))?;
+        rows.into_iter()
+            .map(|(seq, world)| {
+                let world = serde_json::from_str(&world).map_err(|e| self.row(seq, &e))?;
+                let entries = self.entries(RunId(seq))?;
+                match entries.first() {
+                    Some(first)
+                        if first.seq == seq && matches!(first.event, Event::Accepted { .. }) =>
+                    {
+                        Ok(Run {
+                            id: RunId(seq),
+                            world,
+                            entries,
+                        })
+                    }
+                    _ => Err(self.row(
+                        seq,
+                        &"it is gone or holds no plan, which the run began with",
+                    )),
+                }
+            })
+            .collect()
+    }
+
+    fn entries(&self, run: RunId) -> Result<Vec<Entry>, JournalError> {
+        let rows: Vec<(i64, String, String)> = self
+            .connection
+            .prepare_cached(
+                "SELECT seq, time, event FROM event WHERE seq = ?1 OR run = ?1 ORDER BY seq",
+            )
+            .and_then(|mut statement| {
+                statement
+                    .query_map([run.0], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)))?
                     .collect()
             })
             .map_err(|cause| store(&self.path, cause))?;
@@ -282,6 +311,7 @@ impl Journal {
                 let event = serde_json::from_str(&event).map_err(|e| self.row(seq, &e))?;
                 Ok(Entry {
                     seq,
+                    run,
                     time: Timestamp(time),
                     event,
                 })
@@ -321,6 +351,14 @@ fn connect(path: &Path) -> Result<Connection, JournalError> {
     Connection::open_with_flags(path, flags)
         .and_then(|c| c.busy_timeout(Duration::from_secs(5)).map(|()| c))
         .map_err(|cause| store(path, cause))
+}
+
+/// Where an event belongs.
+enum Place<'a> {
+    /// It begins a run in that world.
+    New(&'a World),
+    /// To a run that was begun.
+    In(RunId),
 }
 
 /// What a file turned out to be.
@@ -381,18 +419,22 @@ fn insert(
     connection: &mut Connection,
     time: Timestamp,
     event: &Event,
-    world: Option<&World>,
+    place: &Place<'_>,
 ) -> rusqlite::Result<i64> {
     let json = |e: serde_json::Error| rusqlite::Error::ToSqlConversionFailure(Box::new(e));
     let transaction: Transaction =
         connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let text = serde_json::to_string(event).map_err(json)?;
+    let run = match place {
+        Place::In(run) => Some(run.0),
+        Place::New(_) => None,
+    };
     transaction.execute(
-        "INSERT INTO event (time, event) VALUES (?1, ?2)",
-        (time.0.to_string(), text),
+        "INSERT INTO event (time, run, event) VALUES (?1, ?2, ?3)",
+        (time.0.to_string(), run, text),
     )?;
     let seq = transaction.last_insert_rowid();
-    if let Some(world) = world {
+    if let Place::New(world) = place {
         let text = serde_json::to_string(world).map_err(json)?;
         transaction.execute("INSERT INTO run (seq, world) VALUES (?1, ?2)", (seq, text))?;
     }
@@ -401,163 +443,4 @@ fn insert(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use vmpack_domain::Cluster;
-    use vmpack_domain::plan::MoveId;
-
-    use super::*;
-    use crate::fixture::{a_move, cluster, plan};
-
-    fn hosts() -> Cluster {
-        cluster(&["h1", "h2"], &[("web", "h1")])
-    }
-
-    fn world() -> World {
-        World::Libvirt { cluster: hosts() }
-    }
-
-    fn skipped(id: &str) -> Event {
-        Event::Skipped {
-            id: MoveId(id.to_owned()),
-            reason: "test".to_owned(),
-        }
-    }
-
-    #[test]
-    fn what_was_written_is_read_back_by_the_next_process() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("deep/er/journal.db");
-        assert!(Journal::existing(&path).unwrap().is_none());
-        let plan = plan(&hosts(), vec![a_move("m1", "web", "h1", "h2")]);
-        let mut journal = Journal::open(&path).unwrap();
-        assert!(journal.newest().unwrap().is_none());
-        journal.accept(&plan, None, &world()).unwrap();
-        journal.append(skipped("m1")).unwrap();
-        let second = journal.accept(&plan, None, &world()).unwrap();
-        let last = journal.append(skipped("m1")).unwrap();
-        drop(journal);
-
-        let journal = Journal::existing(&path).unwrap().unwrap();
-        let run = journal.newest().unwrap().unwrap();
-        assert_eq!(run.world, world());
-        assert_eq!(run.entries, [second, last]);
-        assert_eq!(run.progress().plan.as_deref(), Some(&plan));
-        for file in [path.clone(), path.with_extension("db-wal")] {
-            let mode = std::fs::metadata(&file).unwrap().permissions().mode();
-            assert_eq!(mode & 0o777, 0o600, "{}", file.display());
-        }
-        let version: i64 = journal
-            .connection
-            .pragma_query_value(None, "user_version", |r| r.get(0))
-            .unwrap();
-        assert_eq!(version, VERSION);
-    }
-
-    #[test]
-    fn a_request_of_another_process_is_news_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.db");
-        let (mut own, mut other) = (Journal::open(&path).unwrap(), Journal::open(&path).unwrap());
-        let plan = plan(&hosts(), vec![]);
-        own.accept(&plan, None, &world()).unwrap();
-        assert!(own.news().unwrap().is_empty());
-        let asked = other
-            .append(Event::Aborted {
-                by: "other".to_owned(),
-            })
-            .unwrap();
-        own.append(skipped("m1")).unwrap();
-        assert_eq!(own.news().unwrap(), [asked]);
-        assert!(own.news().unwrap().is_empty());
-    }
-
-    #[test]
-    fn a_request_that_came_before_a_run_is_no_news_to_it() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.db");
-        let (mut own, mut other) = (Journal::open(&path).unwrap(), Journal::open(&path).unwrap());
-        let plan = plan(&hosts(), vec![]);
-        let asked = || Event::Aborted {
-            by: "other".to_owned(),
-        };
-        other.append(asked()).unwrap();
-        own.accept(&plan, None, &world()).unwrap();
-        assert!(own.news().unwrap().is_empty());
-        let second = other.append(asked()).unwrap();
-        assert_eq!(own.news().unwrap(), [second]);
-    }
-
-    #[test]
-    fn an_empty_file_is_no_journal_until_one_is_begun() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal.db");
-        std::fs::write(&path, "").unwrap();
-        assert!(Journal::existing(&path).unwrap().is_none());
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
-        let journal = Journal::open(&path).unwrap();
-        assert!(journal.newest().unwrap().is_none());
-        assert!(Journal::existing(&path).unwrap().is_some());
-    }
-
-    #[test]
-    fn a_run_without_its_plan_is_named() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut journal = Journal::open(&folder.path().join("journal.db")).unwrap();
-        let plan = plan(&hosts(), vec![a_move("m1", "web", "h1", "h2")]);
-        journal.accept(&plan, None, &world()).unwrap();
-        journal.append(skipped("m1")).unwrap();
-        journal
-            .connection
-            .execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM event WHERE seq = 1")
-            .unwrap();
-        let error = journal.newest().unwrap_err().to_string();
-        assert!(
-            error.contains("row 1 cannot be read: it is gone"),
-            "{error}"
-        );
-    }
-
-    #[test]
-    fn a_file_that_is_no_journal_of_this_version_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let garbage = folder.path().join("garbage");
-        std::fs::write(
-            &garbage,
-            "not a database, but long enough to be read as one",
-        )
-        .unwrap();
-        let error = Journal::open(&garbage).unwrap_err().to_string();
-        assert!(error.contains("garbage: file is not a database"), "{error}");
-
-        let theirs = folder.path().join("theirs.db");
-        for version in [0, 1, 7] {
-            let other = Connection::open(&theirs).unwrap();
-            other
-                .execute_batch(&format!(
-                    "CREATE TABLE IF NOT EXISTS note (text); PRAGMA user_version = {version};"
-                ))
-                .unwrap();
-            drop(other);
-            let before = std::fs::read(&theirs).unwrap();
-            let error = Journal::open(&theirs).unwrap_err().to_string();
-            assert!(error.contains("of something else"), "{error}");
-            assert!(Journal::existing(&theirs).is_err());
-            assert_eq!(std::fs::read(&theirs).unwrap(), before);
-        }
-
-        let newer = folder.path().join("newer.db");
-        let journal = Journal::open(&newer).unwrap();
-        journal
-            .connection
-            .pragma_update(None, "user_version", 7)
-            .unwrap();
-        drop(journal);
-        let error = Journal::open(&newer).unwrap_err().to_string();
-        assert!(
-            error.ends_with("read schema version 7, expected 1"),
-            "{error}"
-        );
-    }
-}
+mod tests;

@@ -7,23 +7,31 @@
 //! ```
 //!
 //! - [`preflight`] judges the plan against a fresh snapshot, and each move right before it starts;
-//! - [`decide`] is the state machine: what to do next, from the plan and its progress;
+//! - [`admit`] asks the hosts for what preflight and [`claim`] judge;
+//! - [`decide`] is the state machine: what to do next, from the runs and their progress;
 //! - [`settle`] tells where a move stands whose executor died, from what the hypervisor sees;
 //! - [`carry`] is the thin shell that acts, and writes to the [`journal`] before and after;
+//! - [`attempt`] is what its threads do, one for each move underway;
+//! - [`holder`] is what that shell is asked, in its process or through its [`socket`];
 //! - [`doctor`] says whether a host is set up for safe migrations;
 //! - [`world`] is the choice between real and simulated hosts.
 //!
-//! Invariants: intent is durable before a migration is asked for; one executor per journal; what
+//! Invariants: intent is durable before a migration is asked for; one holder per journal ([`lock`]); what
 //! the hypervisor says goes before what the journal says.
 
+pub mod admit;
+pub mod attempt;
 pub mod carry;
+pub mod claim;
 pub mod cli;
 pub mod decide;
 pub mod doctor;
 #[cfg(test)]
 mod fixture;
+pub mod holder;
 pub mod journal;
 pub mod lock;
 pub mod preflight;
 pub mod settle;
+pub mod socket;
 pub mod world;

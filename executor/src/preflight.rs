@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use vmpack_domain::cluster::{Cluster, Guest, Host, HostState, PostCopy};
 use vmpack_domain::plan::{Mode, Move, MoveId, Plan};
 use vmpack_domain::units::{MiB, MilliCores};
@@ -17,7 +17,7 @@ use vmpack_domain::{GuestName, HostName};
 use vmpack_hypervisor::{GuestState, Sighting};
 
 /// A precondition that no longer holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
     /// Of which move.
     #[serde(rename = "move")]
@@ -29,7 +29,7 @@ pub struct Change {
 }
 
 /// What must hold before a move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Precondition {
     /// The guest is there, running, in one place, and is the same one.
@@ -297,6 +297,13 @@ impl View<'_> {
             memory: u128::from((mv.memory + self.plan.policy.overhead.memory).0),
             vcpus: u128::from(mv.vcpus),
         };
+        // What has only just been asked for cannot be seen yet.
+        let unseen = |m: &&Move| m.to == mv.to && self.now.guest(&m.guest).is_none();
+        for other in underway.iter().filter(unseen) {
+            takes.cpu += u128::from(other.demand.0);
+            takes.memory += u128::from((other.memory + self.plan.policy.overhead.memory).0);
+            takes.vcpus += u128::from(other.vcpus);
+        }
         for guest in &self.now.guests {
             let there = placement.get(&guest.name) == Some(&mv.to);
             let coming = underway

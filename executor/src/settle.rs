@@ -1,6 +1,7 @@
 //! Where a move stands that nobody watched to its end: its executor died, or the hypervisor could
 //! not say how it ended. What the hypervisor sees now is the truth.
 
+use vmpack_domain::HostName;
 use vmpack_domain::plan::Move;
 use vmpack_hypervisor::{GuestState, Sighting};
 
@@ -15,8 +16,12 @@ pub enum Standing {
     Underway,
     /// The guest was changed by somebody else meanwhile; the move makes no sense any more.
     Changed(String),
+    /// Post-copy broke: both halves are there, and it can be resumed.
+    Broken(String),
     /// A person must look; the text says at what.
     Stuck(String),
+    /// The guest is gone; the text says what died and what to do.
+    Lost(String),
 }
 
 /// Judges the sightings of the move's guest. Another guest of its name is not counted, where
@@ -25,11 +30,26 @@ pub enum Standing {
 pub fn settle(mv: &Move, seen: &[Sighting]) -> Standing {
     let seen = &own(mv, seen);
     let is = |s: &Sighting, state: GuestState| s.state == state;
+    let at = |host: &HostName| {
+        let there = seen.iter().find(|s| s.host == *host);
+        there.map(|s| s.state).filter(|s| *s != GuestState::Off)
+    };
+    let (source, target) = (at(&mv.from), at(&mv.to));
+    let alone = seen.iter().filter(|s| !is(s, GuestState::Off)).count() == 1;
     if seen.iter().any(|s| is(s, GuestState::PostCopyFailed)) {
-        return Standing::Stuck(split(mv, seen));
+        return match (source, target) {
+            (Some(_), Some(_)) => Standing::Broken(split(mv, seen)),
+            (Some(_), None) if alone => Standing::Lost(gone(mv, ("target", &mv.to), &mv.from)),
+            (None, Some(_)) if alone => Standing::Lost(gone(mv, ("source", &mv.from), &mv.to)),
+            _ => Standing::Stuck(split(mv, seen)),
+        };
     }
     if seen.iter().any(|s| is(s, GuestState::Migrating)) {
-        return Standing::Underway;
+        // Without its source nothing comes any more; for a moment that is how a migration ends, too.
+        return match target {
+            Some(_) if alone => Standing::Lost(gone(mv, ("source", &mv.from), &mv.to)),
+            _ => Standing::Underway,
+        };
     }
     let alive: Vec<&Sighting> = seen.iter().filter(|s| !is(s, GuestState::Off)).collect();
     match alive.as_slice() {
@@ -40,9 +60,9 @@ pub fn settle(mv: &Move, seen: &[Sighting]) -> Standing {
             mv.guest, mv.to, mv.from
         )),
         [one] => Standing::Changed(format!("guest {} is on {} now", mv.guest, one.host)),
-        [] if seen.is_empty() => Standing::Stuck(format!(
-            "guest {} is seen on no host: look for it on {} and {}, and start it on one of them only",
-            mv.guest, mv.from, mv.to
+        [] if seen.is_empty() => Standing::Lost(format!(
+            "guest {} is on no host any more: it ran on {} when it was last seen, and its QEMU died there or it was shut down; start it on one host only",
+            mv.guest, mv.from
         )),
         [] => Standing::Changed(format!("guest {} is switched off", mv.guest)),
         [..] => Standing::Stuck(format!(
@@ -51,6 +71,14 @@ pub fn settle(mv: &Move, seen: &[Sighting]) -> Standing {
             places(seen)
         )),
     }
+}
+
+/// What a person must know of a guest of which one half died.
+fn gone(mv: &Move, (role, died): (&str, &HostName), left: &HostName) -> String {
+    format!(
+        "guest {} is lost: its memory lay on two hosts, and the QEMU of its {role} on {died} died; destroy the half on {left} and start the guest anew, on one host only",
+        mv.guest
+    )
 }
 
 /// The sightings that can be the move's guest: a different uuid is a different guest.
@@ -119,11 +147,17 @@ mod tests {
         check(&[("h1", Paused)], "AtSource");
         check(&[("h1", Running), ("h2", Migrating)], "Underway");
         check(&[("h1", Migrating), ("h2", Running)], "Underway");
-        check(&[("h1", PostCopyFailed), ("h2", PostCopyFailed)], "Stuck");
-        check(&[("h1", PostCopyFailed), ("h2", Off)], "Stuck");
+        check(&[("h1", PostCopyFailed), ("h2", PostCopyFailed)], "Broken");
+        check(&[("h1", PostCopyFailed), ("h2", Migrating)], "Broken");
+        check(&[("h1", PostCopyFailed), ("h2", Running)], "Broken");
+        check(&[("h1", PostCopyFailed), ("h2", Off)], "Lost");
+        check(&[("h1", PostCopyFailed)], "Lost");
+        check(&[("h2", PostCopyFailed)], "Lost");
+        check(&[("h1", Off), ("h2", Migrating)], "Lost");
+        check(&[("h3", PostCopyFailed)], "Stuck");
         check(&[("h1", Paused), ("h2", Running)], "Stuck");
         check(&[("h2", Paused)], "Stuck");
-        check(&[], "Stuck");
+        check(&[], "Lost");
         check(&[("h3", Running)], "Changed");
         check(&[("h1", Off)], "Changed");
     }
@@ -139,7 +173,7 @@ mod tests {
         assert_eq!(settle(&mv, &[at_target.clone()]), Standing::Moved);
         mv.uuid = PLANNED.parse().ok();
         let lost = settle(&mv, &[at_target.clone()]);
-        assert!(matches!(lost, Standing::Stuck(_)), "{lost:?}");
+        assert!(matches!(lost, Standing::Lost(_)), "{lost:?}");
         let mut at_source = sighting("h1", GuestState::Running);
         at_source.uuid = mv.uuid;
         let seen = [at_source, at_target.clone()];

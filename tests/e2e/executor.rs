@@ -301,10 +301,43 @@ fn one_executor_works_at_a_time_and_can_be_told_to_stop() {
     let first = desk.begin(1);
     desk.wait_for(2);
     let holder = format!("process {}", first.id());
-    check(&desk, &APPLY, 9, &["another executor is at work", &holder]);
-    check(&desk, &["resume"], 9, &[&holder]);
-    assert_eq!(desk.status()["run"], "running");
+    let second = desk
+        .command(&APPLY)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let second = second.spawn().unwrap();
+    check(
+        &desk,
+        &["resume"],
+        9,
+        &["another executor is at work", &holder],
+    );
+    check(
+        &desk,
+        &["pause", "--reason", "a test"],
+        0,
+        &["paused", &holder],
+    );
+    let status = desk.status();
+    assert_eq!(status["run"], "running");
+    assert!(status["paused"].as_str().unwrap().starts_with("a test ("));
+    check(&desk, &["resume"], 0, &["the pause is lifted", "goes on"]);
+    // What shares its hosts is refused, the same plan followed.
+    std::fs::write(
+        desk.path("other.yaml"),
+        PLAN.replace("h1 is emptied", "another"),
+    )
+    .unwrap();
+    let other = ["apply", "other.yaml", "--simulated", "--yes"];
+    check(&desk, &other, 6, &["run 1 is not at its end", "abort"]);
     check(&desk, &["abort"], 0, &["asked to stop", "aborted"]);
+    let (code, out, err) = told(&second.wait_with_output().unwrap());
+    assert_eq!(code, 7, "{out}{err}");
+    assert!(err.contains("handed to the executor at work"), "{err}");
+    assert!(
+        err.contains(&holder) && out.contains("skipped"),
+        "{out}{err}"
+    );
     let (code, out, err) = told(&first.wait_with_output().unwrap());
     assert_eq!(code, 7, "{out}{err}");
     assert!(out.contains("skipped: the run was aborted"), "{out}");

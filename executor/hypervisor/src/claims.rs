@@ -1,7 +1,7 @@
 //! Who lays claim to a guest: a controller's lease, and managers that run guests by themselves.
 //!
 //! Both stand in the metadata of the guest's domain, which goes where the guest goes. A lease is
-//! `<lease xmlns="urn:vmpack:lease:1" holder="…" until="2026-01-05T00:00:00Z"/>`: a second
+//! `<lease xmlns="urn:vmpack:lease:1" holder="…" since="2026-01-05T00:00:00Z" until="…"/>`: a second
 //! controller, on another machine with a journal of its own, sees it and leaves the guest alone.
 //! Two that write at the same moment both read what stands there afterwards, and libvirt itself
 //! has one migration of a guest at a time.
@@ -19,6 +19,8 @@ pub const LEASE: &str = "urn:vmpack:lease:1";
 pub struct Lease {
     /// Which controller: its machine and its journal.
     pub holder: String,
+    /// When it was laid.
+    pub since: Timestamp,
     /// When the claim ends by itself, by the wall clock.
     pub until: Timestamp,
 }
@@ -38,7 +40,10 @@ impl Lease {
                 other => other.to_string(),
             })
             .collect();
-        format!("<lease holder=\"{escaped}\" until=\"{}\"/>", self.until.0)
+        format!(
+            "<lease holder=\"{escaped}\" since=\"{}\" until=\"{}\"/>",
+            self.since.0, self.until.0
+        )
     }
 }
 
@@ -74,15 +79,14 @@ pub fn claims(xml: &str) -> Result<Claims, String> {
     for node in metadata.iter().flat_map(|m| m.children()) {
         let space = node.tag_name().namespace().unwrap_or_default();
         if space == LEASE {
-            found.lease = node
-                .attribute("holder")
-                .zip(node.attribute("until"))
-                .and_then(|(holder, until)| {
-                    Some(Lease {
-                        holder: holder.to_owned(),
-                        until: until.parse().map(Timestamp).ok()?,
-                    })
-                });
+            let time = |name| node.attribute(name)?.parse().map(Timestamp).ok();
+            found.lease = node.attribute("holder").and_then(|holder| {
+                Some(Lease {
+                    holder: holder.to_owned(),
+                    since: time("since")?,
+                    until: time("until")?,
+                })
+            });
         } else if space == METADATA {
             found.manager = node
                 .attribute("manager")
@@ -106,6 +110,7 @@ mod tests {
     fn a_lease_is_read_as_it_was_written() {
         let lease = Lease {
             holder: "ops \"1\" & <2>:/var/lib/vmpack/journal.db".to_owned(),
+            since: Timestamp("2026-01-04T23:00:00Z".parse().unwrap()),
             until: Timestamp("2026-01-05T00:00:00Z".parse().unwrap()),
         };
         let element = lease.element().replacen("<lease", "<l:lease", 1);

@@ -94,6 +94,11 @@ impl Simulated {
         at(&state.world)
     }
 
+    /// Changes the world as it is.
+    pub fn change<T>(&self, what: impl FnOnce(&mut World) -> T) -> T {
+        what(&mut self.lock().world)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -202,17 +202,20 @@ pub fn software(world: &World, host: &HostName) -> Result<Software, Error> {
     })
 }
 
-/// Who lays claim to the guest. A lease stands there as `UNTIL HOLDER`.
+/// Who lays claim to the guest. A lease stands there as `SINCE UNTIL HOLDER`.
 ///
 /// # Errors
 /// When the host does not answer or the guest is not there.
 pub fn claims(world: &World, guest: &GuestName, host: &HostName) -> Result<Claims, Error> {
     there(world, guest, host)?;
     let lease = world.metadata(guest, LEASE).and_then(|text| {
-        let (until, holder) = text.split_once(' ')?;
+        let mut parts = text.splitn(3, ' ');
+        let mut time = || parts.next()?.parse().map(Timestamp).ok();
+        let (since, until) = (time()?, time()?);
         Some(Lease {
-            holder: holder.to_owned(),
-            until: until.parse().map(Timestamp).ok()?,
+            holder: parts.next()?.to_owned(),
+            since,
+            until,
         })
     });
     Ok(Claims {
@@ -232,7 +235,7 @@ pub fn set_lease(
     lease: Option<&Lease>,
 ) -> Result<(), Error> {
     there(world, guest, host)?;
-    let text = lease.map(|l| format!("{} {}", l.until.0, l.holder));
+    let text = lease.map(|l| format!("{} {} {}", l.since.0, l.until.0, l.holder));
     world.set_metadata(guest, LEASE, text);
     Ok(())
 }

@@ -1,13 +1,16 @@
 use std::path::PathBuf;
 
 use vmpack_domain::cluster::Cluster;
-use vmpack_domain::plan::Mode;
+use vmpack_domain::load::jiff_serde::Timestamp;
+use vmpack_domain::plan::{Mode, MoveId};
 use vmpack_domain::{GuestName, HostName, Load};
+use vmpack_hypervisor::Hypervisor;
 use vmpack_hypervisor::sim::{self, Fault, Phase, Trouble, When};
 use vmpack_hypervisor::simulated::Simulated;
 
 use super::*;
 use crate::fixture::{a_move, cluster, plan};
+use crate::holder::{Handle, channel};
 use crate::world::World;
 
 /// Two guests leave h1 one after the other for h2, a third leaves h3 on its own.
@@ -36,6 +39,7 @@ const LIMITS: Limits = Limits {
     per_host: 3,
     tries: 2,
     back_off: Micros(1000),
+    recoveries: 3,
     patience: Micros(1000),
 };
 
@@ -44,6 +48,7 @@ struct Desk {
     _folder: tempfile::TempDir,
     journal: PathBuf,
     state: PathBuf,
+    inhibit: PathBuf,
 }
 
 impl Desk {
@@ -52,6 +57,7 @@ impl Desk {
         Self {
             journal: folder.path().join("journal.db"),
             state: folder.path().join("world.yaml"),
+            inhibit: folder.path().join("inhibit"),
             _folder: folder,
         }
     }
@@ -80,11 +86,11 @@ impl Desk {
     }
 }
 
-/// What carries the plan out in that world.
-fn scene(hypervisor: Arc<dyn Hypervisor>, plan: &Plan) -> Scene {
+fn scene(hypervisor: Arc<dyn Hypervisor>) -> Scene {
     Scene {
         hypervisor,
-        plan: Arc::new(plan.clone()),
+        controller: "test".to_owned(),
+        wall: || Timestamp(jiff::Timestamp::UNIX_EPOCH),
     }
 }
 
@@ -105,29 +111,31 @@ fn world(hosts: &Cluster) -> World {
     }
 }
 
-/// Carries on from where the journal says the run stands. `hear` may interrupt through its sender.
+/// Carries on from where the journal says the runs stand. `hear` may ask through its handle. The
+/// progress is that of the newest run.
 fn run(
     desk: &Desk,
     scene: &Scene,
     limits: &Limits,
-    mut hear: impl FnMut(&Heard<'_>, &mpsc::UnboundedSender<()>),
+    mut hear: impl FnMut(&Heard<'_>, &Handle),
 ) -> Result<Progress, JournalError> {
     let mut journal = Journal::open(&desk.journal)?;
-    let progress = journal.newest()?.unwrap().progress();
-    let (interrupt, mut interrupts) = mpsc::unbounded_channel();
+    let runs = journal.unfinished()?;
+    let (handle, mut asks) = channel();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let hear: &mut dyn FnMut(Heard<'_>) = &mut |heard| hear(&heard, &interrupt);
-    runtime.block_on(carry(
-        scene,
-        progress,
-        limits,
-        &mut journal,
-        &mut interrupts,
-        hear,
-    ))
+    let terms = Terms {
+        world: runs[0].world.clone(),
+        limits: &|_| *limits,
+        stays: false,
+        inhibit: desk.inhibit.clone(),
+    };
+    let hear: &mut dyn FnMut(Heard<'_>) = &mut |heard| hear(&heard, &handle);
+    let ended = hold(scene, &runs, &terms, &mut journal, &mut asks, hear);
+    let ended = runtime.block_on(ended)?;
+    Ok(ended.into_values().next_back().unwrap())
 }
 
 /// Accepts the plan and carries it out in a world with those faults.
@@ -137,10 +145,23 @@ fn carried(
     faults: Vec<Fault>,
     limits: &Limits,
 ) -> (Progress, Cluster) {
+    let (progress, now, _) = carried_in(hosts, plan, simulated(hosts, faults), limits);
+    (progress, now)
+}
+
+/// Accepts the plan and carries it out in that world; the events besides.
+fn carried_in(
+    hosts: &Cluster,
+    plan: &Plan,
+    world_of: Simulated,
+    limits: &Limits,
+) -> (Progress, Cluster, Vec<Event>) {
     let desk = Desk::new();
-    let scene = scene(Arc::new(simulated(hosts, faults)), plan);
+    let scene = scene(Arc::new(world_of));
     let mut journal = Journal::open(&desk.journal).unwrap();
-    journal.accept(plan, None, &world(hosts)).unwrap();
+    journal
+        .accept(plan, None, Priority::Consolidation, &world(hosts))
+        .unwrap();
     let progress = run(&desk, &scene, limits, |_, _| {}).unwrap();
     assert_eq!(
         progress,
@@ -151,7 +172,7 @@ fn carried(
         .hypervisor
         .snapshot()
         .unwrap_or_else(|_| Cluster::default());
-    (progress, now)
+    (progress, now, desk.events())
 }
 
 fn words(progress: &Progress) -> Vec<String> {
@@ -224,7 +245,35 @@ fn a_refused_migration_is_tried_again_and_then_given_up_with_its_dependents() {
 }
 
 #[test]
-fn a_guest_in_split_state_stops_the_run_and_is_left_alone() {
+fn a_guest_in_split_state_is_resumed_when_the_link_is_back() {
+    let hosts = three_hosts();
+    let down = fault("a", Phase::Fetch, Trouble::LinkDown(host_name("h1")));
+    let up = Fault {
+        when: When::At(Micros::secs(32)),
+        what: Trouble::LinkUp(host_name("h1")),
+    };
+    for heals in [true, false] {
+        let options = sim::Options {
+            faults: vec![down.clone(), up.clone()],
+            heals,
+            ..sim::Options::default()
+        };
+        let world = Simulated::new(hosts.clone(), Load::default(), options);
+        let limits = Limits {
+            back_off: Micros::secs(1),
+            ..LIMITS
+        };
+        let (progress, now, events) = carried_in(&hosts, &three(&hosts), world, &limits);
+        assert_eq!(words(&progress), ["Moved", "Moved", "Moved"]);
+        assert_eq!(now.placement(), three(&hosts).target);
+        let broke = events.iter().any(|e| matches!(e, Event::Broken { .. }));
+        let asked = events.iter().any(|e| matches!(e, Event::Recovering { .. }));
+        assert!(broke && asked, "{events:?}");
+    }
+}
+
+#[test]
+fn a_guest_that_stays_in_split_state_is_left_to_a_person() {
     let hosts = three_hosts();
     let faults = vec![fault("a", Phase::Fetch, Trouble::LinkDown(host_name("h1")))];
     let (progress, _) = carried(&hosts, &three(&hosts), faults, &LIMITS);
@@ -232,7 +281,28 @@ fn a_guest_in_split_state_stops_the_run_and_is_left_alone() {
     let Some(MoveState::Stuck { detail }) = progress.moves.values().next() else {
         panic!("{progress:?}");
     };
-    assert!(detail.contains("destroy neither side"), "{detail}");
+    let says = ["destroy neither side", "asked to be resumed 3 times"];
+    assert!(says.iter().all(|s| detail.contains(s)), "{detail}");
+}
+
+#[test]
+fn a_loss_is_named_with_its_cause() {
+    let hosts = three_hosts();
+    for (phase, at, says) in [
+        (Phase::Fetch, "h1", "QEMU of its source on h1 died"),
+        (Phase::Fetch, "h2", "QEMU of its target on h2 died"),
+        (Phase::Setup, "h1", "source QEMU on h1 died"),
+    ] {
+        let dies = Trouble::QemuDies("a".parse().unwrap(), host_name(at));
+        let faults = vec![fault("a", phase, dies)];
+        let (progress, now) = carried(&hosts, &three(&hosts), faults, &LIMITS);
+        assert_eq!(words(&progress), ["Lost", "Skipped", "Skipped"]);
+        let Some(MoveState::Lost { cause }) = progress.moves.values().next() else {
+            panic!("{progress:?}");
+        };
+        assert!(cause.contains(says), "{cause}");
+        assert_eq!(now.placement()["b"], host_name("h1"));
+    }
 }
 
 #[test]
@@ -276,16 +346,18 @@ fn a_crash_after_any_event_is_resumed_to_the_same_end() {
         for events in 1..=10 {
             let desk = Desk::new();
             let mut journal = Journal::open(&desk.journal).unwrap();
-            journal.accept(&plan, None, &world(&hosts)).unwrap();
+            journal
+                .accept(&plan, None, Priority::Consolidation, &world(&hosts))
+                .unwrap();
             desk.fill_after(events);
-            let first = scene(world(&hosts).open(&desk.state).unwrap(), &plan);
+            let first = scene(world(&hosts).open(&desk.state).unwrap());
             let error = run(&desk, &first, &limits, |_, _| {}).unwrap_err();
             assert!(error.to_string().contains("disk is full"), "{error}");
             assert_eq!(desk.events().len(), events, "no event is half written");
             drop(first);
 
             desk.sql("DROP TRIGGER full");
-            let second = scene(world(&hosts).reopen(&desk.state).unwrap(), &plan);
+            let second = scene(world(&hosts).reopen(&desk.state).unwrap());
             let progress = run(&desk, &second, &limits, |_, _| {}).unwrap();
             assert_eq!(progress.finished, Some(true), "after {events} events");
             let now = second.hypervisor.snapshot().unwrap();
@@ -301,13 +373,19 @@ fn nothing_is_started_when_the_intent_cannot_be_written() {
     let desk = Desk::new();
     desk.fill_after(0);
     let mut journal = Journal::open(&desk.journal).unwrap();
-    assert!(journal.accept(&plan, None, &world(&hosts)).is_err());
+    assert!(
+        journal
+            .accept(&plan, None, Priority::Consolidation, &world(&hosts))
+            .is_err()
+    );
     assert!(journal.newest().unwrap().is_none());
 
     desk.sql("DROP TRIGGER full");
-    journal.accept(&plan, None, &world(&hosts)).unwrap();
+    journal
+        .accept(&plan, None, Priority::Consolidation, &world(&hosts))
+        .unwrap();
     desk.fill_after(1);
-    let scene = scene(Arc::new(simulated(&hosts, vec![])), &plan);
+    let scene = scene(Arc::new(simulated(&hosts, vec![])));
     assert!(run(&desk, &scene, &LIMITS, |_, _| {}).is_err());
     assert_eq!(scene.hypervisor.now(), Micros::ZERO, "time stood still");
 }
@@ -332,18 +410,18 @@ fn is_intent(heard: &Heard<'_>) -> bool {
 }
 
 #[test]
-fn an_abort_through_the_journal_calls_off_what_has_not_switched() {
+fn an_abort_calls_off_what_has_not_switched() {
     let hosts = three_hosts();
     let plan = slow_plan(&hosts);
     let desk = Desk::new();
     let mut journal = Journal::open(&desk.journal).unwrap();
-    journal.accept(&plan, None, &world(&hosts)).unwrap();
-    let scene = scene(slow(&hosts), &plan);
-    let progress = run(&desk, &scene, &LIMITS, |heard, _| {
+    journal
+        .accept(&plan, None, Priority::Consolidation, &world(&hosts))
+        .unwrap();
+    let scene = scene(slow(&hosts));
+    let progress = run(&desk, &scene, &LIMITS, |heard, handle| {
         if is_intent(heard) {
-            journal
-                .append(Event::Aborted { by: "test".into() })
-                .unwrap();
+            let _unheard = handle.abort(None, "test".into());
         }
     })
     .unwrap();
@@ -374,11 +452,13 @@ fn the_first_interrupt_drains_and_the_second_calls_off() {
     ] {
         let desk = Desk::new();
         let mut journal = Journal::open(&desk.journal).unwrap();
-        journal.accept(plan, None, &world(&hosts)).unwrap();
-        let first = scene(hypervisor, plan);
+        journal
+            .accept(plan, None, Priority::Consolidation, &world(&hosts))
+            .unwrap();
+        let first = scene(hypervisor);
         let progress = run(&desk, &first, &LIMITS, |heard, interrupt| {
             if is_intent(heard) {
-                (0..times).for_each(|_| interrupt.send(()).unwrap());
+                (0..times).for_each(|_| interrupt.interrupt());
             }
         })
         .unwrap();
@@ -386,10 +466,149 @@ fn the_first_interrupt_drains_and_the_second_calls_off() {
         assert_eq!(progress.finished, None);
 
         let left = first.hypervisor.snapshot().unwrap();
-        let second = scene(Arc::new(simulated(&left, vec![])), plan);
+        let second = scene(Arc::new(simulated(&left, vec![])));
         let progress = run(&desk, &second, &LIMITS, |_, _| {}).unwrap();
         assert_eq!(progress.finished, Some(true));
         let now = second.hypervisor.snapshot().unwrap();
         assert_eq!(now.placement(), plan.target);
     }
+}
+
+/// A guest of another manager in a world, or with a lease.
+fn marked(hosts: &Cluster, key: &str, value: &str) -> Simulated {
+    let world = simulated(hosts, vec![]);
+    let guest = "a".parse::<GuestName>().unwrap();
+    world.change(|w| w.set_metadata(&guest, key, Some(value.to_owned())));
+    world
+}
+
+#[test]
+fn a_guest_of_another_is_left_alone_with_what_hangs_on_it() {
+    let hosts = three_hosts();
+    let mut plan = three(&hosts);
+    let lease = "1970-01-01T00:00:00Z 1970-01-01T01:00:00Z other:/journal.db";
+    for (key, value, says) in [
+        (
+            "lease",
+            lease,
+            "another controller, other:/journal.db since 1970",
+        ),
+        ("manager", "oVirt", "belongs to oVirt"),
+    ] {
+        let world = marked(&hosts, key, value);
+        let refusal = admit(&scene(Arc::new(marked(&hosts, key, value))), &plan).unwrap_err();
+        assert!(refusal.error.contains(says), "{refusal:?}");
+        let (progress, ..) = carried_in(&hosts, &plan, world, &LIMITS);
+        assert_eq!(words(&progress), ["Skipped", "Skipped", "Moved"]);
+        let Some(MoveState::Skipped { reason }) = progress.moves.values().next() else {
+            panic!("{progress:?}");
+        };
+        assert!(reason.contains(says), "{reason}");
+    }
+    // A lease that has ended, and a policy that allows it.
+    plan.policy.migrations.foreign = vmpack_domain::policy::Foreign::Allow;
+    let ended = "1969-01-01T00:00:00Z 1970-01-01T00:00:00Z other:/journal.db";
+    for (key, value) in [("lease", ended), ("manager", "oVirt")] {
+        let (progress, ..) = carried_in(&hosts, &plan, marked(&hosts, key, value), &LIMITS);
+        assert_eq!(progress.finished, Some(true));
+    }
+}
+
+#[test]
+fn a_lease_stands_while_a_guest_is_moved_and_not_afterwards() {
+    let hosts = three_hosts();
+    let plan = three(&hosts);
+    let desk = Desk::new();
+    let mut journal = Journal::open(&desk.journal).unwrap();
+    journal
+        .accept(&plan, None, Priority::Consolidation, &world(&hosts))
+        .unwrap();
+    let scene = scene(Arc::new(simulated(&hosts, vec![])));
+    let claims = |host: &str| {
+        let guest = "a".parse::<GuestName>().unwrap();
+        let claims = scene.hypervisor.claims(&guest, &host_name(host));
+        claims.ok().and_then(|c| c.lease).map(|l| l.holder)
+    };
+    let mut seen = None;
+    run(&desk, &scene, &LIMITS, |heard, _| {
+        if matches!(heard, Heard::Entry(e) if matches!(e.event, Event::Switched { .. })) {
+            seen = seen.take().or_else(|| claims("h2"));
+        }
+    })
+    .unwrap();
+    assert_eq!(seen.as_deref(), Some("test"));
+    assert_eq!(claims("h2"), None);
+}
+
+#[test]
+fn relief_that_is_handed_in_goes_first_and_what_it_calls_off_is_begun_anew() {
+    let hosts = three_hosts();
+    let plan = slow_plan(&hosts);
+    let mut urgent = a_move("r1", "c", "h3", "h2");
+    urgent.after = Vec::new();
+    let relief = crate::fixture::plan(&hosts, vec![urgent]);
+    let desk = Desk::new();
+    let mut journal = Journal::open(&desk.journal).unwrap();
+    journal
+        .accept(&plan, None, Priority::Consolidation, &world(&hosts))
+        .unwrap();
+    let mut asked = false;
+    let mut entries = Vec::new();
+    let scene = scene(Arc::new(simulated(&hosts, vec![]).paced(20)));
+    let progress = run(&desk, &scene, &LIMITS, |heard, handle| {
+        if is_intent(heard) && !asked {
+            asked = true;
+            let _unheard = handle.relieve(relief.clone());
+        }
+        if let Heard::Entry(entry) = heard {
+            entries.push((entry.run, entry.event.clone()));
+        }
+    })
+    .unwrap();
+    assert_eq!(words(&progress), ["Moved"], "the newest run is the relief");
+    let place = |which: &dyn Fn(&(RunId, Event)) -> bool| entries.iter().position(which).unwrap();
+    let called_off = place(&|(_, e)| matches!(e, Event::Interrupted { .. }));
+    let begun = place(&|(run, e)| run.0 > 1 && matches!(e, Event::Intended { .. }));
+    let relieved = place(&|(run, e)| run.0 > 1 && matches!(e, Event::Finished { .. }));
+    let first = &entries[called_off].1;
+    let anew = entries.iter().rposition(|(run, e)| {
+        run.0 == 1 && matches!(e, Event::Intended { id, .. } if id.0 == "m1")
+    });
+    assert!(matches!(first, Event::Interrupted { id } if id.0 == "m1"));
+    assert!(called_off < begun && begun < relieved && relieved < anew.unwrap());
+    let journal = Journal::open(&desk.journal).unwrap();
+    let consolidation = journal.all().unwrap().remove(0).progress();
+    // The relief has moved c already.
+    assert_eq!(words(&consolidation), ["Moved", "Moved", "Skipped"]);
+}
+
+#[test]
+fn nothing_is_started_while_the_inhibit_file_is_there() {
+    let hosts = three_hosts();
+    let plan = three(&hosts);
+    let desk = Desk::new();
+    let mut journal = Journal::open(&desk.journal).unwrap();
+    journal
+        .accept(&plan, None, Priority::Consolidation, &world(&hosts))
+        .unwrap();
+    crate::socket::inhibit(&desk.inhibit, "a person").unwrap();
+    let scene = scene(Arc::new(simulated(&hosts, vec![])));
+    let mut told = Vec::new();
+    let inhibit = desk.inhibit.clone();
+    let progress = run(&desk, &scene, &LIMITS, |heard, _| match heard {
+        Heard::Held(by) => {
+            told.push((*by).to_owned());
+            let inhibit = inhibit.clone();
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(300));
+                crate::socket::release(&inhibit).unwrap();
+            });
+        }
+        Heard::Released => told.push("released".to_owned()),
+        Heard::Entry(_) => assert_eq!(told.len(), 2, "{told:?}"),
+        _ => {}
+    })
+    .unwrap();
+    assert_eq!(progress.finished, Some(true));
+    assert_eq!(told, ["a person", "released"]);
 }

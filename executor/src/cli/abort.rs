@@ -1,58 +1,61 @@
-//! `abort`: end a run, whether an executor is at work on it or not.
+//! `abort`: end a run or all, whether an executor is at work on them or not.
 
 use vmpack_domain::exit::Exit;
-use vmpack_domain::journal::{Event, MoveState, Progress};
+use vmpack_domain::journal::{Event, MoveState, RunId};
 
-use super::conduct::{Resume, carry_on, take_lock, unfinished};
+use super::conduct::{Pace, carry_on, take_lock};
 use super::failure::Failure;
 use super::files::Place;
 use super::say::{note, out};
-use crate::decide::{Action, Limits, Observed, decide};
-use crate::journal::Journal;
+use crate::decide::{Action, Course, Limits, Observed, decide};
+use crate::journal::{Journal, Run};
 use crate::lock::{Lock, LockError};
+use crate::socket::{Answer, Request, ask, connect};
 
-/// Ends the newest run: a running executor is asked through the journal; without one, this process
-/// does it.
-pub(crate) fn run(place: &Place, json: bool) -> Result<Exit, Failure> {
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Only that run, by its number in `status`
+    #[arg(long, value_name = "RUN")]
+    run: Option<i64>,
+}
+
+/// Ends that run, or all that are not at their end: a holder at work is asked to; without one, this
+/// process does it.
+pub(crate) fn run(arguments: &Arguments, place: &Place, json: bool) -> Result<Exit, Failure> {
     let Some(mut journal) = Journal::existing(&place.journal)? else {
         return Ok(nothing_to_stop(json));
     };
-    let held = match take_lock(place, "abort") {
-        Ok(lock) => Some(lock),
-        Err(LockError::Held { .. }) => None,
+    let named = arguments.run.map(RunId);
+    let concerns = |r: &Run| named.is_none_or(|run| run == r.id);
+    let mut open = journal.unfinished()?;
+    open.retain(concerns);
+    if open.is_empty() {
+        return Ok(nothing_to_stop(json));
+    }
+    let by = format!("process {}", std::process::id());
+    let _lock = match take_lock(place, "abort") {
+        Ok(lock) => lock,
+        Err(LockError::Held { .. }) => return ask_holder(arguments, &by, place, json),
         Err(e) => return Err(e.into()),
     };
-    if unfinished(&journal)?.is_none() {
-        return Ok(nothing_to_stop(json));
+    for run in &open {
+        journal.append(run.id, Event::Aborted { by: by.clone() })?;
     }
-    journal.append(Event::Aborted {
-        by: format!("process {}", std::process::id()),
-    })?;
-    if held.is_none() {
-        return wait_for_end(place, &mut journal, json);
+    let mut open = journal.unfinished()?;
+    open.retain(concerns);
+    let underway = |r: &Run| r.progress().moves.values().any(MoveState::underway);
+    let (underway, on_paper): (Vec<Run>, Vec<Run>) = open.into_iter().partition(underway);
+    for run in &on_paper {
+        end_on_paper(run, &mut journal)?;
     }
-    let Some(run) = unfinished(&journal)? else {
-        return Ok(nothing_to_stop(json));
-    };
-    let progress = run.progress();
-    let runs = |s: &MoveState| matches!(s, MoveState::Running { .. });
-    if progress.moves.values().any(runs) {
-        carry_on(
-            &run,
-            &Resume { parallel: Some(1) },
-            place,
-            &mut journal,
-            json,
-        )?;
-    } else {
-        end_on_paper(progress, &mut journal)?;
+    if underway.is_empty() {
         super::status::show(place, None, json)?;
+    } else {
+        carry_on(underway, None, &Pace::default(), place, &mut journal, json)?;
     }
     // What was asked for was to stop.
-    Ok(match unfinished(&journal)? {
-        Some(_) => Exit::PartlyDone,
-        None => Exit::Done,
-    })
+    let left = journal.unfinished()?.iter().any(concerns);
+    Ok(if left { Exit::PartlyDone } else { Exit::Done })
 }
 
 fn nothing_to_stop(json: bool) -> Exit {
@@ -64,35 +67,72 @@ fn nothing_to_stop(json: bool) -> Exit {
 }
 
 /// Gives up what waits of a run of which no migration is underway: no host need be asked.
-fn end_on_paper(mut progress: Progress, journal: &mut Journal) -> Result<(), Failure> {
+fn end_on_paper(run: &Run, journal: &mut Journal) -> Result<(), Failure> {
+    let mut progress = run.progress();
     let Some(plan) = progress.plan.clone() else {
         return Ok(());
     };
-    loop {
-        let actions = decide(&plan, &progress, &Limits::default(), &Observed::default());
-        for action in &actions {
-            let event = match action.clone() {
-                Action::Skip { id, reason } => Event::Skipped { id, reason },
-                Action::Finish { complete } => Event::Finished { complete },
-                Action::Start { .. } | Action::Wait { .. } | Action::Leave => return Ok(()),
+    while progress.finished.is_none() {
+        let course = Course {
+            id: run.id,
+            priority: run.priority(),
+            plan: &plan,
+            progress: &progress,
+            limits: &Limits::default(),
+        };
+        for action in decide(&[course], &Observed::default()) {
+            let event = match action {
+                Action::Skip { step, reason } => Event::Skipped {
+                    id: step.id,
+                    reason,
+                },
+                Action::Finish { complete, .. } => Event::Finished { complete },
+                _ => return Ok(()),
             };
-            progress.apply(&journal.append(event)?.event);
-        }
-        if actions.is_empty() {
-            return Ok(());
+            progress.apply(&journal.append(run.id, event)?.event);
         }
     }
+    Ok(())
 }
 
-/// Waits until the executor that was asked has ended its run.
-fn wait_for_end(place: &Place, journal: &mut Journal, json: bool) -> Result<Exit, Failure> {
-    note("the executor was asked to stop; migrations that have switched are let run to their end");
-    while unfinished(journal)?.is_some() && Lock::holder(&place.lock).is_some() {
-        std::thread::sleep(std::time::Duration::from_millis(200));
+/// Asks the holder at work, and waits until those runs are at their end.
+fn ask_holder(arguments: &Arguments, by: &str, place: &Place, json: bool) -> Result<Exit, Failure> {
+    let request = Request::Abort {
+        run: arguments.run.map(RunId),
+        by: by.to_owned(),
+    };
+    let mut asked = Vec::new();
+    let told = connect(&place.socket).and_then(|mut stream| {
+        ask(&mut stream, &request, |answer| {
+            if let Answer::Aborting { runs } = answer {
+                asked = runs;
+            }
+            false
+        })
+    });
+    match told {
+        Ok(()) => note(
+            "the executor was asked to stop; migrations that have switched are let run to their end",
+        ),
+        Err(e) => tracing::debug!("the executor at work does not listen: {e}"),
     }
-    if unfinished(journal)?.is_some() {
-        // It died before it heard: now the lock is free.
-        return run(place, json);
+    let open = |journal: &Journal| -> Result<bool, Failure> {
+        let open = journal.unfinished()?;
+        Ok(open.iter().any(|r| asked.contains(&r.id)))
+    };
+    let Some(journal) = Journal::existing(&place.journal)? else {
+        return Ok(nothing_to_stop(json));
+    };
+    while Lock::holder(&place.lock).is_some() && (asked.is_empty() || open(&journal)?) {
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        if asked.is_empty() {
+            // It was only just beginning, or ending.
+            return run(arguments, place, json);
+        }
+    }
+    if asked.is_empty() || open(&journal)? {
+        // It died before it was through: now the lock is free.
+        return run(arguments, place, json);
     }
     super::status::show(place, None, json)
 }

@@ -1,81 +1,38 @@
-//! `apply` and `resume`: begin a run and carry it on.
+//! `resume`, and the conducting of runs from the command line: the lock, the socket, signals, and what
+//! is shown at the end.
 
-use std::io::{BufRead, IsTerminal, Write};
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
-use vmpack_domain::cluster::{Host, HostState};
+use vmpack_domain::HostName;
 use vmpack_domain::exit::Exit;
-use vmpack_domain::file::{read_cluster, read_load, read_plan};
-use vmpack_domain::journal::{MoveState, Progress};
+use vmpack_domain::journal::{Progress, RunId};
+use vmpack_domain::load::jiff_serde::Timestamp;
 use vmpack_domain::plan::Plan;
-use vmpack_domain::units::count;
-use vmpack_domain::{Cluster, HostName, Load};
 use vmpack_hypervisor::Hypervisor;
 
 use super::display::Display;
 use super::failure::Failure;
-use super::files::{Place, read, read_all};
-use super::say::{answer, note, out};
+use super::files::Place;
+use super::say::{note, out};
 use super::summary::{lines, remaining, table};
-use crate::carry::{Heard, Scene, carry};
+use crate::attempt::Scene;
+use crate::carry::{Heard, hold};
 use crate::decide::Limits;
+use crate::holder::{Handle, Terms, channel};
 use crate::journal::{Journal, Run};
 use crate::lock::{Lock, LockError};
-use crate::preflight::{Sightings, carried_out, preflight, well_formed};
+use crate::socket::{Server, release};
 use crate::world::World;
 
-pub(crate) const EXAMPLES: &str = "\
-Examples:
-  vmpack-executor apply plan.yaml --cluster cluster.yaml --dry-run
-  vmpack-executor apply plan.yaml --cluster cluster.yaml
-  vmpack-executor apply plan.yaml --cluster cluster.yaml --yes --json
-  vmpack-executor apply plan.yaml --cluster cluster.yaml --simulated --load load.yaml --yes
-
-Without --cluster, the cluster.yaml beside the plan is read. The hosts are reached by the `uri` of
-each host in it (a snapshot has them). Ctrl-C finishes the migrations that run and starts no more;
-`vmpack-executor resume` carries on.";
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct Apply {
-    /// The plan, or - for standard input
-    plan: PathBuf,
-    /// The cluster's files or folders, instead of the cluster.yaml beside the plan; with --simulated
-    /// they are the world at its start
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    cluster: Vec<PathBuf>,
-    /// Show what would be done and whether it still can be, and do nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
-    #[command(flatten)]
-    parallel: Resume,
-    /// Act on a simulated world instead of real hosts
-    #[arg(long)]
-    simulated: bool,
-    /// What the simulated guests do
-    #[arg(long, value_name = "FILE", requires = "simulated", num_args = 1..)]
-    load: Vec<PathBuf>,
-    /// Simulated seconds per second; without it, simulated time jumps
-    #[arg(long, value_name = "TIMES", requires = "simulated", value_parser = clap::value_parser!(u32).range(1..))]
-    speed_up: Option<u32>,
-    /// Of the simulation
-    #[arg(long, requires = "simulated", default_value_t = 1)]
-    seed: u64,
-}
-
-#[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Resume {
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Pace {
     /// Migrations at once, instead of as many as the plan's policy says
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub(super) parallel: Option<u16>,
 }
 
-impl Resume {
+impl Pace {
     fn limits(&self, plan: &Plan, world: &World) -> Limits {
         let policy = &plan.policy.migrations;
         let count = |n: NonZeroU32| usize::try_from(n.get()).unwrap_or(usize::MAX);
@@ -88,161 +45,32 @@ impl Resume {
     }
 }
 
-pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit, Failure> {
-    let paths = [&arguments.plan].into_iter();
-    let paths = paths.chain(&arguments.cluster).chain(&arguments.load);
-    if paths.filter(|p| p.as_os_str() == "-").count() > 1 {
-        return Err(Failure::new(
-            Exit::Usage,
-            "standard input is given twice as `-`",
-        ));
+pub(crate) fn resume(pace: &Pace, place: &Place, json: bool) -> Result<Exit, Failure> {
+    if Journal::existing(&place.journal)?.is_none() {
+        return Err(no_run(place));
     }
-    let source = read(&arguments.plan)?;
-    let plan = read_plan(&source)?;
-    well_formed(&plan)
-        .map_err(|what| Failure::new(Exit::BadInput, format!("{}: {what}", source.name)))?;
-    let cluster = read_cluster(&read_all(&cluster_files(arguments)?)?)?;
-    let world = if arguments.simulated {
-        World::Simulated {
-            cluster,
-            load: if arguments.load.is_empty() {
-                Load::default()
-            } else {
-                read_load(&read_all(&arguments.load)?)?
-            },
-            seed: arguments.seed,
-            speed_up: arguments.speed_up,
-        }
-    } else {
-        reachable(&cluster)?;
-        World::Libvirt { cluster }
-    };
-    if arguments.dry_run {
-        return rehearse(&plan, &world, json);
+    let lifted = release(&place.inhibit).map_err(|e| {
+        let file = place.inhibit.display();
+        Failure::new(Exit::Environment, format!("cannot remove {file}: {e}"))
+    })?;
+    if lifted {
+        note("the pause is lifted");
     }
-    let asks = !arguments.yes && !plan.moves.is_empty();
-    if asks && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return Err(Failure::new(
-            Exit::Usage,
-            "there is no terminal to ask whether the plan may be carried out",
-        )
-        .hint("say --yes, or --dry-run to see what would be done"));
-    }
-    // What is no journal is refused before anything is made beside it.
-    Journal::existing(&place.journal)?;
-    let _lock = take_lock(place, "apply")?;
-    let mut journal = Journal::open(&place.journal)?;
-    if let Some(run) = unfinished(&journal)? {
-        if run.progress().plan.as_deref() != Some(&plan) {
-            return Err(Failure::new(
-                Exit::PartlyDone,
-                format!(
-                    "the run of another plan is unfinished in {}",
-                    place.journal.display()
-                ),
-            )
-            .hint("`vmpack-executor resume` carries it on, `vmpack-executor abort` ends it"));
-        }
-        if let Some(differs) = run.world.differs(&world) {
-            return Err(Failure::new(
-                Exit::PartlyDone,
-                format!(
-                    "this plan was begun otherwise and is unfinished in {}: {differs}",
-                    place.journal.display()
-                ),
-            )
-            .hint("`vmpack-executor resume` carries it on as it was begun, `vmpack-executor abort` ends it"));
-        }
-        if asks {
-            show_rest(&plan, &run.progress());
-            if !confirmed()? {
-                note("nothing more was done");
-                return Ok(Exit::PartlyDone);
-            }
-        }
-        note("this plan was begun already and is carried on");
-        // They may differ in how fast simulated time goes by.
-        let run = Run { world, ..run };
-        return carry_on(&run, &arguments.parallel, place, &mut journal, json);
-    }
-    let hypervisor = world.open(&place.world)?;
-    let Some(now) = fits(&plan, hypervisor.as_ref(), json)? else {
-        return Ok(Exit::Done);
-    };
-    if asks {
-        show(&plan);
-        if !confirmed()? {
-            note("nothing was done");
+    let _lock = match take_lock(place, "resume") {
+        Err(LockError::Held { by }) if lifted => {
+            note(format_args!("the executor goes on: {by}"));
             return Ok(Exit::Done);
         }
-    }
-    let accepted = journal.accept(&plan, file_of(arguments).as_deref(), &world)?;
-    let begun = Begun {
-        progress: Progress::fold([&accepted.event]),
-        before: now.hosts_in_use(),
-        limits: arguments.parallel.limits(&plan, &world),
-        scene: Scene {
-            hypervisor,
-            plan: Arc::new(plan),
-        },
-    };
-    conduct(begun, &mut journal, json)
-}
-
-/// The plan's file, as it is found from anywhere.
-fn file_of(arguments: &Apply) -> Option<String> {
-    let file = std::path::absolute(&arguments.plan).ok()?;
-    (arguments.plan.as_os_str() != "-").then(|| file.display().to_string())
-}
-
-fn cluster_files(arguments: &Apply) -> Result<Vec<PathBuf>, Failure> {
-    if !arguments.cluster.is_empty() {
-        return Ok(arguments.cluster.clone());
-    }
-    let beside = arguments.plan.with_file_name("cluster.yaml");
-    if beside.is_file() {
-        return Ok(vec![beside]);
-    }
-    Err(Failure::new(
-        Exit::Usage,
-        format!(
-            "which hosts is not said: there is no {} beside the plan",
-            beside.display()
-        ),
-    )
-    .hint("name the cluster file with --cluster"))
-}
-
-/// Real hosts that are there must say how they are reached.
-fn reachable(cluster: &Cluster) -> Result<(), Failure> {
-    let there = |h: &&Host| matches!(h.state, HostState::On | HostState::Drain);
-    match cluster
-        .hosts
-        .iter()
-        .filter(there)
-        .find(|h| h.uri.is_none())
-    {
-        None => Ok(()),
-        Some(host) => Err(Failure::new(
-            Exit::BadInput,
-            format!(
-                "host {} has no `uri` in the cluster file, expected a libvirt URI such as qemu+tls://{}/system",
-                host.name, host.name
-            ),
-        )
-        .hint("`vmpack-executor snapshot` writes it; --simulated needs none")),
-    }
-}
-
-pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Exit, Failure> {
-    let _lock = match Journal::existing(&place.journal)? {
-        Some(_) => take_lock(place, "resume")?,
-        None => return Err(no_run(place)),
+        lock => lock?,
     };
     let mut journal = Journal::open(&place.journal)?;
+    let unfinished = journal.unfinished()?;
+    if !unfinished.is_empty() {
+        return carry_on(unfinished, None, pace, place, &mut journal, json);
+    }
     match journal.newest()? {
         None => Err(no_run(place)),
-        Some(run) if run.progress().finished.is_some() => {
+        Some(run) => {
             note("the last run is at its end already");
             super::status::show(place, None, json)?;
             Ok(match run.progress().finished {
@@ -250,7 +78,6 @@ pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Ex
                 _ => Exit::PartlyDone,
             })
         }
-        Some(run) => carry_on(&run, arguments, place, &mut journal, json),
     }
 }
 
@@ -260,12 +87,6 @@ fn no_run(place: &Place) -> Failure {
         format!("there is no run in {}", place.journal.display()),
     )
     .hint("`vmpack-executor apply` begins one")
-}
-
-pub(super) fn unfinished(journal: &Journal) -> Result<Option<Run>, Failure> {
-    Ok(journal
-        .newest()?
-        .filter(|r| r.progress().finished.is_none()))
 }
 
 pub(super) fn take_lock(place: &Place, doing: &str) -> Result<Lock, LockError> {
@@ -281,212 +102,156 @@ pub(super) fn take_lock(place: &Place, doing: &str) -> Result<Lock, LockError> {
     Lock::take(&place.lock, &who)
 }
 
-/// The hosts as they are now if the plan still fits them, or `None` when it was carried out already.
-/// That it does not fit is a failure with all that changed.
-fn fits(plan: &Plan, hypervisor: &dyn Hypervisor, json: bool) -> Result<Option<Cluster>, Failure> {
-    let now = hypervisor.snapshot()?;
-    if carried_out(plan, &now) {
-        let in_use = now.hosts_in_use();
-        if json {
-            out(serde_json::json!({ "event": "carried-out-already", "hosts_in_use": in_use }));
-        } else {
-            out("already carried out: every guest is where the plan puts it");
-        }
-        return Ok(None);
+/// Those hosts, acted on from this machine with this journal.
+pub(super) fn scene(hypervisor: Arc<dyn Hypervisor>, place: &Place) -> Scene {
+    let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let journal = std::path::absolute(&place.journal).unwrap_or_else(|_| place.journal.clone());
+    Scene {
+        hypervisor,
+        controller: format!("{}:{}", machine.trim(), journal.display()),
+        wall: || Timestamp(jiff::Timestamp::now()),
     }
-    let mut seen = Sightings::new();
-    for mv in &plan.moves {
-        if !seen.contains_key(&mv.guest) {
-            seen.insert(mv.guest.clone(), hypervisor.locate(&mv.guest).seen);
-        }
-    }
-    let changes = preflight(plan, &now, &seen);
-    if changes.is_empty() {
-        return Ok(Some(now));
-    }
-    if json {
-        out(serde_json::json!({ "event": "stale", "changes": changes }));
-    }
-    let all: Vec<String> = changes.iter().map(|c| format!("\n  {c}")).collect();
-    Err(Failure::new(
-        Exit::StalePlan,
-        format!("the plan is stale, nothing was done:{}", all.concat()),
-    )
-    .hint("take a new snapshot and plan again"))
 }
 
-/// `--dry-run`.
-fn rehearse(plan: &Plan, world: &World, json: bool) -> Result<Exit, Failure> {
-    let Some(now) = fits(plan, world.look()?.as_ref(), json)? else {
-        return Ok(Exit::Done);
-    };
-    if json {
-        let moves = lines(plan, &Progress::default());
-        let rehearsed = serde_json::json!({
-            "event": "rehearsed", "hosts_before": now.hosts_in_use().len(),
-            "hosts_after": plan.hosts.after.len(), "moves": moves,
-        });
-        answer(format_args!("{rehearsed}\n"))?;
-    } else {
-        let moves = table(&lines(plan, &Progress::default()));
-        answer(format_args!("{moves}{}\n", intent(plan)))?;
-    }
-    Ok(Exit::Done)
-}
-
-/// What the plan comes to, in a line.
-fn intent(plan: &Plan) -> String {
-    let (before, after) = (plan.hosts.before.len(), plan.hosts.after.len());
-    if plan.moves.is_empty() {
-        return format!("the plan moves no guest; hosts in use: {before} -> {after}");
-    }
-    let memory: vmpack_domain::units::MiB = plan.moves.iter().map(|m| m.memory).sum();
-    let end = plan.moves.iter().map(|m| m.start.0 + m.duration.0).max();
-    format!(
-        "{}, {memory} of memory, about {}s as planned; hosts in use: {before} -> {after}",
-        count(plan.moves.len(), "move"),
-        end.unwrap_or(0).div_ceil(1_000_000),
-    )
-}
-
-fn show(plan: &Plan) {
-    let moves = table(&lines(plan, &Progress::default()));
-    note(format_args!("{moves}{}", intent(plan)));
-}
-
-/// What of a run that was begun is not at its end.
-fn show_rest(plan: &Plan, progress: &Progress) {
-    let ended = |s: &MoveState| matches!(s, MoveState::Moved { .. } | MoveState::Skipped { .. });
-    let mut rest = lines(plan, progress);
-    rest.retain(|line| !ended(&line.state));
-    note(format_args!(
-        "this plan was begun already; of its {} there remain {}:\n{}",
-        count(plan.moves.len(), "move"),
-        rest.len(),
-        table(&rest).trim_end()
-    ));
-}
-
-fn confirmed() -> Result<bool, Failure> {
-    let failed = |e: std::io::Error| Failure::new(Exit::Environment, format!("the terminal: {e}"));
-    let mut terminal = std::io::stderr();
-    write!(terminal, "carry it out? [y/N] ")
-        .and_then(|()| terminal.flush())
-        .map_err(failed)?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(failed)?;
-    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
-}
-
-/// Carries a run on that another process began.
+/// Carries runs on that another process began; in that world, where it is said.
 pub(super) fn carry_on(
-    run: &Run,
-    pace: &Resume,
+    runs: Vec<Run>,
+    world: Option<World>,
+    pace: &Pace,
     place: &Place,
     journal: &mut Journal,
     json: bool,
 ) -> Result<Exit, Failure> {
-    let progress = run.progress();
-    let Some(plan) = progress.plan.clone() else {
-        return Err(Failure::new(Exit::Bug, "a run without a plan"));
-    };
-    let begun = Begun {
-        progress,
-        before: plan.hosts.before.clone(),
-        limits: pace.limits(&plan, &run.world),
-        scene: Scene {
-            hypervisor: run.world.reopen(&place.world)?,
-            plan: Arc::new(*plan),
-        },
-    };
-    conduct(begun, journal, json)
-}
-
-/// A run that is in the journal.
-struct Begun {
-    scene: Scene,
-    progress: Progress,
-    /// The hosts in use at its beginning.
-    before: Vec<HostName>,
-    limits: Limits,
-}
-
-/// Carries a run out and shows what came of it.
-fn conduct(begun: Begun, journal: &mut Journal, json: bool) -> Result<Exit, Failure> {
-    let Begun {
-        scene,
-        progress,
-        before,
-        limits,
-    } = begun;
-    let plan = &scene.plan;
-    let mut display = Display::new(plan, json);
-    let failed = |e: std::io::Error| Failure::new(Exit::Environment, e.to_string());
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(failed)?;
-    let end = runtime.block_on(async {
-        let mut interrupts = signals().map_err(failed)?;
-        let hear = &mut |heard: Heard<'_>| display.hear(&heard);
-        carry(&scene, progress, &limits, journal, &mut interrupts, hear)
-            .await
-            .map_err(|e| {
-                Failure::from(e).hint(
-                    "no further migration was started; mend it, then `vmpack-executor resume`",
-                )
-            })
+    let begun = runs.first().map(|run| {
+        let before = run.progress().plan.map(|p| p.hosts.before.clone());
+        (run.world.clone(), before.unwrap_or_default())
     });
-    display.close();
-    let progress = end?;
-    let (after, left) = match scene.hypervisor.snapshot() {
-        Ok(now) => (Some(now.hosts_in_use()), remaining(plan, &progress, &now)),
-        Err(e) => (
-            None,
-            vec![format!("where the guests are now cannot be seen: {e}")],
-        ),
+    let Some((of_run, before)) = begun else {
+        return Err(Failure::new(Exit::Bug, "no run to carry on"));
     };
-    let exit = if progress.finished == Some(true) && left.is_empty() {
-        Exit::Done
-    } else {
-        Exit::PartlyDone
-    };
-    let moves = lines(plan, &progress);
-    if json {
-        out(serde_json::json!({
-            "event": "summary", "exit": exit as u8, "finished": progress.finished,
-            "hosts_before": before.len(), "hosts_after": after.as_ref().map(Vec::len),
-            "hosts_in_use": after, "moves": moves, "remaining": left,
-        }));
-        return Ok(exit);
+    let world = world.unwrap_or(of_run);
+    Stage {
+        scene: scene(world.reopen(&place.world)?, place),
+        world,
+        runs,
+        before,
+        pace,
+        place,
+        json,
     }
-    if moves.is_empty() {
-        out("the plan moves no guest");
-    } else {
-        out(table(&moves).trim_end());
-    }
-    if let Some(after) = after {
-        out(in_use(&before, &after));
-    }
-    if left.is_empty() {
-        out("the plan's target is reached");
-    } else {
-        out("remaining:");
-        for what in left {
-            out(format_args!("  {what}"));
+    .conduct(journal)
+}
+
+/// Runs that are in the journal, and what they are carried out with.
+pub(super) struct Stage<'a> {
+    pub(super) scene: Scene,
+    pub(super) world: World,
+    pub(super) runs: Vec<Run>,
+    /// The hosts in use at their beginning.
+    pub(super) before: Vec<HostName>,
+    pub(super) pace: &'a Pace,
+    pub(super) place: &'a Place,
+    pub(super) json: bool,
+}
+
+impl Stage<'_> {
+    /// Carries the runs out, and what is asked for meanwhile, and shows what came of them.
+    pub(super) fn conduct(self, journal: &mut Journal) -> Result<Exit, Failure> {
+        let mut display = Display::new(self.json);
+        for run in &self.runs {
+            if let Some(plan) = &run.progress().plan {
+                display.add(run.id, plan);
+            }
         }
+        let failed = |e: std::io::Error| Failure::new(Exit::Environment, e.to_string());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(failed)?;
+        let (handle, mut asks) = channel();
+        let limits = |plan: &Plan| self.pace.limits(plan, &self.world);
+        let terms = Terms {
+            world: self.world.clone(),
+            limits: &limits,
+            stays: false,
+            inhibit: self.place.inhibit.clone(),
+        };
+        let end = runtime.block_on(async {
+            signals(&handle).map_err(failed)?;
+            let _server =
+                Server::open(&self.place.socket, &self.place.inhibit, handle).map_err(failed)?;
+            let hear = &mut |heard: Heard<'_>| display.hear(&heard);
+            hold(&self.scene, &self.runs, &terms, journal, &mut asks, hear)
+                .await
+                .map_err(|e| {
+                    Failure::from(e).hint(
+                        "no further migration was started; mend it, then `vmpack-executor resume`",
+                    )
+                })
+        });
+        display.close();
+        let ended = end?;
+        let own = self.runs.iter().map(|r| r.id);
+        let own: Vec<(RunId, &Progress)> =
+            own.filter_map(|id| Some((id, ended.get(&id)?))).collect();
+        self.sum_up(&own)
     }
-    match progress.finished {
-        None => {
-            note("hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it")
+
+    fn sum_up(&self, ended: &[(RunId, &Progress)]) -> Result<Exit, Failure> {
+        let now = self.scene.hypervisor.snapshot();
+        let mut worst = Exit::Done;
+        for (run, progress) in ended {
+            let Some(plan) = &progress.plan else {
+                continue;
+            };
+            let left = match &now {
+                Ok(now) => remaining(plan, progress, now),
+                Err(e) => vec![format!("where the guests are now cannot be seen: {e}")],
+            };
+            let exit = if progress.finished == Some(true) && left.is_empty() {
+                Exit::Done
+            } else {
+                Exit::PartlyDone
+            };
+            if exit != Exit::Done {
+                worst = exit;
+            }
+            let moves = lines(plan, progress);
+            let after = now.as_ref().ok().map(vmpack_domain::Cluster::hosts_in_use);
+            if self.json {
+                out(serde_json::json!({
+                    "event": "summary", "run": run, "exit": exit as u8, "finished": progress.finished,
+                    "hosts_before": self.before.len(), "hosts_after": after.as_ref().map(Vec::len),
+                    "hosts_in_use": after, "moves": moves, "remaining": left,
+                }));
+                continue;
+            }
+            if moves.is_empty() {
+                out("the plan moves no guest");
+            } else {
+                out(table(&moves).trim_end());
+            }
+            if let Some(after) = after {
+                out(in_use(&self.before, &after));
+            }
+            if left.is_empty() {
+                out("the plan's target is reached");
+            } else {
+                out("remaining:");
+                for what in left {
+                    out(format_args!("  {what}"));
+                }
+            }
+            match progress.finished {
+                None => note(
+                    "hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it",
+                ),
+                Some(false) => note("hint: take a new snapshot and plan again for what is left"),
+                Some(true) => {}
+            }
         }
-        Some(false) => note("hint: take a new snapshot and plan again for what is left"),
-        Some(true) => {}
+        Ok(worst)
     }
-    Ok(exit)
 }
 
 /// The most hosts that are named.
@@ -507,27 +272,27 @@ fn in_use(before: &[HostName], after: &[HostName]) -> String {
     text
 }
 
-/// One message for each SIGINT or SIGTERM, and one when the terminal hangs up: a shell and the
-/// kernel may both tell of that, and it asks only to drain.
-fn signals() -> std::io::Result<mpsc::UnboundedReceiver<()>> {
+/// Interrupts the holder for each SIGINT or SIGTERM, and once when the terminal hangs up: a shell and
+/// the kernel may both tell of that, and it asks only to drain.
+fn signals(handle: &Handle) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (tell, hear) = mpsc::unbounded_channel();
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
-        let (mut signals, tell) = (signal(kind)?, tell.clone());
-        tokio::spawn(
-            async move { while signals.recv().await.is_some() && tell.send(()).is_ok() {} },
-        );
-    }
-    if !hangups_are_ignored() {
-        let mut hangups = signal(SignalKind::hangup())?;
+        let (mut signals, handle) = (signal(kind)?, handle.clone());
         tokio::spawn(async move {
-            if hangups.recv().await.is_some() {
-                // The receiver is gone when the run is at its end.
-                let _ = tell.send(());
+            while signals.recv().await.is_some() {
+                handle.interrupt();
             }
         });
     }
-    Ok(hear)
+    if !hangups_are_ignored() {
+        let (mut hangups, handle) = (signal(SignalKind::hangup())?, handle.clone());
+        tokio::spawn(async move {
+            if hangups.recv().await.is_some() {
+                handle.interrupt();
+            }
+        });
+    }
+    Ok(())
 }
 
 /// Whether the executor was started to outlive its terminal, by nohup(1) say.

@@ -1,4 +1,4 @@
-//! What is shown while a run goes on: bars on a terminal, else a line for each event; with `--json`
+//! What is shown while runs go on: bars on a terminal, else a line for each event; with `--json`
 //! each journal entry on standard output.
 
 use std::collections::BTreeMap;
@@ -6,42 +6,39 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use vmpack_domain::journal::Event;
-use vmpack_domain::plan::{Move, MoveId, Plan};
+use vmpack_domain::journal::{Event, Priority, RunId};
+use vmpack_domain::plan::{Move, Plan};
 
 use super::say::{note, out};
 use super::summary::seconds;
 use crate::carry::Heard;
+use crate::decide::Step;
 use crate::journal::Entry;
 
-/// A display of one run.
+/// A display of runs.
 pub(crate) struct Display {
-    moves: BTreeMap<MoveId, Move>,
+    moves: BTreeMap<Step, Move>,
     json: bool,
     /// Nothing is drawn when standard error is no terminal.
     all: MultiProgress,
     total: ProgressBar,
-    bars: BTreeMap<MoveId, ProgressBar>,
+    bars: BTreeMap<Step, ProgressBar>,
 }
 
 impl Display {
-    pub(crate) fn new(plan: &Plan, json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         let drawn = !json && std::io::stderr().is_terminal();
         let all = MultiProgress::with_draw_target(if drawn {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
         });
-        let total = all.add(ProgressBar::new(plan.moves.len() as u64));
+        let total = all.add(ProgressBar::new(0));
         total.set_style(style(
             "all moves  {wide_bar} {pos}/{len}  {elapsed_precise}",
         ));
         Self {
-            moves: plan
-                .moves
-                .iter()
-                .map(|m| (m.id.clone(), m.clone()))
-                .collect(),
+            moves: BTreeMap::new(),
             json,
             all,
             total,
@@ -49,15 +46,25 @@ impl Display {
         }
     }
 
+    /// A run that is shown from now on.
+    pub(crate) fn add(&mut self, run: RunId, plan: &Plan) {
+        let known = self.moves.len();
+        self.moves.extend(plan.moves.iter().map(|m| {
+            let id = m.id.clone();
+            (Step { run, id }, m.clone())
+        }));
+        self.total.inc_length((self.moves.len() - known) as u64);
+    }
+
     pub(crate) fn hear(&mut self, heard: &Heard<'_>) {
         match heard {
             Heard::Entry(entry) => self.entry(entry),
             Heard::Progress {
-                id,
+                step,
                 transferred,
                 remaining,
             } => {
-                if let Some(bar) = self.bars.get(*id) {
+                if let Some(bar) = self.bars.get(*step) {
                     bar.set_length(transferred.0 + remaining.0);
                     bar.set_position(transferred.0);
                 }
@@ -68,6 +75,10 @@ impl Display {
             Heard::Interrupt { times: 2 } => {
                 self.say("aborting the migrations that have not switched yet");
             }
+            Heard::Held(by) => self.say(&format!(
+                "paused, nothing more is started: {by}; `vmpack-executor resume` goes on"
+            )),
+            Heard::Released => self.say("not paused any more"),
             Heard::Interrupt { .. } => {
                 self.say("waiting for migrations that can no longer be aborted safely");
             }
@@ -82,7 +93,19 @@ impl Display {
             }
         }
         let id = match &entry.event {
-            Event::Accepted { .. } | Event::Finished { .. } => return,
+            Event::Accepted { plan, priority, .. } => {
+                let known = self.moves.keys().any(|step| step.run == entry.run);
+                if !known {
+                    let what = match priority {
+                        Priority::Relief => "relief",
+                        Priority::Consolidation => "a plan",
+                    };
+                    self.say(&format!("{what} was handed in, as run {}", entry.run));
+                    self.add(entry.run, plan);
+                }
+                return;
+            }
+            Event::Finished { .. } => return,
             Event::Aborted { by } => {
                 self.say(&format!("asked to abort by {by}"));
                 return;
@@ -93,9 +116,13 @@ impl Display {
             | Event::Interrupted { id }
             | Event::Failed { id, .. }
             | Event::Skipped { id, .. }
-            | Event::Stuck { id, .. } => id.clone(),
+            | Event::Broken { id, .. }
+            | Event::Recovering { id, .. }
+            | Event::Stuck { id, .. }
+            | Event::Lost { id, .. } => id.clone(),
         };
-        let Some(mv) = self.moves.get(&id) else {
+        let step = Step { run: entry.run, id };
+        let (Some(mv), id) = (self.moves.get(&step), &step.id) else {
             return;
         };
         let title = format!("{id} {} {} -> {}", mv.guest, mv.from, mv.to);
@@ -107,7 +134,7 @@ impl Display {
                 bar.set_style(style("{msg}  {wide_bar} {pos}/{len} MiB"));
                 bar.set_message(title.clone());
                 bar.enable_steady_tick(Duration::from_millis(200));
-                self.bars.insert(id.clone(), bar);
+                self.bars.insert(step.clone(), bar);
                 let again = if *attempt > 1 {
                     format!(", try {attempt}")
                 } else {
@@ -117,7 +144,7 @@ impl Display {
                 return;
             }
             Event::Switched { switch, .. } => {
-                if let Some(bar) = self.bars.get(&id) {
+                if let Some(bar) = self.bars.get(&step) {
                     bar.set_message(format!("{title} switched"));
                 }
                 self.line(&format!("{title}: switched after {:.2}s", seconds(*switch)));
@@ -137,10 +164,19 @@ impl Display {
             Event::Interrupted { .. } => "called off, the guest is at the source".to_owned(),
             Event::Failed { error, .. } => format!("failed, the guest is at the source: {error}"),
             Event::Skipped { reason, .. } => format!("skipped: {reason}"),
+            Event::Broken { state, .. } => {
+                self.say(&format!("{title}: IN SPLIT STATE, to be resumed: {state}"));
+                return;
+            }
+            Event::Recovering { attempt, .. } => {
+                self.say(&format!("{title}: asked to be resumed, try {attempt}"));
+                return;
+            }
+            Event::Lost { cause, .. } => format!("LOST: {cause}"),
             Event::Stuck { state, .. } => format!("STUCK, a person must look: {state}"),
             Event::Accepted { .. } | Event::Finished { .. } | Event::Aborted { .. } => return,
         };
-        if let Some(bar) = self.bars.remove(&id) {
+        if let Some(bar) = self.bars.remove(&step) {
             bar.finish_and_clear();
             self.all.remove(&bar);
         }

@@ -5,6 +5,7 @@ use std::fmt;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::InputError;
 
+use crate::holder::Refusal;
 use crate::journal::JournalError;
 use crate::lock::LockError;
 use crate::world::WorldError;
@@ -90,6 +91,24 @@ impl From<LockError> for Failure {
             )
         } else {
             failure
+        }
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let known = [
+            Exit::Usage,
+            Exit::BadInput,
+            Exit::StalePlan,
+            Exit::PartlyDone,
+            Exit::Environment,
+        ];
+        let exit = known.into_iter().find(|e| *e as u8 == refusal.exit);
+        let failure = Self::new(exit.unwrap_or(Exit::Bug), refusal.error);
+        match refusal.hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
         }
     }
 }

@@ -110,6 +110,8 @@ pub(crate) struct Place {
     pub(crate) journal: PathBuf,
     pub(crate) lock: PathBuf,
     pub(crate) world: PathBuf,
+    pub(crate) socket: PathBuf,
+    pub(crate) inhibit: PathBuf,
 }
 
 impl Place {
@@ -127,6 +129,8 @@ impl Place {
         Ok(Self {
             lock: beside(".lock"),
             world: beside(".world.yaml"),
+            socket: beside(".socket"),
+            inhibit: beside(".inhibit"),
             journal,
         })
     }

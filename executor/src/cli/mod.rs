@@ -1,11 +1,14 @@
 //! The command line.
 
 mod abort;
+mod apply;
 mod conduct;
 mod display;
 mod doctor;
 mod failure;
 mod files;
+mod hand_over;
+mod pause;
 mod say;
 mod snapshot;
 mod status;
@@ -54,13 +57,16 @@ enum Task {
     #[command(after_help = snapshot::EXAMPLES)]
     Snapshot(snapshot::Arguments),
     /// Carry a plan out
-    #[command(after_help = conduct::EXAMPLES)]
-    Apply(conduct::Apply),
-    /// Carry on a run that was interrupted, or whose executor died
+    #[command(after_help = apply::EXAMPLES)]
+    Apply(apply::Apply),
+    /// Start nothing more for now
+    #[command(after_help = pause::EXAMPLES)]
+    Pause(pause::Arguments),
+    /// End a pause, and carry on what was interrupted or whose executor died
     #[command(
         after_help = "Examples:\n  vmpack-executor resume\n  vmpack-executor resume --journal run.db"
     )]
-    Resume(conduct::Resume),
+    Resume(conduct::Pace),
     /// Show how far a plan has been carried out
     #[command(
         after_help = "Examples:\n  vmpack-executor status\n  vmpack-executor status --json | jq .moves"
@@ -68,9 +74,9 @@ enum Task {
     Status,
     /// Stop what can be stopped safely: migrations that have not switched, and all that wait
     #[command(after_help = "Examples:\n  vmpack-executor abort\n\n\
-        A running executor is asked through the journal. When none runs, the unfinished run is ended.\n\
+        A running executor is asked through its socket. When none runs, the unfinished runs are ended.\n\
         It is safe when there is nothing to stop.")]
-    Abort,
+    Abort(abort::Arguments),
     /// Check whether a host is set up for safe migrations, and say what to set
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Arguments),
@@ -127,10 +133,11 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
     let json = arguments.json;
     match &arguments.command {
         Task::Snapshot(snapshot) => snapshot::run(snapshot, json),
-        Task::Apply(apply) => conduct::apply(apply, &files::Place::at(journal)?, json),
+        Task::Apply(arguments) => apply::apply(arguments, &files::Place::at(journal)?, json),
         Task::Resume(resume) => conduct::resume(resume, &files::Place::at(journal)?, json),
+        Task::Pause(pause) => pause::run(pause, &files::Place::at(journal)?),
         Task::Status => status::run(&files::Place::at(journal)?, json),
-        Task::Abort => abort::run(&files::Place::at(journal)?, json),
+        Task::Abort(abort) => abort::run(abort, &files::Place::at(journal)?, json),
         Task::Doctor(doctor) => doctor::run(doctor, json),
         Task::Completions { shell } => {
             let mut script = Vec::new();

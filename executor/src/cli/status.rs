@@ -1,38 +1,63 @@
-//! `status`: how far the newest run is, from its journal.
+//! `status`: how far the runs are, from their journal.
 
 use vmpack_domain::exit::Exit;
-use vmpack_domain::journal::Event;
+use vmpack_domain::journal::{Event, Priority};
+use vmpack_domain::load::jiff_serde::Timestamp;
 
 use super::failure::Failure;
 use super::files::Place;
 use super::say::{answer, note};
 use super::summary::{lines, table};
-use crate::journal::Journal;
+use crate::journal::{Journal, Run};
 use crate::lock::Lock;
 
 pub(crate) fn run(place: &Place, json: bool) -> Result<Exit, Failure> {
     show(place, Lock::holder(&place.lock), json)
 }
 
-/// Shows the newest run; `holder` is the executor at work, if there is one.
+/// Shows the runs that are not at their end, or else the newest; `holder` is the executor at work, if
+/// there is one.
 pub(crate) fn show(place: &Place, holder: Option<String>, json: bool) -> Result<Exit, Failure> {
-    let newest = match Journal::existing(&place.journal)? {
-        Some(journal) => journal.newest()?,
-        None => None,
+    let runs = match Journal::existing(&place.journal)? {
+        Some(journal) => match journal.unfinished()? {
+            open if open.is_empty() => journal.newest()?.into_iter().collect(),
+            open => open,
+        },
+        None => Vec::new(),
     };
-    let Some(run) = newest else {
+    let paused = std::fs::read_to_string(&place.inhibit).ok();
+    let paused = paused.map(|text| text.trim().to_owned());
+    if runs.is_empty() {
         if json {
-            let none =
-                serde_json::json!({ "run": null, "journal": place.journal, "executor": holder });
+            let none = serde_json::json!({
+                "run": null, "journal": place.journal, "executor": holder, "paused": paused,
+            });
             answer(format_args!("{none}\n"))?;
         } else {
             answer(format_args!("no run in {}\n", place.journal.display()))?;
         }
-        return Ok(Exit::Done);
-    };
+    }
+    for run in &runs {
+        one(run, holder.as_deref(), paused.as_deref(), place, json)?;
+    }
+    if let (Some(paused), false) = (&paused, json) {
+        note(format_args!(
+            "paused: {paused}; `vmpack-executor resume` goes on"
+        ));
+    }
+    Ok(Exit::Done)
+}
+
+fn one(
+    run: &Run,
+    holder: Option<&str>,
+    paused: Option<&str>,
+    place: &Place,
+    json: bool,
+) -> Result<(), Failure> {
     let progress = run.progress();
     let Some(plan) = &progress.plan else {
-        return Ok(Exit::Done);
+        return Ok(());
     };
     let moves = lines(plan, &progress);
     let file = run.entries.iter().find_map(|e| match &e.event {
@@ -41,7 +66,7 @@ pub(crate) fn show(place: &Place, holder: Option<String>, json: bool) -> Result<
     });
     let began = run.entries.first().map(|e| e.time);
     let last = run.entries.last().map(|e| e.time);
-    let word = match (progress.finished, progress.aborted, &holder) {
+    let word = match (progress.finished, progress.aborted, holder) {
         (Some(true), ..) => "complete",
         (Some(false), true, _) => "aborted",
         (Some(false), false, _) => "partly done",
@@ -51,19 +76,22 @@ pub(crate) fn show(place: &Place, holder: Option<String>, json: bool) -> Result<
     };
     if json {
         let status = serde_json::json!({
-            "run": word, "began": began, "last": last, "journal": place.journal, "executor": holder,
-            "plan": file, "hosts_before": plan.hosts.before.len(), "hosts_planned": plan.hosts.after.len(), "moves": moves,
+            "run": word, "id": run.id, "priority": run.priority(), "began": began, "last": last,
+            "journal": place.journal, "executor": holder, "paused": paused, "plan": file,
+            "hosts_before": plan.hosts.before.len(), "hosts_planned": plan.hosts.after.len(), "moves": moves,
         });
-        answer(format_args!("{status}\n"))?;
-        return Ok(Exit::Done);
+        return answer(format_args!("{status}\n"));
     }
-    let time = |t: Option<vmpack_domain::load::jiff_serde::Timestamp>| {
-        t.map_or_else(String::new, |t| format!("{:.0}", t.0))
-    };
+    let time = |t: Option<Timestamp>| t.map_or_else(String::new, |t| format!("{:.0}", t.0));
     let holder = holder.map_or_else(String::new, |h| format!("executor: {h}\n"));
     let file = file.map_or_else(String::new, |f| format!("plan: {f}\n"));
+    let kind = match run.priority() {
+        Priority::Relief => "relief",
+        Priority::Consolidation => "run",
+    };
     answer(format_args!(
-        "run of {}: {word}, last event {}\n{file}{holder}{}",
+        "{kind} {} of {}: {word}, last event {}\n{file}{holder}{}",
+        run.id,
         time(began),
         time(last),
         table(&moves)
@@ -71,5 +99,5 @@ pub(crate) fn show(place: &Place, holder: Option<String>, json: bool) -> Result<
     if word == "interrupted" {
         note("hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it");
     }
-    Ok(Exit::Done)
+    Ok(())
 }

@@ -35,7 +35,9 @@ pub(crate) fn lines(plan: &Plan, progress: &Progress) -> Vec<MoveLine> {
                 .cloned()
                 .unwrap_or(MoveState::Waiting);
             let (switch, total) = match &state {
-                MoveState::Running { switch, .. } => (*switch, None),
+                MoveState::Running { switch, .. } | MoveState::Broken { switch, .. } => {
+                    (*switch, None)
+                }
                 MoveState::Moved { switch, total } => (*switch, *total),
                 _ => (None, None),
             };
@@ -82,7 +84,8 @@ pub(crate) fn table(lines: &[MoveLine]) -> String {
         let why = match &l.state {
             MoveState::Failed { error, .. } => error,
             MoveState::Skipped { reason } => reason,
-            MoveState::Stuck { detail } => detail,
+            MoveState::Stuck { detail } | MoveState::Broken { detail, .. } => detail,
+            MoveState::Lost { cause } => cause,
             _ => return None,
         };
         Some(format!("{} {}: {why}", l.id, word(&l.state)))
@@ -98,9 +101,14 @@ pub(crate) fn table(lines: &[MoveLine]) -> String {
 fn word(state: &MoveState) -> String {
     match state {
         MoveState::Waiting => "waiting".to_owned(),
+        MoveState::Running { recoveries, .. } if *recoveries > 0 => {
+            format!("resumed, try {recoveries}")
+        }
         MoveState::Running {
             switch: Some(_), ..
         } => "switched".to_owned(),
+        MoveState::Broken { .. } => "SPLIT".to_owned(),
+        MoveState::Lost { .. } => "LOST".to_owned(),
         MoveState::Running { attempt: 1, .. } => "running".to_owned(),
         MoveState::Running { attempt, .. } => format!("running, try {attempt}"),
         MoveState::Moved { .. } => "moved".to_owned(),
@@ -129,8 +137,13 @@ pub(crate) fn remaining(plan: &Plan, progress: &Progress, now: &Cluster) -> Vec<
         });
     }
     for (id, state) in &progress.moves {
-        if let MoveState::Stuck { detail } = state {
-            left.push(format!("move {id} is stuck: {detail}"));
+        match state {
+            MoveState::Stuck { detail } => left.push(format!("move {id} is stuck: {detail}")),
+            MoveState::Broken { detail, .. } => {
+                left.push(format!("move {id} is in split state: {detail}"));
+            }
+            MoveState::Lost { cause } => left.push(format!("move {id}: {cause}")),
+            _ => {}
         }
     }
     left

@@ -12,6 +12,32 @@ enum Fate {
     Changes,
     Sticks,
     Interrupted,
+    Breaks,
+}
+
+fn accepted(plan: &Plan, priority: Priority) -> Event {
+    Event::Accepted {
+        plan: Box::new(plan.clone()),
+        file: None,
+        priority,
+    }
+}
+
+fn course<'a>(id: i64, plan: &'a Plan, progress: &'a Progress, limits: &'a Limits) -> Course<'a> {
+    Course {
+        id: RunId(id),
+        priority: Priority::Consolidation,
+        plan,
+        progress,
+        limits,
+    }
+}
+
+fn step(run: i64, id: &str) -> Step {
+    Step {
+        run: RunId(run),
+        id: MoveId(id.to_owned()),
+    }
 }
 
 /// When the user steps in, in events.
@@ -24,10 +50,7 @@ struct Stop {
 /// Carries the plan out with the fates in turn, the running move to end next being picked by the
 /// same numbers. Checks at each step what must hold, and returns the events.
 fn simulate(plan: &Plan, limits: &Limits, fates: &[(Fate, usize)], stop: Stop) -> Vec<Event> {
-    let mut events = vec![Event::Accepted {
-        plan: Box::new(plan.clone()),
-        file: None,
-    }];
+    let mut events = vec![accepted(plan, Priority::Consolidation)];
     let mut observed = Observed::default();
     let mut fates = fates.iter().copied().cycle();
     let mut running: Vec<MoveId> = Vec::new();
@@ -40,11 +63,14 @@ fn simulate(plan: &Plan, limits: &Limits, fates: &[(Fate, usize)], stop: Stop) -
         }
         observed.draining = stop.drain.is_some_and(|n| steps >= n);
         let progress = Progress::fold(&events);
-        let actions = decide(plan, &progress, limits, &observed);
+        let actions = decide(&[course(1, plan, &progress, limits)], &observed);
         assert!(!actions.is_empty());
         for action in actions {
             match action {
-                Action::Start { id, attempt } => {
+                Action::Start {
+                    step: Step { id, .. },
+                    attempt,
+                } => {
                     assert!(!observed.draining && !progress.aborted);
                     let mv = plan.moves.iter().find(|m| m.id == id).unwrap();
                     let runs = |m: &&Move| running.contains(&m.id);
@@ -70,7 +96,19 @@ fn simulate(plan: &Plan, limits: &Limits, fates: &[(Fate, usize)], stop: Stop) -
                     running.push(id);
                     assert!(running.len() <= limits.parallel);
                 }
-                Action::Skip { id, reason } => events.push(Event::Skipped { id, reason }),
+                Action::Skip { step, reason } => events.push(Event::Skipped {
+                    id: step.id,
+                    reason,
+                }),
+                Action::Recover { step, attempt } => {
+                    events.push(Event::Recovering {
+                        id: step.id.clone(),
+                        attempt,
+                    });
+                    running.push(step.id);
+                }
+                Action::GiveUp { step, state } => events.push(Event::Stuck { id: step.id, state }),
+                Action::CallOff { .. } | Action::Rest => panic!("one run, at its end"),
                 Action::Wait { until } => {
                     if running.is_empty() {
                         observed.now = until.expect("it waits for nothing");
@@ -86,7 +124,7 @@ fn simulate(plan: &Plan, limits: &Limits, fates: &[(Fate, usize)], stop: Stop) -
                         },
                         Fate::Fails => {
                             let again = observed.now + back_off(limits, 1);
-                            observed.retry_at.insert(id.clone(), again);
+                            observed.retry_at.insert(step(1, &id.0), again);
                             Event::Failed {
                                 id,
                                 error: "refused".into(),
@@ -101,9 +139,13 @@ fn simulate(plan: &Plan, limits: &Limits, fates: &[(Fate, usize)], stop: Stop) -
                             state: "split".into(),
                         },
                         Fate::Interrupted => Event::Interrupted { id },
+                        Fate::Breaks => Event::Broken {
+                            id,
+                            state: "split".into(),
+                        },
                     });
                 }
-                Action::Finish { complete } => {
+                Action::Finish { complete, .. } => {
                     assert!(running.is_empty());
                     events.push(Event::Finished { complete });
                     return events;
@@ -148,6 +190,7 @@ fn fates() -> impl Strategy<Value = Vec<(Fate, usize)>> {
         1 => Just(Fate::Changes),
         1 => Just(Fate::Sticks),
         1 => Just(Fate::Interrupted),
+        1 => Just(Fate::Breaks),
     ];
     let some = prop::collection::vec((one, 0usize..8), 0..12);
     some.prop_map(|mut fates| {
@@ -181,7 +224,7 @@ proptest! {
             prop_assert_eq!(complete, all);
             // Nothing waits at the end, and a dead end is told, not forgotten.
             for state in progress.moves.values() {
-                let over = !matches!(state, MoveState::Waiting | MoveState::Running { .. });
+                let over = !state.underway() && *state != MoveState::Waiting;
                 prop_assert!(over, "{:?}", state);
             }
         } else {
@@ -192,6 +235,7 @@ proptest! {
         for event in &events {
             match event {
                 Event::Intended { id, .. } => prop_assert!(open.insert(id.clone())),
+                Event::Recovering { id, .. } => prop_assert!(open.contains(id)),
                 Event::Moved { id, .. } | Event::Failed { id, .. } | Event::Stuck { id, .. }
                 | Event::Interrupted { id } => prop_assert!(open.remove(id)),
                 Event::Skipped { id, .. } => { open.remove(id); }
@@ -311,14 +355,16 @@ fn moves_without_an_edge_run_side_by_side_as_far_as_slots_go() {
         per_host,
         ..Limits::default()
     };
-    let accepted = Event::Accepted {
-        plan: Box::new(three()),
-        file: None,
+    let progress = Progress::fold([&accepted(&three(), Priority::Consolidation)]);
+    let started = |limits| {
+        let plan = three();
+        decide(
+            &[course(1, &plan, &progress, &limits)],
+            &Observed::default(),
+        )
     };
-    let progress = Progress::fold([&accepted]);
-    let started = |limits| decide(&three(), &progress, &limits, &Observed::default());
     let start = |id: &str| Action::Start {
-        id: MoveId(id.to_owned()),
+        step: step(1, id),
         attempt: 1,
     };
     assert_eq!(started(limits(2, 2)), [start("m1"), start("m3")]);
@@ -332,4 +378,162 @@ fn the_back_off_doubles() {
     let limits = Limits::default();
     assert_eq!(back_off(&limits, 1), limits.back_off);
     assert_eq!(back_off(&limits, 3), Micros(limits.back_off.0 * 4));
+    assert_eq!(back_off(&limits, 30), LONGEST);
+}
+
+/// A run of consolidation and one of relief, each of them with its events, and what is decided. The
+/// moves of both go as (id, guest, from, to, mode).
+fn between(
+    consolidation: &[(&str, &str, &str, &str, Mode)],
+    so_far: &[Event],
+    relief: &[(&str, &str, &str, &str, Mode)],
+    observed: &Observed,
+) -> Vec<Action> {
+    let plan_of = |moves: &[(&str, &str, &str, &str, Mode)]| {
+        let moves = moves.iter().map(|(id, guest, from, to, mode)| {
+            let mut mv = a_move(id, guest, from, to);
+            mv.mode = *mode;
+            mv
+        });
+        plan(&cluster(&["h1", "h2", "h3", "h4"], &[]), moves.collect())
+    };
+    let limits = Limits {
+        parallel: 4,
+        ..Limits::default()
+    };
+    let (first, second) = (plan_of(consolidation), plan_of(relief));
+    let mut progress = Progress::fold([&accepted(&first, Priority::Consolidation)]);
+    so_far.iter().for_each(|event| progress.apply(event));
+    let urgent = Progress::fold([&accepted(&second, Priority::Relief)]);
+    let courses = [
+        course(1, &first, &progress, &limits),
+        Course {
+            priority: Priority::Relief,
+            ..course(2, &second, &urgent, &limits)
+        },
+    ];
+    decide(&courses, observed)
+}
+
+fn intended(id: &str) -> Event {
+    let mv = a_move(id, "any", "h1", "h2");
+    Event::Intended {
+        id: mv.id,
+        guest: mv.guest,
+        from: mv.from,
+        to: mv.to,
+        mode: mv.mode,
+        attempt: 1,
+    }
+}
+
+fn switched(id: &str) -> Event {
+    Event::Switched {
+        id: MoveId(id.to_owned()),
+        switch: Micros::secs(1),
+    }
+}
+
+#[test]
+fn relief_goes_first_and_calls_off_what_copies_in_its_way() {
+    use Mode::{Hybrid, PostCopy, PreCopy};
+    let now = Observed::default();
+    let start = |id: &str| Action::Start {
+        step: step(2, id),
+        attempt: 1,
+    };
+    let call_off = |id: &str| Action::CallOff { step: step(1, id) };
+    let relief = [("r1", "x", "h1", "h2", PostCopy)];
+    let ways: [(&str, Mode, &[Event], &[Action]); 6] = [
+        // Another pair of hosts is left alone, and nothing of consolidation starts beside relief.
+        ("h3 h4", PreCopy, &[intended("m1")], &[start("r1")]),
+        ("h3 h4", PreCopy, &[], &[start("r1")]),
+        // It takes of the link.
+        (
+            "h1 h3",
+            PreCopy,
+            &[intended("m1")],
+            &[call_off("m1"), start("r1")],
+        ),
+        (
+            "h1 h3",
+            Hybrid,
+            &[intended("m1"), switched("m1")],
+            &[start("r1")],
+        ),
+        ("h1 h3", PostCopy, &[intended("m1")], &[start("r1")]),
+        // It takes the room.
+        ("h3 h2", PreCopy, &[intended("m1")], &[call_off("m1")]),
+    ];
+    for (hosts, mode, so_far, expected) in ways {
+        let (from, to) = hosts.split_once(' ').unwrap();
+        let consolidation = [("m1", "a", from, to, mode)];
+        let found = between(&consolidation, so_far, &relief, &now);
+        assert_eq!(found, expected, "{hosts} {mode}");
+    }
+    // Asked once; the same guest is waited for.
+    let same = [("m1", "x", "h1", "h2", PreCopy)];
+    let asked = Observed {
+        called_off: [step(1, "m1")].into(),
+        ..Observed::default()
+    };
+    let begun = [intended("m1")];
+    assert_eq!(between(&same, &begun, &relief, &now), [call_off("m1")]);
+    let wait = [Action::Wait { until: None }];
+    assert_eq!(between(&same, &begun, &relief, &asked), wait);
+    // Held, nothing is called off for what does not start.
+    let held = Observed {
+        held: true,
+        ..Observed::default()
+    };
+    assert_eq!(between(&same, &begun, &relief, &held), wait);
+}
+
+#[test]
+fn a_guest_in_split_state_is_resumed_and_holds_consolidation_back() {
+    let plan = three();
+    let limits = Limits {
+        parallel: 3,
+        per_host: 3,
+        recoveries: 2,
+        ..Limits::default()
+    };
+    let mut progress = Progress::fold([&accepted(&plan, Priority::Consolidation)]);
+    let broken = Event::Broken {
+        id: MoveId("m1".to_owned()),
+        state: "split".into(),
+    };
+    let recovering = |attempt| Event::Recovering {
+        id: MoveId("m1".to_owned()),
+        attempt,
+    };
+    for event in [intended("m1"), switched("m1"), broken.clone()] {
+        progress.apply(&event);
+    }
+    let decided = |progress: &Progress, observed: &Observed| {
+        decide(&[course(1, &plan, progress, &limits)], observed)
+    };
+    let now = Observed::default();
+    let recover = |attempt| Action::Recover {
+        step: step(1, "m1"),
+        attempt,
+    };
+    assert_eq!(decided(&progress, &now), [recover(1)]);
+    let later = Observed {
+        retry_at: [(step(1, "m1"), Micros::secs(5))].into(),
+        ..Observed::default()
+    };
+    let until = Some(Micros::secs(5));
+    assert_eq!(decided(&progress, &later), [Action::Wait { until }]);
+    let leaving = Observed {
+        draining: true,
+        leaving: true,
+        ..Observed::default()
+    };
+    assert_eq!(decided(&progress, &leaving), [Action::Leave]);
+    for event in [recovering(1), broken.clone(), recovering(2), broken] {
+        progress.apply(&event);
+    }
+    let found = decided(&progress, &now);
+    assert!(matches!(&found[..], [Action::GiveUp { state, .. }] if state.contains("2 times")));
 }

@@ -1,5 +1,5 @@
-//! What the executor writes before and after it acts. Progress is a fold over these events, so a
-//! process that died can be carried on by the next.
+//! What the executor writes before and after it acts. Progress is a fold over the events of one run,
+//! so a process that died can be carried on by the next.
 
 use std::collections::BTreeMap;
 
@@ -8,6 +8,35 @@ use serde::{Deserialize, Serialize};
 use crate::plan::{Mode, MoveId, Plan};
 use crate::units::Micros;
 use crate::{GuestName, HostName};
+
+/// Names a run within its journal: the number of its `accepted`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RunId(pub i64);
+
+impl std::fmt::Display for RunId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which run goes before which; the first goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    /// A host is overloaded now.
+    Relief,
+    /// A plan for all, which can wait.
+    #[default]
+    Consolidation,
+}
+
+impl Priority {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
 
 /// One line of the journal.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +49,9 @@ pub enum Event {
         /// The file that it was read from.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         file: Option<String>,
+        /// Before which others it goes.
+        #[serde(default, skip_serializing_if = "Priority::is_default")]
+        priority: Priority,
     },
     /// Written before a migration is asked for.
     #[serde(rename_all = "kebab-case")]
@@ -72,12 +104,34 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// The guest is in split state or lost, and a person must look.
+    /// Post-copy broke: the guest is in split state, and is to be resumed.
+    Broken {
+        /// Which move.
+        id: MoveId,
+        /// What is known, and what a person may do.
+        state: String,
+    },
+    /// Written before a broken post-copy is asked to be resumed.
+    Recovering {
+        /// Which move.
+        id: MoveId,
+        /// 1 for the first try since it began to be in split state.
+        attempt: u32,
+    },
+    /// A person must look: the guest is in split state and was not resumed, or it is not clear where
+    /// it is.
     Stuck {
         /// Which move.
         id: MoveId,
         /// What is known.
         state: String,
+    },
+    /// The guest is gone: a half of it died while it was in split state, or its source before.
+    Lost {
+        /// Which move.
+        id: MoveId,
+        /// What died, and what is to be done.
+        cause: String,
     },
     /// No further move will be started.
     Finished {
@@ -103,6 +157,19 @@ pub enum MoveState {
         switch: Option<Micros>,
         /// Which try.
         attempt: u32,
+        /// How often it was asked to be resumed since its switch.
+        recoveries: u32,
+    },
+    /// In split state, and standing still.
+    Broken {
+        /// What is known.
+        detail: String,
+        /// From the decision to execution at the target, where it was seen.
+        switch: Option<Micros>,
+        /// Which try.
+        attempt: u32,
+        /// How often it was asked to be resumed.
+        recoveries: u32,
     },
     /// Done.
     Moved {
@@ -128,6 +195,36 @@ pub enum MoveState {
         /// What is known.
         detail: String,
     },
+    /// The guest is gone.
+    Lost {
+        /// By what.
+        cause: String,
+    },
+}
+
+impl MoveState {
+    /// Whether a migration is underway that may end by itself.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        matches!(self, Self::Running { .. })
+    }
+    /// Whether a migration is underway of which no switch was seen.
+    #[must_use]
+    pub fn unswitched(&self) -> bool {
+        matches!(
+            self,
+            Self::Running {
+                switch: None,
+                recoveries: 0,
+                ..
+            }
+        )
+    }
+    /// Whether the guest's state may be on two hosts.
+    #[must_use]
+    pub fn underway(&self) -> bool {
+        matches!(self, Self::Running { .. } | Self::Broken { .. })
+    }
 }
 
 /// Where the carrying-out stands: a fold over the events.
@@ -172,16 +269,41 @@ impl Progress {
                     MoveState::Running {
                         switch: None,
                         attempt: *attempt,
+                        recoveries: 0,
                     },
                 );
             }
             Event::Switched { id, switch } => {
-                let attempt = self.attempt(id);
+                let (attempt, _, recoveries) = self.so_far(id);
                 self.set(
                     id,
                     MoveState::Running {
                         switch: Some(*switch),
                         attempt,
+                        recoveries,
+                    },
+                );
+            }
+            Event::Broken { id, state } => {
+                let (attempt, switch, recoveries) = self.so_far(id);
+                self.set(
+                    id,
+                    MoveState::Broken {
+                        detail: state.clone(),
+                        switch,
+                        attempt,
+                        recoveries,
+                    },
+                );
+            }
+            Event::Recovering { id, attempt: nth } => {
+                let (attempt, switch, _) = self.so_far(id);
+                self.set(
+                    id,
+                    MoveState::Running {
+                        switch,
+                        attempt,
+                        recoveries: *nth,
                     },
                 );
             }
@@ -196,7 +318,7 @@ impl Progress {
             }
             Event::Interrupted { id } => self.set(id, MoveState::Waiting),
             Event::Failed { id, error } => {
-                let attempt = self.attempt(id);
+                let (attempt, ..) = self.so_far(id);
                 self.set(
                     id,
                     MoveState::Failed {
@@ -217,6 +339,12 @@ impl Progress {
                     detail: state.clone(),
                 },
             ),
+            Event::Lost { id, cause } => self.set(
+                id,
+                MoveState::Lost {
+                    cause: cause.clone(),
+                },
+            ),
             Event::Finished { complete } => self.finished = Some(*complete),
             Event::Aborted { .. } => self.aborted = true,
         }
@@ -226,12 +354,24 @@ impl Progress {
         self.moves.insert(id.clone(), state);
     }
 
-    fn attempt(&self, id: &MoveId) -> u32 {
+    /// Of a move: which try, when it switched, how often it was asked to be resumed.
+    fn so_far(&self, id: &MoveId) -> (u32, Option<Micros>, u32) {
         match self.moves.get(id) {
-            Some(MoveState::Running { attempt, .. } | MoveState::Failed { attempt, .. }) => {
-                *attempt
-            }
-            _ => 1,
+            Some(
+                MoveState::Running {
+                    attempt,
+                    switch,
+                    recoveries,
+                }
+                | MoveState::Broken {
+                    attempt,
+                    switch,
+                    recoveries,
+                    ..
+                },
+            ) => (*attempt, *switch, *recoveries),
+            Some(MoveState::Failed { attempt, .. }) => (*attempt, None, 0),
+            _ => (1, None, 0),
         }
     }
 }

@@ -229,6 +229,20 @@ pub struct Migrations {
     /// Longest predicted time for which a guest may be in split state, its memory on two hosts; where
     /// post-copy would take longer it moves by another kind if that keeps within. 60 s by default.
     pub split_state: Micros,
+    /// Whether guests are moved that another manager runs, such as OpenStack, oVirt or Pacemaker; by
+    /// default they are refused.
+    pub foreign: Foreign,
+}
+
+/// What is done with guests of another manager.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Foreign {
+    /// They are left alone: their manager would undo the move, or lose track of them.
+    #[default]
+    Refuse,
+    /// They are moved like others.
+    Allow,
 }
 
 /// A whole number above 0, refused in words.
@@ -287,6 +301,7 @@ impl Default for Migrations {
             stream: StreamPolicy::Tls,
             mode: ModePolicy::Measured,
             split_state: Micros::secs(60),
+            foreign: Foreign::Refuse,
         }
     }
 }

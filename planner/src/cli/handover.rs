@@ -37,7 +37,8 @@ pub(crate) const COMMANDS: &[Handover] = &[
         "Read hosts and guests from libvirt into cluster.yaml",
     ),
     executor("apply", "Carry a plan out by live migrations"),
-    executor("resume", "Carry on a run that was interrupted"),
+    executor("pause", "Start no more migrations for now"),
+    executor("resume", "End a pause, and carry on what was interrupted"),
     executor("status", "Show how far a plan has been carried out"),
     executor("abort", "Stop what can be stopped of a plan under way"),
     Handover {
