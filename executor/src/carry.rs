@@ -1,27 +1,23 @@
 //! Acts on decisions: one thread per migration, the journal before and after, and what the holder is
 //! asked in between. It decides nothing: see [`crate::decide`] and [`crate::settle`].
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
-use vmpack_domain::HostName;
-use vmpack_domain::exit::Exit;
 use vmpack_domain::journal::{Event, MoveState, Priority, Progress, RunId};
 use vmpack_domain::plan::{Move, Plan};
 use vmpack_domain::units::{MiB, Micros};
 use vmpack_hypervisor::MigrationEvent;
 
-use crate::admit::{Admission, admit};
-pub use crate::attempt::Scene;
-use crate::attempt::{Attempt, Ended};
+use crate::admit::Admission;
+use crate::attempt::{Attempt, Ended, Scene};
 use crate::decide::{Action, Course, Limits, Observed, Step, back_off, decide};
 use crate::holder::{Ask, Order, Refusal, Standing, Terms};
 use crate::journal::{Entry, Journal, JournalError, Run};
-use crate::preflight::well_formed;
 
 /// How often the inhibit file is looked for, and a pending abort repeated.
 const TICK: Duration = Duration::from_millis(200);
@@ -504,98 +500,6 @@ impl Shell<'_> {
         }
         Ok(())
     }
-
-    fn ordered(
-        &mut self,
-        order: Box<Order>,
-        told: oneshot::Sender<Result<RunId, Refusal>>,
-    ) -> Result<(), JournalError> {
-        let same = |r: &Live| is_open(r) && *r.plan == order.plan && r.priority == order.priority;
-        let underway = self.runs.iter().find(|(_, r)| same(r)).map(|(id, _)| *id);
-        let answer = if let Err(what) = well_formed(&order.plan) {
-            Err(Refusal::new(Exit::BadInput, what))
-        } else if let Some(differs) = order
-            .world
-            .as_ref()
-            .and_then(|w| self.terms.world.differs(w))
-        {
-            let error = format!("the executor at work is another cluster's: {differs}");
-            Err(Refusal::new(Exit::Environment, error))
-        } else if let Some(id) = underway {
-            Ok(id)
-        } else if self.observed.draining {
-            let error = "the executor at work is being stopped";
-            Err(Refusal::new(Exit::Environment, error).hint("try again when it has ended"))
-        } else if order.priority == Priority::Relief {
-            return self.accept(&order, told);
-        } else {
-            let scene = self.scene.clone();
-            self.admissions.spawn_blocking(move || {
-                let admission = admit(&scene, &order.plan);
-                (order, told, admission)
-            });
-            return Ok(());
-        };
-        let _ = told.send(answer);
-        Ok(())
-    }
-
-    fn admitted(&mut self, (order, told, admission): Admitted) -> Result<(), JournalError> {
-        let refusal = match admission {
-            Err(refusal) => Some(refusal),
-            Ok(Admission::CarriedOut(_)) => Some(Refusal::new(
-                Exit::Done,
-                "already carried out: every guest is where the plan puts it",
-            )),
-            Ok(Admission::Fits(_)) => self.conflict(&order.plan),
-        };
-        match refusal {
-            None => self.accept(&order, told),
-            Some(refusal) => {
-                let _ = told.send(Err(refusal));
-                Ok(())
-            }
-        }
-    }
-
-    /// Why a plan cannot be carried out beside those that are: it rests on hosts that they change.
-    fn conflict(&self, plan: &Plan) -> Option<Refusal> {
-        let hosts = |m: &Move| [m.from.clone(), m.to.clone()];
-        let own: BTreeSet<HostName> = plan.moves.iter().flat_map(hosts).collect();
-        let open = |s: &MoveState| {
-            s.underway() || matches!(s, MoveState::Waiting | MoveState::Failed { .. })
-        };
-        let theirs = |run: &Live| {
-            let moves = run.those(open).flat_map(hosts);
-            moves.collect::<BTreeSet<HostName>>()
-        };
-        let others = self.runs.iter().filter(|(_, r)| is_open(r));
-        for (id, run) in others {
-            let shared = theirs(run);
-            if let Some(host) = shared.intersection(&own).next() {
-                let error = format!("run {id} is not at its end and changes host {host}, too");
-                let hint = "wait for it, or end it by `vmpack-executor abort`; then plan again";
-                return Some(Refusal::new(Exit::StalePlan, error).hint(hint));
-            }
-        }
-        None
-    }
-
-    fn accept(
-        &mut self,
-        order: &Order,
-        told: oneshot::Sender<Result<RunId, Refusal>>,
-    ) -> Result<(), JournalError> {
-        let (file, world) = (order.file.as_deref(), &self.terms.world);
-        let accepted = self
-            .journal
-            .accept(&order.plan, file, order.priority, world)?;
-        let progress = Progress::fold([&accepted.event]);
-        self.take_on(accepted.run, order.priority, progress);
-        self.tell(&accepted);
-        let _ = told.send(Ok(accepted.run));
-        Ok(())
-    }
 }
 
 fn is_open(run: &Live) -> bool {
@@ -612,5 +516,6 @@ fn course<'a>((id, run): (&RunId, &'a Live)) -> Course<'a> {
     }
 }
 
+mod orders;
 #[cfg(test)]
 mod tests;
