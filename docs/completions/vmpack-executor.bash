@@ -34,6 +34,9 @@ _vmpack__executor() {
             vmpack__executor,help)
                 cmd="vmpack__executor__subcmd__help"
                 ;;
+            vmpack__executor,pause)
+                cmd="vmpack__executor__subcmd__pause"
+                ;;
             vmpack__executor,resume)
                 cmd="vmpack__executor__subcmd__resume"
                 ;;
@@ -61,6 +64,9 @@ _vmpack__executor() {
             vmpack__executor__subcmd__help,help)
                 cmd="vmpack__executor__subcmd__help__subcmd__help"
                 ;;
+            vmpack__executor__subcmd__help,pause)
+                cmd="vmpack__executor__subcmd__help__subcmd__pause"
+                ;;
             vmpack__executor__subcmd__help,resume)
                 cmd="vmpack__executor__subcmd__help__subcmd__resume"
                 ;;
@@ -77,7 +83,7 @@ _vmpack__executor() {
 
     case "${cmd}" in
         vmpack__executor)
-            opts="-v -h -V --verbose --journal --json --help --version snapshot apply resume status abort doctor completions docs help"
+            opts="-v -h -V --verbose --journal --json --help --version snapshot apply pause resume status abort doctor completions docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -95,12 +101,16 @@ _vmpack__executor() {
             return 0
             ;;
         vmpack__subcmd__executor__subcmd__abort)
-            opts="-v -h --verbose --journal --json --help"
+            opts="-v -h --run --verbose --journal --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --run)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --journal)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -213,7 +223,7 @@ _vmpack__executor() {
             return 0
             ;;
         vmpack__subcmd__executor__subcmd__help)
-            opts="snapshot apply resume status abort doctor completions docs help"
+            opts="snapshot apply pause resume status abort doctor completions docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -310,6 +320,20 @@ _vmpack__executor() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__executor__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__executor__subcmd__help__subcmd__resume)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -345,6 +369,28 @@ _vmpack__executor() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__executor__subcmd__pause)
+            opts="-v -h --reason --verbose --journal --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --reason)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

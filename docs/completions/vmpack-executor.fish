@@ -31,7 +31,8 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -s h -l he
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -s V -l version -d 'Print version'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "snapshot" -d 'Read hosts and guests from libvirt into a cluster file'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "apply" -d 'Carry a plan out'
-complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "resume" -d 'Carry on a run that was interrupted, or whose executor died'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "pause" -d 'Start nothing more for now'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "resume" -d 'End a pause, and carry on what was interrupted or whose executor died'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "status" -d 'Show how far a plan has been carried out'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "abort" -d 'Stop what can be stopped safely: migrations that have not switched, and all that wait'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "doctor" -d 'Check whether a host is set up for safe migrations, and say what to set'
@@ -57,6 +58,11 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand pause" -l reason -d 'Why, for those who wonder' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand pause" -l journal -d 'The journal, instead of the one in the state folder' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand pause" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand pause" -l json -d 'Write the result to standard output as JSON, one document a line'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand pause" -s h -l help -d 'Print help'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l parallel -d 'Migrations at once, instead of as many as the plan\'s policy says' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l journal -d 'The journal, instead of the one in the state folder' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
@@ -66,6 +72,7 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand status" 
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand status" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand status" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand status" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand abort" -l run -d 'Only that run, by its number in `status`' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand abort" -l journal -d 'The journal, instead of the one in the state folder' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand abort" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand abort" -l json -d 'Write the result to standard output as JSON, one document a line'
@@ -84,12 +91,13 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -l
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -s h -l help -d 'Print help'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort doctor completions docs help" -f -a "snapshot" -d 'Read hosts and guests from libvirt into a cluster file'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort doctor completions docs help" -f -a "apply" -d 'Carry a plan out'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort doctor completions docs help" -f -a "resume" -d 'Carry on a run that was interrupted, or whose executor died'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort doctor completions docs help" -f -a "status" -d 'Show how far a plan has been carried out'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort doctor completions docs help" -f -a "abort" -d 'Stop what can be stopped safely: migrations that have not switched, and all that wait'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort doctor completions docs help" -f -a "doctor" -d 'Check whether a host is set up for safe migrations, and say what to set'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort doctor completions docs help" -f -a "completions" -d 'Print the completions of a shell'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort doctor completions docs help" -f -a "docs" -d 'Write the man pages into a folder'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply resume status abort doctor completions docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "snapshot" -d 'Read hosts and guests from libvirt into a cluster file'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "apply" -d 'Carry a plan out'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "pause" -d 'Start nothing more for now'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "resume" -d 'End a pause, and carry on what was interrupted or whose executor died'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "status" -d 'Show how far a plan has been carried out'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "abort" -d 'Stop what can be stopped safely: migrations that have not switched, and all that wait'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "doctor" -d 'Check whether a host is set up for safe migrations, and say what to set'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "docs" -d 'Write the man pages into a folder'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

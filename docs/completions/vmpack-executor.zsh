@@ -66,6 +66,17 @@ _arguments "${_arguments_options[@]}" : \
 ':plan -- The plan, or - for standard input:_files' \
 && ret=0
 ;;
+(pause)
+_arguments "${_arguments_options[@]}" : \
+'--reason=[Why, for those who wonder]:TEXT:_default' \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
 (resume)
 _arguments "${_arguments_options[@]}" : \
 '--parallel=[Migrations at once, instead of as many as the plan'\''s policy says]:N:_default' \
@@ -89,6 +100,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (abort)
 _arguments "${_arguments_options[@]}" : \
+'--run=[Only that run, by its number in \`status\`]:RUN:_default' \
 '--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
 '*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
 '*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
@@ -152,6 +164,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(pause)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (resume)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -194,7 +210,8 @@ _vmpack-executor_commands() {
     local commands; commands=(
 'snapshot:Read hosts and guests from libvirt into a cluster file' \
 'apply:Carry a plan out' \
-'resume:Carry on a run that was interrupted, or whose executor died' \
+'pause:Start nothing more for now' \
+'resume:End a pause, and carry on what was interrupted or whose executor died' \
 'status:Show how far a plan has been carried out' \
 'abort:Stop what can be stopped safely\: migrations that have not switched, and all that wait' \
 'doctor:Check whether a host is set up for safe migrations, and say what to set' \
@@ -234,7 +251,8 @@ _vmpack-executor__subcmd__help_commands() {
     local commands; commands=(
 'snapshot:Read hosts and guests from libvirt into a cluster file' \
 'apply:Carry a plan out' \
-'resume:Carry on a run that was interrupted, or whose executor died' \
+'pause:Start nothing more for now' \
+'resume:End a pause, and carry on what was interrupted or whose executor died' \
 'status:Show how far a plan has been carried out' \
 'abort:Stop what can be stopped safely\: migrations that have not switched, and all that wait' \
 'doctor:Check whether a host is set up for safe migrations, and say what to set' \
@@ -274,6 +292,11 @@ _vmpack-executor__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-executor help help commands' commands "$@"
 }
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__pause_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__pause_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help pause commands' commands "$@"
+}
 (( $+functions[_vmpack-executor__subcmd__help__subcmd__resume_commands] )) ||
 _vmpack-executor__subcmd__help__subcmd__resume_commands() {
     local commands; commands=()
@@ -288,6 +311,11 @@ _vmpack-executor__subcmd__help__subcmd__snapshot_commands() {
 _vmpack-executor__subcmd__help__subcmd__status_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-executor help status commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__pause_commands] )) ||
+_vmpack-executor__subcmd__pause_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor pause commands' commands "$@"
 }
 (( $+functions[_vmpack-executor__subcmd__resume_commands] )) ||
 _vmpack-executor__subcmd__resume_commands() {

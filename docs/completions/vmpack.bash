@@ -49,6 +49,9 @@ _vmpack() {
             vmpack,model)
                 cmd="vmpack__subcmd__model"
                 ;;
+            vmpack,pause)
+                cmd="vmpack__subcmd__pause"
+                ;;
             vmpack,plan)
                 cmd="vmpack__subcmd__plan"
                 ;;
@@ -145,6 +148,9 @@ _vmpack() {
             vmpack__subcmd__help,model)
                 cmd="vmpack__subcmd__help__subcmd__model"
                 ;;
+            vmpack__subcmd__help,pause)
+                cmd="vmpack__subcmd__help__subcmd__pause"
+                ;;
             vmpack__subcmd__help,plan)
                 cmd="vmpack__subcmd__help__subcmd__plan"
                 ;;
@@ -221,7 +227,7 @@ _vmpack() {
 
     case "${cmd}" in
         vmpack)
-            opts="-v -h -V --verbose --help --version plan check validate whatif regress bench model import schema example completions docs snapshot apply resume status abort probe load help"
+            opts="-v -h -V --verbose --help --version plan check validate whatif regress bench model import schema example completions docs snapshot apply pause resume status abort probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -609,7 +615,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help)
-            opts="plan check validate whatif regress bench model import schema example completions docs snapshot apply resume status abort probe load help"
+            opts="plan check validate whatif regress bench model import schema example completions docs snapshot apply pause resume status abort probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -849,6 +855,20 @@ _vmpack() {
         vmpack__subcmd__help__subcmd__model__subcmd__dump)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__pause)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1173,6 +1193,20 @@ _vmpack() {
         vmpack__subcmd__model__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__pause)
+            opts="-v --verbose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi

@@ -428,6 +428,13 @@ _arguments "${_arguments_options[@]}" : \
 '*::arguments -- See `vmpack-executor --help`:_default' \
 && ret=0
 ;;
+(pause)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*::arguments -- See `vmpack-executor --help`:_default' \
+&& ret=0
+;;
 (resume)
 _arguments "${_arguments_options[@]}" : \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
@@ -603,6 +610,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(pause)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (resume)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -653,7 +664,8 @@ _vmpack_commands() {
 'docs:Write man pages and the command-line reference into a folder' \
 'snapshot:Read hosts and guests from libvirt into cluster.yaml \[vmpack-executor\]' \
 'apply:Carry a plan out by live migrations \[vmpack-executor\]' \
-'resume:Carry on a run that was interrupted \[vmpack-executor\]' \
+'pause:Start no more migrations for now \[vmpack-executor\]' \
+'resume:End a pause, and carry on what was interrupted \[vmpack-executor\]' \
 'status:Show how far a plan has been carried out \[vmpack-executor\]' \
 'abort:Stop what can be stopped of a plan under way \[vmpack-executor\]' \
 'probe:Measure the guests of this host \[vmpack-probe\]' \
@@ -790,7 +802,8 @@ _vmpack__subcmd__help_commands() {
 'docs:Write man pages and the command-line reference into a folder' \
 'snapshot:Read hosts and guests from libvirt into cluster.yaml \[vmpack-executor\]' \
 'apply:Carry a plan out by live migrations \[vmpack-executor\]' \
-'resume:Carry on a run that was interrupted \[vmpack-executor\]' \
+'pause:Start no more migrations for now \[vmpack-executor\]' \
+'resume:End a pause, and carry on what was interrupted \[vmpack-executor\]' \
 'status:Show how far a plan has been carried out \[vmpack-executor\]' \
 'abort:Stop what can be stopped of a plan under way \[vmpack-executor\]' \
 'probe:Measure the guests of this host \[vmpack-probe\]' \
@@ -893,6 +906,11 @@ _vmpack__subcmd__help__subcmd__model_commands() {
 _vmpack__subcmd__help__subcmd__model__subcmd__dump_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help model dump commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__pause_commands] )) ||
+_vmpack__subcmd__help__subcmd__pause_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help pause commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__help__subcmd__plan_commands] )) ||
 _vmpack__subcmd__help__subcmd__plan_commands() {
@@ -1005,6 +1023,11 @@ _vmpack__subcmd__model__subcmd__help__subcmd__dump_commands() {
 _vmpack__subcmd__model__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack model help help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__pause_commands] )) ||
+_vmpack__subcmd__pause_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack pause commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__plan_commands] )) ||
 _vmpack__subcmd__plan_commands() {

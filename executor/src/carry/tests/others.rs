@@ -52,7 +52,7 @@ fn a_lease_stands_while_a_guest_is_moved_and_not_afterwards() {
     journal
         .accept(&plan, None, Priority::Consolidation, &world(&hosts))
         .unwrap();
-    let scene = scene(Arc::new(simulated(&hosts, vec![])));
+    let scene = scene(Arc::new(simulated(&hosts, vec![]).paced(5)));
     let claims = |host: &str| {
         let guest = "a".parse::<GuestName>().unwrap();
         let claims = scene.hypervisor.claims(&guest, &host_name(host));
