@@ -246,7 +246,7 @@ impl<'a> Desk<'a> {
                 run: *course,
                 id: mv.id.clone(),
             };
-            if ready.iter().any(|r| in_the_way(r)) && !self.observed.called_off.contains(&step) {
+            if ready.iter().any(in_the_way) && !self.observed.called_off.contains(&step) {
                 self.actions.push(Action::CallOff { step });
             }
         }

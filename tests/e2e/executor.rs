@@ -301,10 +301,8 @@ fn one_executor_works_at_a_time_and_can_be_told_to_stop() {
     let first = desk.begin(1);
     desk.wait_for(2);
     let holder = format!("process {}", first.id());
-    let second = desk
-        .command(&APPLY)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    let mut second = desk.command(&APPLY);
+    second.stdout(Stdio::piped()).stderr(Stdio::piped());
     let second = second.spawn().unwrap();
     check(
         &desk,
