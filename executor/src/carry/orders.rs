@@ -38,6 +38,8 @@ impl Shell<'_> {
             Err(Refusal::new(Exit::Environment, error).hint("try again when it has ended"))
         } else if order.priority == Priority::Relief {
             return self.accept(&order, told);
+        } else if let Some(refusal) = self.conflict(&order.plan) {
+            Err(refusal)
         } else {
             let scene = self.scene.clone();
             self.admissions.spawn_blocking(move || {
