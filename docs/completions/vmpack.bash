@@ -409,7 +409,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__bench__subcmd__pack)
-            opts="-v -h --format --time-limit --nodes --seed --json --record --certificates --verbose --help"
+            opts="-v -h --format --time-limit --nodes --seed --json --record --certificates --cpu-time --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

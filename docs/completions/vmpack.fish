@@ -108,6 +108,7 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_sub
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l record -d 'Add a JSON line for each file to this one, and skip instances that it holds' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l certificates -d 'Write the packing and the proof of the bound of each instance into this folder, for `vmpack bench check`' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l json -d 'Print one JSON line for each file'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l cpu-time -d 'Count the limit and the seconds in processor time, which other work on the machine leaves as it is'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -s h -l help -d 'Print help'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from check" -l certificates -d 'The folder with their certificates' -r -F

@@ -136,6 +136,7 @@ _arguments "${_arguments_options[@]}" : \
 '--record=[Add a JSON line for each file to this one, and skip instances that it holds]:FILE:_files' \
 '--certificates=[Write the packing and the proof of the bound of each instance into this folder, for \`vmpack bench check\`]:FOLDER:_files' \
 '--json[Print one JSON line for each file]' \
+'--cpu-time[Count the limit and the seconds in processor time, which other work on the machine leaves as it is]' \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
 '*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
 '-h[Print help]' \

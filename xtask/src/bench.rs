@@ -15,6 +15,7 @@ use xtask::target_directory;
 
 use crate::peers::{self, Peer};
 use crate::plans;
+use crate::public;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -53,6 +54,16 @@ enum What {
         /// Seconds that each solver may take for a file
         #[arg(long, default_value_t = 10, requires = "against")]
         seconds: u32,
+        /// Instead pack the published instances (`vector-packing/` under VMPACK_DATA) and prove them
+        /// again; it may be ended, and goes on from there
+        #[arg(long, conflicts_with = "against")]
+        public: bool,
+        /// Of each class take every N-th file only
+        #[arg(long, default_value_t = 1, value_name = "N", requires = "public")]
+        sample: usize,
+        /// Write the page about the instances newly closed
+        #[arg(long, value_name = "FILE", requires = "public")]
+        page: Option<PathBuf>,
     },
 }
 
@@ -259,10 +270,28 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         release,
         against,
         seconds,
+        public,
+        sample,
+        page,
     } = &arguments.what
     else {
         return probe(&arguments.what);
     };
+    if *public {
+        let data = std::env::var_os("VMPACK_DATA").map(PathBuf::from);
+        let there = data.filter(|d| d.join("vector-packing").is_dir());
+        let Some(data) = there else {
+            eprintln!("skipped: no data; VMPACK_DATA names no folder with vector-packing/");
+            return Ok(());
+        };
+        let wanted = public::Wanted {
+            filter: filter.as_deref(),
+            sample: *sample,
+            json: *json,
+            page: page.as_deref(),
+        };
+        return public::bench(&built(*release)?, &data, &wanted);
+    }
     let Some(instances) = instances()? else {
         eprintln!("skipped: no data; VMPACK_DATA names no folder with generated/generated.tar.xz");
         return Ok(());

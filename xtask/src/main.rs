@@ -12,6 +12,7 @@ mod ebpf;
 mod generate;
 mod peers;
 mod plans;
+mod public;
 mod testbed_commands;
 mod testbed_demo;
 mod testbed_top;

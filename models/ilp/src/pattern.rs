@@ -15,6 +15,7 @@
 
 mod columns;
 mod dive;
+mod lanes;
 mod master;
 mod mend;
 pub mod packing;

@@ -443,6 +443,10 @@ pub(crate) struct BenchPackArguments {
     /// `vmpack bench check`
     #[arg(long, value_name = "FOLDER")]
     pub(crate) certificates: Option<PathBuf>,
+    /// Count the limit and the seconds in processor time, which other work on the machine leaves as
+    /// it is
+    #[arg(long)]
+    pub(crate) cpu_time: bool,
 }
 
 #[derive(Debug, Args)]

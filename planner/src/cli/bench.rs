@@ -1,6 +1,7 @@
 //! `vmpack bench`: the planner's own stages on published instances.
 
 mod check;
+mod clock;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -13,6 +14,8 @@ use vmpack_domain::digest;
 use vmpack_domain::exit::Exit;
 use vmpack_planner::packing::{self, Format, Packed, Packing};
 use vmpack_planner::search::Search;
+
+use clock::Clock;
 
 use super::arguments::{BenchKind, BenchMovesArguments, BenchPackArguments};
 use super::failure::Failure;
@@ -74,7 +77,8 @@ fn pack(arguments: &BenchPackArguments, session: &mut Session) -> Result<Exit, F
             skipped += 1;
             continue;
         }
-        let (line, packed) = pack_one(path, &packing, digest, &policy, session);
+        let clock = Clock::start(arguments.cpu_time);
+        let (line, packed) = pack_one(path, &packing, digest, &policy, &clock, session);
         // What was cut short is no measurement.
         if session.stopped() {
             writeln!(
@@ -151,14 +155,14 @@ fn pack_one(
     packing: &Packing,
     digest: String,
     policy: &Policy,
+    clock: &Clock,
     session: &Session,
 ) -> (Line, Packed) {
     let mut progress = Progress::new(session.progress);
-    let began = Instant::now();
     let packed = packing.pack(
         policy,
         &mut Search {
-            elapsed: &|| micros(began),
+            elapsed: &|| clock.elapsed(),
             stop: &|| session.stopped(),
             report: &mut |step| progress.hear(step),
         },
@@ -173,7 +177,7 @@ fn pack_one(
         hosts: packed.hosts,
         bound: packed.bound,
         origin: packed.origin.clone(),
-        seconds: seconds(began),
+        seconds: rounded(clock.elapsed().to_std().as_secs_f64()),
     };
     (line, packed)
 }
@@ -312,9 +316,13 @@ fn moves(arguments: &BenchMovesArguments, session: &mut Session) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-/// To the millisecond.
 fn seconds(began: Instant) -> f64 {
-    (began.elapsed().as_secs_f64() * 1000.0).round() / 1000.0
+    rounded(began.elapsed().as_secs_f64())
+}
+
+/// To the millisecond.
+fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
 /// A result on one line.

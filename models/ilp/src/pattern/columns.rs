@@ -116,6 +116,7 @@ impl Master<'_> {
                 value = self.value,
                 bound = round.proof.value / self.top,
                 added = round.added,
+                steps = self.steps,
                 "pattern LP"
             );
             if round.proof.value > center_value {

@@ -16,6 +16,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use super::lanes::Lanes;
 use super::packing::Packing;
 use super::surrogate::{portion, shares, surrogate};
 use super::table::{Axis, Table};
@@ -70,6 +71,8 @@ pub(super) struct Pricer {
 
 /// Table entries computed in one pricing, about.
 const CELLS: usize = 1 << 24;
+/// And where only contents with each item are looked for.
+const QUICK: usize = 1 << 20;
 
 impl Pricer {
     pub(super) fn new(packing: &Packing, class: usize) -> Self {
@@ -127,7 +130,7 @@ impl Pricer {
             };
         }
 
-        search.tabulate();
+        search.tabulate(if reach.steps > 0 { CELLS } else { QUICK });
         let walked = walk(&search, reach);
         let named = |taken: &[(usize, usize)]| -> Content {
             let mut copies: BTreeMap<usize, usize> = BTreeMap::new();
@@ -174,6 +177,8 @@ pub(super) struct Search<'a> {
     pub(super) copies: Vec<usize>,
     /// Needs per item and row, flat.
     pub(super) need: Vec<i64>,
+    /// The same in lanes.
+    pub(super) lanes: Lanes,
     /// The surrogate row, then rows of tables.
     pub(super) axes: Vec<Axis>,
     /// Σ of surrogate needs and values, all copies, of the items before each.
@@ -197,6 +202,7 @@ impl<'a> Search<'a> {
             value: Vec::new(),
             copies: Vec::new(),
             need: Vec::new(),
+            lanes: Lanes::default(),
             axes: Vec::new(),
             needs_before: Vec::new(),
             values_before: Vec::new(),
@@ -249,6 +255,7 @@ impl<'a> Search<'a> {
             .iter()
             .flat_map(|e| pricer.entries[*e].need.iter().copied())
             .collect();
+        self.lanes = Lanes::new(&self.need, &pricer.room);
         let total = |each: &[i64]| -> Vec<i64> {
             let mut sum = 0i64;
             let mut before = vec![0];
@@ -306,8 +313,8 @@ impl<'a> Search<'a> {
         whole.saturating_add(part)
     }
 
-    /// Makes the tables.
-    fn tabulate(&mut self) {
+    /// Makes the tables, of so many entries.
+    fn tabulate(&mut self, entries: usize) {
         let (n, rows) = (self.n(), self.rows());
         let copies: usize = self
             .copies
@@ -326,7 +333,7 @@ impl<'a> Search<'a> {
                 .collect(),
         };
         planes.truncate(3);
-        let cells = (CELLS / copies.max(1) / planes.len().max(1)).clamp(1 << 10, 1 << 18);
+        let cells = (entries / copies.max(1) / planes.len().max(1)).clamp(1 << 10, 1 << 18);
         for (a, b) in planes {
             let side = if b.is_some() { cells.isqrt() } else { cells };
             let mut axis = |r: usize| {

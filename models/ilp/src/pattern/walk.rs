@@ -42,6 +42,8 @@ pub(super) fn walk(search: &Search, reach: &Reach) -> Walked {
         found: Vec::new(),
         value: 0,
         rest: search.pricer.room.clone(),
+        small: Vec::new(),
+        least: Vec::new(),
         soft: search.axes.iter().map(|a| a.room).collect(),
         used: vec![false; search.pricer.sets],
         taken: Vec::new(),
@@ -107,6 +109,9 @@ struct Walk<'a> {
     found: Vec<(i64, Taken)>,
     value: i64,
     rest: Vec<i64>,
+    /// In lanes: the rest, and the least needs of what fits.
+    small: Vec<i32>,
+    least: Vec<i32>,
     /// The rest of each axis.
     soft: Vec<i64>,
     /// The sets apart that have their item.
@@ -124,6 +129,7 @@ impl Walk<'_> {
 
     /// The contents with item `k`.
     fn with(&mut self, k: usize) {
+        self.search.lanes.shrink(&self.rest, &mut self.small);
         if self.fitting(k) == 0 {
             return;
         }
@@ -152,13 +158,15 @@ impl Walk<'_> {
 
     /// Lists what fits. Returns how many items can be added at most, by the least needs.
     fn fill(&mut self, level: &mut Level, items: &[u32]) -> i64 {
-        let (search, rows) = (self.search, self.search.rows());
+        let search = self.search;
+        search.lanes.shrink(&self.rest, &mut self.small);
+        self.least.clear();
+        self.least.resize(self.small.len(), i32::MAX);
         level.items.clear();
         level.fit.clear();
         level.needs.clear();
         level.values.clear();
         self.steps += items.len() as u64 / 32;
-        let mut least = [i64::MAX; 16];
         let (mut needs, mut values) = (0i64, 0i64);
         for item in items {
             let k = at(*item);
@@ -166,7 +174,7 @@ impl Walk<'_> {
             if fit == 0 {
                 continue;
             }
-            for (least, need) in least.iter_mut().zip(&search.need[k * rows..(k + 1) * rows]) {
+            for (least, need) in self.least.iter_mut().zip(search.lanes.of(k)) {
                 *least = (*least).min(*need);
             }
             level.items.push(*item);
@@ -185,10 +193,10 @@ impl Walk<'_> {
             highest = search.value[at(level.items[p])].max(highest);
             level.highest[p] = highest;
         }
-        let many = self.rest.iter().zip(&least);
+        let many = self.small.iter().zip(&self.least);
         many.filter_map(|(rest, least)| rest.checked_div(*least))
             .min()
-            .unwrap_or(i64::MAX)
+            .map_or(i64::MAX, i64::from)
     }
 
     fn branch(&mut self, depth: usize, level: &Level, more: i64) {
@@ -288,8 +296,14 @@ impl Walk<'_> {
 
     /// How many copies of item `k` fit.
     fn fitting(&self, k: usize) -> usize {
+        if !self.search.lanes.fits(k, &self.small) {
+            return 0;
+        }
         if self.search.sets(k).iter().any(|s| self.used[*s]) {
             return 0;
+        }
+        if self.search.copies[k] == 1 && self.search.lanes.is_exact() {
+            return 1;
         }
         let rows = self.search.rows();
         let need = &self.search.need[k * rows..(k + 1) * rows];
