@@ -61,6 +61,9 @@ _vmpack() {
             vmpack,regress)
                 cmd="vmpack__subcmd__regress"
                 ;;
+            vmpack,replay)
+                cmd="vmpack__subcmd__replay"
+                ;;
             vmpack,resume)
                 cmd="vmpack__subcmd__resume"
                 ;;
@@ -160,6 +163,9 @@ _vmpack() {
             vmpack__subcmd__help,regress)
                 cmd="vmpack__subcmd__help__subcmd__regress"
                 ;;
+            vmpack__subcmd__help,replay)
+                cmd="vmpack__subcmd__help__subcmd__replay"
+                ;;
             vmpack__subcmd__help,resume)
                 cmd="vmpack__subcmd__help__subcmd__resume"
                 ;;
@@ -193,6 +199,9 @@ _vmpack() {
             vmpack__subcmd__help__subcmd__import,btrplace)
                 cmd="vmpack__subcmd__help__subcmd__import__subcmd__btrplace"
                 ;;
+            vmpack__subcmd__help__subcmd__import,planetlab)
+                cmd="vmpack__subcmd__help__subcmd__import__subcmd__planetlab"
+                ;;
             vmpack__subcmd__help__subcmd__model,dump)
                 cmd="vmpack__subcmd__help__subcmd__model__subcmd__dump"
                 ;;
@@ -202,11 +211,17 @@ _vmpack() {
             vmpack__subcmd__import,help)
                 cmd="vmpack__subcmd__import__subcmd__help"
                 ;;
+            vmpack__subcmd__import,planetlab)
+                cmd="vmpack__subcmd__import__subcmd__planetlab"
+                ;;
             vmpack__subcmd__import__subcmd__help,btrplace)
                 cmd="vmpack__subcmd__import__subcmd__help__subcmd__btrplace"
                 ;;
             vmpack__subcmd__import__subcmd__help,help)
                 cmd="vmpack__subcmd__import__subcmd__help__subcmd__help"
+                ;;
+            vmpack__subcmd__import__subcmd__help,planetlab)
+                cmd="vmpack__subcmd__import__subcmd__help__subcmd__planetlab"
                 ;;
             vmpack__subcmd__model,dump)
                 cmd="vmpack__subcmd__model__subcmd__dump"
@@ -227,7 +242,7 @@ _vmpack() {
 
     case "${cmd}" in
         vmpack)
-            opts="-v -h -V --verbose --help --version plan check validate whatif regress bench model import schema example completions docs snapshot apply pause resume status abort probe load help"
+            opts="-v -h -V --verbose --help --version plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status abort probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -615,7 +630,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help)
-            opts="plan check validate whatif regress bench model import schema example completions docs snapshot apply pause resume status abort probe load help"
+            opts="plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status abort probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -797,7 +812,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help__subcmd__import)
-            opts="btrplace"
+            opts="btrplace planetlab"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -811,6 +826,20 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help__subcmd__import__subcmd__btrplace)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__import__subcmd__planetlab)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -922,6 +951,20 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__help__subcmd__replay)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__help__subcmd__resume)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1007,7 +1050,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__import)
-            opts="-v -h --verbose --help btrplace help"
+            opts="-v -h --verbose --help btrplace planetlab help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1043,7 +1086,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__import__subcmd__help)
-            opts="btrplace help"
+            opts="btrplace planetlab help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1077,6 +1120,54 @@ _vmpack() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__help__subcmd__planetlab)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__planetlab)
+            opts="-o -v -h --order --hosts --day --output --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --order)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hosts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --day)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1310,6 +1401,60 @@ _vmpack() {
                     return 0
                     ;;
                 --junit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__replay)
+            opts="-v -h --trace --policies --order --hosts --count-memory --keep-resting --wake-time --failing --seed --kill --events --curve --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --trace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policies)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --order)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hosts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wake-time)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --failing)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kill)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --curve)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

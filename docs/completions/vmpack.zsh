@@ -97,6 +97,27 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(replay)
+_arguments "${_arguments_options[@]}" : \
+'*--trace=[The trace'\''s format (planetlab), and the folder or .tar.gz that holds it; replayed to the end of the longest of its files]:FORMAT:_files:FORMAT:_files' \
+'*--policies=[Policies, each replayed by itself]:NAME:_default' \
+'--order=[The order of the guests, a name a line \[default\: DAY.order beside the trace DAY, if there is one; else by name\]]:FILE:_files' \
+'--hosts=[How many hosts, of the two kinds in turn]:N:_default' \
+'--wake-time=[Let hosts take so long to wake, such as \`60s\`, and draw their idle power until they sleep \[without it\: hosts without load draw nothing and wake at once, as in CloudSim\]]:TIME:_default' \
+'--failing=[Let so many migrations fail, such as \`1%\`]:SHARE:_default' \
+'--seed=[Which of them fail]:N:_default' \
+'*--kill=[Let this host die at that time, such as \`h001@3600s\`; its guests start anew elsewhere]:HOST@TIME:_default' \
+'--events=[Write what happens to this file, a JSON object a line]:FILE:_files' \
+'(--events)--curve=[Replay each policy with several settings, print energy against SLATAH, and draw that into this SVG file]:FILE:_files' \
+'--count-memory[Let memory limit every migration, not only where guests start]' \
+'--keep-resting[Let guests stay that want nothing for a while, which CloudSim takes for finished]' \
+'--json[Print a JSON object a line for each policy]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
 (regress)
 _arguments "${_arguments_options[@]}" : \
 '(--junit)*--compare=[Compare two results of \`regress --json\` or \`bench pack --json\` instead\: what changed, and whether status, hosts, bound, gap or time is worse]:OLD:_files:OLD:_files' \
@@ -299,6 +320,21 @@ _arguments "${_arguments_options[@]}" : \
 ':source -- The instance, or `-` for standard input:_files' \
 && ret=0
 ;;
+(planetlab)
+_arguments "${_arguments_options[@]}" : \
+'--order=[The order of the guests, a name a line \[default\: DAY.order beside the trace DAY, if there is one; else by name\]]:FILE:_files' \
+'--hosts=[How many hosts, of the two kinds in turn]:N:_default' \
+'--day=[When the first window starts]:TIME:_default' \
+'-o+[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--output=[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--json[Print what was imported and what was not as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':source -- The folder with the traces, or a .tar.gz of it:_files' \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 ":: :_vmpack__subcmd__import__subcmd__help_commands" \
@@ -312,6 +348,10 @@ _arguments "${_arguments_options[@]}" : \
         curcontext="${curcontext%:*:*}:vmpack-import-help-command-$line[1]:"
         case $line[1] in
             (btrplace)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(planetlab)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
@@ -499,6 +539,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(replay)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (regress)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -564,6 +608,10 @@ _arguments "${_arguments_options[@]}" : \
         curcontext="${curcontext%:*:*}:vmpack-help-import-command-$line[1]:"
         case $line[1] in
             (btrplace)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(planetlab)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
@@ -655,6 +703,7 @@ _vmpack_commands() {
 'check:Judge a plan\: replay its moves in order and name what is violated' \
 'validate:Read files and say what is wrong with them' \
 'whatif:Ask how the answer changes when hosts, guests or load change' \
+'replay:Replay a trace of load under policies and compare energy, overload and migrations' \
 'regress:Plan every case file and compare with what it expects' \
 'bench:Measure the solver on published instances' \
 'model:Write the planner'\''s mathematical models' \
@@ -793,6 +842,7 @@ _vmpack__subcmd__help_commands() {
 'check:Judge a plan\: replay its moves in order and name what is violated' \
 'validate:Read files and say what is wrong with them' \
 'whatif:Ask how the answer changes when hosts, guests or load change' \
+'replay:Replay a trace of load under policies and compare energy, overload and migrations' \
 'regress:Plan every case file and compare with what it expects' \
 'bench:Measure the solver on published instances' \
 'model:Write the planner'\''s mathematical models' \
@@ -883,6 +933,7 @@ _vmpack__subcmd__help__subcmd__help_commands() {
 _vmpack__subcmd__help__subcmd__import_commands() {
     local commands; commands=(
 'btrplace:From BtrPlace'\''s JSON\: a model, or an instance with its constraints' \
+'planetlab:From PlanetLab'\''s CPU traces, in the set-up of CloudSim'\''s power examples' \
     )
     _describe -t commands 'vmpack help import commands' commands "$@"
 }
@@ -890,6 +941,11 @@ _vmpack__subcmd__help__subcmd__import_commands() {
 _vmpack__subcmd__help__subcmd__import__subcmd__btrplace_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help import btrplace commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__import__subcmd__planetlab_commands] )) ||
+_vmpack__subcmd__help__subcmd__import__subcmd__planetlab_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help import planetlab commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__help__subcmd__load_commands] )) ||
 _vmpack__subcmd__help__subcmd__load_commands() {
@@ -928,6 +984,11 @@ _vmpack__subcmd__help__subcmd__regress_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help regress commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__help__subcmd__replay_commands] )) ||
+_vmpack__subcmd__help__subcmd__replay_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help replay commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__help__subcmd__resume_commands] )) ||
 _vmpack__subcmd__help__subcmd__resume_commands() {
     local commands; commands=()
@@ -962,6 +1023,7 @@ _vmpack__subcmd__help__subcmd__whatif_commands() {
 _vmpack__subcmd__import_commands() {
     local commands; commands=(
 'btrplace:From BtrPlace'\''s JSON\: a model, or an instance with its constraints' \
+'planetlab:From PlanetLab'\''s CPU traces, in the set-up of CloudSim'\''s power examples' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack import commands' commands "$@"
@@ -975,6 +1037,7 @@ _vmpack__subcmd__import__subcmd__btrplace_commands() {
 _vmpack__subcmd__import__subcmd__help_commands() {
     local commands; commands=(
 'btrplace:From BtrPlace'\''s JSON\: a model, or an instance with its constraints' \
+'planetlab:From PlanetLab'\''s CPU traces, in the set-up of CloudSim'\''s power examples' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack import help commands' commands "$@"
@@ -988,6 +1051,16 @@ _vmpack__subcmd__import__subcmd__help__subcmd__btrplace_commands() {
 _vmpack__subcmd__import__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack import help help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__help__subcmd__planetlab_commands] )) ||
+_vmpack__subcmd__import__subcmd__help__subcmd__planetlab_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import help planetlab commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__planetlab_commands] )) ||
+_vmpack__subcmd__import__subcmd__planetlab_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import planetlab commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__load_commands] )) ||
 _vmpack__subcmd__load_commands() {
@@ -1044,6 +1117,11 @@ _vmpack__subcmd__probe_commands() {
 _vmpack__subcmd__regress_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack regress commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__replay_commands] )) ||
+_vmpack__subcmd__replay_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack replay commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__resume_commands] )) ||
 _vmpack__subcmd__resume_commands() {

@@ -5,6 +5,7 @@ mod bench;
 mod cases;
 mod certificate;
 mod interrupt;
+mod replay;
 
 use std::io::Write;
 use std::path::PathBuf;

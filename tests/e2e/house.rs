@@ -36,7 +36,10 @@ const USES: &[(&str, &[&str])] = &[
     ("vmpack-domain", &[]),
     ("vmpack-ilp", &["vmpack-domain"]),
     ("vmpack-sim", &["vmpack-domain"]),
-    ("vmpack-planner", &["vmpack-domain", "vmpack-ilp"]),
+    (
+        "vmpack-planner",
+        &["vmpack-domain", "vmpack-ilp", "vmpack-sim"],
+    ),
     ("vmpack-hypervisor", &["vmpack-domain", "vmpack-sim"]),
     ("vmpack-executor", &["vmpack-domain", "vmpack-hypervisor"]),
     ("vmpack-probe", &["vmpack-domain", "vmpack-hypervisor"]),

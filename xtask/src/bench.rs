@@ -16,6 +16,7 @@ use xtask::target_directory;
 use crate::peers::{self, Peer};
 use crate::plans;
 use crate::public;
+use crate::replays;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -25,6 +26,13 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum What {
+    /// PlanetLab's days under CloudSim's policies and vmpack's (VMPACK_DATA names the folder with
+    /// `planetlab/`)
+    Replay {
+        /// Print one JSON line for each row
+        #[arg(long)]
+        json: bool,
+    },
     /// The probe on the running kernel: accuracy, cost, overload (root, or CAP_BPF and CAP_PERFMON)
     Probe {
         /// Print one JSON line for each row
@@ -275,7 +283,10 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         page,
     } = &arguments.what
     else {
-        return probe(&arguments.what);
+        return match &arguments.what {
+            What::Replay { json } => replay(*json),
+            what => probe(what),
+        };
     };
     if *public {
         let data = std::env::var_os("VMPACK_DATA").map(PathBuf::from);
@@ -324,6 +335,15 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         row.result(value).print(*json)?;
     }
     plans::rows(&vmpack, filter.as_deref(), *runs, *json)
+}
+
+fn replay(json: bool) -> Result<()> {
+    let data = std::env::var_os("VMPACK_DATA").map(PathBuf::from);
+    let Some(data) = data.filter(|d| d.join("planetlab").is_dir()) else {
+        eprintln!("skipped: no data; VMPACK_DATA names no folder with planetlab/");
+        return Ok(());
+    };
+    replays::rows(&built(false)?, &data, json)
 }
 
 /// The probe's rows are measured by a program of its own, which has what it takes.

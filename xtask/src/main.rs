@@ -13,6 +13,7 @@ mod generate;
 mod peers;
 mod plans;
 mod public;
+mod replays;
 mod testbed_commands;
 mod testbed_demo;
 mod testbed_top;

@@ -19,6 +19,7 @@
 //! host holds it whole. A guest is lost only when a host dies that holds pages nobody else has.
 
 mod fault;
+pub mod fleet;
 mod link;
 mod migration;
 mod world;

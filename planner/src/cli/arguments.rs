@@ -1,6 +1,7 @@
 //! The command line: what can be typed, and the help that teaches it.
 
 mod exchange;
+mod replay;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ use super::handover;
 pub(crate) use exchange::{
     ImportArguments, ImportKind, ModelArguments, ModelDumpArguments, ModelKind,
 };
+pub(crate) use replay::ReplayArguments;
 
 const ABOUT_LONG: &str = "\
 Plans which host each virtual machine should run on, so that as few hosts as possible are needed and
@@ -111,6 +113,10 @@ Examples:
 
 Nothing is written: the cluster is changed in memory and planned as `vmpack plan` does.")]
     Whatif(WhatifArguments),
+
+    /// Replay a trace of load under policies and compare energy, overload and migrations
+    #[command(after_help = replay::EXAMPLES)]
+    Replay(ReplayArguments),
 
     /// Plan every case file and compare with what it expects
     #[command(after_help = "\

@@ -5,10 +5,12 @@ use std::path::Path;
 use serde::Serialize;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{write_cluster, write_load, write_policy};
-use vmpack_planner::import::{Imported, LeftOut, btrplace};
+use vmpack_planner::import::planetlab::{self, Setup};
+use vmpack_planner::import::{ImportError, Imported, LeftOut, btrplace};
 
 use super::arguments::ImportKind;
 use super::failure::Failure;
+use super::replay::trace::planetlab_in;
 use super::screen::count;
 use super::session::Session;
 use super::{output, sources};
@@ -25,18 +27,41 @@ struct Told<'a> {
 
 /// Reads another program's file and writes ours.
 pub(crate) fn run(what: &ImportKind, session: &mut Session) -> Result<Exit, Failure> {
-    let ImportKind::Btrplace {
-        source,
-        without_rules,
-        output,
-        json,
-    } = what;
-    let source = sources::read_one(source, &mut session.stdin)?;
-    let imported = btrplace::read(&source.text, *without_rules).map_err(|error| {
-        let colon = if error.place.is_some() { ":" } else { ": " };
-        Failure::input(format!("{}{colon}{error}", source.name))
-    })?;
-    write(&imported, output, *json, session)
+    match what {
+        ImportKind::Btrplace {
+            source,
+            without_rules,
+            output,
+            json,
+        } => {
+            let source = sources::read_one(source, &mut session.stdin)?;
+            let imported = btrplace::read(&source.text, *without_rules)
+                .map_err(|error| wrong(&source.name, &error))?;
+            write(&imported, output, *json, session)
+        }
+        ImportKind::Planetlab {
+            source,
+            order,
+            hosts,
+            day,
+            output,
+            json,
+        } => {
+            let traces = planetlab_in(source, order.as_deref(), session)?;
+            let setup = Setup {
+                hosts: *hosts as usize,
+                ..Setup::default()
+            };
+            let imported = planetlab::import(&traces, &setup, day)
+                .map_err(|error| wrong(&source.display().to_string(), &error))?;
+            write(&imported, output, *json, session)
+        }
+    }
+}
+
+fn wrong(name: &str, error: &ImportError) -> Failure {
+    let colon = if error.place.is_some() { ":" } else { ": " };
+    Failure::input(format!("{name}{colon}{error}"))
 }
 
 fn write(

@@ -15,6 +15,7 @@ mod output;
 mod picture;
 mod plan;
 mod regress;
+mod replay;
 mod report;
 mod schema;
 mod screen;
@@ -72,6 +73,7 @@ fn dispatch(task: Task, session: &mut Session) -> Result<Exit, Failure> {
         Task::Check(arguments) => check::run(&arguments, session),
         Task::Validate(arguments) => validate::run(&arguments, session),
         Task::Whatif(arguments) => whatif::run(&arguments, session),
+        Task::Replay(arguments) => replay::run(&arguments, session),
         Task::Regress(arguments) => regress::run(&arguments, session),
         Task::Bench(arguments) => bench::run(&arguments.what, session),
         Task::Model(arguments) => match arguments.what {

@@ -83,6 +83,20 @@ impl<'a> Session<'a> {
     pub(crate) fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
     }
+
+    /// What tells of an interrupt after the session is borrowed for something else.
+    pub(crate) fn stop(&self) -> Stop {
+        Stop(Arc::clone(&self.stop))
+    }
+}
+
+/// Whether an interrupt asked for an end.
+pub(crate) struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub(crate) fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Whether the locale's character set is UTF-8, by the first of LC_ALL, LC_CTYPE and LANG that is

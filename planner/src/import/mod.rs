@@ -2,6 +2,7 @@
 //! with a list of what has no place here.
 
 pub mod btrplace;
+pub mod planetlab;
 
 use serde::Serialize;
 use vmpack_domain::{Cluster, Load, Policy};

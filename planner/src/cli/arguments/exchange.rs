@@ -78,4 +78,33 @@ as a hundredth of a core, a unit of memory as a MiB.")]
         #[arg(long)]
         json: bool,
     },
+    /// From PlanetLab's CPU traces, in the set-up of CloudSim's power examples
+    #[command(after_help = "\
+Examples:
+  vmpack import planetlab 20110303.tar.gz -o imported
+  vmpack import planetlab 20110303/ --hosts 100 --day 2011-03-03T00:00:00Z -o imported
+  vmpack plan --cluster imported/cluster.yaml --load imported/load.yaml --policy imported/policy.yaml
+
+A file for each guest, a whole percent a line for every five minutes. The hosts and guests are those that
+`vmpack replay` has; all guests wait to be placed. CPU is counted in cores of 2500 MIPS.")]
+    Planetlab {
+        /// The folder with the traces, or a .tar.gz of it
+        source: PathBuf,
+        /// The order of the guests, a name a line [default: DAY.order beside the trace DAY, if there is
+        /// one; else by name]
+        #[arg(long, value_name = "FILE")]
+        order: Option<PathBuf>,
+        /// How many hosts, of the two kinds in turn
+        #[arg(long, value_name = "N", default_value_t = 800, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        hosts: u32,
+        /// When the first window starts
+        #[arg(long, value_name = "TIME", default_value = "2011-03-03T00:00:00Z")]
+        day: String,
+        /// Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+        /// Print what was imported and what was not as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }

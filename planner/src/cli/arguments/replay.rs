@@ -1,0 +1,75 @@
+//! `vmpack replay`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use vmpack_domain::units::{Micros, Permille};
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  vmpack replay --trace planetlab 20110303.tar.gz --policies lr-mmt,vmpack --json
+  vmpack replay --trace planetlab 20110303/ --policies none,dvfs,thr-mmt,iqr-mmt,mad-mmt,lr-mmt,lr-mc
+  vmpack replay --trace planetlab 20110303/ --policies lr-mmt-1.1,vmpack-0.5 --count-memory
+  vmpack replay --trace planetlab 20110303/ --policies vmpack --events events.jsonl
+  vmpack replay --trace planetlab 20110303/ --policies thr-mmt,lr-mmt,vmpack --curve curve.svg
+
+Policies: none (all hosts at full power), dvfs (first fit, no migrations), and the heuristics of
+CloudSim's power package: thr-mmt-0.8, iqr-mmt-1.5, mad-mmt-2.5, lr-mmt-1.2 (mc instead of mmt for maximum
+correlation), ff-mmt-0.8 (first fit); vmpack-0.1-2.5: the share of hosts that may be found overloaded,
+and the migrations that a guest is allowed in a day. Numbers may be left out.
+
+The world is that of CloudSim 3.0.3's power examples: two kinds of hosts in turn, four of guests. A
+policy sees the present and the past. Shares (slav, slatah, pdm, unserved) are fractions. The same call
+gives the same result, but for the time it took.";
+
+#[derive(Debug, Args)]
+pub(crate) struct ReplayArguments {
+    /// The trace's format (planetlab), and the folder or .tar.gz that holds it; replayed to the end of the
+    /// longest of its files
+    #[arg(long, value_names = ["FORMAT", "PATH"], num_args = 2, required = true)]
+    pub(crate) trace: Vec<PathBuf>,
+    /// Policies, each replayed by itself
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "lr-mmt,vmpack"
+    )]
+    pub(crate) policies: Vec<String>,
+    /// The order of the guests, a name a line [default: DAY.order beside the trace DAY, if there is
+    /// one; else by name]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) order: Option<PathBuf>,
+    /// How many hosts, of the two kinds in turn
+    #[arg(long, value_name = "N", default_value_t = 800, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) hosts: u32,
+    /// Let memory limit every migration, not only where guests start
+    #[arg(long)]
+    pub(crate) count_memory: bool,
+    /// Let guests stay that want nothing for a while, which CloudSim takes for finished
+    #[arg(long)]
+    pub(crate) keep_resting: bool,
+    /// Let hosts take so long to wake, such as `60s`, and draw their idle power until they sleep [without
+    /// it: hosts without load draw nothing and wake at once, as in CloudSim]
+    #[arg(long, value_name = "TIME")]
+    pub(crate) wake_time: Option<Micros>,
+    /// Let so many migrations fail, such as `1%`
+    #[arg(long, value_name = "SHARE", default_value = "0%")]
+    pub(crate) failing: Permille,
+    /// Which of them fail
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Let this host die at that time, such as `h001@3600s`; its guests start anew elsewhere
+    #[arg(long, value_name = "HOST@TIME")]
+    pub(crate) kill: Vec<String>,
+    /// Write what happens to this file, a JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+    /// Replay each policy with several settings, print energy against SLATAH, and draw that into this
+    /// SVG file
+    #[arg(long, value_name = "FILE", conflicts_with = "events")]
+    pub(crate) curve: Option<PathBuf>,
+    /// Print a JSON object a line for each policy
+    #[arg(long)]
+    pub(crate) json: bool,
+}

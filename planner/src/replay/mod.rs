@@ -1,0 +1,184 @@
+//! Replays a trace under a policy: guests' load over time, packing at regular times, relief when a host
+//! is overloaded, and what that costs. Pure: the same fleet, policy and seed give the same outcome.
+//!
+//! What is true of the world stands in [`vmpack_sim::fleet`]; here stand the policies and what is made
+//! of the world's sums. A policy is asked at regular times and when something happens, and sees the
+//! present and the past of the [`Fleet`], never its demand to come.
+
+mod heuristic;
+mod name;
+mod outcome;
+mod still;
+mod vmpack;
+
+pub use heuristic::{Detect, Heuristic, Place, Select};
+pub use name::{NAMES, UnknownPolicy, policy};
+pub use outcome::Outcome;
+pub use still::{FirstFit, Still};
+pub use vmpack::{Settings, Vmpack};
+
+use vmpack_domain::units::Micros;
+use vmpack_sim::fleet::{Fleet, Notice, Power, Told};
+
+/// What a policy wants done. What the world refuses is counted and left undone.
+///
+/// Power follows by itself, for all policies alike: a migration to a sleeping host wakes it and waits
+/// for it, and a host that is empty after a look goes to sleep.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Orders {
+    /// Guests that run nowhere, and where they are to start.
+    pub places: Vec<(usize, usize)>,
+    /// Guests to be migrated, and where to.
+    pub migrations: Vec<(usize, usize)>,
+}
+
+/// Decides where guests run.
+pub trait Policy {
+    /// Where each guest starts, when nothing is known but what it is promised; in the order in which
+    /// guests are placed. A guest without a host waits.
+    fn begin(&mut self, fleet: &Fleet) -> Vec<(usize, usize)>;
+
+    /// At each regular look.
+    fn look(&mut self, fleet: &Fleet) -> Orders;
+
+    /// When something happens between two looks. Without a better idea, guests whose host died start on
+    /// the first host that has room for what they are promised.
+    fn notice(&mut self, fleet: &Fleet, notice: Notice) -> Orders {
+        let places = match notice {
+            Notice::Died(_) => still::restarts(fleet),
+            _ => Vec::new(),
+        };
+        Orders {
+            places,
+            ..Orders::default()
+        }
+    }
+
+    /// Whether hosts draw their full power all the time.
+    fn full_power(&self) -> bool {
+        false
+    }
+}
+
+/// What a replay tells while it runs.
+pub trait Watch {
+    /// After each look: how many of how many are done.
+    fn looked(&mut self, done: u64, of: u64);
+    /// What happened since the last time.
+    fn happened(&mut self, fleet: &Fleet, told: &[Told]);
+    /// Whether events are wanted at all.
+    fn wants_events(&self) -> bool {
+        false
+    }
+    /// Whether to stop early.
+    fn stop(&mut self) -> bool {
+        false
+    }
+}
+
+/// Nobody watches.
+pub struct Unwatched;
+
+impl Watch for Unwatched {
+    fn looked(&mut self, _: u64, _: u64) {}
+    fn happened(&mut self, _: &Fleet, _: &[Told]) {}
+}
+
+/// Replays a fleet (whose guests run nowhere yet) until a time under a policy.
+pub fn replay(
+    mut fleet: Fleet,
+    policy: &mut dyn Policy,
+    until: Micros,
+    watch: &mut dyn Watch,
+) -> Outcome {
+    let (first, interval) = (fleet.physics().first, fleet.physics().interval);
+    if watch.wants_events() {
+        fleet.record();
+    }
+    let mut run = Run {
+        fleet,
+        waiting: Vec::new(),
+        refused: 0,
+    };
+    for (guest, host) in policy.begin(&run.fleet) {
+        run.refused += u64::from(run.fleet.place(guest, host).is_err());
+    }
+    run.fleet.begin_at(first);
+    let looks = until.0.saturating_sub(first.0).div_ceil(interval.0.max(1));
+    for k in 0..looks {
+        run.go_on(policy, Micros(first.0 + k * interval.0));
+        run.fleet.observe();
+        let orders = policy.look(&run.fleet);
+        run.carry_out(&orders);
+        run.rest();
+        watch.looked(k + 1, looks);
+        if watch.wants_events() {
+            let told = run.fleet.take_told();
+            watch.happened(&run.fleet, &told);
+        }
+        if watch.stop() {
+            break;
+        }
+    }
+    run.go_on(policy, until);
+    run.fleet.finish();
+    if watch.wants_events() {
+        let told = run.fleet.take_told();
+        watch.happened(&run.fleet, &told);
+    }
+    Outcome::of(&run.fleet, policy.full_power(), run.refused)
+}
+
+struct Run {
+    fleet: Fleet,
+    /// Migrations whose target is not awake yet.
+    waiting: Vec<(usize, usize)>,
+    refused: u64,
+}
+
+impl Run {
+    fn go_on(&mut self, policy: &mut dyn Policy, until: Micros) {
+        while let Some(notice) = self.fleet.go_on(until) {
+            if let Notice::Awake(host) = notice {
+                let (ready, waiting) = self.waiting.iter().partition(|m| m.1 == host);
+                self.waiting = waiting;
+                self.carry_out(&Orders {
+                    migrations: ready,
+                    ..Orders::default()
+                });
+            }
+            let orders = policy.notice(&self.fleet, notice);
+            self.carry_out(&orders);
+        }
+    }
+
+    fn carry_out(&mut self, orders: &Orders) {
+        for (guest, host) in &orders.places {
+            self.refused += u64::from(self.fleet.place(*guest, *host).is_err());
+        }
+        for (guest, to) in &orders.migrations {
+            let sleeps = matches!(self.fleet.power(*to), Power::Asleep | Power::Waking(_));
+            if sleeps {
+                // It may be on its way already.
+                let _ = self.fleet.wake(*to);
+                self.waiting.push((*guest, *to));
+            } else {
+                self.refused += u64::from(self.fleet.migrate(*guest, *to).is_err());
+            }
+        }
+    }
+
+    /// Empty hosts go to sleep, where that does not happen of itself.
+    fn rest(&mut self) {
+        if self.fleet.physics().free_sleep {
+            return;
+        }
+        for host in 0..self.fleet.hosts().len() {
+            // One in use refuses.
+            let _ = self.fleet.sleep(host);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
