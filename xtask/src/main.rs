@@ -16,6 +16,7 @@ mod public;
 mod replays;
 mod testbed_commands;
 mod testbed_demo;
+mod testbed_faults;
 mod testbed_top;
 
 use std::ffi::OsString;

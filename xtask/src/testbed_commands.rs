@@ -56,6 +56,8 @@ enum Action {
         #[arg(long, short, default_value = "docs/top.svg", value_name = "FILE")]
         output: PathBuf,
     },
+    /// Strike in every phase of a real migration with every fault, and show what came of the guest
+    Faults(crate::testbed_faults::Arguments),
     /// What is up, and which guest runs where
     Status {
         /// The whole testbed.json
@@ -143,6 +145,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<()> {
             };
             crate::testbed_top::top(&config, &output)
         }
+        Action::Faults(faults) => crate::testbed_faults::faults(arguments.dir, &faults),
         Action::Status { json } => status(&directory, json),
         Action::Exec { host, command } => {
             let testbed = Testbed::open(&directory)?;
@@ -239,6 +242,13 @@ fn beats(directory: &Path, guest: &str, time: Duration) -> Result<()> {
         beats.last().map_or(0, |beat| beat.pages),
     );
     Ok(())
+}
+
+/// The same path with something added to its last part.
+pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(ending);
+    path.with_file_name(name)
 }
 
 static ENDED_BY_SIGNAL: AtomicBool = AtomicBool::new(false);

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use xtask::binaries::Binaries;
 use xtask::command::{read, run};
 use xtask::testbed::{self, Config, Heartbeats, Life, Load, Testbed, judge};
 
-use crate::testbed_commands::{end_on_signal, unless_ended_by_signal};
+use crate::testbed_commands::{beside, end_on_signal, unless_ended_by_signal};
 
 /// Two idle guests, two that compute, two that rewrite memory: together less than one host's CPUs.
 /// Guests go round the hosts, so the third host is the busiest and has least reason to be emptied.
@@ -162,13 +162,6 @@ impl Files {
             directory,
         })
     }
-}
-
-/// The same path with something added to its last part.
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(ending);
-    path.with_file_name(name)
 }
 
 fn executor(binaries: &Binaries, files: &Files) -> std::process::Command {

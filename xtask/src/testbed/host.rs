@@ -213,7 +213,7 @@ pub(super) fn start_switch(run_directory: &Path) -> Result<i32> {
     Ok(switch)
 }
 
-fn in_switch(switch: i32, ip: &str) -> Result<()> {
+pub(super) fn in_switch(switch: i32, ip: &str) -> Result<()> {
     let mut inside = command(["nsenter", &format!("--net=/proc/{switch}/ns/net"), "ip"]);
     read(inside.args(ip.split(' ')).env("PATH", PATH)).map(drop)
 }

@@ -18,6 +18,7 @@ mod initrd;
 mod kernel;
 mod processes;
 mod tls;
+mod trouble;
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -222,24 +223,29 @@ impl Testbed {
     /// Waits until every guest has booted.
     fn wait_ready(&self, patience: Duration) -> Result<()> {
         let deadline = Instant::now() + patience;
-        for guest in &self.guests {
-            let log = &guest.log[&guest.first_host];
-            loop {
-                let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
-                if text.contains("READY ") && text.contains("BEAT ") {
-                    break;
-                }
-                if Instant::now() > deadline {
-                    bail!(
-                        "guest {} does not come up within {} s; its console says:\n{text}",
-                        guest.name,
-                        patience.as_secs()
-                    );
-                }
-                std::thread::sleep(Duration::from_millis(50));
+        self.guests.iter().try_for_each(|guest| {
+            self.wait_for(guest, deadline.saturating_duration_since(Instant::now()))
+        })
+    }
+
+    /// Waits until a guest has booted on its first host.
+    fn wait_for(&self, guest: &Guest, patience: Duration) -> Result<()> {
+        let deadline = Instant::now() + patience;
+        let log = &guest.log[&guest.first_host];
+        loop {
+            let text = String::from_utf8_lossy(&fs::read(log).unwrap_or_default()).into_owned();
+            if text.contains("READY ") && text.contains("BEAT ") {
+                return Ok(());
             }
+            if Instant::now() > deadline {
+                bail!(
+                    "guest {} does not come up within {} s; its console says:\n{text}",
+                    guest.name,
+                    patience.as_secs()
+                );
+            }
+            std::thread::sleep(Duration::from_millis(50));
         }
-        Ok(())
     }
 
     fn save(&self) -> Result<()> {

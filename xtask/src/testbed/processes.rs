@@ -85,6 +85,24 @@ pub(super) fn network_namespace(pid: i32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/ns/net")).ok()
 }
 
+/// The number on this machine of the process that has the number `inside` in the host whose
+/// namespaces `holder` holds; none once it has ended.
+pub(super) fn inside(holder: i32, inside: i32) -> Option<i32> {
+    let namespace = network_namespace(holder)?;
+    let processes = fs::read_dir("/proc").ok()?.flatten();
+    let mut numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.find(|&pid: &i32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let mut lines = status.lines();
+        let own = lines.find_map(|line| line.strip_prefix("NSpid:"));
+        let own = own.and_then(|numbers| numbers.split_whitespace().last());
+        // A zombie has ended; its parent may not have looked yet.
+        own == Some(inside.to_string().as_str())
+            && !status.contains("State:\tZ")
+            && network_namespace(pid).as_ref() == Some(&namespace)
+    })
+}
+
 /// The network namespace of this process.
 pub(super) fn own_network_namespace() -> Result<PathBuf> {
     fs::read_link("/proc/self/ns/net").context("cannot read /proc/self/ns/net")
