@@ -11,6 +11,9 @@ use crate::migration::{Event, Fate, Happening, Migration, MigrationId, Refusal, 
 /// The version of libvirt whose daemon at the target crashes when a post-copy is resumed.
 const RESUME_CRASHES: u64 = 11_003_000;
 
+/// Longer than any history.
+const NEVER: Micros = Micros::secs(1_000_000_000);
+
 impl World {
     /// Something goes wrong at that time, or now when it has passed.
     pub fn add_fault(&mut self, at: Micros, what: Trouble) {
@@ -232,6 +235,20 @@ impl World {
         }
         self.share_links();
         Ok(id)
+    }
+
+    /// Whoever asked for a migration is gone. The hosts carry it on by themselves, but nobody will ask
+    /// for its switch to post-copy any more, nor give it up: where it has not switched, it goes on as
+    /// pre-copy.
+    pub fn forsake(&mut self, id: MigrationId) {
+        if let Some(m) = self
+            .migrations
+            .get_mut(&id)
+            .filter(|m| m.switched.is_none())
+        {
+            m.request.mode = Mode::PreCopy;
+            m.request.give_up = NEVER;
+        }
     }
 
     /// Tears a post-copy migration after its switch, which libvirt does only when it is asked to by

@@ -1,0 +1,87 @@
+//! Random histories of faults, through which the executor's own loop is driven in virtual time.
+//!
+//! A history is a cluster, a plan and what goes wrong: links, daemons, QEMUs and hosts that die in any
+//! phase, other people who shut guests down or migrate them, an executor that is killed after any event
+//! of its journal or at any time, a full disk, a clock that jumps, a second controller, interrupts,
+//! aborts, pauses and relief. The judge (`judge.rs`) looks at the simulated world and at the journals
+//! on the disk, and asks the executor nothing.
+//!
+//! `VMPACK_HISTORIES` says how many (`cargo xtask histories` has 10,000), `VMPACK_HISTORIES_SEED` which.
+
+mod acts;
+mod drive;
+mod judge;
+mod quiet;
+mod stage;
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
+
+use drive::happen;
+
+/// As many as take about ten seconds.
+const HISTORIES: u32 = 200;
+
+fn number(name: &str, default: u32) -> u32 {
+    match std::env::var(name) {
+        Ok(text) => text
+            .parse()
+            .unwrap_or_else(|_| panic!("{name}: read `{text}`, expected a number")),
+        Err(_) => default,
+    }
+}
+
+/// One test alone, as all threads of the process must be its own.
+#[test]
+fn no_history_runs_a_guest_twice_loses_one_by_us_or_overfills_a_host() {
+    let cases = number("VMPACK_HISTORIES", HISTORIES);
+    let seed = number("VMPACK_HISTORIES_SEED", 1);
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        max_shrink_iters: 300,
+        ..Config::default()
+    };
+    let mut bytes = [0; 32];
+    bytes[..4].copy_from_slice(&seed.to_le_bytes());
+    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
+    let mut runner = TestRunner::new_with_rng(config, rng);
+    let began = Instant::now();
+    let mut words: BTreeMap<String, usize> = BTreeMap::new();
+    let (mut turns, mut lives, mut shown) = (0, 0, 0);
+    let sums = std::cell::RefCell::new((&mut words, &mut turns, &mut lives, &mut shown));
+    let result = runner.run(&acts::history(), |history| {
+        let outcome = happen(&history);
+        let mut sums = sums.borrow_mut();
+        *sums.1 += outcome.turns;
+        *sums.2 += outcome.lives;
+        *sums.3 += 1;
+        for line in &outcome.log {
+            let word = line
+                .split("\"event\":\"")
+                .nth(1)
+                .and_then(|l| l.split('"').next());
+            if let Some(word) = word {
+                *sums.0.entry(word.to_owned()).or_default() += 1;
+            }
+        }
+        match outcome.wrongs.first() {
+            None => Ok(()),
+            Some((wrong, why)) => Err(TestCaseError::fail(format!("{wrong}: {why}"))),
+        }
+    });
+    use std::io::Write as _;
+    let spent = began.elapsed().as_secs_f64();
+    let line = format!(
+        "{shown} histories, {lives} lives of executors, {turns} turns in {spent:.1} s; journalled: {words:?}\n"
+    );
+    // Past the test harness, which swallows what a passing test prints.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    if let Err(TestError::Fail(why, history)) = result {
+        let outcome = happen(&history);
+        let log = outcome.log.join("\n");
+        panic!("{why}\n\n{history:#?}\n\n{log}");
+    }
+}
