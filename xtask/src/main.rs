@@ -10,6 +10,7 @@ mod checks;
 mod demo;
 mod ebpf;
 mod generate;
+mod histories;
 mod peers;
 mod plans;
 mod public;
@@ -62,6 +63,8 @@ enum Task {
     Bpf,
     /// Measure against the targets; shows what misses, and fails for none
     Bench(bench::Arguments),
+    /// Drive the executor through random histories of faults; the simulated world is the judge
+    Histories(histories::Arguments),
     /// Build for release and pack it into target/
     Dist,
 }
@@ -99,6 +102,7 @@ fn run(task: Task) -> Result<()> {
         Task::Docs => generate::docs(),
         Task::Bpf => ebpf::build(),
         Task::Bench(arguments) => bench::bench(&arguments),
+        Task::Histories(arguments) => histories::histories(&arguments),
         Task::Dist => generate::dist(),
     }
 }

@@ -16,7 +16,8 @@ use vmpack_domain::journal::{Priority, Progress, RunId};
 use vmpack_domain::load::jiff_serde::Timestamp;
 use vmpack_domain::plan::Plan;
 use vmpack_domain::units::Micros;
-use vmpack_executor::carry::{Heard, Scene, hold};
+use vmpack_executor::attempt::Scene;
+use vmpack_executor::carry::{Heard, hold};
 use vmpack_executor::decide::Limits;
 use vmpack_executor::holder::{self, Handle, Order, Terms};
 use vmpack_executor::journal::{Journal, JournalError};
@@ -45,6 +46,18 @@ pub(crate) struct Outcome {
     pub(crate) log: Vec<String>,
     pub(crate) turns: usize,
     pub(crate) lives: usize,
+    /// What each host holds of each guest, and whether the first run came to its target.
+    pub(crate) end: Vec<String>,
+}
+
+impl Outcome {
+    /// What was journalled, in order, by its kind.
+    pub(crate) fn words(&self) -> Vec<&str> {
+        let kinds = self.log.iter().filter_map(|l| l.split_once("\"event\":\""));
+        kinds
+            .filter_map(|(_, rest)| rest.split('"').next())
+            .collect()
+    }
 }
 
 /// Something that happens to an executor.
@@ -510,7 +523,11 @@ impl Driver<'_> {
         state
             .judge
             .end(&state.world, self.history.harmless() && !endless);
+        let guests = self.controllers[0].plans[0].target.keys();
+        let held = guests.map(|g| format!("{g}: {:?}", state.world.copies(g)));
+        let end = held.chain(state.judge.last_word(0)).collect();
         Outcome {
+            end,
             wrongs: std::mem::take(&mut state.judge.wrongs),
             log: std::mem::take(&mut state.judge.log),
             turns: self.turns,
@@ -580,7 +597,7 @@ impl Work {
             per_host: self.controller.per_host,
             tries: 2,
             back_off: Micros::secs(1),
-            recoveries: 5,
+            recoveries: 12,
             patience: Micros::secs(20),
         };
         let terms = Terms {

@@ -75,10 +75,10 @@ pub(crate) struct Judge {
     ours: BTreeMap<MigrationId, usize>,
     /// Guests that were whole at a host at some time.
     arrived: BTreeSet<(GuestName, HostName)>,
-    /// Guests with a migration of ours when the world was last looked at.
-    underway: BTreeSet<GuestName>,
+    /// Guests with a migration of ours, and whose it was, when the world was last looked at.
+    underway: BTreeMap<GuestName, usize>,
     /// Guests that were lost in one.
-    lost: BTreeSet<GuestName>,
+    lost: BTreeSet<(GuestName, usize)>,
     /// Guests that were lost.
     gone: BTreeSet<GuestName>,
     /// Leases of others that a controller was shown, and has not seen end.
@@ -108,7 +108,7 @@ impl Judge {
             faults,
             ours: BTreeMap::new(),
             arrived: BTreeSet::new(),
-            underway: BTreeSet::new(),
+            underway: BTreeMap::new(),
             lost: BTreeSet::new(),
             gone: BTreeSet::new(),
             shown: BTreeMap::new(),
@@ -136,8 +136,10 @@ impl Judge {
             migration,
             what,
         } = event;
-        if *what == Happening::Lost && self.underway.contains(guest) {
-            self.lost.insert(guest.clone());
+        if *what == Happening::Lost
+            && let Some(whose) = self.underway.get(guest)
+        {
+            self.lost.insert((guest.clone(), *whose));
         }
         if !matches!(what, Happening::Progress { .. }) {
             let whose = migration.map_or(String::new(), |id| match self.ours.get(&id) {
@@ -172,6 +174,15 @@ impl Judge {
                     format!("{guest} is in split state: {now:?}"),
                 );
             }
+            let nowhere = !now
+                .iter()
+                .any(|c| matches!(c.1, CopyState::Running | CopyState::Failed));
+            if nowhere && !before.is_empty() && !world.lost(&guest) && !world.off(&guest) {
+                self.wrong(
+                    Wrong::LostWithoutCause,
+                    format!("{guest} runs nowhere: {now:?}"),
+                );
+            }
             if world.lost(&guest) && self.gone.insert(guest.clone()) {
                 self.judge_loss(world, &guest, &before);
             }
@@ -180,9 +191,8 @@ impl Judge {
             }
             self.copies.insert(guest, now);
         }
-        let ours = |t: &Traffic| self.ours.contains_key(&t.id);
-        let traffic = world.traffic().into_iter().filter(ours);
-        self.underway = traffic.map(|t| t.request.guest).collect();
+        let whose = |t: Traffic| Some((t.request.guest, *self.ours.get(&t.id)?));
+        self.underway = world.traffic().into_iter().filter_map(whose).collect();
         let hosts: Vec<HostName> = self.capacity.keys().cloned().collect();
         for host in hosts {
             if world.alive(&host)
@@ -347,10 +357,10 @@ impl Judge {
 
     /// The end: what the journals say must be so. `harmless`: nothing but executors died.
     pub(crate) fn end(&mut self, world: &World, harmless: bool) {
-        for controller in self.controllers.clone() {
+        for (n, controller) in self.controllers.clone().into_iter().enumerate() {
             let journal = journal(&controller.journal);
             for mv in controller.plans.iter().flat_map(|p| &p.moves) {
-                self.judge_word(world, &controller, mv, &journal);
+                self.judge_word(world, (n, &controller), mv, &journal);
             }
             if harmless {
                 let finished = journal
@@ -375,7 +385,13 @@ impl Judge {
     }
 
     /// The last word of a journal on one move.
-    fn judge_word(&mut self, world: &World, controller: &Controller, mv: &Move, journal: &[Row]) {
+    fn judge_word(
+        &mut self,
+        world: &World,
+        (n, controller): (usize, &Controller),
+        mv: &Move,
+        journal: &[Row],
+    ) {
         let last = journal
             .iter()
             .rev()
@@ -403,9 +419,17 @@ impl Judge {
             );
         }
         let named = matches!(word, "lost" | "stuck") || arrived;
-        if self.lost.contains(&mv.guest) && finished && word != "skipped" && !named {
+        if self.lost.contains(&(mv.guest.clone(), n)) && finished && word != "skipped" && !named {
             self.wrong(Wrong::NotNamed, why);
         }
+    }
+
+    /// How the run of a controller ended, if it did.
+    pub(crate) fn last_word(&self, controller: usize) -> Option<String> {
+        let journal = journal(&self.controllers[controller].journal);
+        let mut ends = journal.iter().rev();
+        let end = ends.find(|e| e.event["event"] == "finished")?;
+        Some(end.event.to_string())
     }
 
     pub(crate) fn endless(&mut self, why: String) {

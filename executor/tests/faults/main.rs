@@ -15,11 +15,15 @@ mod quiet;
 mod stage;
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
+use acts::{Blow, History, Side, Strikes, Upset};
 use drive::happen;
+use vmpack_domain::Mode;
+use vmpack_hypervisor::sim::Phase;
 
 /// As many as take about ten seconds.
 const HISTORIES: u32 = 200;
@@ -33,9 +37,12 @@ fn number(name: &str, default: u32) -> u32 {
     }
 }
 
-/// One test alone, as all threads of the process must be its own.
+/// All threads of the process must be one history's own, so one test runs at a time.
+static ALONE: Mutex<()> = Mutex::new(());
+
 #[test]
 fn no_history_runs_a_guest_twice_loses_one_by_us_or_overfills_a_host() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let cases = number("VMPACK_HISTORIES", HISTORIES);
     let seed = number("VMPACK_HISTORIES_SEED", 1);
     let config = Config {
@@ -58,14 +65,8 @@ fn no_history_runs_a_guest_twice_loses_one_by_us_or_overfills_a_host() {
         *sums.1 += outcome.turns;
         *sums.2 += outcome.lives;
         *sums.3 += 1;
-        for line in &outcome.log {
-            let word = line
-                .split("\"event\":\"")
-                .nth(1)
-                .and_then(|l| l.split('"').next());
-            if let Some(word) = word {
-                *sums.0.entry(word.to_owned()).or_default() += 1;
-            }
+        for word in outcome.words() {
+            *sums.0.entry(word.to_owned()).or_default() += 1;
         }
         match outcome.wrongs.first() {
             None => Ok(()),
@@ -83,5 +84,60 @@ fn no_history_runs_a_guest_twice_loses_one_by_us_or_overfills_a_host() {
         let outcome = happen(&history);
         let log = outcome.log.join("\n");
         panic!("{why}\n\n{history:#?}\n\n{log}");
+    }
+}
+
+/// Moves of each kind; one is refused at first and tried again, one breaks in split state and is
+/// resumed.
+fn eventful(upsets: Vec<Upset>) -> History {
+    let blow = |when, what, at, mended| Upset::Blow {
+        when,
+        what,
+        at,
+        mended,
+    };
+    let refused = blow(Strikes::At(0), Blow::Refuses, Side::Target, None);
+    let fetch = Strikes::In(1, Phase::Fetch, 3000);
+    let broken = blow(fetch, Blow::LinkDown, Side::Target, Some(40_000));
+    History {
+        hosts: 3,
+        guests: vec![(0, 2000, 500), (0, 1500, 0), (1, 2500, 1000), (1, 800, 0)],
+        moves: vec![
+            (0, 2, Mode::PreCopy),
+            (1, 1, Mode::PostCopy),
+            (2, 2, Mode::Hybrid),
+            (3, 0, Mode::PostCopy),
+        ],
+        second: None,
+        spare: 0,
+        parallel: 2,
+        per_host: 1,
+        heals: false,
+        resume_crashes: false,
+        upsets: [vec![refused, broken], upsets].concat(),
+        seed: 7,
+    }
+}
+
+#[test]
+fn an_executor_that_is_killed_after_any_event_is_resumed_to_the_same_end() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let undisturbed = happen(&eventful(vec![]));
+    let log = undisturbed.log.join("\n");
+    assert!(undisturbed.wrongs.is_empty(), "{log}");
+    for word in ["failed", "switched", "broken", "recovering", "moved"] {
+        assert!(undisturbed.words().contains(&word), "no `{word}` in\n{log}");
+    }
+    let events = undisturbed.words().len() + 1;
+    assert!(events > 15, "{log}");
+    for killed in 1..=events {
+        for second in [None, Some(killed + 1), Some(killed + 3)] {
+            let kills = [Some(killed), second].into_iter().flatten();
+            let kills = kills.map(|events| Upset::Kill { events, back: 500 });
+            let resumed = happen(&eventful(kills.collect()));
+            let log = resumed.log.join("\n");
+            assert!(resumed.wrongs.is_empty(), "{killed}, {second:?}:\n{log}");
+            assert_eq!(resumed.end, undisturbed.end, "{killed}, {second:?}:\n{log}");
+        }
     }
 }

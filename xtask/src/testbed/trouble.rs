@@ -2,7 +2,7 @@
 //! mended again, by [`Testbed::mend`].
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -32,7 +32,7 @@ impl Testbed {
     /// When it does not run.
     pub fn kill_libvirtd(&self, host: &str) -> Result<()> {
         let host = self.host(host)?;
-        let killed = end(host, host.directory.join("run/libvirtd.pid"))?;
+        let killed = end(host, &host.directory.join("run/libvirtd.pid"))?;
         if !killed {
             bail!("libvirtd does not run on {}", host.name);
         }
@@ -45,7 +45,7 @@ impl Testbed {
     /// When there is no such host, or it does not end.
     pub fn kill_qemu(&self, guest: &str, host: &str) -> Result<bool> {
         let host = self.host(host)?;
-        end(host, qemu_file(host, guest))
+        end(host, &qemu_file(host, guest))
     }
 
     /// Whether the guest has a QEMU on that host, be it one that waits for its memory.
@@ -91,7 +91,7 @@ impl Testbed {
         for host in &self.hosts {
             self.link(&host.name, true)?;
             self.kill_qemu(&guest.name, &host.name)?;
-            end(host, host.directory.join("run/libvirtd.pid"))?;
+            end(host, &host.directory.join("run/libvirtd.pid"))?;
             host.restart_libvirtd()?;
             // It may be defined there or not, and never runs any more.
             let _ = read(&mut host.virsh(["undefine", &guest.name]));
@@ -114,19 +114,19 @@ fn qemu_file(host: &Host, guest: &str) -> PathBuf {
 
 /// The process that a file inside the host names, by its number on this machine; nothing where it
 /// has ended.
-fn running(host: &Host, file: &PathBuf) -> Option<i32> {
+fn running(host: &Host, file: &Path) -> Option<i32> {
     let inside = fs::read_to_string(file).ok()?.trim().parse().ok()?;
     processes::inside(host.pid, inside)
 }
 
 /// Kills that process and waits until it is gone. Says whether there was one.
-fn end(host: &Host, file: PathBuf) -> Result<bool> {
-    let Some(pid) = running(host, &file) else {
+fn end(host: &Host, file: &Path) -> Result<bool> {
+    let Some(pid) = running(host, file) else {
         return Ok(false);
     };
     kill(Pid::from_raw(pid), Signal::SIGKILL).with_context(|| format!("cannot kill {pid}"))?;
     let deadline = Instant::now() + GONE;
-    while running(host, &file) == Some(pid) {
+    while running(host, file) == Some(pid) {
         if Instant::now() > deadline {
             bail!("the process of {} does not end", file.display());
         }
