@@ -3,7 +3,6 @@
 //! of them wait for it.
 
 use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,22 +11,21 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use vmpack_domain::Load;
-use vmpack_domain::journal::{Priority, Progress, RunId};
+use vmpack_domain::journal::Priority;
 use vmpack_domain::load::jiff_serde::Timestamp;
 use vmpack_domain::plan::Plan;
 use vmpack_domain::units::Micros;
 use vmpack_executor::attempt::Scene;
-use vmpack_executor::carry::{Heard, hold};
-use vmpack_executor::decide::Limits;
-use vmpack_executor::holder::{self, Handle, Order, Terms};
-use vmpack_executor::journal::{Journal, JournalError};
+use vmpack_executor::holder::{self, Handle, Order};
+use vmpack_executor::journal::Journal;
 use vmpack_executor::world::World as Hosts;
 use vmpack_hypervisor::sim::World;
 
 use crate::acts::{History, Upset};
 use crate::judge::{Controller, Judge, Wrong, seconds};
+use crate::life::{Act, End, Watch, Work};
 use crate::quiet;
-use crate::stage::{Killed, Life, Stage, Wants, set_wall, wall};
+use crate::stage::{Life, Stage, Wants, set_wall, wall};
 
 /// When it all begins, by the wall clock: 2026-01-05, in seconds.
 const BEGINNING: i64 = 1_767_571_200;
@@ -58,27 +56,6 @@ impl Outcome {
             .filter_map(|(_, rest)| rest.split('"').next())
             .collect()
     }
-}
-
-/// Something that happens to an executor.
-#[derive(Debug, Clone)]
-enum Act {
-    Begin(usize),
-    Kill(u64),
-    Interrupt,
-    Abort,
-    Hold,
-    Release,
-    Relieve(Box<Plan>),
-    Jump(i64),
-}
-
-/// How a life ended.
-enum End {
-    Killed,
-    Failed(String),
-    /// Whether every run is at its end.
-    Left(bool),
 }
 
 struct Executor {
@@ -532,133 +509,6 @@ impl Driver<'_> {
             log: std::mem::take(&mut state.judge.log),
             turns: self.turns,
             lives: self.lives,
-        }
-    }
-}
-
-/// What an executor's thread works with.
-struct Work {
-    controller: Controller,
-    scene: Scene,
-    stage: Arc<Stage>,
-    life: Life,
-    hosts: Hosts,
-    inhibit: PathBuf,
-    watch: Option<Watch>,
-}
-
-/// Acts when the journal has so many events.
-struct Watch {
-    events: Arc<AtomicUsize>,
-    triggers: Arc<Mutex<Vec<(usize, Act)>>>,
-    triggered: Arc<Mutex<Vec<Act>>>,
-    backs: Arc<Mutex<Vec<u64>>>,
-}
-
-impl Work {
-    fn run(
-        self,
-        mut asks: tokio::sync::mpsc::UnboundedReceiver<holder::Ask>,
-        killed: &Notify,
-    ) -> End {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .thread_keep_alive(Duration::from_millis(1))
-            .build()
-            .expect("a runtime");
-        let lived = catch_unwind(AssertUnwindSafe(|| {
-            runtime.block_on(async {
-                tokio::select! {
-                    biased;
-                    () = killed.notified() => None,
-                    held = self.hold(&mut asks) => Some(held),
-                }
-            })
-        }));
-        // Threads of a dead executor end at their next call.
-        runtime.shutdown_background();
-        match lived {
-            Ok(Some(Ok(progress))) => End::Left(progress.iter().all(|p| p.finished.is_some())),
-            Ok(Some(Err(e))) => End::Failed(e.to_string()),
-            Ok(None) => End::Killed,
-            Err(panic) if panic.is::<Killed>() => End::Killed,
-            Err(panic) => resume_unwind(panic),
-        }
-    }
-
-    async fn hold(
-        &self,
-        asks: &mut tokio::sync::mpsc::UnboundedReceiver<holder::Ask>,
-    ) -> Result<Vec<Progress>, JournalError> {
-        let mut journal = Journal::open(&self.controller.journal)?;
-        let runs = journal.unfinished()?;
-        let limits = |_: &Plan| Limits {
-            parallel: self.controller.parallel,
-            per_host: self.controller.per_host,
-            tries: 2,
-            back_off: Micros::secs(1),
-            recoveries: 12,
-            patience: Micros::secs(20),
-        };
-        let terms = Terms {
-            world: self.hosts.clone(),
-            limits: &limits,
-            stays: false,
-            inhibit: self.inhibit.clone(),
-        };
-        let hear = &mut |heard: Heard<'_>| self.hear(&heard);
-        let ends = hold(&self.scene, &runs, &terms, &mut journal, asks, hear).await?;
-        Ok(ends
-            .into_iter()
-            .map(|(_, progress): (RunId, Progress)| progress)
-            .collect())
-    }
-
-    /// An event is on the disk.
-    fn hear(&self, heard: &Heard<'_>) {
-        let Heard::Entry(entry) = heard else { return };
-        {
-            let mut state = self.stage.lock();
-            let now = state.world.now();
-            let line = serde_json::to_string(&entry.event).unwrap_or_default();
-            let line: String = line.chars().take(160).collect();
-            state
-                .judge
-                .note(now, format_args!("    {}: {line}", self.controller.name));
-        }
-        let Some(watch) = &self.watch else { return };
-        let events = watch.events.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut triggers = watch
-            .triggers
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let all = std::mem::take(&mut *triggers).into_iter();
-        let (now, later): (Vec<_>, Vec<_>) = all.partition(|(at, _)| *at <= events);
-        *triggers = later;
-        drop(triggers);
-        let mut dies = false;
-        for (_, act) in now {
-            match act {
-                Act::Kill(back) => {
-                    dies = true;
-                    watch
-                        .backs
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .push(back);
-                }
-                act => {
-                    let mut triggered = watch.triggered.lock();
-                    let triggered = triggered.as_mut();
-                    triggered
-                        .unwrap_or_else(|_| unreachable!("nobody panics with it"))
-                        .push(act);
-                }
-            }
-        }
-        if dies {
-            self.stage.lock().kill(self.life);
-            resume_unwind(Box::new(Killed));
         }
     }
 }

@@ -418,8 +418,15 @@ impl Judge {
                 format!("{why}; arrived: {arrived}, gone: {gone}"),
             );
         }
-        let named = matches!(word, "lost" | "stuck") || arrived;
-        if self.lost.contains(&(mv.guest.clone(), n)) && finished && word != "skipped" && !named {
+        // Another of its moves may have been the one.
+        let named = journal.iter().any(|e| {
+            let moves = controller.plans.iter().flat_map(|p| &p.moves);
+            let mut same = moves.filter(|m| m.guest == mv.guest);
+            matches!(e.event["event"].as_str(), Some("lost" | "stuck"))
+                && same.any(|m| e.event["id"] == m.id.0.as_str())
+        });
+        let lost = self.lost.contains(&(mv.guest.clone(), n));
+        if lost && finished && !(named || arrived) {
             self.wrong(Wrong::NotNamed, why);
         }
     }

@@ -11,6 +11,7 @@
 mod acts;
 mod drive;
 mod judge;
+mod life;
 mod quiet;
 mod stage;
 
