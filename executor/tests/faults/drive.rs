@@ -13,7 +13,6 @@ use tokio::sync::Notify;
 use vmpack_domain::Load;
 use vmpack_domain::journal::Priority;
 use vmpack_domain::load::jiff_serde::Timestamp;
-use vmpack_domain::plan::Plan;
 use vmpack_domain::units::Micros;
 use vmpack_executor::attempt::Scene;
 use vmpack_executor::holder::{self, Handle, Order};
