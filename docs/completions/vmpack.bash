@@ -94,6 +94,9 @@ _vmpack() {
             vmpack__subcmd__bench,pack)
                 cmd="vmpack__subcmd__bench__subcmd__pack"
                 ;;
+            vmpack__subcmd__bench,relief)
+                cmd="vmpack__subcmd__bench__subcmd__relief"
+                ;;
             vmpack__subcmd__bench__subcmd__help,check)
                 cmd="vmpack__subcmd__bench__subcmd__help__subcmd__check"
                 ;;
@@ -105,6 +108,9 @@ _vmpack() {
                 ;;
             vmpack__subcmd__bench__subcmd__help,pack)
                 cmd="vmpack__subcmd__bench__subcmd__help__subcmd__pack"
+                ;;
+            vmpack__subcmd__bench__subcmd__help,relief)
+                cmd="vmpack__subcmd__bench__subcmd__help__subcmd__relief"
                 ;;
             vmpack__subcmd__example,cluster)
                 cmd="vmpack__subcmd__example__subcmd__cluster"
@@ -192,6 +198,9 @@ _vmpack() {
                 ;;
             vmpack__subcmd__help__subcmd__bench,pack)
                 cmd="vmpack__subcmd__help__subcmd__bench__subcmd__pack"
+                ;;
+            vmpack__subcmd__help__subcmd__bench,relief)
+                cmd="vmpack__subcmd__help__subcmd__bench__subcmd__relief"
                 ;;
             vmpack__subcmd__help__subcmd__example,cluster)
                 cmd="vmpack__subcmd__help__subcmd__example__subcmd__cluster"
@@ -284,7 +293,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__bench)
-            opts="-v -h --verbose --help pack check moves help"
+            opts="-v -h --verbose --help pack check moves relief help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -324,7 +333,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__bench__subcmd__help)
-            opts="pack check moves help"
+            opts="pack check moves relief help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -380,6 +389,20 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__bench__subcmd__help__subcmd__pack)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__bench__subcmd__help__subcmd__relief)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -451,6 +474,44 @@ _vmpack() {
                     return 0
                     ;;
                 --certificates)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__bench__subcmd__relief)
+            opts="-v -h --hosts --guests --overloaded --load --runs --time-limit --ahead --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --hosts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --overloaded)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --load)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --runs)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --time-limit)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -672,7 +733,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help__subcmd__bench)
-            opts="pack check moves"
+            opts="pack check moves relief"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -714,6 +775,20 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help__subcmd__bench__subcmd__pack)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__bench__subcmd__relief)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )

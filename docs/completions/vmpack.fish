@@ -111,12 +111,13 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l junit -d 'Also
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l json -d 'Print the result as JSON'
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -s h -l help -d 'Print help'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves help" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves help" -s h -l help -d 'Print help'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves help" -f -a "pack" -d 'Pack vector packing instances: the fewest hosts, and what is proven'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves help" -f -a "check" -d 'Prove again what `bench pack --certificates` wrote: the packing and the bound'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves help" -f -a "moves" -d 'Move the items of packing instances from where they run: the least memory, and what is proven'
-complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves relief help" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves relief help" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves relief help" -f -a "pack" -d 'Pack vector packing instances: the fewest hosts, and what is proven'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves relief help" -f -a "check" -d 'Prove again what `bench pack --certificates` wrote: the packing and the bound'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves relief help" -f -a "moves" -d 'Move the items of packing instances from where they run: the least memory, and what is proven'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves relief help" -f -a "relief" -d 'Relieve sudden overloads of made-up clusters: the time to the first answer and to the proven one'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and not __fish_seen_subcommand_from pack check moves relief help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l format -d 'vbp or bpplib, whatever the names of the files' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l time-limit -d 'Wall time for the search, such as `10s` or `2m`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from pack" -l nodes -d 'Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly' -r
@@ -140,9 +141,20 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_sub
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -l json -d 'Print one JSON line for each file'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from moves" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from relief" -l hosts -d 'Hosts of 32 cores' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from relief" -l guests -d 'Guests for each host' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from relief" -l overloaded -d 'Hosts on which guests rise to all their vCPUs until it is overloaded' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from relief" -l load -d 'How much of the other hosts is wanted, in percent of their room' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from relief" -l runs -d 'Clusters, by seeds from 1 on' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from relief" -l time-limit -d 'How long the proven answer may be sought' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from relief" -l ahead -d 'Also make what is decided ahead, and recall it'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from relief" -l json -d 'Print one JSON line for each cluster'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from relief" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from relief" -s h -l help -d 'Print help'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "pack" -d 'Pack vector packing instances: the fewest hosts, and what is proven'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "check" -d 'Prove again what `bench pack --certificates` wrote: the packing and the bound'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "moves" -d 'Move the items of packing instances from where they run: the least memory, and what is proven'
+complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "relief" -d 'Relieve sudden overloads of made-up clusters: the time to the first answer and to the proven one'
 complete -c vmpack -n "__fish_vmpack_using_subcommand bench; and __fish_seen_subcommand_from help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand model; and not __fish_seen_subcommand_from dump help" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand model; and not __fish_seen_subcommand_from dump help" -s h -l help -d 'Print help'
@@ -237,6 +249,7 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "pack" -d 'Pack vector packing instances: the fewest hosts, and what is proven'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "check" -d 'Prove again what `bench pack --certificates` wrote: the packing and the bound'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "moves" -d 'Move the items of packing instances from where they run: the least memory, and what is proven'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from bench" -f -a "relief" -d 'Relieve sudden overloads of made-up clusters: the time to the first answer and to the proven one'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from model" -f -a "dump" -d 'Write a formulation of the inputs for another solver'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from import" -f -a "btrplace" -d 'From BtrPlace\'s JSON: a model, or an instance with its constraints'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and __fish_seen_subcommand_from import" -f -a "planetlab" -d 'From PlanetLab\'s CPU traces, in the set-up of CloudSim\'s power examples'

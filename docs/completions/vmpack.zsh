@@ -192,6 +192,22 @@ _arguments "${_arguments_options[@]}" : \
 '*::files -- Instances `.vbp`, each with a file `.cur` beside it:_files' \
 && ret=0
 ;;
+(relief)
+_arguments "${_arguments_options[@]}" : \
+'--hosts=[Hosts of 32 cores]:N:_default' \
+'--guests=[Guests for each host]:N:_default' \
+'--overloaded=[Hosts on which guests rise to all their vCPUs until it is overloaded]:N:_default' \
+'--load=[How much of the other hosts is wanted, in percent of their room]:PERCENT:_default' \
+'--runs=[Clusters, by seeds from 1 on]:N:_default' \
+'--time-limit=[How long the proven answer may be sought]:TIME:_default' \
+'--ahead[Also make what is decided ahead, and recall it]' \
+'--json[Print one JSON line for each cluster]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 ":: :_vmpack__subcmd__bench__subcmd__help_commands" \
@@ -213,6 +229,10 @@ _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
 (moves)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(relief)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
@@ -571,6 +591,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(relief)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
         esac
     ;;
 esac
@@ -740,6 +764,7 @@ _vmpack__subcmd__bench_commands() {
 'pack:Pack vector packing instances\: the fewest hosts, and what is proven' \
 'check:Prove again what \`bench pack --certificates\` wrote\: the packing and the bound' \
 'moves:Move the items of packing instances from where they run\: the least memory, and what is proven' \
+'relief:Relieve sudden overloads of made-up clusters\: the time to the first answer and to the proven one' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack bench commands' commands "$@"
@@ -755,6 +780,7 @@ _vmpack__subcmd__bench__subcmd__help_commands() {
 'pack:Pack vector packing instances\: the fewest hosts, and what is proven' \
 'check:Prove again what \`bench pack --certificates\` wrote\: the packing and the bound' \
 'moves:Move the items of packing instances from where they run\: the least memory, and what is proven' \
+'relief:Relieve sudden overloads of made-up clusters\: the time to the first answer and to the proven one' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack bench help commands' commands "$@"
@@ -779,6 +805,11 @@ _vmpack__subcmd__bench__subcmd__help__subcmd__pack_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack bench help pack commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__bench__subcmd__help__subcmd__relief_commands] )) ||
+_vmpack__subcmd__bench__subcmd__help__subcmd__relief_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack bench help relief commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__bench__subcmd__moves_commands] )) ||
 _vmpack__subcmd__bench__subcmd__moves_commands() {
     local commands; commands=()
@@ -788,6 +819,11 @@ _vmpack__subcmd__bench__subcmd__moves_commands() {
 _vmpack__subcmd__bench__subcmd__pack_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack bench pack commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__bench__subcmd__relief_commands] )) ||
+_vmpack__subcmd__bench__subcmd__relief_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack bench relief commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__check_commands] )) ||
 _vmpack__subcmd__check_commands() {
@@ -879,6 +915,7 @@ _vmpack__subcmd__help__subcmd__bench_commands() {
 'pack:Pack vector packing instances\: the fewest hosts, and what is proven' \
 'check:Prove again what \`bench pack --certificates\` wrote\: the packing and the bound' \
 'moves:Move the items of packing instances from where they run\: the least memory, and what is proven' \
+'relief:Relieve sudden overloads of made-up clusters\: the time to the first answer and to the proven one' \
     )
     _describe -t commands 'vmpack help bench commands' commands "$@"
 }
@@ -896,6 +933,11 @@ _vmpack__subcmd__help__subcmd__bench__subcmd__moves_commands() {
 _vmpack__subcmd__help__subcmd__bench__subcmd__pack_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help bench pack commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__bench__subcmd__relief_commands] )) ||
+_vmpack__subcmd__help__subcmd__bench__subcmd__relief_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help bench relief commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__help__subcmd__check_commands] )) ||
 _vmpack__subcmd__help__subcmd__check_commands() {

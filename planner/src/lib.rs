@@ -17,12 +17,14 @@ mod instance;
 mod moves;
 mod pack;
 pub mod packing;
+pub mod relieve;
 pub mod replay;
 mod rng;
 mod schedule;
 pub mod search;
 mod summary;
 mod trade;
+pub mod watch;
 pub mod whatif;
 mod windows;
 

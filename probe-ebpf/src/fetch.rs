@@ -18,7 +18,7 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use vmpack_domain::units::Micros;
-use vmpack_domain::{Cluster, GuestName, Host, HostName, HostState, Load, Statistic};
+use vmpack_domain::{Cluster, GuestName, HostName, Load, Statistic};
 
 use crate::client::{Address, Client, ClientError};
 use crate::export::left_out;
@@ -272,32 +272,4 @@ fn gather(cluster: &Cluster, seen: Vec<(HostName, GuestHistory)>, span: Span, no
     }
     fetched.strangers = by_uuid.len();
     fetched
-}
-
-/// Whether a host is to have a probe that answers: one that is asleep or away has none.
-fn awake(host: &Host) -> bool {
-    matches!(host.state, HostState::On | HostState::Drain)
-}
-
-/// Where a host's probe is if neither the cluster nor a flag says so: at the machine that its
-/// libvirt URI names, else at its name; by TLS if there are certificates.
-fn derived(host: &Host, tls: bool) -> String {
-    let machine = host
-        .uri
-        .as_deref()
-        .and_then(|uri| uri.split_once("://")?.1.split(['/', '?']).next())
-        // Without a user, and without the port of another service.
-        .map(|authority| {
-            authority
-                .rsplit_once('@')
-                .map_or(authority, |(_, host)| host)
-        })
-        .map(|authority| match authority.split_once(']') {
-            Some((v6, _)) => format!("{v6}]"),
-            None => authority.split(':').next().unwrap_or_default().to_owned(),
-        })
-        .filter(|machine| !machine.is_empty())
-        .unwrap_or_else(|| host.name.to_string());
-    let scheme = if tls { "https" } else { "http" };
-    format!("{scheme}://{machine}")
 }

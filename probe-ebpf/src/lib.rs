@@ -17,7 +17,6 @@
 
 mod bench;
 pub mod cli;
-mod client;
 pub mod demand;
 mod dirty;
 pub mod doctor;
@@ -41,11 +40,11 @@ mod serve;
 mod sketch;
 pub mod source;
 pub mod threads;
-mod tick;
 pub mod tiers;
-mod tls;
 mod top;
 pub mod windows;
+
+use vmpack_probe_client::{client, tick, tls};
 
 #[cfg(test)]
 mod tests;

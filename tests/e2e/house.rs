@@ -42,7 +42,11 @@ const USES: &[(&str, &[&str])] = &[
     ),
     ("vmpack-hypervisor", &["vmpack-domain", "vmpack-sim"]),
     ("vmpack-executor", &["vmpack-domain", "vmpack-hypervisor"]),
-    ("vmpack-probe", &["vmpack-domain", "vmpack-hypervisor"]),
+    (
+        "vmpack-probe",
+        &["vmpack-domain", "vmpack-hypervisor", "vmpack-probe-client"],
+    ),
+    ("vmpack-probe-client", &["vmpack-domain"]),
     ("xtask", &[]),
 ];
 
@@ -54,7 +58,10 @@ const DOORS: &[(&str, &[&str])] = &[
     ("aya", &["vmpack-probe"]),
     ("virt", &["vmpack-hypervisor"]),
     ("virt-sys", &["vmpack-hypervisor"]),
-    ("tokio", &["vmpack-probe", "vmpack-executor"]),
+    (
+        "tokio",
+        &["vmpack-probe", "vmpack-probe-client", "vmpack-executor"],
+    ),
     ("rusqlite", &["vmpack-probe", "vmpack-executor"]),
 ];
 

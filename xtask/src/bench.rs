@@ -16,6 +16,7 @@ use xtask::target_directory;
 use crate::peers::{self, Peer};
 use crate::plans;
 use crate::public;
+use crate::relief;
 use crate::replays;
 
 #[derive(Args)]
@@ -40,6 +41,12 @@ enum What {
         json: bool,
         /// Only these parts: accuracy, dirty, switch, process, overload, history, daemon, guests
         parts: Vec<String>,
+    },
+    /// The relief of sudden overloads: how soon it is decided
+    Relief {
+        /// Print one JSON line for each row
+        #[arg(long)]
+        json: bool,
     },
     /// Packing and moving the generated families (VMPACK_DATA names the folder with `generated/`)
     Solver {
@@ -271,6 +278,9 @@ impl Shown {
 }
 
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
+    if let What::Relief { json } = &arguments.what {
+        return relief::rows(*json);
+    }
     let What::Solver {
         json,
         runs,

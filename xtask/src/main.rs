@@ -14,6 +14,7 @@ mod histories;
 mod peers;
 mod plans;
 mod public;
+mod relief;
 mod replays;
 mod testbed_commands;
 mod testbed_demo;

@@ -13,6 +13,7 @@
 pub mod certificate;
 mod later;
 pub mod packing;
+mod relief;
 mod replay;
 mod resting;
 mod rules;
@@ -36,6 +37,7 @@ use crate::units::{MiB, MilliCores, Ratio, count};
 pub use certificate::certificate;
 pub use later::{Busy, later};
 pub use packing::packing;
+pub use relief::relief;
 pub use resting::resting;
 
 /// Something that must hold and does not.

@@ -16,6 +16,7 @@ pub mod name;
 pub mod objective;
 pub mod plan;
 pub mod policy;
+pub mod relief;
 pub mod rule;
 pub mod units;
 

@@ -2,6 +2,8 @@
 //! limits and the costs. Every field has a default; `Policy::default()` holds when no policy is
 //! given.
 
+mod relief;
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
@@ -14,6 +16,8 @@ use crate::objective::Objective;
 use crate::rule::Rule;
 use crate::units::{MiB, MiBPerSec, Micros, Permille, Ratio};
 
+pub use relief::{Budget, Relief};
+
 /// The whole policy.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
@@ -22,9 +26,9 @@ pub struct Policy {
     pub demand: DemandPolicy,
     /// The share of every host that stays free.
     pub headroom: Headroom,
-    /// The share that must stay free of a host for its guests to stay; at most the headroom, up to
-    /// which hosts are packed. A host between the two keeps what it has and gets nothing more, so that
-    /// load which moves a little about the headroom moves no guests. The headroom itself by default.
+    /// When guests have to leave a host. Its shares are at most the headroom, up to which hosts are
+    /// packed: a host between the two keeps what it has and a plan gives it nothing more, so that load
+    /// which moves a little about the headroom moves no guests.
     #[serde(skip_serializing_if = "Relief::is_default")]
     pub relief: Relief,
     /// How many times a host's cores may be promised.
@@ -107,24 +111,6 @@ impl Default for Headroom {
     }
 }
 
-/// The share of a host below which guests have to leave it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
-pub struct Relief {
-    /// Of its CPU; the headroom by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cpu: Option<Permille>,
-    /// Of its memory; the headroom by default.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub memory: Option<Permille>,
-}
-
-impl Relief {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 impl Policy {
     /// What must stay free of a host for its guests to stay, where that is less than the headroom.
     #[must_use]
@@ -134,6 +120,15 @@ impl Policy {
             memory: self.relief.memory.unwrap_or(self.headroom.memory),
         };
         (threshold != self.headroom).then_some(threshold)
+    }
+    /// What must stay free of a host for it not to be overloaded now: of its CPU what `relief` says, else
+    /// half the headroom, so that between what a plan fills and what is relieved there is a gap.
+    #[must_use]
+    pub fn overload(&self) -> Headroom {
+        Headroom {
+            cpu: self.relief.cpu.unwrap_or(Permille(self.headroom.cpu.0 / 2)),
+            memory: self.relief.memory.unwrap_or(self.headroom.memory),
+        }
     }
 }
 

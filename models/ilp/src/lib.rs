@@ -3,6 +3,7 @@
 //!
 //! - [`assignment`]: the cheapest set of hosts (stage 1).
 //! - [`moves`]: the least memory moved at a given cost of hosts (stage 2).
+//! - [`relief`]: the moves that end sudden overloads.
 //! - [`waves`]: when each migration starts, the bound on the time they take.
 //! - [`bound`]: what no placement can undercut, in integers only.
 //! - [`rule`]: the policy's rules, one a file, folded into a problem or encoded as rows.
@@ -19,6 +20,7 @@ pub mod moves;
 pub mod pattern;
 pub mod problem;
 mod relaxed;
+pub mod relief;
 pub mod rule;
 pub mod waves;
 

@@ -412,6 +412,14 @@ Examples:
 Beside each instance NAME.vbp, a file NAME.cur tells the host of each item, a number from 0 on a line
 each. The second resource is the memory. The fewest hosts are found first, within the same limit.")]
     Moves(BenchMovesArguments),
+    /// Relieve sudden overloads of made-up clusters: the time to the first answer and to the proven one
+    #[command(after_help = "\
+Examples:
+  vmpack bench relief
+  vmpack bench relief --hosts 200 --overloaded 20 --load 90 --json
+
+Clusters are made by seed; every answer is judged.")]
+    Relief(super::bench::relief::Arguments),
 }
 
 #[derive(Debug, Args)]

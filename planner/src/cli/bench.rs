@@ -2,6 +2,7 @@
 
 mod check;
 mod clock;
+pub(crate) mod relief;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -47,6 +48,7 @@ pub(crate) fn run(kind: &BenchKind, session: &mut Session) -> Result<Exit, Failu
         BenchKind::Pack(arguments) => pack(arguments, session),
         BenchKind::Check(arguments) => check::run(arguments, session),
         BenchKind::Moves(arguments) => moves(arguments, session),
+        BenchKind::Relief(arguments) => relief::run(arguments, session),
     }
 }
 

@@ -13,8 +13,9 @@ use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{Source, read_cluster, write_load};
 use vmpack_domain::units::{Micros, count};
 use vmpack_domain::{Cluster, HostName, Statistic};
+use vmpack_probe_client::place::{place, probes};
 
-use super::{Fetched, Span, awake, derived, fetch};
+use super::{Fetched, Span, fetch};
 use crate::cli::{Ended, write_whole};
 use crate::client::{Address, Client};
 use crate::interval::STEP;
@@ -106,12 +107,6 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-fn place(text: &str) -> Result<(HostName, Address), String> {
-    let (host, url) = text.split_once('=').ok_or("expected HOST=URL")?;
-    let host = host.parse().map_err(|e| format!("{e}"))?;
-    Ok((host, url.parse().map_err(|e| format!("{e}"))?))
-}
-
 /// Fetches.
 pub(crate) fn run(arguments: &Arguments) -> Ended {
     let span = arguments
@@ -136,23 +131,8 @@ fn inputs(arguments: &Arguments) -> anyhow::Result<(Cluster, BTreeMap<HostName, 
         sources.push(Source { name, text });
     }
     let cluster = read_cluster(&sources)?;
-    let mut flags: BTreeMap<HostName, Address> = arguments.probes.iter().cloned().collect();
-    if let Some(stranger) = flags.keys().find(|name| cluster.host(name).is_none()) {
-        anyhow::bail!("read `--probe {stranger}=...`, and the cluster has no host of that name");
-    }
-    let mut probes = BTreeMap::new();
-    for host in cluster.hosts.iter().filter(|host| awake(host)) {
-        let address = match flags.remove(&host.name) {
-            Some(address) => address,
-            None => {
-                let stated = host.probe.clone();
-                let url = stated.unwrap_or_else(|| derived(host, arguments.tls.cert.is_some()));
-                url.parse().with_context(|| format!("host {}", host.name))?
-            }
-        };
-        probes.insert(host.name.clone(), address);
-    }
-    anyhow::ensure!(!probes.is_empty(), "the cluster has no host that is awake");
+    let tls = arguments.tls.cert.is_some();
+    let probes = probes(&cluster, &arguments.probes, tls)?;
     Ok((cluster, probes))
 }
 

@@ -1,6 +1,7 @@
 use std::net::TcpListener;
 
 use vmpack_domain::units::MilliCores;
+use vmpack_probe_client::place::{awake, derived};
 
 use super::*;
 use crate::serve::tests::{Daemon, block_on, settings, start, steady, wait_for};

@@ -19,8 +19,7 @@ use crate::measure;
 use crate::sample::online_cores;
 use crate::tls::Files;
 
-/// Where a probe is reached if nothing else is said.
-pub(crate) const PORT: u16 = 9742;
+pub(crate) use vmpack_probe_client::wire::PORT;
 
 /// The flags of `serve`.
 #[derive(Debug, Args)]

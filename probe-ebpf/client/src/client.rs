@@ -16,8 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::serve::command::PORT;
-use crate::serve::wire::{Event, Refusal};
+use crate::wire::{Event, PORT, Refusal};
 
 /// The most that an answer may have, in bytes.
 const ANSWER: usize = 64 << 20;
@@ -26,28 +25,36 @@ const LINE: usize = 16 << 20;
 
 /// Why a probe gave no answer.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ClientError {
+pub enum ClientError {
+    /// The text is no address.
     #[error("read `{0}` as a probe's address, expected a URL such as `https://10.0.0.1:{PORT}`")]
     Address(String),
+    /// It takes TLS, and there is no certificate.
     #[error("{0} needs --tls-cert, --tls-key and --tls-ca")]
     NoCertificate(String),
+    /// Nothing came in time.
     #[error("no answer within {0:?}")]
     Silent(Duration),
+    /// There is no connection.
     #[error("cannot connect: {0}")]
     Connect(std::io::Error),
+    /// The handshake failed.
     #[error("no TLS: {0}")]
     Tls(std::io::Error),
+    /// It broke off.
     #[error("the connection broke: {0}")]
     Broke(String),
+    /// It refused, with that status and these words.
     #[error("answered {0}: {1}")]
     Refused(StatusCode, String),
+    /// It speaks otherwise.
     #[error("read an answer that is none of a probe's: {0}")]
     Answer(String),
 }
 
 /// Where a probe is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Address {
+pub struct Address {
     host: String,
     port: u16,
     tls: bool,
@@ -92,10 +99,11 @@ impl std::fmt::Display for Address {
 
 /// A client with its certificate, if it has one.
 #[derive(Debug, Clone)]
-pub(crate) struct Client {
-    pub(crate) tls: Option<Arc<ClientConfig>>,
+pub struct Client {
+    /// Its certificate, and whom it believes.
+    pub tls: Option<Arc<ClientConfig>>,
     /// For each request, from the connection to the answer's last byte.
-    pub(crate) patience: Duration,
+    pub patience: Duration,
 }
 
 impl Client {
@@ -103,7 +111,7 @@ impl Client {
     ///
     /// # Errors
     /// When there is none in time, or it is another.
-    pub(crate) async fn get<T: serde::de::DeserializeOwned>(
+    pub async fn get<T: serde::de::DeserializeOwned>(
         &self,
         at: &Address,
         path: &str,
@@ -131,7 +139,7 @@ impl Client {
     ///
     /// # Errors
     /// When it does not begin in time.
-    pub(crate) async fn stream(&self, at: &Address) -> Result<Events, ClientError> {
+    pub async fn stream(&self, at: &Address) -> Result<Events, ClientError> {
         let answer = timeout(self.patience, self.request(at, "/v1/stream"))
             .await
             .unwrap_or(Err(ClientError::Silent(self.patience)))?;
@@ -188,7 +196,7 @@ fn refused(status: StatusCode, body: &[u8]) -> ClientError {
 
 /// Events as they come.
 #[derive(Debug)]
-pub(crate) struct Events {
+pub struct Events {
     body: Incoming,
     read: Vec<u8>,
 }
@@ -198,7 +206,7 @@ impl Events {
     ///
     /// # Errors
     /// When the connection breaks or says something else.
-    pub(crate) async fn next(&mut self) -> Result<Option<Event>, ClientError> {
+    pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
             if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.read.drain(..=end).collect();

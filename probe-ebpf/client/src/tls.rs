@@ -14,29 +14,38 @@ use rustls::{CertificateError, ClientConfig, Error, RootCertStore, ServerConfig}
 
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum TlsError {
+pub enum TlsError {
+    /// A file cannot be read.
     #[error("cannot read {0}: {1}")]
     Read(PathBuf, rustls::pki_types::pem::Error),
+    /// There is no certificate in it.
     #[error("read {0}, which holds no certificate, expected PEM")]
     Empty(PathBuf),
+    /// It cannot be used.
     #[error("cannot use the certificate of {0}: {1}")]
     Refused(PathBuf, rustls::Error),
+    /// The authority cannot.
     #[error("cannot use the authority {0}: {1}")]
     Authority(PathBuf, String),
+    /// The certificate is not for that use.
     #[error(
         "read {file}, {why}, expected a certificate for {whom} that {authority} signed and that is valid now (`vmpack-probe pki`)"
     )]
     Unfit {
+        /// Which file.
         file: PathBuf,
+        /// Why not.
         why: String,
+        /// For whom it should be.
         whom: &'static str,
+        /// Who should have signed it.
         authority: PathBuf,
     },
 }
 
 /// The files of one side.
 #[derive(Debug, Clone, clap::Args)]
-pub(crate) struct Files {
+pub struct Files {
     /// This side's certificate, PEM
     #[arg(
         long = "tls-cert",
@@ -44,13 +53,13 @@ pub(crate) struct Files {
         requires = "key",
         requires = "ca"
     )]
-    pub(crate) cert: Option<PathBuf>,
+    pub cert: Option<PathBuf>,
     /// Its private key, PEM
     #[arg(long = "tls-key", value_name = "FILE", requires = "cert")]
-    pub(crate) key: Option<PathBuf>,
+    pub key: Option<PathBuf>,
     /// The authority that the other side's certificate must come from, PEM
     #[arg(long = "tls-ca", value_name = "FILE", requires = "cert")]
-    pub(crate) ca: Option<PathBuf>,
+    pub ca: Option<PathBuf>,
 }
 
 impl Files {
@@ -68,7 +77,7 @@ impl Files {
     ///
     /// # Errors
     /// When a file cannot be read or used, or the certificate is none that a client would believe.
-    pub(crate) fn server(&self) -> Result<Option<Arc<ServerConfig>>, TlsError> {
+    pub fn server(&self) -> Result<Option<Arc<ServerConfig>>, TlsError> {
         let Some((cert, key, ca)) = self.all() else {
             return Ok(None);
         };
@@ -100,7 +109,7 @@ impl Files {
     ///
     /// # Errors
     /// When a file cannot be read or used.
-    pub(crate) fn client(&self) -> Result<Option<Arc<ClientConfig>>, TlsError> {
+    pub fn client(&self) -> Result<Option<Arc<ClientConfig>>, TlsError> {
         let Some((cert, key, ca)) = self.all() else {
             return Ok(None);
         };
@@ -116,7 +125,8 @@ impl Files {
     }
 
     /// When the certificate expires, in Unix seconds.
-    pub(crate) fn expires(&self) -> Option<i64> {
+    #[must_use]
+    pub fn expires(&self) -> Option<i64> {
         let chain = certificates(self.cert.as_deref()?).ok()?;
         expires(chain.first()?)
     }
@@ -124,8 +134,10 @@ impl Files {
 
 /// Whose a certificate is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Side {
+pub enum Side {
+    /// Who listens.
     Server,
+    /// Who asks.
     Client,
 }
 
@@ -134,7 +146,7 @@ pub(crate) enum Side {
 ///
 /// # Errors
 /// When the authority cannot be used.
-pub(crate) fn judge(
+pub fn judge(
     authority: &Path,
     chain: &[CertificateDer<'_>],
     side: Side,
@@ -195,7 +207,8 @@ fn reason(error: &Error) -> String {
 }
 
 /// When a certificate expires, in Unix seconds: the second time in its `validity` (RFC 5280, 4.1).
-pub(crate) fn expires(certificate: &CertificateDer<'_>) -> Option<i64> {
+#[must_use]
+pub fn expires(certificate: &CertificateDer<'_>) -> Option<i64> {
     // version, serialNumber, signature, issuer, validity: the first may be absent, and of the
     // sequences validity is the third.
     let validity = fields(certificate)?
@@ -221,7 +234,8 @@ pub(crate) fn expires(certificate: &CertificateDer<'_>) -> Option<i64> {
 }
 
 /// The names and addresses that a certificate is for: its `subjectAltName` (RFC 5280, 4.2.1.6).
-pub(crate) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
+#[must_use]
+pub fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     /// 2.5.29.17.
     const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
     const EXTENSIONS: u8 = 0xa3;
@@ -286,7 +300,10 @@ fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
 }
 
 /// The certificates in a PEM file.
-pub(crate) fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+///
+/// # Errors
+/// When it cannot be read, or holds none.
+pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let failed = |e| TlsError::Read(file.to_path_buf(), e);
     let chain: Vec<_> = CertificateDer::pem_file_iter(file)
         .map_err(failed)?

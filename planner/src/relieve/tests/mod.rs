@@ -1,0 +1,308 @@
+//! Relief against the judge, against all answers that there are, and by the word.
+
+mod random;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::json;
+use vmpack_domain::relief::{Demand, Flight, Past, Relief, Situation};
+use vmpack_domain::units::{Micros, MilliCores};
+use vmpack_domain::{Cluster, GuestName, HostName, Load, Policy, check};
+use vmpack_ilp::Limits;
+
+use super::{Contingency, Surge, relieve};
+
+/// What a situation is of, owned.
+#[derive(Debug, Clone, Default)]
+pub(super) struct World {
+    pub(super) cluster: Cluster,
+    pub(super) load: Load,
+    pub(super) policy: Policy,
+    pub(super) demand: BTreeMap<GuestName, Demand>,
+    pub(super) overloaded: BTreeMap<HostName, Micros>,
+    pub(super) silent: BTreeSet<HostName>,
+    pub(super) flights: Vec<Flight>,
+    pub(super) recent: Vec<Past>,
+}
+
+pub(super) fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("a plain name")
+}
+
+pub(super) fn read<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> T {
+    serde_json::from_value(value).expect("a value of that type")
+}
+
+pub(super) fn seen(now: u64) -> Demand {
+    Demand::Seen {
+        now: MilliCores(now),
+        margin: MilliCores::ZERO,
+    }
+}
+
+impl World {
+    /// Hosts of 10 cores and 64 GiB; guests of 4 vCPUs and 4 GiB as (name, host, milli-cores).
+    fn new(hosts: &[&str], guests: &[(&str, &str, u64)]) -> Self {
+        let host = |name: &&str| json!({ "name": name, "cpu": "10cores", "memory": "64GiB", "network": "1250MiB/s", "state": "on" });
+        let guest = |(name, host, _): &(&str, &str, u64)| json!({ "name": name, "vcpus": 4, "memory": "4GiB", "host": host });
+        let hosts_of: Vec<_> = hosts.iter().map(host).collect();
+        let guests_of: Vec<_> = guests.iter().map(guest).collect();
+        let cluster = json!({ "hosts": hosts_of, "guests": guests_of });
+        let demand = guests
+            .iter()
+            .map(|(guest, _, now)| (name(guest), seen(*now)));
+        Self {
+            cluster: read(cluster),
+            demand: demand.collect(),
+            overloaded: hosts.iter().map(|h| (name(h), Micros::ZERO)).collect(),
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn situation(&self) -> Situation<'_> {
+        Situation {
+            cluster: &self.cluster,
+            load: &self.load,
+            policy: &self.policy,
+            demand: &self.demand,
+            overloaded: &self.overloaded,
+            silent: &self.silent,
+            flights: &self.flights,
+            recent: &self.recent,
+            now: Micros::secs(1000),
+        }
+    }
+
+    /// The answer, which the judge accepts, as also the one at once.
+    pub(super) fn relieved(&self) -> Relief {
+        let situation = self.situation();
+        let judge = |relief: &Relief| {
+            let wrong = check::relief(&situation, relief);
+            assert!(wrong.is_empty(), "{wrong:#?}\n{relief:#?}\n{self:#?}");
+        };
+        let limits = Limits {
+            time: Micros::secs(20),
+            nodes: None,
+            seed: 1,
+            threads: 1,
+            stop: &|| false,
+        };
+        let relief = relieve(&situation, &limits, &mut |first| judge(first));
+        judge(&relief);
+        relief
+    }
+
+    fn moves(&self) -> Vec<String> {
+        let moves = self.relieved().moves;
+        moves
+            .iter()
+            .map(|m| format!("{} {} {}", m.guest, m.from, m.to))
+            .collect()
+    }
+}
+
+/// h1 is overloaded by 1.5 cores: its guests want 11 of 9.5.
+fn three() -> World {
+    World::new(
+        &["h1", "h2", "h3"],
+        &[
+            ("a", "h1", 4000),
+            ("b", "h1", 4000),
+            ("c", "h1", 2000),
+            ("d", "h1", 1000),
+            ("e", "h2", 4000),
+            ("f", "h2", 3000),
+            ("g", "h3", 3000),
+        ],
+    )
+}
+
+#[test]
+fn the_smallest_guest_that_suffices_goes_to_the_emptiest_host() {
+    let mut world = three();
+    for (guest, memory) in [("a", 16), ("b", 8)] {
+        let all = &mut world.cluster.guests;
+        let found = all
+            .iter_mut()
+            .find(|g| g.name.as_str() == guest)
+            .expect("a guest");
+        found.memory.0 = memory * 1024;
+    }
+    assert_eq!(world.moves(), ["c h1 h3"]);
+    let relief = world.relieved();
+    assert!(relief.worth.proven);
+    assert_eq!(relief.worth.ended, MilliCores(1500));
+    assert!(relief.left.is_empty() && relief.wake.is_empty());
+    let mv = &relief.moves[0];
+    assert_eq!(mv.mode, vmpack_domain::Mode::PostCopy);
+    assert!(
+        mv.reason
+            .contains("h1 wants 1.5cores more than its 9.5cores"),
+        "{}",
+        mv.reason
+    );
+    assert!(relief.reasons[0].starts_with("seen: 4 guests of h1 want 11cores of 9.5cores"));
+}
+
+#[test]
+fn what_is_not_believed_or_not_known_neither_moves_nor_makes_room() {
+    let mut world = three();
+    world.demand.remove(&name::<GuestName>("g"));
+    // g may want its 4 vCPUs; 4 and c's 2.2 fit.
+    assert_eq!(world.moves(), ["c h1 h3"]);
+    world.silent.insert(name("h3"));
+    assert_eq!(world.moves(), ["c h1 h2"]);
+    let starved = Demand::Starved {
+        before: MilliCores(2000),
+        margin: MilliCores::ZERO,
+    };
+    world.demand.insert(name("c"), starved);
+    let relief = world.relieved();
+    assert!(relief.moves.iter().all(|m| m.guest.as_str() != "c"));
+    assert!(
+        relief
+            .reasons
+            .iter()
+            .any(|r| r.contains("c (waits for its memory")),
+        "{:?}",
+        relief.reasons
+    );
+    // Without the demand of its guests nobody knows that the host is overloaded.
+    world.demand.clear();
+    assert!(world.relieved().moves.is_empty());
+}
+
+#[test]
+fn what_is_under_way_counts_as_arrived() {
+    let mut world = three();
+    world.flights.push(Flight {
+        guest: name("c"),
+        from: name("h1"),
+        to: name("h3"),
+        demand: MilliCores(2000),
+        margin: MilliCores(200),
+        memory: vmpack_domain::units::MiB(4096),
+    });
+    assert!(
+        world.relieved().moves.is_empty(),
+        "h1 is relieved by what is under way"
+    );
+}
+
+#[test]
+fn where_all_want_more_than_there_is_nothing_moves_and_hosts_are_woken() {
+    let mut world = three();
+    for (guest, now) in [("c", 4000), ("d", 4000), ("f", 4000), ("g", 4000)] {
+        world.demand.insert(name(guest), seen(now));
+    }
+    world.cluster.guests[0].reserved = MilliCores(1000);
+    let mut spare = world.cluster.hosts[2].clone();
+    spare.name = name("h4");
+    spare.state = vmpack_domain::HostState::Asleep;
+    // 28 of 28.5 fit.
+    assert!(
+        world
+            .relieved()
+            .left
+            .iter()
+            .all(|l| !l.why.contains("all guests together"))
+    );
+    world.cluster.hosts[2].state = vmpack_domain::HostState::Drain;
+    world.cluster.hosts.push(spare);
+    let relief = world.relieved();
+    assert!(relief.moves.is_empty());
+    assert_eq!(relief.wake, [name("h4")]);
+    assert_eq!(
+        relief.hold.len(),
+        4,
+        "the guests of h1 are held to their shares"
+    );
+    assert_eq!(relief.left[0].would, "waking h4");
+}
+
+#[test]
+fn an_overload_that_nothing_can_end_says_what_would() {
+    let mut world = three();
+    world.cluster.hosts.truncate(1);
+    world.overloaded.retain(|h, _| h.as_str() == "h1");
+    world
+        .cluster
+        .guests
+        .retain(|g| g.host.as_ref().is_some_and(|h| h.as_str() == "h1"));
+    let mut spare = world.cluster.hosts[0].clone();
+    spare.name = name("h9");
+    spare.cpu = MilliCores(1900);
+    world.cluster.hosts.push(spare);
+    // 11 of 9.5 + 1.8: they fit together, and no guest fits h9 but d, which is not enough.
+    let relief = world.relieved();
+    assert_eq!(relief.moves.len(), 1, "{relief:?}");
+    assert_eq!(relief.moves[0].guest.as_str(), "d");
+    assert_eq!(relief.worth.ended, MilliCores::ZERO);
+    assert_eq!(relief.left[0].overload, MilliCores(500));
+    assert!(
+        relief.left[0].would.starts_with("room for"),
+        "{:?}",
+        relief.left
+    );
+}
+
+#[test]
+fn cooldowns_and_budgets_bind() {
+    let mut world = three();
+    world.recent.push(Past {
+        guest: name("c"),
+        from: name("h2"),
+        to: name("h1"),
+        at: Micros::secs(990),
+        relief: true,
+    });
+    assert!(!world.moves().contains(&"c h1 h3".to_owned()));
+    let relief = world.relieved();
+    assert!(
+        relief
+            .reasons
+            .iter()
+            .any(|r| r.contains("rests for 50s more")),
+        "{:?}",
+        relief.reasons
+    );
+    world.policy.relief.budgets =
+        read(json!([{ "guests": ["a", "b", "d"], "moves": 0, "per": "1h" }]));
+    let relief = world.relieved();
+    assert!(relief.moves.is_empty());
+    assert!(
+        relief
+            .reasons
+            .iter()
+            .any(|r| r.contains("the budget of a, b, d is used up"))
+    );
+    assert!(
+        relief.left[0].would.contains("waiting 50s"),
+        "{:?}",
+        relief.left
+    );
+}
+
+#[test]
+fn what_was_decided_ahead_is_made_if_it_still_holds() {
+    let mut world = three();
+    world.overloaded.clear();
+    world.demand.insert(name("a"), seen(1000));
+    let ahead = Contingency::new(&world.situation());
+    let surge = Surge::Of(name("a"));
+    assert!(
+        ahead.of(&name("h1"), &surge).is_some_and(|m| !m.is_empty()),
+        "{ahead:?}"
+    );
+    world.demand.insert(name("a"), seen(4000));
+    world.overloaded.insert(name("h1"), Micros::ZERO);
+    let recalled = ahead.recall(&world.situation(), &surge).expect("it holds");
+    assert!(check::relief(&world.situation(), &recalled).is_empty());
+    assert_eq!(recalled.worth.ended, MilliCores(1500));
+    // Where the room is gone it is not.
+    for guest in ["e", "f", "g"] {
+        world.demand.insert(name(guest), seen(4000));
+    }
+    world.silent.insert(name("h3"));
+    assert_eq!(ahead.recall(&world.situation(), &surge), None);
+}

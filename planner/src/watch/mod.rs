@@ -1,0 +1,587 @@
+//! The watch: from what is heard of hosts to when relief is sought. Pure; a shell listens and acts.
+//!
+//! Each host is in one phase:
+//!
+//! ```text
+//!            wanted > room                  for `relief.after`, or the
+//!          (of what is known)                kernel says that it is so
+//!   calm ────────────────────> suspected ────────────────────────────> overloaded <─┐
+//!    ^ <────────────────────────  │                                        │        │ what is under way
+//!    │       wanted ≤ room                                   moves decided │        │ did not suffice
+//!    │                                                                     v        │
+//!    └── wanted ≤ room less hysteresis ────────────────────────────── relieving ────┘
+//!
+//!   any ── nothing heard for `SILENCE`, or the stream broke ──> unknown ── heard again ──> calm
+//! ```
+//!
+//! *wanted* counts what is under way as arrived, so that a host whose relief is decided is calm as soon
+//! as that suffices, and nothing is decided twice for one overload. A guest under way is not believed,
+//! nor is it until a window that began after its memory was whole. An overload that no moves end is
+//! sought relief for again after [`AGAIN`], or as soon as a migration ends or a host is heard anew.
+
+mod guest;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vmpack_domain::plan::Move;
+use vmpack_domain::relief::{Demand, Flight, Past, Relief, Situation};
+use vmpack_domain::units::{Micros, MilliCores};
+use vmpack_domain::{Cluster, GuestName, HostName, Load, Policy};
+
+use crate::relieve::{Contingency, Limits, Surge, host_room, relieve};
+use guest::Recent;
+
+/// A host of which nothing was heard for so long is unknown; its probe speaks ten times a second.
+pub const SILENCE: Micros = Micros::secs(1);
+/// After which relief is sought again for an overload that no moves ended.
+pub const AGAIN: Micros = Micros::secs(2);
+/// How long a move is remembered, beyond every cooldown and budget.
+const MEMORY: Micros = Micros::secs(3600);
+
+/// What is heard. Times are on the watch's clock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// Windows of a host's guests.
+    Windows {
+        /// Of which host.
+        host: HostName,
+        /// What each guest wanted in each, oldest first.
+        guests: Vec<(GuestName, Vec<MilliCores>)>,
+    },
+    /// The host's kernel says that runnable vCPUs exceed its cores, or no longer do.
+    Overload {
+        /// Which host.
+        host: HostName,
+        /// Whether it began.
+        began: bool,
+    },
+    /// Nothing more is heard of the host.
+    Silent(HostName),
+    /// A migration is over.
+    Ended {
+        /// Whose.
+        guest: GuestName,
+        /// Whether the guest is at the target, else at the source.
+        moved: bool,
+    },
+    /// Hosts and guests as they are now.
+    Cluster(Cluster),
+}
+
+/// In which phase a host is, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Its guests have what they want.
+    Calm,
+    /// They want more, not for long.
+    Suspected(Micros),
+    /// They have wanted more for long enough.
+    Overloaded(Micros),
+    /// Moves are decided; counting them they have what they want.
+    Relieving(Micros),
+    /// Nothing is heard.
+    Unknown,
+}
+
+/// What is decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decision {
+    /// What to do.
+    pub relief: Relief,
+    /// Since when the oldest overload that it is for lasts.
+    pub onset: Micros,
+    /// Whether it had been decided ahead, for a surge.
+    pub ahead: bool,
+}
+
+/// A guest that came back to a host which it had left within the cooldown, wanting what it wanted then.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Oscillation {
+    /// Who.
+    pub guest: GuestName,
+    /// Where it was, and is again.
+    pub host: HostName,
+    /// When it was sent back.
+    pub at: Micros,
+}
+
+/// Everything that is known of the hosts.
+#[derive(Debug)]
+pub struct Watch {
+    cluster: Cluster,
+    load: Load,
+    policy: Policy,
+    hosts: BTreeMap<HostName, HostWatch>,
+    guests: BTreeMap<GuestName, GuestWatch>,
+    flights: Vec<Flight>,
+    recent: Vec<Past>,
+    /// What each guest wanted at its last moves.
+    wanted_then: BTreeMap<GuestName, MilliCores>,
+    oscillations: Vec<Oscillation>,
+    ahead: Contingency,
+    /// What was said last of overloads that stay, and when they are tried again.
+    last: Option<(Relief, Micros)>,
+}
+
+#[derive(Debug)]
+struct HostWatch {
+    phase: Phase,
+    room: MilliCores,
+    heard: Option<Micros>,
+    /// Whether its kernel says that it is overloaded.
+    kernel: bool,
+    on: BTreeSet<GuestName>,
+}
+
+#[derive(Debug)]
+struct GuestWatch {
+    recent: Recent,
+    /// What it wants; not believed while it says so.
+    demand: Demand,
+    /// Windows before that are of its time under way.
+    believed: Micros,
+    /// Its place in the cluster.
+    index: usize,
+}
+
+impl Watch {
+    /// A watch that has heard nothing yet: every host is unknown.
+    #[must_use]
+    pub fn new(cluster: Cluster, load: Load, policy: Policy) -> Self {
+        let mut watch = Self {
+            cluster: Cluster::default(),
+            load,
+            policy,
+            hosts: BTreeMap::new(),
+            guests: BTreeMap::new(),
+            flights: Vec::new(),
+            recent: Vec::new(),
+            wanted_then: BTreeMap::new(),
+            oscillations: Vec::new(),
+            ahead: Contingency::default(),
+            last: None,
+        };
+        watch.learn(cluster);
+        watch
+    }
+
+    /// Takes in what is heard.
+    pub fn hear(&mut self, heard: Heard, now: Micros) {
+        match heard {
+            Heard::Windows { host, guests } => self.windows(&host, guests, now),
+            Heard::Overload { host, began } => {
+                if let Some(watched) = self.hosts.get_mut(&host) {
+                    watched.kernel = began;
+                }
+                self.look(&host, now);
+            }
+            Heard::Silent(host) => self.silence(&host),
+            Heard::Ended { guest, moved } => self.ended(&guest, moved, now),
+            Heard::Cluster(cluster) => {
+                self.learn(cluster);
+                self.last = None;
+            }
+        }
+    }
+
+    /// Lets time pass: hosts of which nothing was heard for long are unknown, old moves forgotten.
+    pub fn pass(&mut self, now: Micros) {
+        let quiet = |w: &HostWatch| w.heard.is_none_or(|t| now.saturating_sub(t) >= SILENCE);
+        let silent: Vec<HostName> = self
+            .hosts
+            .iter()
+            .filter(|(_, w)| w.phase != Phase::Unknown && quiet(w))
+            .map(|(h, _)| h.clone())
+            .collect();
+        for host in silent {
+            self.silence(&host);
+        }
+        let budgets = self.policy.relief.budgets.iter().map(|b| b.per);
+        let longest = budgets.max().unwrap_or(Micros::ZERO).max(MEMORY);
+        let kept = |p: &Past| p.at + longest.max(self.policy.relief.cooldown) > now;
+        self.recent.retain(kept);
+    }
+
+    /// What is to be done now, if anything new is. The moves of a decision count as under way once
+    /// [`Watch::started`] is told of them.
+    pub fn decide(&mut self, limits: &Limits, now: Micros) -> Option<Decision> {
+        let overloaded = self.overloaded();
+        let onset = overloaded.values().copied().min()?;
+        if self.last.as_ref().is_some_and(|(_, again)| now < *again) {
+            return None;
+        }
+        let silent = self.silent();
+        let demand: BTreeMap<GuestName, Demand> = self
+            .guests
+            .iter()
+            .map(|(g, w)| (g.clone(), w.demand))
+            .collect();
+        let situation = Situation {
+            cluster: &self.cluster,
+            load: &self.load,
+            policy: &self.policy,
+            demand: &demand,
+            overloaded: &overloaded,
+            silent: &silent,
+            flights: &self.flights,
+            recent: &self.recent,
+            now,
+        };
+        let surge = overloaded.keys().next().and_then(|h| self.surge(h));
+        let recalled = surge.and_then(|surge| self.ahead.recall(&situation, &surge));
+        let ahead = recalled.is_some();
+        let relief = recalled.unwrap_or_else(|| relieve(&situation, limits, &mut |_| {}));
+        let news = self
+            .last
+            .as_ref()
+            .is_none_or(|(old, _)| !same(old, &relief));
+        self.last = relief
+            .moves
+            .is_empty()
+            .then(|| (relief.clone(), now + AGAIN));
+        let nothing = relief.moves.is_empty() && relief.left.is_empty() && relief.wake.is_empty();
+        (news && !nothing).then_some(Decision {
+            relief,
+            onset,
+            ahead,
+        })
+    }
+
+    /// A decision is told and not carried out: it is not told again while it stays the same.
+    pub fn put_off(&mut self, relief: &Relief, now: Micros) {
+        self.last = Some((relief.clone(), now + AGAIN));
+    }
+
+    /// Counts moves as under way from now on; `relief` says whether they are for it.
+    pub fn started(&mut self, moves: &[Move], relief: bool, now: Micros) {
+        for mv in moves {
+            let Some(watched) = self.guests.get(&mv.guest) else {
+                continue;
+            };
+            let guest = &self.cluster.guests[watched.index];
+            let demand = watched.demand.least(guest);
+            let margin = watched.demand.margin(guest, &self.policy);
+            self.returns(mv, demand, margin, now);
+            self.wanted_then.insert(mv.guest.clone(), demand);
+            self.flights.push(Flight {
+                guest: mv.guest.clone(),
+                from: mv.from.clone(),
+                to: mv.to.clone(),
+                demand,
+                margin,
+                memory: mv.memory,
+            });
+            self.recent.push(Past {
+                guest: mv.guest.clone(),
+                from: mv.from.clone(),
+                to: mv.to.clone(),
+                at: now,
+                relief,
+            });
+        }
+        for host in moves.iter().flat_map(|mv| [&mv.from, &mv.to]) {
+            self.look(host, now);
+        }
+    }
+
+    /// A host was put to sleep, or is awake again.
+    pub fn host_is(&mut self, host: &HostName, state: vmpack_domain::HostState) {
+        let mut hosts = self.cluster.hosts.iter_mut();
+        if let Some(found) = hosts.find(|h| h.name == *host) {
+            found.state = state;
+            self.last = None;
+        }
+    }
+
+    /// Makes anew what is decided ahead; takes longer than a decision.
+    pub fn look_ahead(&mut self, now: Micros) {
+        let (silent, overloaded) = (self.silent(), BTreeMap::new());
+        let demand: BTreeMap<GuestName, Demand> = self
+            .guests
+            .iter()
+            .map(|(g, w)| (g.clone(), w.demand))
+            .collect();
+        self.ahead = Contingency::new(&Situation {
+            cluster: &self.cluster,
+            load: &self.load,
+            policy: &self.policy,
+            demand: &demand,
+            overloaded: &overloaded,
+            silent: &silent,
+            flights: &self.flights,
+            recent: &self.recent,
+            now,
+        });
+    }
+
+    /// For how many hosts and surges a move is known ahead.
+    #[must_use]
+    pub fn known_ahead(&self) -> (usize, usize) {
+        self.ahead.size()
+    }
+
+    /// The cluster as it is known, with what has moved.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// What each guest wants, as far as it is known.
+    #[must_use]
+    pub fn demand(&self, guest: &GuestName) -> Demand {
+        self.guests.get(guest).map_or(Demand::Unknown, |w| w.demand)
+    }
+
+    /// In which phase a host is.
+    #[must_use]
+    pub fn phase(&self, host: &HostName) -> Phase {
+        self.hosts.get(host).map_or(Phase::Unknown, |w| w.phase)
+    }
+
+    /// Migrations that it counts as under way.
+    #[must_use]
+    pub fn flights(&self) -> &[Flight] {
+        &self.flights
+    }
+
+    /// Moves that were started lately.
+    #[must_use]
+    pub fn recent(&self) -> &[Past] {
+        &self.recent
+    }
+
+    /// Guests that were sent back where they came from, for no reason of theirs.
+    #[must_use]
+    pub fn oscillations(&self) -> &[Oscillation] {
+        &self.oscillations
+    }
+
+    fn silent(&self) -> BTreeSet<HostName> {
+        let unknown = self.hosts.iter().filter(|(_, w)| w.phase == Phase::Unknown);
+        unknown.map(|(h, _)| h.clone()).collect()
+    }
+
+    fn overloaded(&self) -> BTreeMap<HostName, Micros> {
+        let hosts = self.hosts.iter();
+        let since = |w: &HostWatch| match w.phase {
+            Phase::Overloaded(since) => Some(since),
+            _ => None,
+        };
+        hosts
+            .filter_map(|(h, w)| Some((h.clone(), since(w)?)))
+            .collect()
+    }
+
+    /// Which guest of the host surged: that which wants most more than it did.
+    fn surge(&self, host: &HostName) -> Option<Surge> {
+        let on = self.hosts.get(host)?.on.iter();
+        let rise = |g: &&GuestName| self.guests.get(*g).map_or(0, |w| w.recent.rise());
+        on.max_by_key(rise).map(|g| Surge::Of(g.clone()))
+    }
+
+    fn learn(&mut self, cluster: Cluster) {
+        let mut hosts: BTreeMap<HostName, HostWatch> = BTreeMap::new();
+        for host in &cluster.hosts {
+            let known = self.hosts.remove(&host.name);
+            let (phase, heard, kernel) = known.map_or((Phase::Unknown, None, false), |w| {
+                (w.phase, w.heard, w.kernel)
+            });
+            hosts.insert(
+                host.name.clone(),
+                HostWatch {
+                    phase,
+                    room: host_room(host, &self.policy),
+                    heard,
+                    kernel,
+                    on: BTreeSet::new(),
+                },
+            );
+        }
+        let mut guests = BTreeMap::new();
+        for (index, guest) in cluster.guests.iter().enumerate() {
+            let known = self.guests.remove(&guest.name);
+            let watched = known.map_or_else(
+                || GuestWatch {
+                    recent: Recent::default(),
+                    demand: Demand::Unknown,
+                    believed: Micros::ZERO,
+                    index,
+                },
+                |w| GuestWatch { index, ..w },
+            );
+            guests.insert(guest.name.clone(), watched);
+            if let Some(host) = guest.host.as_ref().and_then(|h| hosts.get_mut(h)) {
+                host.on.insert(guest.name.clone());
+            }
+        }
+        let there = |f: &Flight| guests.contains_key(&f.guest);
+        self.flights.retain(there);
+        (self.cluster, self.hosts, self.guests) = (cluster, hosts, guests);
+    }
+
+    fn windows(&mut self, host: &HostName, guests: Vec<(GuestName, Vec<MilliCores>)>, now: Micros) {
+        let Some(watched) = self.hosts.get_mut(host) else {
+            return;
+        };
+        watched.heard = Some(now);
+        if watched.phase == Phase::Unknown {
+            watched.phase = Phase::Calm;
+            self.last = None;
+        }
+        let mut told: BTreeSet<GuestName> = BTreeSet::new();
+        for (guest, windows) in guests {
+            let Some(known) = self.guests.get_mut(&guest) else {
+                continue;
+            };
+            let under_way = self.flights.iter().any(|f| f.guest == guest);
+            if !under_way && now >= known.believed && !windows.is_empty() {
+                known.demand = known.recent.push(now, &windows);
+                // Somebody moved it, or the snapshot is older than that.
+                let at = &mut self.cluster.guests[known.index].host;
+                if at.as_ref() != Some(host) {
+                    if let Some(other) = at.as_ref().and_then(|h| self.hosts.get_mut(h)) {
+                        other.on.remove(&guest);
+                    }
+                    *at = Some(host.clone());
+                    if let Some(here) = self.hosts.get_mut(host) {
+                        here.on.insert(guest.clone());
+                    }
+                }
+            }
+            told.insert(guest);
+        }
+        // A guest of which its host's probe does not tell is not known.
+        if let Some(watched) = self.hosts.get(host) {
+            for guest in watched.on.difference(&told) {
+                if let Some(known) = self.guests.get_mut(guest)
+                    && known.recent.stale(now)
+                {
+                    known.demand = Demand::Unknown;
+                }
+            }
+        }
+        self.look(host, now);
+    }
+
+    fn silence(&mut self, host: &HostName) {
+        let Some(watched) = self.hosts.get_mut(host) else {
+            return;
+        };
+        watched.phase = Phase::Unknown;
+        watched.kernel = false;
+        for guest in &watched.on {
+            if let Some(known) = self.guests.get_mut(guest) {
+                known.demand = Demand::Unknown;
+            }
+        }
+    }
+
+    fn ended(&mut self, guest: &GuestName, moved: bool, now: Micros) {
+        let Some(at) = self.flights.iter().position(|f| f.guest == *guest) else {
+            return;
+        };
+        let flight = self.flights.remove(at);
+        if let Some(known) = self.guests.get_mut(guest) {
+            known.believed = now;
+            known.demand = Demand::Starved {
+                before: flight.demand,
+                margin: flight.margin,
+            };
+            if moved {
+                self.cluster.guests[known.index].host = Some(flight.to.clone());
+                if let Some(from) = self.hosts.get_mut(&flight.from) {
+                    from.on.remove(guest);
+                }
+                if let Some(to) = self.hosts.get_mut(&flight.to) {
+                    to.on.insert(guest.clone());
+                }
+            }
+        }
+        self.last = None;
+        self.look(&flight.from, now);
+        self.look(&flight.to, now);
+    }
+
+    /// What the guests of a host surely want, what is under way counted as arrived.
+    fn wanted(&self, host: &HostName, watched: &HostWatch) -> MilliCores {
+        let here = watched
+            .on
+            .iter()
+            .filter(|g| self.flights.iter().all(|f| f.guest != **g));
+        let own: MilliCores = here
+            .filter_map(|g| self.guests.get(g))
+            .map(|w| w.demand.least(&self.cluster.guests[w.index]))
+            .sum();
+        let coming: MilliCores = self
+            .flights
+            .iter()
+            .filter(|f| f.to == *host)
+            .map(|f| f.demand)
+            .sum();
+        own + coming
+    }
+
+    /// Looks at a host anew.
+    fn look(&mut self, host: &HostName, now: Micros) {
+        let Some(watched) = self.hosts.get(host) else {
+            return;
+        };
+        let wanted = self.wanted(host, watched);
+        let relief = &self.policy.relief;
+        let slack = watched.room.0 / 1000 * relief.hysteresis.0;
+        let under = MilliCores(watched.room.0.saturating_sub(slack));
+        let leaving = self.flights.iter().any(|f| f.from == *host);
+        let above = wanted > watched.room;
+        let long = |since: Micros| watched.kernel || now.saturating_sub(since) >= relief.after;
+        // What the kernel says has lasted so long at least.
+        let latest = now.saturating_sub(relief.after);
+        let phase = match watched.phase {
+            Phase::Unknown => Phase::Unknown,
+            Phase::Calm if above && long(now) => Phase::Overloaded(latest),
+            Phase::Calm if above => Phase::Suspected(now),
+            Phase::Suspected(since) if above && long(since) => Phase::Overloaded(since.min(latest)),
+            Phase::Suspected(since) if above => Phase::Suspected(since),
+            Phase::Calm | Phase::Suspected(_) => Phase::Calm,
+            Phase::Overloaded(_) | Phase::Relieving(_) if wanted <= under => Phase::Calm,
+            Phase::Overloaded(since) | Phase::Relieving(since) if above => Phase::Overloaded(since),
+            Phase::Overloaded(since) if leaving => Phase::Relieving(since),
+            // Between the thresholds it is as it was.
+            other => other,
+        };
+        if let Some(watched) = self.hosts.get_mut(host) {
+            watched.phase = phase;
+        }
+    }
+
+    /// Notes a guest that is sent back.
+    fn returns(&mut self, mv: &Move, demand: MilliCores, margin: MilliCores, now: Micros) {
+        let cooldown = self.policy.relief.cooldown;
+        let mut past = self.recent.iter().rev();
+        let back = past.any(|p| p.guest == mv.guest && p.from == mv.to && p.at + cooldown > now);
+        let then = self.wanted_then.get(&mv.guest).copied();
+        let unchanged = then.is_some_and(|t| t.0.abs_diff(demand.0) <= margin.0);
+        if back && unchanged {
+            self.oscillations.push(Oscillation {
+                guest: mv.guest.clone(),
+                host: mv.to.clone(),
+                at: now,
+            });
+        }
+    }
+}
+
+/// Whether two answers say the same.
+fn same(old: &Relief, new: &Relief) -> bool {
+    let moves = |r: &Relief| -> Vec<(GuestName, HostName)> {
+        r.moves
+            .iter()
+            .map(|m| (m.guest.clone(), m.to.clone()))
+            .collect()
+    };
+    let left = |r: &Relief| -> Vec<HostName> { r.left.iter().map(|l| l.host.clone()).collect() };
+    (&old.wake, &old.hold) == (&new.wake, &new.hold)
+        && left(old) == left(new)
+        && moves(old) == moves(new)
+}

@@ -1,0 +1,352 @@
+//! The watch in closed loops: square waves at the loop's own periods, silence, and too much for all.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use serde_json::json;
+use vmpack_domain::check;
+use vmpack_domain::plan::Move;
+
+use super::*;
+
+const STEP: Micros = Micros::millis(100);
+/// As measured: until execution is at the target, and until the source is free.
+const SWITCH: Micros = Micros::millis(600);
+const FETCH: Micros = Micros::secs(4);
+
+/// Hosts of 10 cores and guests whose demand is a function of time; a migration switches and fetches.
+struct Loop {
+    watch: Watch,
+    now: Micros,
+    at: BTreeMap<GuestName, HostName>,
+    moving: Vec<(Move, Micros)>,
+    /// Guest, from, to, when.
+    made: Vec<(GuestName, HostName, HostName, Micros)>,
+    /// Σ overload × time, in milli-core-seconds.
+    violation: u64,
+    silent: BTreeSet<HostName>,
+}
+
+fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("a plain name")
+}
+
+fn never_late() -> Limits<'static> {
+    Limits {
+        time: Micros::ZERO,
+        nodes: None,
+        seed: 1,
+        threads: 1,
+        stop: &|| false,
+    }
+}
+
+impl Loop {
+    fn new(hosts: usize, guests_each: usize) -> Self {
+        let host = |h: usize| {
+            json!({ "name": format!("h{h}"), "cpu": "10cores", "memory": "64GiB",
+                    "network": "1250MiB/s", "state": "on" })
+        };
+        let guest = |g: usize| {
+            json!({ "name": format!("g{g}"), "vcpus": 4, "memory": "4GiB",
+                    "host": format!("h{}", g / guests_each) })
+        };
+        let cluster = json!({
+            "hosts": (0..hosts).map(host).collect::<Vec<_>>(),
+            "guests": (0..hosts * guests_each).map(guest).collect::<Vec<_>>(),
+        });
+        let cluster: Cluster = serde_json::from_value(cluster).expect("a cluster");
+        let at = cluster.placement();
+        Self {
+            watch: Watch::new(cluster, Load::default(), Policy::default()),
+            now: Micros::ZERO,
+            at,
+            moving: Vec::new(),
+            made: Vec::new(),
+            violation: 0,
+            silent: BTreeSet::new(),
+        }
+    }
+
+    fn run(&mut self, until: Micros, demand: &dyn Fn(&str, Micros) -> u64) {
+        while self.now < until {
+            self.step(demand);
+        }
+    }
+
+    fn step(&mut self, demand: &dyn Fn(&str, Micros) -> u64) {
+        self.now += STEP;
+        let now = self.now;
+        let over = |(_, end): &(Move, Micros)| *end <= now;
+        for (mv, _) in self.moving.extract_if(.., |m| over(m)).collect::<Vec<_>>() {
+            let guest = mv.guest.clone();
+            self.watch.hear(Heard::Ended { guest, moved: true }, now);
+        }
+        let mut on: BTreeMap<HostName, Vec<(GuestName, Vec<MilliCores>)>> = BTreeMap::new();
+        let mut wanted: BTreeMap<HostName, u64> = BTreeMap::new();
+        for host in self.watch.cluster().hosts.iter().map(|h| h.name.clone()) {
+            on.insert(host, Vec::new());
+        }
+        for (guest, host) in &self.at {
+            let true_demand = demand(guest.as_str(), now);
+            *wanted.entry(host.clone()).or_default() += true_demand;
+            // While its memory is on its way it waits for pages and looks idle.
+            let under_way = self.moving.iter().any(|(mv, _)| mv.guest == *guest);
+            let looks = if under_way {
+                true_demand / 10
+            } else {
+                true_demand
+            };
+            let windows = vec![MilliCores(looks); 6];
+            on.entry(host.clone())
+                .or_default()
+                .push((guest.clone(), windows));
+        }
+        for wanted in wanted.values() {
+            self.violation += wanted.saturating_sub(9500) * STEP.0 / 1_000_000;
+        }
+        for (host, guests) in on {
+            if !self.silent.contains(&host) {
+                self.watch.hear(Heard::Windows { host, guests }, now);
+            }
+        }
+        self.watch.pass(now);
+        if let Some(decision) = self.watch.decide(&never_late(), now) {
+            self.judge(&decision);
+            self.watch.started(&decision.relief.moves, true, now);
+            for mv in decision.relief.moves {
+                self.made
+                    .push((mv.guest.clone(), mv.from.clone(), mv.to.clone(), now));
+                // The load is at the target after the switch; here at once, which is harder to watch.
+                self.at.insert(mv.guest.clone(), mv.to.clone());
+                self.moving.push((mv, now + SWITCH + FETCH));
+            }
+        }
+    }
+
+    fn judge(&self, decision: &Decision) {
+        let w = &self.watch;
+        let demand = w
+            .guests
+            .iter()
+            .map(|(g, k)| (g.clone(), k.demand))
+            .collect();
+        let situation = Situation {
+            cluster: &w.cluster,
+            load: &w.load,
+            policy: &w.policy,
+            demand: &demand,
+            overloaded: &w.overloaded(),
+            silent: &w.silent(),
+            flights: &w.flights,
+            recent: &w.recent,
+            now: self.now,
+        };
+        let wrong = check::relief(&situation, &decision.relief);
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+
+    /// No guest is back within its cooldown, and none moves twice in it.
+    fn is_stable(&self) {
+        assert_eq!(self.watch.oscillations(), []);
+        let cooldown = Policy::default().relief.cooldown;
+        for (i, (guest, _, _, at)) in self.made.iter().enumerate() {
+            let again = self.made[i + 1..].iter().find(|(g, ..)| g == guest);
+            assert!(
+                again.is_none_or(|(.., t)| *t >= *at + cooldown),
+                "{guest} moved at {at} and {again:?}"
+            );
+        }
+    }
+}
+
+/// A square wave: high in the first half of each period.
+fn wave(now: Micros, period: Micros, phase: Micros) -> bool {
+    (now.0 + phase.0) % period.0 < period.0 / 2
+}
+
+#[test]
+fn square_waves_at_the_periods_of_the_loop_itself_do_not_set_it_swinging() {
+    let policy = Policy::default();
+    let cooldown = policy.relief.cooldown;
+    let periods = [
+        Micros(policy.relief.after.0 * 2),
+        SILENCE,
+        Micros(SWITCH.0 * 2),
+        SWITCH + FETCH,
+        Micros((SWITCH + FETCH).0 * 2),
+        Micros::secs(20),
+        cooldown,
+        Micros(cooldown.0 * 2),
+        Micros(cooldown.0 * 2) + Micros::secs(1),
+    ];
+    for period in periods {
+        for opposed in [false, true] {
+            let mut own = Loop::new(4, 5);
+            // The guests of h0 and h1 rise and fall, in turn or together.
+            let demand = |guest: &str, now: Micros| {
+                let g: u64 = guest[1..].parse().expect("a number");
+                let phase = if opposed && g >= 5 {
+                    Micros(period.0 / 2)
+                } else {
+                    Micros::ZERO
+                };
+                match g {
+                    0..10 if wave(now, period, phase) => 2600,
+                    _ => 500,
+                }
+            };
+            let span = Micros(cooldown.0 * 6);
+            own.run(span, &demand);
+            own.is_stable();
+            // Each guest at most once a cooldown; of ten that swing, fewer need to.
+            let most = 10 * 6;
+            assert!(own.made.len() <= most, "{period}: {} moves", own.made.len());
+            let mut still = Loop::new(4, 5);
+            still.silent = still
+                .watch
+                .cluster()
+                .hosts
+                .iter()
+                .map(|h| h.name.clone())
+                .collect();
+            still.run(span, &demand);
+            assert!(still.made.is_empty());
+            assert!(
+                own.violation <= still.violation,
+                "{period}: {} with relief, {} without",
+                own.violation,
+                still.violation
+            );
+        }
+    }
+}
+
+#[test]
+fn a_lasting_surge_is_ended_once_and_for_all() {
+    let mut own = Loop::new(4, 5);
+    let demand = |guest: &str, now: Micros| match guest {
+        "g0" | "g1" | "g2" if now >= Micros::secs(10) => 4000,
+        _ => 1000,
+    };
+    own.run(Micros::secs(300), &demand);
+    own.is_stable();
+    assert!((1..=2).contains(&own.made.len()), "{:?}", own.made);
+    let (.., at) = &own.made[0];
+    assert!(*at <= Micros::secs(10) + Micros::millis(200), "{at}");
+    assert_eq!(own.watch.phase(&name("h0")), Phase::Calm);
+}
+
+#[test]
+fn where_demand_exceeds_what_is_awake_nothing_moves() {
+    let mut own = Loop::new(2, 5);
+    own.run(Micros::secs(60), &|_, _| 2500);
+    assert!(own.made.is_empty());
+    // And it is not said at every window.
+    assert!(matches!(own.watch.phase(&name("h0")), Phase::Overloaded(_)));
+    assert_eq!(own.watch.decide(&never_late(), own.now), None);
+}
+
+#[test]
+fn a_silent_host_is_unknown_and_takes_nothing() {
+    let mut own = Loop::new(3, 4);
+    let demand = |guest: &str, now: Micros| match guest {
+        "g0" | "g1" | "g2" if now >= Micros::secs(5) => 4000,
+        "g4" | "g5" | "g6" | "g7" => 2000,
+        _ => 100,
+    };
+    own.run(Micros::secs(3), &demand);
+    own.silent.insert(name("h2"));
+    own.run(Micros::secs(30), &demand);
+    assert_eq!(own.watch.phase(&name("h2")), Phase::Unknown);
+    assert_eq!(own.watch.demand(&name("g8")), Demand::Unknown);
+    assert!(
+        own.made.iter().all(|(_, _, to, _)| to.as_str() != "h2"),
+        "{:?}",
+        own.made
+    );
+    own.silent.clear();
+    own.run(Micros::secs(31), &demand);
+    assert!(
+        own.made.iter().any(|(_, _, to, _)| to.as_str() == "h2"),
+        "{:?}",
+        own.made
+    );
+}
+
+#[test]
+fn the_kernels_word_is_as_good_as_time() {
+    let mut own = Loop::new(2, 5);
+    let calm = |_: &str, _: Micros| 1000;
+    own.run(Micros::secs(1), &calm);
+    own.watch.hear(
+        Heard::Overload {
+            host: name("h0"),
+            began: true,
+        },
+        own.now,
+    );
+    assert_eq!(
+        own.watch.phase(&name("h0")),
+        Phase::Calm,
+        "its guests want no more than there is"
+    );
+    own.run(Micros::millis(1100), &|guest, _| {
+        if guest < "g5" { 2600 } else { 100 }
+    });
+    assert!(!own.made.is_empty(), "the first windows suffice");
+}
+
+#[test]
+fn a_guest_that_was_sent_back_is_an_oscillation() {
+    let mut own = Loop::new(2, 5);
+    own.run(Micros::secs(1), &|_, _| 1000);
+    let go = |from: &str, to: &str| Move {
+        id: vmpack_domain::MoveId("m1".into()),
+        guest: name("g0"),
+        uuid: None,
+        from: name(from),
+        to: name(to),
+        mode: vmpack_domain::Mode::PostCopy,
+        memory: vmpack_domain::units::MiB(4096),
+        vcpus: 4,
+        demand: MilliCores(1000),
+        bandwidth: vmpack_domain::units::MiBPerSec(100),
+        start: Micros::ZERO,
+        duration: Micros::ZERO,
+        after: vec![],
+        reason: String::new(),
+    };
+    own.watch.started(&[go("h0", "h1")], false, own.now);
+    let guest: GuestName = name("g0");
+    own.watch.hear(
+        Heard::Ended {
+            guest: guest.clone(),
+            moved: true,
+        },
+        own.now,
+    );
+    own.at.insert(guest, name("h1"));
+    own.run(Micros::secs(5), &|_, _| 1000);
+    own.watch.started(&[go("h1", "h0")], false, own.now);
+    assert_eq!(own.watch.oscillations().len(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_the_loads_do_no_guest_swings(
+        waves in proptest::collection::vec((1u64..1200, 0u64..1200, 0u64..4000, 0u64..2000), 15),
+    ) {
+        let mut own = Loop::new(3, 5);
+        let demand = |guest: &str, now: Micros| {
+            let g: usize = guest[1..].parse().expect("a number");
+            let (period, phase, high, low) = waves[g];
+            let up = wave(now, Micros::millis(period * 100), Micros::millis(phase * 100));
+            if up { high } else { low }
+        };
+        own.run(Micros::secs(150), &demand);
+        own.is_stable();
+    }
+}

@@ -1,0 +1,109 @@
+//! `cargo xtask bench relief`: how soon relief is decided.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use xtask::binaries::Binaries;
+use xtask::command::read;
+
+use crate::bench::Shown;
+
+/// A line of `vmpack bench relief`.
+#[derive(Deserialize)]
+struct Line {
+    overload: u64,
+    ended: u64,
+    proven: bool,
+    first_seconds: f64,
+    seconds: f64,
+    #[serde(default)]
+    ahead_seconds: Option<f64>,
+    #[serde(default)]
+    recall_seconds: Option<f64>,
+}
+
+/// 1,000 hosts, 10,000 guests and 5 overloaded hosts; and a harder one, where targets are short.
+const CASES: [(&str, &[&str]); 2] = [
+    ("1,000 hosts, 5 overloaded", &["--ahead"]),
+    (
+        "1,000 hosts, 20 overloaded, others at 90 %",
+        &["--overloaded", "20", "--load", "90"],
+    ),
+];
+
+/// Prints the rows.
+pub(crate) fn rows(json: bool) -> Result<()> {
+    let binaries = Binaries::build()?;
+    for (name, flags) in CASES {
+        eprintln!("vmpack bench relief {}", flags.join(" "));
+        let mut vmpack = binaries.command("vmpack");
+        let told = read(
+            vmpack
+                .args(["bench", "relief", "--runs", "5", "--json"])
+                .args(flags),
+        )?;
+        let lines = told.lines().map(serde_json::from_str);
+        let lines: Vec<Line> = lines
+            .collect::<Result<_, _>>()
+            .context("a line of vmpack bench relief")?;
+        let most = |of: &dyn Fn(&Line) -> f64| lines.iter().map(of).fold(0.0, f64::max);
+        let proven = lines.iter().all(|l| l.proven);
+        let first = most(&|l| l.first_seconds) * 1000.0;
+        row(
+            name,
+            "first answer, worst of 5",
+            first,
+            "ms",
+            Some(50.0),
+            true,
+            json,
+        )?;
+        let last = most(&|l| l.seconds) * 1000.0;
+        row(
+            name,
+            "proven answer, worst of 5",
+            last,
+            "ms",
+            Some(1000.0),
+            proven,
+            json,
+        )?;
+        let sum = |of: &dyn Fn(&Line) -> u64| lines.iter().map(of).sum::<u64>();
+        let share = 100.0 * sum(&|l| l.ended) as f64 / sum(&|l| l.overload).max(1) as f64;
+        row(name, "overload ended at once", share, "%", None, true, json)?;
+        let ahead = most(&|l| l.ahead_seconds.unwrap_or(0.0));
+        if ahead > 0.0 {
+            row(
+                name,
+                "deciding ahead for every surge",
+                ahead * 1000.0,
+                "ms",
+                None,
+                true,
+                json,
+            )?;
+            let recall = most(&|l| l.recall_seconds.unwrap_or(0.0)) * 1000.0;
+            row(name, "recalling one", recall, "ms", None, true, json)?;
+        }
+    }
+    Ok(())
+}
+
+fn row(
+    name: &str,
+    what: &str,
+    value: f64,
+    unit: &'static str,
+    target: Option<f64>,
+    ok: bool,
+    json: bool,
+) -> Result<()> {
+    let value = (value * 1000.0).round() / 1000.0;
+    let shown = Shown {
+        what: format!("{name}: {what}"),
+        value,
+        unit,
+        target: target.map_or_else(|| "-".to_owned(), |t| format!("<= {t}")),
+        ok: ok && target.is_none_or(|t| value <= t),
+    };
+    shown.print(json)
+}
