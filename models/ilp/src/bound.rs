@@ -12,7 +12,7 @@
 
 mod clique;
 pub(crate) mod cover;
-mod leave;
+pub(crate) mod leave;
 mod part;
 mod place;
 mod size;

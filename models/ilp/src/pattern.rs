@@ -10,11 +10,16 @@
 //!    parts of a packing are packed anew (`pattern/mend.rs`). A [`Packed`] names classes;
 //!    [`Packed::place`] names guests and hosts. Rules that a packing drops are the caller's to check.
 //!
+//! [`stay::moves`] bounds stage 2 by the same patterns.
+//!
 //! With a limit on nodes a solve repeats exactly; a node is a run of the LP, and pricing has its
 //! share of each. Time counts through `stop` alone.
 
+mod ascent;
+mod choose;
 mod columns;
 mod dive;
+mod fill;
 mod lanes;
 mod master;
 mod mend;
@@ -22,6 +27,7 @@ pub mod packing;
 mod price;
 mod proof;
 mod restricted;
+pub mod stay;
 mod surrogate;
 mod table;
 mod walk;

@@ -437,6 +437,25 @@ fn check(world: &World, pick: usize, block: u8) -> Result<(), TestCaseError> {
         let least = signed(affordable.map(|e| e.moved).min().unwrap());
         let proven = bound::moves(&p, budget);
         prop_assert!(proven.least <= least, "{proven:?} above {least}");
+        // Also where it is told nothing, and where it is told what it may not exceed.
+        for lower in [0, proven.least] {
+            let known = pattern::stay::Between {
+                lower,
+                upper: least,
+            };
+            let of = (&p, &packing);
+            let found = pattern::stay::moves(of, budget, known, &warm, &limits(), &|| false);
+            prop_assert!(
+                found.bound.as_ref().is_none_or(|b| b.least <= least),
+                "{found:?} above {least}"
+            );
+            // Patterns do not know every rule.
+            if let Some(placement) = found.placement.filter(|_| p.rules.is_empty()) {
+                prop_assert!(rule::holds(&p, &placement), "{placement:?}");
+                prop_assert!(cost_of(&p, &placement) <= budget);
+                prop_assert!(moved_by(&p, &placement) >= least);
+            }
+        }
         for warm in [None, Some(&*warm)] {
             let (answer, proven) = optimal(moves::solve(&p, budget, warm, &limits()))?;
             prop_assert_eq!(proven, least);

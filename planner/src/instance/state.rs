@@ -216,6 +216,19 @@ impl<'i, 'p> State<'i, 'p> {
         }
         change
     }
+    /// Broken pairs that a placed bundle is one of.
+    pub(crate) fn conflicts(&self, bundle: usize) -> i64 {
+        let host = self.at[bundle];
+        let broken = self.inst.bundles[bundle].groups.iter().map(|g| {
+            let group = &self.inst.groups[*g];
+            if group.together {
+                self.broken_apart(*g, bundle, host)
+            } else {
+                self.count[*g].at(group.place[host]) - 1
+            }
+        });
+        broken.sum()
+    }
     /// Broken pairs that putting an unplaced bundle on a host would add.
     pub(crate) fn pairs_added(&self, bundle: usize, host: usize) -> i64 {
         let groups = &self.inst.bundles[bundle].groups;

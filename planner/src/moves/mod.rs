@@ -1,8 +1,8 @@
 //! Stage 2: at a given cost of hosts, usually that which stage 1 found, the least memory moved.
 //!
 //! Alike hosts are relabelled first; then annealing from where guests are now, with the hosts that
-//! carry little emptied, and from the packed placement; then HiGHS on blocks of hosts, and on the
-//! whole when it is small.
+//! carry little emptied, and from the packed placement; then the bound by patterns with who stays, and a
+//! choice of them; then HiGHS on blocks of hosts, and on the whole when it is small.
 
 mod level;
 mod relabel;
@@ -11,6 +11,8 @@ pub(crate) use level::level;
 
 use vmpack_domain::Policy;
 use vmpack_ilp::bound::{self, MovesBound};
+use vmpack_ilp::pattern::Packing;
+use vmpack_ilp::pattern::stay::{self, Between};
 use vmpack_ilp::{Solved, moves};
 
 use crate::anneal::{Goal, anneal};
@@ -26,6 +28,9 @@ const WALKS: u64 = 12;
 const PATIENCE: u64 = 3;
 /// The largest whole instance given to HiGHS, in guest-host pairs.
 const WHOLE: usize = 12_000;
+/// Thousandths of the time left for a better bound by patterns, and for choosing among them.
+const PROOF: u64 = 250;
+const CHOICE: u64 = 350;
 /// Guest-host pairs in a block given to HiGHS.
 const BLOCK: usize = 1_600;
 
@@ -57,6 +62,7 @@ pub(crate) fn cheapest(
     if !inst.is_plain() {
         return (best.packed, bound);
     }
+    patterns(&mut best, &mut bound, effort, policy);
     blocks(&mut best, &bound, effort, policy);
     if inst.pairs() <= WHOLE && best.moved() > bound.least && !effort.cut_off() {
         whole(&mut best, &mut bound, effort, policy);
@@ -171,6 +177,33 @@ fn within(inst: &Instance, mut kept: Vec<usize>, budget: i64) -> Vec<usize> {
 fn offer(best: &mut Best, placement: &[usize], bound: i64) -> bool {
     let at = best.inst.bundles_at(placement);
     !at.contains(&NOWHERE) && best.offer(&at, bound)
+}
+
+/// Raises the bound by patterns with who stays, and takes the placement that is made of them.
+fn patterns(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &Policy) {
+    if best.moved() <= bound.least || effort.cut_off() {
+        return;
+    }
+    let problem = best.inst.problem;
+    let known = Between {
+        lower: bound.least,
+        upper: best.moved(),
+    };
+    let incumbent = best.inst.placement(&best.packed.at);
+    let found = stay::moves(
+        (problem, &Packing::of(problem)),
+        best.budget,
+        known,
+        &incumbent,
+        &effort.limits(policy, CHOICE),
+        &effort.alarm(PROOF),
+    );
+    if let Some(better) = found.bound {
+        *bound = better;
+    }
+    if let Some(placement) = found.placement {
+        offer(best, &placement, bound.least);
+    }
 }
 
 /// HiGHS on the whole instance; its bound counts.

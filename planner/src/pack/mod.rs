@@ -7,6 +7,7 @@
 
 pub(crate) mod descend;
 mod divide;
+mod exchange;
 pub(crate) mod fit;
 mod patterns;
 
@@ -122,7 +123,12 @@ pub(crate) fn pack(
     // Where windows are exempt the formulations do not speak of this instance.
     let packing = inst.is_plain().then(|| Packing::of(inst.problem));
     let coarse = packing.as_ref().filter(|p| patterns::is_coarse(p));
-    if let Some(packing) = coarse
+    // Guests that rules keep apart are each of a class of its own, though of few sizes.
+    let together = packing
+        .as_ref()
+        .filter(|p| coarse.is_none() && !p.apart.is_empty());
+    let together = together.map(Packing::together);
+    if let Some(packing) = coarse.or(together.as_ref().filter(|p| patterns::is_coarse(p)))
         && !best.reaches(bound)
         && patterns::whole(&mut best, packing, bound, effort, policy)
     {

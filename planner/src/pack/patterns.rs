@@ -9,9 +9,10 @@ use vmpack_ilp::Limits;
 use vmpack_ilp::bound::{Bound, Certified};
 use vmpack_ilp::pattern::{self, Content, Item, Packing, Pattern, PatternBound};
 
+use super::exchange::exchange;
 use super::{Best, descend};
 use crate::effort::Effort;
-use crate::instance::NOWHERE;
+use crate::instance::{NOWHERE, State};
 use crate::rng::Rng;
 use crate::search::Step;
 
@@ -95,11 +96,19 @@ pub(super) fn whole(
     if let Some(packed) = answer.packed {
         let placed = packed.place(packing, inst.problem.guests.len());
         let at = inst.bundled(&placed);
+        let mut rng = Rng::new(policy.limits.seed, 900);
         if at.contains(&NOWHERE) {
-            let mut rng = Rng::new(policy.limits.seed, 900);
             descend::refine(best, bound, effort, &at, &mut rng);
+            return false;
+        }
+        let mut state = State::new(inst, &at);
+        if !state.rules_kept() {
+            exchange(&mut state, effort, &mut rng);
+        }
+        if state.feasible() {
+            best.offer(&state.at);
         } else {
-            best.offer(&at);
+            descend::refine(best, bound, effort, &state.at, &mut rng);
         }
     }
     false

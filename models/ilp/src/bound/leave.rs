@@ -161,9 +161,7 @@ impl Moves {
                 others.push((leaving.saved(*h), price));
             }
         }
-        others.sort_by(|a, b| {
-            (i128::from(b.0) * i128::from(a.1)).cmp(&(i128::from(a.0) * i128::from(b.1)))
-        });
+        others.sort_by(|a, b| by_worth(*a, *b));
         let running = (0..p.guests.len()).filter(|g| p.guests[*g].current.is_some());
         let unit = running.fold(0, |d, g| gcd(d, measure(g))).max(1);
         Self {
@@ -176,9 +174,8 @@ impl Moves {
 
     /// The bound when the hosts in use cost at most `cost`: must + Σ gone less the most that
     /// Σ_{h∈S} (`gone[h]` − `shed[h]`) can be. S contains the forced hosts; what the budget leaves
-    /// beyond them is a knapsack: where the other hosts that save anything cost the same, so many of
-    /// the best; else its fractional optimum, rounded down (Dantzig 1957). The result is rounded up
-    /// to a multiple of the greatest common divisor of what is measured.
+    /// beyond them is a knapsack ([`afford`]). The result is rounded up to a multiple of the greatest
+    /// common divisor of what is measured.
     pub(super) fn at(&self, cost: i64) -> MovesBound {
         let Self {
             leaving,
@@ -186,24 +183,9 @@ impl Moves {
             others,
             unit,
         } = self;
-        let mut budget = cost.saturating_sub(forced.1);
-        let mut saved = forced.0;
         let candidates = others.len();
-        let equal = others.windows(2).all(|w| w[0].1 == w[1].1);
-        let mut kept = 0;
-        for (worth, price) in others {
-            if *price <= budget {
-                budget -= price;
-                saved += worth;
-                kept += 1;
-            } else {
-                if !equal && budget > 0 {
-                    let part = i128::from(*worth) * i128::from(budget) / i128::from(*price);
-                    saved += i64::try_from(part).unwrap_or(*worth);
-                }
-                break;
-            }
-        }
+        let (saved, kept) = afford(others, cost.saturating_sub(forced.1));
+        let saved = forced.0 + saved;
         let least = ceil_div(leaving.all() - saved, *unit) * unit;
         let mut why = Vec::new();
         if candidates > kept {
@@ -229,4 +211,31 @@ impl Moves {
         let origin = why.join(", and ");
         MovesBound { least, origin }
     }
+}
+
+/// The most that hosts in use save with so much to spend beyond the forced ones, and how many of
+/// `others`, by what they save and cost, are kept whole for it: a knapsack. What saves most for its
+/// cost comes first. Where all cost the same, so many of the best; else the fractional optimum,
+/// rounded down (Dantzig 1957).
+pub(crate) fn afford(others: &[(i64, i64)], mut budget: i64) -> (i64, usize) {
+    let equal = others.windows(2).all(|w| w[0].1 == w[1].1);
+    let (mut saved, mut kept) = (0, 0);
+    for (worth, price) in others {
+        if *price > budget {
+            if !equal && budget > 0 {
+                let part = i128::from(*worth) * i128::from(budget) / i128::from(*price);
+                saved += i64::try_from(part).unwrap_or(*worth);
+            }
+            break;
+        }
+        budget -= price;
+        saved += worth;
+        kept += 1;
+    }
+    (saved, kept)
+}
+
+/// Puts hosts first that save most for their cost, by what they save and cost.
+pub(crate) fn by_worth(a: (i64, i64), b: (i64, i64)) -> std::cmp::Ordering {
+    (i128::from(b.0) * i128::from(a.1)).cmp(&(i128::from(a.0) * i128::from(b.1)))
 }

@@ -222,6 +222,36 @@ fn the_lightest_hosts_are_emptied() {
     assert_eq!(moves(&p, 2500).least, 8 + 4 + 6 - 2);
 }
 
+/// The lightest host cannot be emptied: what runs there fits beside nobody.
+#[test]
+fn who_stays_must_leave_room_for_who_comes() {
+    let mut p = problem(
+        &[(10, 1000); 3],
+        &[[6, 6, 1], [6, 6, 1], [4, 4, 1], [4, 4, 1]],
+    );
+    for (guest, at) in p.guests.iter_mut().zip([0, 1, 2, 2]) {
+        guest.current = Some(at);
+    }
+    assert_eq!(moves(&p, 2000).least, 6);
+    let never = || false;
+    let limits = crate::Limits {
+        time: vmpack_domain::units::Micros::secs(1),
+        nodes: Some(500),
+        seed: 1,
+        threads: 1,
+        stop: &never,
+    };
+    let known = |lower| crate::pattern::stay::Between { lower, upper: 8 };
+    let packing = crate::pattern::Packing::of(&p);
+    let now = [0, 1, 2, 2];
+    let by_patterns = |lower| {
+        let of = (&p, &packing);
+        crate::pattern::stay::moves(of, 2000, known(lower), &now, &limits, &never)
+    };
+    assert_eq!(by_patterns(6).bound.map(|b| b.least), Some(8));
+    assert_eq!(by_patterns(8).bound, None, "nothing is left to prove");
+}
+
 #[test]
 fn an_overloaded_host_sheds_guests_even_if_it_stays() {
     let mut p = problem(&[(10, 1000); 3], &[[6, 4, 1], [6, 6, 1], [1, 2, 1]]);

@@ -138,6 +138,23 @@ impl Packing {
         }
     }
 
+    /// The packing without sets apart, items that no longer differ in one class. Its patterns are
+    /// more, so a bound on it is a bound on the whole.
+    #[must_use]
+    pub fn together(&self) -> Self {
+        let mut classes: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (i, item) in self.items.iter().enumerate() {
+            let taken: Vec<bool> = self.hosts.iter().map(|k| k.takes[i]).collect();
+            classes.entry((&item.need, taken)).or_default().push(i);
+        }
+        self.merged(
+            classes
+                .into_iter()
+                .map(|((need, _), of)| (need.clone(), of)),
+            |host| host.room.clone(),
+        )
+    }
+
     /// Whether its items are of so many classes that the LP of all of them is out of reach.
     #[must_use]
     pub fn is_large(&self) -> bool {
@@ -189,23 +206,38 @@ impl Packing {
             let need: Vec<i64> = item.need.get(resource).copied().into_iter().collect();
             classes.entry((need, taken)).or_default().push(i);
         }
-        let hosts = self.hosts.iter().enumerate().map(|(k, host)| HostClass {
-            room: host.room.get(resource).copied().into_iter().collect(),
-            takes: classes.keys().map(|(_, taken)| taken[k]).collect(),
+        self.merged(
+            classes.into_iter().map(|((need, _), of)| (need, of)),
+            |host| host.room.get(resource).copied().into_iter().collect(),
+        )
+    }
+
+    /// The packing with classes of items, alike in the hosts that take them, as one each, and no sets
+    /// apart.
+    fn merged(
+        &self,
+        classes: impl Iterator<Item = (Vec<i64>, Vec<usize>)>,
+        room: impl Fn(&HostClass) -> Vec<i64>,
+    ) -> Self {
+        let (mut items, mut first) = (Vec::new(), Vec::new());
+        for (need, of) in classes {
+            first.extend(of.first().copied());
+            let members = of
+                .iter()
+                .flat_map(|i| self.items[*i].members.iter().cloned());
+            items.push(Item {
+                need,
+                members: members.collect(),
+            });
+        }
+        let hosts = self.hosts.iter().map(|host| HostClass {
+            room: room(host),
+            takes: first.iter().map(|i| host.takes[*i]).collect(),
             ..host.clone()
         });
         Self {
             hosts: hosts.collect(),
-            items: classes
-                .into_iter()
-                .map(|((need, _), of)| Item {
-                    need,
-                    members: of
-                        .iter()
-                        .flat_map(|i| self.items[*i].members.iter().cloned())
-                        .collect(),
-                })
-                .collect(),
+            items,
             apart: Vec::new(),
         }
     }

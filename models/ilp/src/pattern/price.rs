@@ -190,7 +190,7 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(pricer: &'a Pricer, values: &[i64], counts: &[usize]) -> Self {
+    pub(super) fn new(pricer: &'a Pricer, values: &[i64], counts: &[usize]) -> Self {
         let entries: Vec<usize> = (0..pricer.entries.len())
             .filter(|e| {
                 let entry = &pricer.entries[*e];
@@ -314,7 +314,7 @@ impl<'a> Search<'a> {
     }
 
     /// Makes the tables, of so many entries.
-    fn tabulate(&mut self, entries: usize) {
+    pub(super) fn tabulate(&mut self, entries: usize) {
         let (n, rows) = (self.n(), self.rows());
         let copies: usize = self
             .copies
@@ -345,6 +345,11 @@ impl<'a> Search<'a> {
             let table = Table::new(&self.value, &self.copies, &self.axes, (a, b), side);
             self.tables.push(table);
         }
+    }
+
+    /// The class of item `k`.
+    pub(super) fn item(&self, k: usize) -> usize {
+        self.pricer.entries[self.entries[k]].item
     }
 
     /// The sets apart of item `k`.

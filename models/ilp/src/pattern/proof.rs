@@ -24,6 +24,13 @@ pub(super) fn integer(dual: f64) -> i64 {
     weight
 }
 
+/// ⌊weight⌋, at most 2^40.
+pub(super) fn whole(weight: f64) -> i64 {
+    #[expect(clippy::cast_possible_truncation, reason = "clamped to 2^40")]
+    let weight = weight.clamp(0.0, 1_099_511_627_776.0) as i64;
+    weight
+}
+
 /// Weights and what they prove.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Proof {

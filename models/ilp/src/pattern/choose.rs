@@ -1,0 +1,108 @@
+//! Stage 2 over the patterns that its bound was made of (`stay.rs`), in integers.
+//!
+//! Variables: `λ[h,a]` ∈ {0, 1}, for the patterns a of host h at hand.
+//! Objective: max Σ_h Σ_a stay_h(a)·`λ[h,a]`, in units of the prices' divisor
+//! Constraints:
+//! - (packed) Σ_h Σ_a a_i·`λ[h,a]` ≥ n_i for every item i
+//! - (one) Σ_a `λ[h,a]` ≤ 1 for every h
+//! - (cost) Σ_h Σ_a c_h·`λ[h,a]` ≤ C, forced hosts at no cost, C less what they cost
+//!
+//! An item may be covered too often: the copies too many are left out of the answer, those that stay
+//! last.
+
+use good_lp::solvers::highs::{HighsProblem, highs};
+use good_lp::{Expression, ProblemVariables, SolverModel, variable};
+
+use super::packing::Packing;
+use super::price::Content;
+use crate::Limits;
+use crate::model::float;
+
+/// A host with one of its patterns.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Choice {
+    /// The class of the host, and the host.
+    pub(super) class: usize,
+    pub(super) host: usize,
+    pub(super) content: Content,
+    /// What stays, in units of the prices' divisor.
+    pub(super) stays: i64,
+    /// Whether it is part of the placement to start from.
+    pub(super) known: bool,
+}
+
+fn model(packing: &Packing, choices: &[Choice], cost: i64) -> (HighsProblem, Vec<f64>) {
+    let mut variables = ProblemVariables::new();
+    let hosts = choices.iter().map(|c| c.host).max().map_or(0, |h| h + 1);
+    let mut lost = Expression::with_capacity(choices.len());
+    let mut cover = vec![Expression::default(); packing.items.len()];
+    let mut one = vec![Expression::default(); hosts];
+    let mut paid = Expression::with_capacity(choices.len());
+    for choice in choices {
+        let column = variables.add(variable().binary());
+        lost.add_mul(-float(choice.stays), column);
+        for (i, copies) in &choice.content {
+            cover[*i].add_mul(super::master::of_count(*copies), column);
+        }
+        one[choice.host].add_mul(1.0, column);
+        paid.add_mul(float(packing.price(choice.class, 1)), column);
+    }
+    let mut model = variables.minimise(lost).using(highs);
+    for (item, cover) in packing.items.iter().zip(cover) {
+        model.add_constraint(cover.geq(super::master::of_count(item.count())));
+    }
+    for one in one {
+        model.add_constraint(one.leq(1.0));
+    }
+    model.add_constraint(paid.leq(float(cost - packing.forced_cost())));
+    let start = choices.iter().map(|c| f64::from(u8::from(c.known)));
+    (model, start.collect())
+}
+
+/// The choice of patterns that keeps most where it is, as the content of each host in use; `None`
+/// where none was found.
+pub(super) fn solve(
+    packing: &Packing,
+    choices: &[Choice],
+    cost: i64,
+    limits: &Limits,
+) -> Option<Vec<(usize, Content)>> {
+    let (model, start) = model(packing, choices, cost);
+    let start = choices.iter().any(|c| c.known).then_some(start.as_slice());
+    let values = crate::highs::solve(model, start, limits).values?;
+    let chosen = choices.iter().zip(values).filter(|(_, v)| *v > 0.5);
+    Some(chosen.map(|(c, _)| (c.host, c.content.clone())).collect())
+}
+
+/// Who is where: of each host's content those that are there already first, then others. `home` tells
+/// for the members of each item where most of them run.
+pub(super) fn place(
+    packing: &Packing,
+    contents: &[(usize, Content)],
+    home: &[Vec<Option<usize>>],
+    guests: usize,
+) -> Option<Vec<usize>> {
+    let mut slots: Vec<Vec<usize>> = vec![Vec::new(); packing.items.len()];
+    for (host, content) in contents {
+        for (item, copies) in content {
+            slots[*item].extend(std::iter::repeat_n(*host, *copies));
+        }
+    }
+    let mut place = vec![None; guests];
+    for ((item, mut slots), home) in packing.items.iter().zip(slots).zip(home) {
+        let mut moving = Vec::new();
+        for (members, home) in item.members.iter().zip(home) {
+            match slots.iter().position(|s| Some(*s) == *home) {
+                Some(slot) => {
+                    let host = slots.swap_remove(slot);
+                    members.iter().for_each(|g| place[*g] = Some(host));
+                }
+                None => moving.push(members),
+            }
+        }
+        for (members, host) in moving.into_iter().zip(slots) {
+            members.iter().for_each(|g| place[*g] = Some(host));
+        }
+    }
+    place.into_iter().collect()
+}

@@ -1,0 +1,414 @@
+//! Stage 2's bound by patterns: which guests can stay, seen with what fits beside them.
+//!
+//! Sets: items i with counts n_i and hosts h (`packing.rs`), the patterns P_h of h; a copy of an item
+//! that stays on h saves its price there, so a pattern a ∈ P_h saves at most `stay_h(a)`, the prices
+//! of its a_i dearest copies that run on h.
+//! Variables: `λ[h,a]` ∈ {0, 1}, h has the pattern a; S is the set of hosts that have one.
+//! Objective: min Σ price − Σ_{h∈S} stay_h(a)
+//! Constraints:
+//! - (packed) Σ_h a_i·`λ[h,a]` ≥ n_i for every i; multiplier w_i ≥ 0
+//! - (cost) Σ_{h∈S} c_h ≤ C, forced hosts among S
+//!
+//! For any w, with `V_h ≥ max {Σ_i w_i·a_i + stay_h(a) : a ∈ P_h}`, what moves costs at least
+//! Σ price + Σ n_i·w_i − max {Σ_{h∈S} V_h : (cost)}, where the maximum is the knapsack of
+//! `bound/leave.rs`. With w = 0 this is the bound by where guests run now; w > 0 sees that whoever
+//! stays must leave room beside it which others fill. It equals at best the linear program over all
+//! patterns (Lagrangian relaxation: Geoffrion 1974).
+//!
+//! V_h is found by branch and bound (`fill.rs`) over who stays, then over who comes, with the tables and
+//! the fractional optimum of pricing (`price.rs`), on integer weights: where the search is cut short,
+//! V_h is the largest bound of what was left. w is led (`ascent.rs`) by subgradients with Polyak's step, deflected
+//! (Held, Wolfe and Crowder 1974; Camerini, Fratta and Maffioli 1975); it is floating point, and no
+//! bound rests on how it was found.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::ascent::Ascent;
+use super::choose::{self, Choice};
+use super::fill::{Found, fill};
+use super::packing::Packing;
+use super::price::{Content, Pricer, Search};
+use crate::Limits;
+use crate::bound::MovesBound;
+use crate::bound::leave::{afford, by_worth};
+use crate::model::{ceil_div, float, gcd};
+use crate::problem::Problem;
+
+/// Table entries computed for a class of hosts in one evaluation, about.
+const CELLS: usize = 1 << 23;
+/// Prices and weights are counted in parts of so much of a unit, or fewer where numbers are large.
+const PARTS: i64 = 1 << 16;
+/// Weights by size alone that are tried first, in parts of what guests of that size cost to move.
+const STARTS: [f64; 9] = [0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
+/// Items that a host in use carries, in the mean, at most, where patterns are chosen from.
+const EACH: usize = 6;
+/// Contents kept, and contents chosen from, at most.
+const POOL: usize = 400_000;
+const CHOICES: usize = 15_000;
+/// Evaluations, at most.
+const TURNS: u64 = 2_000;
+
+/// What is known of the cost of the moves.
+#[derive(Debug, Clone, Copy)]
+pub struct Between {
+    /// A bound.
+    pub lower: i64,
+    /// What moves that were found cost.
+    pub upper: i64,
+}
+
+/// What [`moves`] found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stayed {
+    /// A bound on what moving guests costs with hosts in use that cost so much, where it is better than
+    /// what was known.
+    pub bound: Option<MovesBound>,
+    /// A placement made of the hosts' patterns that moves less than what was known. It may break rules
+    /// that the packing does not know.
+    pub placement: Option<Vec<usize>>,
+}
+
+/// Bounds what moving guests costs with hosts in use that cost at most `cost`, and where hosts carry
+/// few guests chooses among the patterns met, from the placement `incumbent` on. The packing is the
+/// problem's own. The bound is sought until `enough` says so.
+///
+/// With a limit on nodes it repeats exactly: a node is an evaluation. Time counts through
+/// `limits.stop` alone, of which the choice has what is left.
+#[must_use]
+pub fn moves(
+    (p, packing): (&Problem, &Packing),
+    cost: i64,
+    known: Between,
+    incumbent: &[usize],
+    limits: &Limits,
+    enough: &dyn Fn() -> bool,
+) -> Stayed {
+    let Some(stay) = Stay::new(p, packing) else {
+        return Stayed::default();
+    };
+    let Some(goal) = stay.parts.checked_mul(known.upper) else {
+        return Stayed::default();
+    };
+    let mut ascent = Ascent::new(&stay);
+    let mut best: Option<i64> = None;
+    let mut pool = Pool::default();
+    let mut starts = STARTS.iter().peekable();
+    for _ in 0..limits.nodes.unwrap_or(TURNS).min(TURNS) {
+        let (reached, wanted) = (best.unwrap_or(0), known.upper.max(known.lower));
+        if stay.rounded(reached) >= wanted || ascent.is_over() || enough() {
+            break;
+        }
+        // The best start first, then up from there.
+        let start = starts.next();
+        if let Some(part) = start {
+            ascent.begin(*part);
+        }
+        let slack = (goal - reached.min(goal)) / 400 / stay.used_at_most(cost).max(1);
+        let ended = || enough() || (limits.stop)();
+        let Some(value) = stay.value(&ascent.weights(), cost, slack, &ended) else {
+            break;
+        };
+        best = best.max(Some(value.bound));
+        if stay.is_few(cost) {
+            pool.keep(&value);
+        }
+        match start {
+            Some(_) if starts.peek().is_some() => {
+                ascent.note(&value);
+            }
+            Some(_) => {
+                ascent.note(&value);
+                ascent.resume();
+            }
+            None => ascent.learn(&value, goal),
+        }
+    }
+    let least = stay.rounded(best.unwrap_or(0));
+    let parts = float(best.unwrap_or(0)) / float(stay.parts);
+    let bound = (least > known.lower).then(|| MovesBound {
+        least,
+        origin: format!("patterns with who stays, {parts:.1} rounded up"),
+    });
+    let open = least.max(known.lower) < known.upper;
+    let placement = (open && stay.is_few(cost) && !(limits.stop)())
+        .then(|| pool.choices(p, &stay, &ascent, incumbent))
+        .and_then(|choices| choose::solve(packing, &choices, cost, limits))
+        .and_then(|contents| choose::place(packing, &contents, &stay.home, p.guests.len()));
+    Stayed { bound, placement }
+}
+
+/// A host with what runs there and may stay.
+struct Site {
+    class: usize,
+    /// By the problem's index.
+    host: usize,
+    /// Items with the price of a copy that stays, in parts.
+    homes: Vec<(usize, i64)>,
+}
+
+pub(super) struct Stay<'a> {
+    pub(super) packing: &'a Packing,
+    pricers: Vec<Pricer>,
+    sites: Vec<Site>,
+    pub(super) counts: Vec<usize>,
+    /// For each copy of each item, where most of it runs, if it may stay.
+    home: Vec<Vec<Option<usize>>>,
+    /// Σ price, in parts.
+    pub(super) all: i64,
+    parts: i64,
+    /// The greatest divisor of the prices.
+    unit: i64,
+}
+
+/// What weights prove.
+pub(super) struct Value {
+    /// In parts.
+    pub(super) bound: i64,
+    /// Per item, n_i less the copies on hosts in use.
+    pub(super) short: Vec<f64>,
+    /// Sites with the content that is worth most.
+    contents: Vec<(usize, Content)>,
+}
+
+impl<'a> Stay<'a> {
+    /// `None` where numbers are out of range.
+    fn new(p: &Problem, packing: &'a Packing) -> Option<Self> {
+        let running = p.guests.iter().filter(|g| g.current.is_some());
+        let all = running
+            .clone()
+            .try_fold(0i64, |s, g| s.checked_add(g.price))?;
+        let unit = running.fold(0, |d, g| gcd(d, g.price)).max(1);
+        let parts = (0..=16)
+            .map(|s| PARTS >> s)
+            .find(|parts| all < (1 << 56) / parts)?;
+        let mut at = vec![None; p.hosts.len()];
+        let mut sites = Vec::new();
+        for (class, host) in packing.hosts.iter().enumerate() {
+            for h in &host.members {
+                at[*h] = Some(sites.len());
+                sites.push(Site {
+                    class,
+                    host: *h,
+                    homes: Vec::new(),
+                });
+            }
+        }
+        let mut home = Vec::new();
+        for (i, item) in packing.items.iter().enumerate() {
+            let mut of_item = Vec::new();
+            for copy in &item.members {
+                let mut prices: BTreeMap<usize, i64> = BTreeMap::new();
+                for guest in copy.iter().map(|g| &p.guests[*g]) {
+                    if let Some(site) = guest.current.and_then(|h| at[h]) {
+                        *prices.entry(site).or_default() += guest.price * parts;
+                    }
+                }
+                let most = prices.iter().max_by_key(|(_, price)| **price);
+                of_item.push(most.map(|(site, _)| sites[*site].host));
+                for (site, price) in prices.into_iter().filter(|(_, price)| *price > 0) {
+                    sites[site].homes.push((i, price));
+                }
+            }
+            home.push(of_item);
+        }
+        Some(Self {
+            packing,
+            pricers: (0..packing.hosts.len())
+                .map(|k| Pricer::new(packing, k))
+                .collect(),
+            sites,
+            counts: packing.items.iter().map(super::Item::count).collect(),
+            home,
+            all: all * parts,
+            parts,
+            unit,
+        })
+    }
+
+    /// A bound in parts as a bound in prices.
+    fn rounded(&self, bound: i64) -> i64 {
+        ceil_div(ceil_div(bound, self.parts), self.unit) * self.unit
+    }
+
+    /// Whether so many hosts carry few items each.
+    fn is_few(&self, cost: i64) -> bool {
+        let items: usize = self.counts.iter().sum();
+        let hosts = usize::try_from(self.used_at_most(cost)).unwrap_or(0);
+        items <= hosts.saturating_mul(EACH)
+    }
+
+    /// What stays of a content on a site, in units of the prices' divisor.
+    fn stays(&self, site: &Site, content: &Content) -> i64 {
+        let of = |(item, copies): &(usize, usize)| -> i64 {
+            let there = site.homes.iter().filter(|(i, _)| i == item);
+            let mut prices: Vec<i64> = there.map(|(_, price)| *price).collect();
+            prices.sort_by_key(|p| Reverse(*p));
+            prices.iter().take(*copies).sum()
+        };
+        content.iter().map(of).sum::<i64>() / self.parts / self.unit
+    }
+
+    /// How many hosts such a cost is enough for, at most.
+    fn used_at_most(&self, cost: i64) -> i64 {
+        let cheapest = self.packing.hosts.iter().map(|k| k.cost.max(1)).min();
+        let hosts = i64::try_from(self.sites.len()).unwrap_or(i64::MAX);
+        (cost / cheapest.unwrap_or(1)).min(hosts)
+    }
+
+    /// The contents of a placement's hosts, by site.
+    fn contents(&self, p: &Problem, placement: &[usize]) -> BTreeSet<(usize, Content)> {
+        let mut site = vec![None; p.hosts.len()];
+        for (s, of) in self.sites.iter().enumerate() {
+            site[of.host] = Some(s);
+        }
+        let mut contents: BTreeMap<usize, BTreeMap<usize, usize>> = BTreeMap::new();
+        for (i, item) in self.packing.items.iter().enumerate() {
+            for members in &item.members {
+                let at = members.first().and_then(|g| placement.get(*g));
+                if let Some(s) = at.and_then(|h| site[*h]) {
+                    *contents.entry(s).or_default().entry(i).or_default() += 1;
+                }
+            }
+        }
+        let contents = contents.into_iter();
+        contents
+            .map(|(s, content)| (s, content.into_iter().collect()))
+            .collect()
+    }
+
+    /// What the weights, each at least 1, prove; `None` when it was stopped. The search of each host
+    /// leaves out what is better by less than `slack`, which is then part of the proof.
+    fn value(
+        &self,
+        weights: &[i64],
+        cost: i64,
+        slack: i64,
+        stop: &dyn Fn() -> bool,
+    ) -> Option<Value> {
+        let searches: Vec<Search> = self
+            .pricers
+            .iter()
+            .map(|pricer| {
+                let mut search = Search::new(pricer, weights, &self.counts);
+                search.tabulate(CELLS);
+                search
+            })
+            .collect();
+        let place = |k: usize| -> Vec<Option<usize>> {
+            let mut place = vec![None; self.counts.len()];
+            (0..searches[k].n()).for_each(|at| place[searches[k].item(at)] = Some(at));
+            place
+        };
+        let places: Vec<_> = (0..searches.len()).map(place).collect();
+        let mut vacant: Vec<Option<Found>> = vec![None; searches.len()];
+        let (mut forced, mut budget) = (Vec::new(), cost);
+        let mut others: Vec<((i64, i64), usize, Found)> = Vec::new();
+        for (s, site) in self.sites.iter().enumerate() {
+            if stop() {
+                return None;
+            }
+            let (k, host) = (site.class, &self.packing.hosts[site.class]);
+            let search = || fill(&searches[k], &places[k], &site.homes, weights, slack);
+            let found = if site.homes.is_empty() {
+                vacant[k].get_or_insert_with(search).clone()
+            } else {
+                search()
+            };
+            if host.forced {
+                budget -= host.cost;
+                forced.push((s, found));
+            } else if found.most > 0 {
+                others.push(((found.most, host.cost), s, found));
+            }
+        }
+        others.sort_by(|a, b| by_worth(a.0, b.0).then(a.1.cmp(&b.1)));
+        let worth: Vec<(i64, i64)> = others.iter().map(|o| o.0).collect();
+        let (saved, kept) = afford(&worth, budget);
+        let weighed: i64 = weights
+            .iter()
+            .zip(&self.counts)
+            .map(|(w, n)| w.saturating_mul(i64::try_from(*n).unwrap_or(i64::MAX)))
+            .fold(0, i64::saturating_add);
+        let sure: i64 = forced.iter().map(|(_, f)| f.most).sum();
+        let mut short: Vec<f64> = self
+            .counts
+            .iter()
+            .map(|n| super::master::of_count(*n))
+            .collect();
+        let chosen = forced
+            .iter()
+            .map(|(_, f)| f)
+            .chain(others[..kept].iter().map(|o| &o.2));
+        for (item, copies) in chosen.flat_map(|found| &found.content) {
+            short[*item] -= super::master::of_count(*copies);
+        }
+        let sure_contents = forced.into_iter().map(|(s, found)| (s, found.content));
+        let contents = others.into_iter().map(|(_, s, found)| (s, found.content));
+        Some(Value {
+            contents: contents.chain(sure_contents).collect(),
+            bound: self
+                .all
+                .saturating_add(weighed)
+                .saturating_sub(sure + saved),
+            short,
+        })
+    }
+}
+
+/// Contents met on the way, by site.
+#[derive(Default)]
+struct Pool(BTreeSet<(usize, Content)>);
+
+impl Pool {
+    fn keep(&mut self, value: &Value) {
+        for (site, content) in &value.contents {
+            if !content.is_empty() && self.0.len() < POOL {
+                self.0.insert((*site, content.clone()));
+            }
+        }
+    }
+
+    /// Those that are nearest to the best of their host by the best weights, and those of the placement.
+    fn choices(
+        self,
+        p: &Problem,
+        stay: &Stay,
+        ascent: &Ascent,
+        incumbent: &[usize],
+    ) -> Vec<Choice> {
+        let weights = ascent.best_weights();
+        let known = stay.contents(p, incumbent);
+        let pool = self.0.into_iter().filter(|c| !known.contains(c));
+        let mut choices: Vec<(i64, Choice)> = Vec::new();
+        let mut most = vec![0i64; stay.sites.len()];
+        let mut of = |(s, content): (usize, Content), known: bool| {
+            let site = &stay.sites[s];
+            let stays = stay.stays(site, &content);
+            let weighed = content
+                .iter()
+                .map(|(i, c)| weights[*i].saturating_mul(super::price::count(*c)));
+            let value = weighed.fold(stays * stay.unit * stay.parts, i64::saturating_add);
+            most[s] = most[s].max(value);
+            let choice = Choice {
+                class: site.class,
+                host: s,
+                content,
+                stays,
+                known,
+            };
+            choices.push((value, choice));
+        };
+        known.iter().for_each(|c| of(c.clone(), true));
+        pool.for_each(|c| of(c, false));
+        choices.sort_by_key(|(value, c)| (!c.known, most[c.host] - value));
+        choices.truncate(CHOICES);
+        choices
+            .into_iter()
+            .map(|(_, c)| Choice {
+                host: stay.sites[c.host].host,
+                ..c
+            })
+            .collect()
+    }
+}
