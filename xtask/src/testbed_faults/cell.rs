@@ -101,6 +101,8 @@ impl Cell {
                 alive && self.guest != Guest::AtTarget || !alive && self.phase != Phase::Done
             }
             "failed" | "skipped" => self.guest == Guest::AtTarget,
+            "refused" => alive && self.guest != Guest::AtSource,
+            "lost" => alive,
             "stuck" => false,
             _ => true,
         };
