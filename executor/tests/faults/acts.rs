@@ -18,16 +18,18 @@ const PREDICTED: Micros = Micros::secs(100);
 /// Pages a second that a guest dirties of which the pre-copy ends within that, whatever shares its link.
 const CALM: u64 = 2000;
 
+/// A move: guest, host, kind.
+pub(crate) type Hop = (usize, usize, Mode);
+
 /// A history before it happens.
 #[derive(Debug, Clone)]
 pub(crate) struct History {
     pub(crate) hosts: usize,
     /// Host, MiB, dirty pages a second.
     pub(crate) guests: Vec<(usize, u64, u64)>,
-    /// Guest, host, kind.
-    pub(crate) moves: Vec<(usize, usize, Mode)>,
+    pub(crate) moves: Vec<Hop>,
     /// The moves of a second controller, and when it begins, in ms.
-    pub(crate) second: Option<(Vec<(usize, usize, Mode)>, u64)>,
+    pub(crate) second: Option<(Vec<Hop>, u64)>,
     /// MiB that each host has to spare.
     pub(crate) spare: u64,
     pub(crate) parallel: usize,

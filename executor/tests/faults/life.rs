@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use vmpack_domain::journal::{Progress, RunId};
+use vmpack_domain::journal::Progress;
 use vmpack_domain::plan::Plan;
 use vmpack_domain::units::Micros;
 use vmpack_executor::attempt::Scene;
@@ -115,10 +115,7 @@ impl Work {
         };
         let hear = &mut |heard: Heard<'_>| self.hear(&heard);
         let ends = hold(&self.scene, &runs, &terms, &mut journal, asks, hear).await?;
-        Ok(ends
-            .into_iter()
-            .map(|(_, progress): (RunId, Progress)| progress)
-            .collect())
+        Ok(ends.into_values().collect())
     }
 
     /// An event is on the disk.
