@@ -5,10 +5,13 @@
 //! target only by QEMU's own switch, which ends it at the source. A half that was left over is named
 //! and left to a person.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use vmpack_domain::Cluster;
+use vmpack_domain::journal::Health;
 use vmpack_domain::load::jiff_serde::Timestamp;
 use vmpack_domain::plan::{Move, Plan};
 use vmpack_domain::policy::StreamPolicy;
@@ -37,6 +40,8 @@ pub struct Scene {
     pub controller: String,
     /// The time by the wall clock.
     pub wall: fn() -> Timestamp,
+    /// Whether plans' hours and freezes hold here; a simulated world has no such time.
+    pub keeps_hours: bool,
 }
 
 /// How a thread of a move ended.
@@ -65,6 +70,21 @@ pub(crate) struct Attempt {
     pub(crate) plan: Arc<Plan>,
     pub(crate) mv: Move,
     pub(crate) limits: Limits,
+    /// When it was decided.
+    pub(crate) decided: Instant,
+}
+
+/// How long the hosts were asked.
+#[derive(Default)]
+struct Asking(Cell<Duration>);
+
+impl Asking {
+    fn of<T>(&self, ask: impl FnOnce() -> T) -> T {
+        let began = Instant::now();
+        let answer = ask();
+        self.0.set(self.0.get() + began.elapsed());
+        answer
+    }
 }
 
 impl Attempt {
@@ -75,16 +95,23 @@ impl Attempt {
         off: &AtomicBool,
         mut told: impl FnMut(MigrationEvent),
     ) -> Ended {
-        if let Err(ended) = self.may_begin(underway) {
+        let asking = Asking::default();
+        if let Err(ended) = self.may_begin(underway, &asking) {
             return ended;
         }
         if off.load(Ordering::Relaxed) {
             return Ended::Failed("called off before it began".to_owned());
         }
-        if let Err(ended) = self.claim() {
+        if let Err(ended) = asking.of(|| self.claim()) {
             return ended;
         }
-        tracing::info!("move {}: its preconditions hold", self.mv.id);
+        let asked = asking.0.get();
+        tracing::info!(
+            "move {}: its preconditions hold; the executor's own part was {:.6}s, that of the hosts asked {:.6}s",
+            self.mv.id,
+            self.decided.elapsed().saturating_sub(asked).as_secs_f64(),
+            asked.as_secs_f64()
+        );
         let ended = match self.scene.hypervisor.migrate(&self.request(), &mut told) {
             Ok(report) => Ended::Moved(Some(report)),
             Err(MigrationFailure::StaysAtSource(error)) => Ended::Failed(error),
@@ -157,6 +184,22 @@ impl Attempt {
         }
     }
 
+    /// How the guest and its host are after the move; nothing is known of one that is not there any more.
+    pub(crate) fn check(&self) -> Health {
+        let found = self.scene.hypervisor.health(&self.mv.guest, &self.mv.to);
+        let found = found.unwrap_or_else(|e| {
+            tracing::debug!("move {}: not looked at: {e}", self.mv.id);
+            vmpack_hypervisor::Health::default()
+        });
+        let policy = &self.plan.policy;
+        let spare = policy.relief.cpu.unwrap_or(policy.headroom.cpu);
+        Health {
+            answers: found.answers,
+            busy: found.busy,
+            overloaded: found.busy.is_some_and(|b| b.0 + spare.0 > 1000),
+        }
+    }
+
     /// Aborts the migration, if it has not switched.
     pub(crate) fn abort(&self) {
         let (guest, from) = (&self.mv.guest, &self.mv.from);
@@ -166,19 +209,19 @@ impl Attempt {
     }
 
     /// Whether all that the move rests on still holds.
-    fn may_begin(&self, underway: &[Move]) -> Result<(), Ended> {
+    fn may_begin(&self, underway: &[Move], asking: &Asking) -> Result<(), Ended> {
         let failed = |e: Error| Ended::Failed(e.to_string());
         let mv = &self.mv;
-        let now = self.survey().map_err(failed)?;
-        let seen = self.locate().seen;
+        let now = asking.of(|| self.survey()).map_err(failed)?;
+        let seen = asking.of(|| self.locate()).seen;
         let changes = recheck(&self.plan, mv, &now, &seen, underway);
         if !changes.is_empty() {
             let all: Vec<String> = changes.into_iter().map(|c| c.detail).collect();
             return Err(Ended::Changed(all.join("; ")));
         }
         let ends = (&mv.from, &mv.to);
-        let obstacles = self.scene.hypervisor.obstacles(&mv.guest, ends, mv.mode);
-        let obstacles = obstacles.map_err(failed)?;
+        let obstacles = || self.scene.hypervisor.obstacles(&mv.guest, ends, mv.mode);
+        let obstacles = asking.of(obstacles).map_err(failed)?;
         if obstacles.is_empty() {
             return Ok(());
         }

@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
-use vmpack_domain::journal::{Event, MoveState, Priority, Progress, RunId};
+use vmpack_domain::calendar::closed;
+use vmpack_domain::journal::{Event, Health, MoveState, Priority, Progress, RunId};
 use vmpack_domain::plan::{Move, Plan};
 use vmpack_domain::units::{MiB, Micros};
 use vmpack_hypervisor::MigrationEvent;
@@ -75,10 +76,12 @@ pub async fn hold(
         hears,
         called_off: BTreeMap::new(),
         aborts: JoinSet::new(),
+        checks: JoinSet::new(),
         admissions: JoinSet::new(),
         timer: JoinSet::new(),
         followers: Vec::new(),
         interrupted: 0,
+        decided: Instant::now(),
     };
     for run in runs {
         shell.take_on(run.id, run.priority(), run.progress());
@@ -131,10 +134,13 @@ struct Shell<'a> {
     /// By move that has a thread, what tells it that it is called off, if it has not asked yet.
     called_off: BTreeMap<Step, Arc<AtomicBool>>,
     aborts: JoinSet<()>,
+    checks: JoinSet<(Step, Health)>,
     admissions: JoinSet<Admitted>,
     timer: JoinSet<()>,
     followers: Vec<mpsc::UnboundedSender<Entry>>,
     interrupted: u32,
+    /// When what is being acted on was decided.
+    decided: Instant,
 }
 
 impl Shell<'_> {
@@ -146,13 +152,17 @@ impl Shell<'_> {
         self.call_off_all();
         loop {
             self.look();
-            let courses: Vec<Course<'_>> = self.runs.iter().map(course).collect();
+            self.decided = Instant::now();
+            let of = |run| self.course(run);
+            let courses: Vec<Course<'_>> = self.runs.iter().map(of).collect();
             let actions = decide(&courses, &self.observed);
             for action in actions {
                 match action {
                     Action::Start { step, attempt } => self.start(&step, attempt)?,
                     Action::Recover { step, attempt } => self.recover(&step, attempt)?,
                     Action::CallOff { step } => self.call_off(step),
+                    Action::Check { step } => self.check(step),
+                    Action::Stop { run, reason } => self.write(run, Event::Stopped { reason })?,
                     Action::Skip { step, reason } => {
                         self.write(
                             step.run,
@@ -179,6 +189,32 @@ impl Shell<'_> {
                     Action::Rest | Action::Leave => return Ok(()),
                 }
             }
+        }
+    }
+
+    /// A run as decisions see it.
+    fn course<'b>(&self, (id, run): (&RunId, &'b Live)) -> Course<'b> {
+        let policy = &run.plan.policy.migrations;
+        let wall = (self.scene.wall)();
+        let consolidates = run.priority == Priority::Consolidation && self.scene.keeps_hours;
+        let closed = consolidates
+            .then(|| closed(&policy.hours, &policy.freezes, wall))
+            .flatten();
+        Course {
+            id: *id,
+            priority: run.priority,
+            plan: &run.plan,
+            progress: &run.progress,
+            limits: &run.limits,
+            closed: closed.map(|closed| {
+                let left = closed.until.map_or(i64::MAX, |until| {
+                    until
+                        .0
+                        .as_microsecond()
+                        .saturating_sub(wall.0.as_microsecond())
+                });
+                self.observed.now + Micros(u64::try_from(left).unwrap_or(0))
+            }),
         }
     }
 
@@ -274,6 +310,19 @@ impl Shell<'_> {
         Ok(())
     }
 
+    fn check(&mut self, step: Step) {
+        if let Some(attempt) = self.attempt(&step) {
+            self.observed.checking.insert(step.clone());
+            self.checks.spawn_blocking(move || (step, attempt.check()));
+        }
+    }
+
+    fn checked(&mut self, (step, health): (Step, Health)) -> Result<(), JournalError> {
+        self.observed.checking.remove(&step);
+        let id = step.id;
+        self.write(step.run, Event::Checked { id, health })
+    }
+
     fn recover(&mut self, step: &Step, attempt: u32) -> Result<(), JournalError> {
         let id = step.id.clone();
         self.write(step.run, Event::Recovering { id, attempt })?;
@@ -313,6 +362,7 @@ impl Shell<'_> {
             plan: run.plan.clone(),
             mv: run.find(step)?.clone(),
             limits: run.limits,
+            decided: self.decided,
         })
     }
 
@@ -334,6 +384,7 @@ impl Shell<'_> {
             Some(ask) = asks.recv() => self.asked(ask),
             Some((step, event)) = self.hears.recv() => self.told(step, &event),
             Some(ended) = self.threads.join_next_with_id() => self.ended(ended),
+            Some(Ok(checked)) = self.checks.join_next() => self.checked(checked),
             Some(Ok(admitted)) = self.admissions.join_next() => self.admitted(admitted),
             Some(_) = self.timer.join_next() => Ok(()),
             () = tokio::time::sleep(TICK) => {
@@ -404,6 +455,8 @@ impl Shell<'_> {
                     // A resumed one's figures begin where it was resumed.
                     total: report.filter(|_| recovered == 0).map(|r| r.total),
                     switch: switched.or(report.map(|r| r.switch)),
+                    downtime: report.and_then(|r| r.downtime),
+                    transferred: report.map(|r| r.transferred),
                 }
             }
             Ended::Failed(error) if off => {
@@ -496,6 +549,19 @@ impl Shell<'_> {
                 self.call_off_all();
                 let _ = told.send(open);
             }
+            Ask::Continue { by } => {
+                let stopped = self
+                    .runs
+                    .iter()
+                    .filter(|(_, r)| r.progress.stopped.is_some());
+                let stopped: Vec<(RunId, u32)> = stopped
+                    .map(|(id, r)| (*id, r.progress.failures()))
+                    .collect();
+                for (run, failures) in stopped {
+                    let by = by.clone();
+                    self.write(run, Event::Continued { by, failures })?;
+                }
+            }
             Ask::Order(order, told) => return self.ordered(order, told),
         }
         Ok(())
@@ -504,16 +570,6 @@ impl Shell<'_> {
 
 fn is_open(run: &Live) -> bool {
     run.progress.finished.is_none()
-}
-
-fn course<'a>((id, run): (&RunId, &'a Live)) -> Course<'a> {
-    Course {
-        id: *id,
-        priority: run.priority,
-        plan: &run.plan,
-        progress: &run.progress,
-        limits: &run.limits,
-    }
 }
 
 mod orders;

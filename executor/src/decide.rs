@@ -22,6 +22,9 @@
 //!   the same target. What has switched, or is about to by post-copy at once, is never called off.
 //! - Moves of relief count only one another for the limits on migrations at once.
 //! - While a guest is in split state and stands still, no move of consolidation starts.
+//! - A plan begins with a canary: few moves at once until one has gone well, its guest looked at
+//!   afterwards; then up to twice as many as have. Where too many fail, a person is asked. Its policy's
+//!   hours and freezes hold its starts. Relief is not bound by any of this.
 //!
 //! A run ends when no move of it runs and none can start any more. While draining nothing starts, and
 //! the runs are left as they stand, to be resumed. While held nothing starts either, and the holder
@@ -49,6 +52,12 @@ pub struct Limits {
     pub recoveries: u32,
     /// How long a guest is looked for whose migration nobody watches, before it counts as stuck.
     pub patience: Micros,
+    /// So many at once until one has gone well, then up to twice as many as have; 0 for no such limit.
+    pub canary: usize,
+    /// After so many failures a person is asked; 0 for never.
+    pub stop_after: u32,
+    /// Whether guests and their hosts are looked at after each move.
+    pub verify: bool,
 }
 
 impl Default for Limits {
@@ -60,6 +69,9 @@ impl Default for Limits {
             back_off: Micros::secs(2),
             recoveries: 12,
             patience: Micros::secs(120),
+            canary: 0,
+            stop_after: 0,
+            verify: false,
         }
     }
 }
@@ -77,6 +89,8 @@ pub struct Course<'a> {
     pub progress: &'a Progress,
     /// How it may be gone about.
     pub limits: &'a Limits,
+    /// Until when nothing of it may be begun, by its policy's hours and freezes, if so.
+    pub closed: Option<Micros>,
 }
 
 /// A move of a run.
@@ -97,6 +111,8 @@ pub struct Observed {
     pub retry_at: BTreeMap<Step, Micros>,
     /// Moves that are being called off.
     pub called_off: BTreeSet<Step>,
+    /// Moves of which the guest and its host are being looked at.
+    pub checking: BTreeSet<Step>,
     /// Whether the user asked to finish what runs and start no more.
     pub draining: bool,
     /// Whether what stands still is not to be waited for any more: the second such request.
@@ -127,6 +143,18 @@ pub enum Action {
         /// Which.
         step: Step,
     },
+    /// Look at its guest and its host: it has moved.
+    Check {
+        /// Which.
+        step: Step,
+    },
+    /// Begin nothing more of a run until a person says so.
+    Stop {
+        /// Which.
+        run: RunId,
+        /// Why.
+        reason: String,
+    },
     /// Give a move up that was not begun.
     Skip {
         /// Which.
@@ -154,7 +182,7 @@ pub enum Action {
         /// When a failed or broken move may be tried again.
         until: Option<Micros>,
     },
-    /// Every run is at its end. Comes alone.
+    /// Every run is at its end, or waits for a person. Comes alone.
     Rest,
     /// Stop here; the runs can be resumed. Comes alone.
     Leave,
@@ -186,6 +214,7 @@ pub fn decide(courses: &[Course<'_>], observed: &Observed) -> Vec<Action> {
         broken: order.iter().any(|c| is_broken(c)),
         actions: Vec::new(),
         until: None,
+        live: false,
     };
     desk.call_off(&order);
     for course in &order {
@@ -194,10 +223,10 @@ pub fn decide(courses: &[Course<'_>], observed: &Observed) -> Vec<Action> {
     if !desk.actions.is_empty() {
         return desk.actions;
     }
-    let end = if order.is_empty() {
-        Action::Rest
-    } else if desk.busy.running > 0 {
+    let end = if desk.busy.running > 0 || !observed.checking.is_empty() {
         Action::Wait { until: desk.until }
+    } else if !desk.live {
+        Action::Rest
     } else if observed.draining && (observed.leaving || !desk.broken) {
         Action::Leave
     } else if desk.until.is_some() || observed.held {
@@ -224,6 +253,8 @@ struct Desk<'a> {
     broken: bool,
     actions: Vec<Action>,
     until: Option<Micros>,
+    /// Whether any run can go on without a person.
+    live: bool,
 }
 
 impl<'a> Desk<'a> {
@@ -256,10 +287,19 @@ impl<'a> Desk<'a> {
     fn take(&mut self, course: &Course<'a>) {
         let stuck = course.stuck();
         let (mut open, before) = (false, self.actions.len());
+        let mut slots = course.slots();
+        let mut waits = false;
         for (at, mv) in course.plan.moves.iter().enumerate() {
             let state = course.state(&mv.id);
             if state.underway() {
-                open = true;
+                (open, self.live) = (true, true);
+            }
+            if course.limits.verify && matches!(state, MoveState::Moved { health: None, .. }) {
+                (open, self.live) = (true, true);
+                let step = course.step(&mv.id);
+                if !self.observed.checking.contains(&step) {
+                    self.actions.push(Action::Check { step });
+                }
             }
             let attempt = match &state {
                 MoveState::Broken {
@@ -289,16 +329,37 @@ impl<'a> Desk<'a> {
                 }
                 continue;
             }
-            open = true;
-            if self.may_start(course, mv, at) {
+            (open, waits) = (true, true);
+            if course.progress.stopped.is_some() {
+                continue;
+            }
+            self.live = true;
+            if slots > 0 && self.may_start(course, mv, at) {
                 match self.observed.retry_at.get(&step) {
                     Some(time) if *time > self.observed.now => self.wait_until(*time),
                     _ => {
                         self.busy.add(course.priority, mv);
+                        slots -= 1;
                         self.actions.push(Action::Start { step, attempt });
                     }
                 }
             }
+        }
+        if waits && let Some(reason) = course.too_much() {
+            // What was decided of it just now is not begun either.
+            let own = |a: &Action| matches!(a, Action::Start { step, .. } if step.run == course.id);
+            self.actions.retain(|a| !own(a));
+            self.actions.push(Action::Stop {
+                run: course.id,
+                reason,
+            });
+            return;
+        }
+        if waits && course.progress.stopped.is_none() && !self.observed.draining {
+            course
+                .closed
+                .into_iter()
+                .for_each(|until| self.wait_until(until));
         }
         if !open && self.actions.len() == before {
             let moved = |m: &Move| matches!(course.state(&m.id), MoveState::Moved { .. });
@@ -331,6 +392,7 @@ impl<'a> Desk<'a> {
         !self.observed.draining
             && !self.observed.held
             && !(consolidates && (self.relief || self.broken))
+            && course.closed.is_none()
             && course.is_ready(at).is_some()
             && self.busy.leaves_room(course.priority, mv, course.limits)
     }
@@ -413,6 +475,39 @@ impl<'a> Course<'a> {
     fn state(&self, id: &MoveId) -> MoveState {
         let state = self.progress.moves.get(id).cloned();
         state.unwrap_or(MoveState::Waiting)
+    }
+
+    /// How many more may be begun beside those underway: few until one has gone well.
+    fn slots(&self) -> usize {
+        let canary = self.limits.canary;
+        if canary == 0 || self.priority == Priority::Relief {
+            return usize::MAX;
+        }
+        let count = |which: fn(&MoveState, bool) -> bool| {
+            let states = self.progress.moves.values();
+            states.filter(|s| which(s, self.limits.verify)).count()
+        };
+        let well = count(|s, verify| match s {
+            MoveState::Moved { health, .. } => (health.is_some() || !verify) && !s.failed(),
+            _ => false,
+        });
+        let underway = count(|s, _| s.underway());
+        canary.max(well.saturating_mul(2)).saturating_sub(underway)
+    }
+
+    /// Why a person is to be asked: more has gone wrong since one last was than is let pass.
+    fn too_much(&self) -> Option<String> {
+        if self.progress.stopped.is_some() || self.progress.aborted {
+            return None;
+        }
+        let again = |s: &MoveState| matches!(s, MoveState::Failed { attempt, .. } if *attempt < self.limits.tries);
+        let failed = self.progress.moves.values();
+        let failed = failed.filter(|s| s.failed() && !again(s)).count();
+        let since = u32::try_from(failed).unwrap_or(u32::MAX);
+        let since = since.saturating_sub(self.progress.forgiven);
+        (self.limits.stop_after > 0 && since >= self.limits.stop_after).then(|| {
+            format!("{since} moves did not go well, `stop-after` in the policy lets fewer pass")
+        })
     }
 
     /// The move at that index, if nothing is left that it must wait for and it has not begun.

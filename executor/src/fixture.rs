@@ -65,6 +65,7 @@ pub(crate) fn a_move(id: &str, guest: &str, from: &str, to: &str) -> Move {
         bandwidth: MiBPerSec(1000),
         start: Micros::ZERO,
         duration: Micros::secs(3),
+        expected: None,
         after: Vec::new(),
         reason: "test".to_owned(),
     }

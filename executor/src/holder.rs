@@ -136,6 +136,11 @@ pub enum Ask {
     Status(oneshot::Sender<Vec<Standing>>),
     /// To tell every event from now on.
     Follow(mpsc::UnboundedSender<Entry>),
+    /// To go on with runs that were stopped because too much went wrong.
+    Continue {
+        /// Who asks.
+        by: String,
+    },
     /// To stop: the first time what runs is finished and no more started, the second time what has not
     /// switched is aborted.
     Interrupt,
@@ -197,6 +202,11 @@ impl Handle {
         let (told, hears) = mpsc::unbounded_channel();
         self.ask(Ask::Follow(told));
         hears
+    }
+
+    /// Has it go on with runs that wait for a person.
+    pub fn go_on(&self, by: String) {
+        self.ask(Ask::Continue { by });
     }
 
     /// Asks it to stop; see [`Ask::Interrupt`].

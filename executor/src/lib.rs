@@ -13,6 +13,7 @@
 //! - [`carry`] is the thin shell that acts, and writes to the [`journal`] before and after;
 //! - [`attempt`] is what its threads do, one for each move underway;
 //! - [`holder`] is what that shell is asked, in its process or through its [`socket`];
+//! - [`ledger`] holds predictions against what was measured, [`reverse`] makes the way back;
 //! - [`doctor`] says whether a host is set up for safe migrations;
 //! - [`world`] is the choice between real and simulated hosts.
 //!
@@ -30,8 +31,10 @@ pub mod doctor;
 mod fixture;
 pub mod holder;
 pub mod journal;
+pub mod ledger;
 pub mod lock;
 pub mod preflight;
+pub mod reverse;
 pub mod settle;
 pub mod socket;
 pub mod world;

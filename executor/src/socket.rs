@@ -71,7 +71,7 @@ pub enum Request {
         #[serde(default)]
         by: String,
     },
-    /// To start again.
+    /// To start again, also runs that were stopped because too much went wrong.
     Unpause,
     /// To tell every event from now on.
     Follow,
@@ -289,7 +289,10 @@ fn serve(client: UnixStream, handle: &Handle, inhibited: &Path) -> std::io::Resu
             Err(_) => tell(&gone()),
         },
         Request::Pause { by } => inhibit(inhibited, &by).and_then(|()| tell(&Answer::Done)),
-        Request::Unpause => release(inhibited).and_then(|_| tell(&Answer::Done)),
+        Request::Unpause => {
+            handle.go_on("a request through the socket".to_owned());
+            release(inhibited).and_then(|_| tell(&Answer::Done))
+        }
         Request::Follow => stream(handle.follow(), None, &mut tell),
     }
 }

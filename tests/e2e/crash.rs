@@ -8,10 +8,10 @@ use vmpack_domain::{GuestName, HostName};
 
 use crate::executor::{Desk, told};
 
-/// Accepted, then three times intended, switched and moved, then finished.
-const EVENTS: i64 = 11;
+/// Accepted, then three times intended, switched, moved and checked, then finished.
+const EVENTS: i64 = 14;
 /// The last move switches at its very end, and the run ends with it: a signal may come too late.
-const AT_ONCE: i64 = 8;
+const AT_ONCE: i64 = 10;
 
 /// Where each guest is, in the world as the executors left it.
 fn placement(desk: &Desk) -> BTreeMap<GuestName, HostName> {

@@ -199,7 +199,11 @@ fn each_line_of_json_is_a_document_and_the_last_the_summary() {
         .lines()
         .map(|l| serde_json::from_str(l).unwrap())
         .collect();
-    let kinds: Vec<&str> = lines.iter().map(|l| l["event"].as_str().unwrap()).collect();
+    let mut kinds: Vec<&str> = lines.iter().map(|l| l["event"].as_str().unwrap()).collect();
+    let all = kinds.len();
+    // A guest is looked at while the next one moves.
+    kinds.retain(|kind| *kind != "checked");
+    assert_eq!(all - kinds.len(), 3);
     let one = ["intended", "switched", "moved"];
     let all = [&one[..], &one, &one, &["finished", "summary"]].concat();
     assert_eq!(kinds, all);

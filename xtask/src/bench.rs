@@ -13,6 +13,7 @@ use xtask::command::{command, read, run};
 use xtask::setup::{Purpose, setup};
 use xtask::target_directory;
 
+use crate::executor_rows;
 use crate::peers::{self, Peer};
 use crate::plans;
 use crate::public;
@@ -47,6 +48,14 @@ enum What {
         /// Print one JSON line for each row
         #[arg(long)]
         json: bool,
+    },
+    /// The executor on the testbed (as root), in the simulated world, and killed after every event
+    Executor {
+        /// Print one JSON line for each row
+        #[arg(long)]
+        json: bool,
+        /// Only these parts: testbed, link, makespan, kills
+        parts: Vec<String>,
     },
     /// Packing and moving the generated families (VMPACK_DATA names the folder with `generated/`)
     Solver {
@@ -314,6 +323,9 @@ impl Shown {
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     if let What::Relief { json } = &arguments.what {
         return relief::rows(*json);
+    }
+    if let What::Executor { json, parts } = &arguments.what {
+        return executor_rows::rows(parts, *json);
     }
     let What::Solver {
         json,

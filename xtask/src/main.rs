@@ -9,6 +9,7 @@ mod bench;
 mod checks;
 mod demo;
 mod ebpf;
+mod executor_rows;
 mod generate;
 mod histories;
 mod peers;

@@ -43,6 +43,9 @@ const LIMITS: Limits = Limits {
     back_off: Micros(1000),
     recoveries: 3,
     patience: Micros(1000),
+    canary: 0,
+    stop_after: 0,
+    verify: true,
 };
 
 /// A journal in a folder of its own.
@@ -93,6 +96,7 @@ fn scene(hypervisor: Arc<dyn Hypervisor>) -> Scene {
         hypervisor,
         controller: "test".to_owned(),
         wall: || Timestamp(jiff::Timestamp::UNIX_EPOCH),
+        keeps_hours: true,
     }
 }
 
@@ -217,6 +221,7 @@ fn a_plan_is_carried_out_to_its_target() {
             let MoveState::Moved {
                 switch: Some(switch),
                 total: Some(total),
+                health: Some(_),
             } = state
             else {
                 panic!("{state:?}");
@@ -344,8 +349,8 @@ fn a_crash_after_any_event_is_resumed_to_the_same_end() {
     let plan = three(&hosts);
     for parallel in [1, 2] {
         let limits = Limits { parallel, ..LIMITS };
-        // Accepted, three times intended, switched and moved, finished.
-        for events in 1..=10 {
+        // Accepted, three times intended, switched, moved and checked, finished.
+        for events in 1..=13 {
             let desk = Desk::new();
             let mut journal = Journal::open(&desk.journal).unwrap();
             journal

@@ -79,6 +79,7 @@ fn end_on_paper(run: &Run, journal: &mut Journal) -> Result<(), Failure> {
             plan: &plan,
             progress: &progress,
             limits: &Limits::default(),
+            closed: None,
         };
         for action in decide(&[course], &Observed::default()) {
             let event = match action {

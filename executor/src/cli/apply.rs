@@ -1,8 +1,9 @@
 //! `apply`: begin a run, or hand it to the holder at work.
 
 use std::io::{BufRead, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use vmpack_domain::check;
 use vmpack_domain::cluster::{Host, HostState};
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{read_cluster, read_load, read_plan};
@@ -22,6 +23,7 @@ use crate::attempt::Scene;
 use crate::journal::{Journal, Run};
 use crate::lock::LockError;
 use crate::preflight::well_formed;
+use crate::reverse::reverse;
 use crate::world::World;
 
 pub(crate) const EXAMPLES: &str = "\
@@ -30,6 +32,7 @@ Examples:
   vmpack-executor apply plan.yaml --cluster cluster.yaml
   vmpack-executor apply plan.yaml --cluster cluster.yaml --yes --json
   vmpack-executor apply plan.yaml --cluster cluster.yaml --simulated --load load.yaml --yes
+  vmpack-executor apply --reverse /var/lib/vmpack/journal.db --cluster cluster.yaml --load load.yaml
 
 Without --cluster, the cluster.yaml beside the plan is read. The hosts are reached by the `uri` of
 each host in it (a snapshot has them). Ctrl-C finishes the migrations that run and starts no more;
@@ -39,7 +42,12 @@ is handed to it and followed; Ctrl-C then only ends the following.";
 #[derive(Debug, clap::Args)]
 pub(crate) struct Apply {
     /// The plan, or - for standard input
-    plan: PathBuf,
+    #[arg(required_unless_present = "reverse")]
+    plan: Option<PathBuf>,
+    /// Instead of a plan, the way back of the newest run in that journal: what happened of it is taken
+    /// back, on the hosts as they are now
+    #[arg(long, value_name = "JOURNAL", conflicts_with = "plan")]
+    reverse: Option<PathBuf>,
     /// The cluster's files or folders, instead of the cluster.yaml beside the plan; with --simulated
     /// they are the world at its start
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -55,8 +63,8 @@ pub(crate) struct Apply {
     /// Act on a simulated world instead of real hosts
     #[arg(long)]
     simulated: bool,
-    /// What the simulated guests do
-    #[arg(long, value_name = "FILE", requires = "simulated", num_args = 1..)]
+    /// What the simulated guests do; with --reverse, the load by which the way back is judged
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     load: Vec<PathBuf>,
     /// Simulated seconds per second; without it, simulated time jumps
     #[arg(long, value_name = "TIMES", requires = "simulated", value_parser = clap::value_parser!(u32).range(1..))]
@@ -104,7 +112,13 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
 }
 
 fn asked(arguments: &Apply) -> Result<Asked, Failure> {
-    let paths = [&arguments.plan].into_iter();
+    if !(arguments.load.is_empty() || arguments.simulated || arguments.reverse.is_some()) {
+        return Err(Failure::new(
+            Exit::Usage,
+            "--load goes with --simulated or --reverse",
+        ));
+    }
+    let paths = arguments.plan.iter();
     let paths = paths.chain(&arguments.cluster).chain(&arguments.load);
     if paths.filter(|p| p.as_os_str() == "-").count() > 1 {
         return Err(Failure::new(
@@ -112,25 +126,38 @@ fn asked(arguments: &Apply) -> Result<Asked, Failure> {
             "standard input is given twice as `-`",
         ));
     }
-    let source = read(&arguments.plan)?;
-    let plan = read_plan(&source)?;
-    well_formed(&plan)
-        .map_err(|what| Failure::new(Exit::BadInput, format!("{}: {what}", source.name)))?;
+    // The plan's faults are told before those of what goes with it.
+    let plan = match &arguments.plan {
+        None => None,
+        Some(path) => {
+            let source = read(path)?;
+            let plan = read_plan(&source)?;
+            well_formed(&plan)
+                .map_err(|what| Failure::new(Exit::BadInput, format!("{}: {what}", source.name)))?;
+            Some(plan)
+        }
+    };
     let cluster = read_cluster(&read_all(&cluster_files(arguments)?)?)?;
+    let load = if arguments.load.is_empty() {
+        Load::default()
+    } else {
+        read_load(&read_all(&arguments.load)?)?
+    };
     let world = if arguments.simulated {
         World::Simulated {
             cluster,
-            load: if arguments.load.is_empty() {
-                Load::default()
-            } else {
-                read_load(&read_all(&arguments.load)?)?
-            },
+            load: load.clone(),
             seed: arguments.seed,
             speed_up: arguments.speed_up,
         }
     } else {
         reachable(&cluster)?;
         World::Libvirt { cluster }
+    };
+    let plan = match (plan, &arguments.reverse) {
+        (Some(plan), _) => plan,
+        (None, Some(journal)) => way_back(journal, &world, &load)?,
+        (None, None) => return Err(Failure::new(Exit::Usage, "there is no plan")),
     };
     Ok(Asked {
         plan,
@@ -169,7 +196,7 @@ fn begin(
             json,
         );
     }
-    let scene = scene(world.open(&place.world)?, place);
+    let scene = scene(world.open(&place.world)?, &world, place);
     let Some(now) = fits(&plan, &scene, json)? else {
         return Ok(Exit::Done);
     };
@@ -224,17 +251,46 @@ fn the_same<'a>(
     }
 }
 
+/// The way back of the newest run in a journal, judged like any plan.
+fn way_back(journal: &Path, world: &World, load: &Load) -> Result<Plan, Failure> {
+    let none = || {
+        Failure::new(
+            Exit::BadInput,
+            format!("there is no run in {}", journal.display()),
+        )
+    };
+    let run = Journal::existing(journal)?.ok_or_else(none)?.newest()?;
+    let now = world.look()?.snapshot()?;
+    let plan = reverse(&run.ok_or_else(none)?, &now, load)
+        .map_err(|why| Failure::new(Exit::BadInput, format!("{}: {why}", journal.display())))?;
+    let violations = check::plan(&now, load, &plan.policy, &plan);
+    if violations.is_empty() {
+        return Ok(plan);
+    }
+    let all: Vec<String> = violations.iter().map(|v| format!("\n  {v}")).collect();
+    Err(Failure::new(
+        Exit::CheckFailed,
+        format!(
+            "the way back does not keep the policy of the run:{}",
+            all.concat()
+        ),
+    )
+    .hint("plan anew from a fresh snapshot; --load says what guests want, which else count at all their vCPUs"))
+}
+
 /// The plan's file, as it is found from anywhere.
 fn file_of(arguments: &Apply) -> Option<String> {
-    let file = std::path::absolute(&arguments.plan).ok()?;
-    (arguments.plan.as_os_str() != "-").then(|| file.display().to_string())
+    let plan = arguments.plan.as_ref()?;
+    let file = std::path::absolute(plan).ok()?;
+    (plan.as_os_str() != "-").then(|| file.display().to_string())
 }
 
 fn cluster_files(arguments: &Apply) -> Result<Vec<PathBuf>, Failure> {
     if !arguments.cluster.is_empty() {
         return Ok(arguments.cluster.clone());
     }
-    let beside = arguments.plan.with_file_name("cluster.yaml");
+    let beside = arguments.plan.as_ref().or(arguments.reverse.as_ref());
+    let beside = beside.map_or_else(PathBuf::new, |p| p.with_file_name("cluster.yaml"));
     if beside.is_file() {
         return Ok(vec![beside]);
     }
@@ -295,7 +351,7 @@ fn fits(plan: &Plan, scene: &Scene, json: bool) -> Result<Option<Cluster>, Failu
 /// `--dry-run`.
 fn rehearse(asked: &Asked, place: &Place, json: bool) -> Result<Exit, Failure> {
     let plan = &asked.plan;
-    let Some(now) = fits(plan, &scene(asked.world.look()?, place), json)? else {
+    let Some(now) = fits(plan, &scene(asked.world.look()?, &asked.world, place), json)? else {
         return Ok(Exit::Done);
     };
     if json {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use vmpack_domain::HostName;
 use vmpack_domain::exit::Exit;
-use vmpack_domain::journal::{Progress, RunId};
+use vmpack_domain::journal::{Event, Progress, RunId};
 use vmpack_domain::load::jiff_serde::Timestamp;
 use vmpack_domain::plan::Plan;
 use vmpack_hypervisor::Hypervisor;
@@ -15,14 +15,14 @@ use super::display::Display;
 use super::failure::Failure;
 use super::files::Place;
 use super::say::{note, out};
-use super::summary::{lines, remaining, table};
+use super::summary::{lines, remaining, seconds, table};
 use crate::attempt::Scene;
 use crate::carry::{Heard, hold};
 use crate::decide::Limits;
 use crate::holder::{Handle, Terms, channel};
 use crate::journal::{Journal, Run};
 use crate::lock::{Lock, LockError};
-use crate::socket::{Server, release};
+use crate::socket::{Request, Server, ask, connect, release};
 use crate::world::World;
 
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -40,6 +40,9 @@ impl Pace {
             parallel: self.parallel.map_or(count(policy.at_once), usize::from),
             per_host: count(policy.per_host),
             back_off: world.back_off(),
+            canary: usize::try_from(policy.canary).unwrap_or(usize::MAX),
+            stop_after: policy.stop_after,
+            verify: true,
             ..Limits::default()
         }
     }
@@ -57,13 +60,31 @@ pub(crate) fn resume(pace: &Pace, place: &Place, json: bool) -> Result<Exit, Fai
         note("the pause is lifted");
     }
     let _lock = match take_lock(place, "resume") {
-        Err(LockError::Held { by }) if lifted => {
-            note(format_args!("the executor goes on: {by}"));
+        Err(LockError::Held { by }) if lifted || waits_for_a_person(place)? => {
+            let asked = connect(&place.socket)
+                .and_then(|mut stream| ask(&mut stream, &Request::Unpause, |_| false));
+            match asked {
+                Ok(()) => note(format_args!("the executor goes on: {by}")),
+                Err(e) => {
+                    return Err(LockError::Held {
+                        by: format!("{by} ({e})"),
+                    }
+                    .into());
+                }
+            }
             return Ok(Exit::Done);
         }
         lock => lock?,
     };
     let mut journal = Journal::open(&place.journal)?;
+    for run in journal.unfinished()? {
+        let progress = run.progress();
+        if progress.stopped.is_some() {
+            let by = format!("process {}", std::process::id());
+            let failures = progress.failures();
+            journal.append(run.id, Event::Continued { by, failures })?;
+        }
+    }
     let unfinished = journal.unfinished()?;
     if !unfinished.is_empty() {
         return carry_on(unfinished, None, pace, place, &mut journal, json);
@@ -79,6 +100,14 @@ pub(crate) fn resume(pace: &Pace, place: &Place, json: bool) -> Result<Exit, Fai
             })
         }
     }
+}
+
+/// Whether a run was stopped because too much went wrong.
+fn waits_for_a_person(place: &Place) -> Result<bool, Failure> {
+    let journal = Journal::existing(&place.journal)?;
+    let open = journal.map(|j| j.unfinished()).transpose()?;
+    let stopped = |r: &Run| r.progress().stopped.is_some();
+    Ok(open.unwrap_or_default().iter().any(stopped))
 }
 
 fn no_run(place: &Place) -> Failure {
@@ -103,13 +132,14 @@ pub(super) fn take_lock(place: &Place, doing: &str) -> Result<Lock, LockError> {
 }
 
 /// Those hosts, acted on from this machine with this journal.
-pub(super) fn scene(hypervisor: Arc<dyn Hypervisor>, place: &Place) -> Scene {
+pub(super) fn scene(hypervisor: Arc<dyn Hypervisor>, world: &World, place: &Place) -> Scene {
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let journal = std::path::absolute(&place.journal).unwrap_or_else(|_| place.journal.clone());
     Scene {
         hypervisor,
         controller: format!("{}:{}", machine.trim(), journal.display()),
         wall: || Timestamp(jiff::Timestamp::now()),
+        keeps_hours: matches!(world, World::Libvirt { .. }),
     }
 }
 
@@ -131,7 +161,7 @@ pub(super) fn carry_on(
     };
     let world = world.unwrap_or(of_run);
     Stage {
-        scene: scene(world.reopen(&place.world)?, place),
+        scene: scene(world.reopen(&place.world)?, &world, place),
         world,
         runs,
         before,
@@ -223,6 +253,8 @@ impl Stage<'_> {
                     "event": "summary", "run": run, "exit": exit as u8, "finished": progress.finished,
                     "hosts_before": self.before.len(), "hosts_after": after.as_ref().map(Vec::len),
                     "hosts_in_use": after, "moves": moves, "remaining": left,
+                    "planned_seconds": seconds(plan.time_claim.objective),
+                    "bound_seconds": seconds(plan.time_claim.bound),
                 }));
                 continue;
             }
@@ -243,6 +275,10 @@ impl Stage<'_> {
                 }
             }
             match progress.finished {
+                None if progress.stopped.is_some() => note(format_args!(
+                    "stopped: {}; `vmpack-executor resume` goes on, `vmpack-executor abort` ends it",
+                    progress.stopped.as_deref().unwrap_or_default()
+                )),
                 None => note(
                     "hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it",
                 ),

@@ -106,6 +106,17 @@ impl Display {
                 return;
             }
             Event::Finished { .. } => return,
+            Event::Stopped { reason } => {
+                self.say(&format!(
+                    "run {} is STOPPED: {reason}; what runs is finished, no more is started",
+                    entry.run
+                ));
+                return;
+            }
+            Event::Continued { by, .. } => {
+                self.say(&format!("run {} goes on, asked by {by}", entry.run));
+                return;
+            }
             Event::Aborted { by } => {
                 self.say(&format!("asked to abort by {by}"));
                 return;
@@ -113,6 +124,7 @@ impl Display {
             Event::Intended { id, .. }
             | Event::Switched { id, .. }
             | Event::Moved { id, .. }
+            | Event::Checked { id, .. }
             | Event::Interrupted { id }
             | Event::Failed { id, .. }
             | Event::Skipped { id, .. }
@@ -172,9 +184,25 @@ impl Display {
                 self.say(&format!("{title}: asked to be resumed, try {attempt}"));
                 return;
             }
+            Event::Checked { health, .. } => {
+                if health.answers == Some(false) {
+                    self.say(&format!("{title}: the guest's agent DOES NOT ANSWER"));
+                }
+                if let (true, Some(busy)) = (health.overloaded, health.busy) {
+                    let host = &mv.to;
+                    self.say(&format!(
+                        "{title}: host {host} is overloaded now, {busy} of its CPU are busy; it is one for relief"
+                    ));
+                }
+                return;
+            }
             Event::Lost { cause, .. } => format!("LOST: {cause}"),
             Event::Stuck { state, .. } => format!("STUCK, a person must look: {state}"),
-            Event::Accepted { .. } | Event::Finished { .. } | Event::Aborted { .. } => return,
+            Event::Accepted { .. }
+            | Event::Finished { .. }
+            | Event::Stopped { .. }
+            | Event::Continued { .. }
+            | Event::Aborted { .. } => return,
         };
         if let Some(bar) = self.bars.remove(&step) {
             bar.finish_and_clear();

@@ -8,6 +8,7 @@ mod doctor;
 mod failure;
 mod files;
 mod hand_over;
+mod ledger;
 mod pause;
 mod say;
 mod snapshot;
@@ -77,6 +78,9 @@ enum Task {
         A running executor is asked through its socket. When none runs, the unfinished runs are ended.\n\
         It is safe when there is nothing to stop.")]
     Abort(abort::Arguments),
+    /// Show what migrations were predicted to take, and what they took
+    #[command(after_help = ledger::EXAMPLES)]
+    Ledger(ledger::Arguments),
     /// Check whether a host is set up for safe migrations, and say what to set
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Arguments),
@@ -138,6 +142,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Task::Pause(pause) => pause::run(pause, &files::Place::at(journal)?),
         Task::Status => status::run(&files::Place::at(journal)?, json),
         Task::Abort(abort) => abort::run(abort, &files::Place::at(journal)?, json),
+        Task::Ledger(ledger) => ledger::run(ledger, &files::Place::at(journal)?, json),
         Task::Doctor(doctor) => doctor::run(doctor, json),
         Task::Completions { shell } => {
             let mut script = Vec::new();

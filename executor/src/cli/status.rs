@@ -70,6 +70,7 @@ fn one(
         (Some(true), ..) => "complete",
         (Some(false), true, _) => "aborted",
         (Some(false), false, _) => "partly done",
+        (None, false, _) if progress.stopped.is_some() => "stopped",
         (None, true, Some(_)) => "being aborted",
         (None, false, Some(_)) => "running",
         (None, _, None) => "interrupted",
@@ -96,6 +97,11 @@ fn one(
         time(last),
         table(&moves)
     ))?;
+    if let Some(why) = &progress.stopped {
+        note(format_args!(
+            "stopped: {why}; `vmpack-executor resume` goes on, `vmpack-executor abort` ends it"
+        ));
+    }
     if word == "interrupted" {
         note("hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it");
     }

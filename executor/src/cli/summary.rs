@@ -38,7 +38,7 @@ pub(crate) fn lines(plan: &Plan, progress: &Progress) -> Vec<MoveLine> {
                 MoveState::Running { switch, .. } | MoveState::Broken { switch, .. } => {
                     (*switch, None)
                 }
-                MoveState::Moved { switch, total } => (*switch, *total),
+                MoveState::Moved { switch, total, .. } => (*switch, *total),
                 _ => (None, None),
             };
             MoveLine {
@@ -111,6 +111,7 @@ fn word(state: &MoveState) -> String {
         MoveState::Lost { .. } => "LOST".to_owned(),
         MoveState::Running { attempt: 1, .. } => "running".to_owned(),
         MoveState::Running { attempt, .. } => format!("running, try {attempt}"),
+        s @ MoveState::Moved { .. } if s.failed() => "moved, DOES NOT ANSWER".to_owned(),
         MoveState::Moved { .. } => "moved".to_owned(),
         MoveState::Failed { attempt: 1, .. } => "failed".to_owned(),
         MoveState::Failed { attempt, .. } => format!("failed {attempt} times"),

@@ -1,8 +1,10 @@
 use proptest::prelude::*;
-use vmpack_domain::journal::Event;
+use vmpack_domain::journal::{Event, Health};
 
 use super::*;
 use crate::fixture::{a_move, cluster, plan};
+
+mod rules;
 
 /// What becomes of each try of a move, in the model of the world below.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +32,7 @@ fn course<'a>(id: i64, plan: &'a Plan, progress: &'a Progress, limits: &'a Limit
         plan,
         progress,
         limits,
+        closed: None,
     }
 }
 
@@ -54,7 +57,7 @@ fn simulate(plan: &Plan, limits: &Limits, fates: &[(Fate, usize)], stop: Stop) -
     let mut observed = Observed::default();
     let mut fates = fates.iter().copied().cycle();
     let mut running: Vec<MoveId> = Vec::new();
-    let mut steps = 0;
+    let (mut steps, mut checks) = (0, 0);
     loop {
         steps += 1;
         assert!(steps < 50 * (plan.moves.len() + 2), "it does not end");
@@ -71,7 +74,14 @@ fn simulate(plan: &Plan, limits: &Limits, fates: &[(Fate, usize)], stop: Stop) -
                     step: Step { id, .. },
                     attempt,
                 } => {
-                    assert!(!observed.draining && !progress.aborted);
+                    assert!(!observed.draining && !progress.aborted && progress.stopped.is_none());
+                    if limits.canary > 0 {
+                        let moved = progress.moves.values();
+                        let moved = moved
+                            .filter(|s| matches!(s, MoveState::Moved { .. }))
+                            .count();
+                        assert!(running.len() < limits.canary.max(2 * moved));
+                    }
                     let mv = plan.moves.iter().find(|m| m.id == id).unwrap();
                     let runs = |m: &&Move| running.contains(&m.id);
                     let beside = || plan.moves.iter().filter(runs);
@@ -108,7 +118,33 @@ fn simulate(plan: &Plan, limits: &Limits, fates: &[(Fate, usize)], stop: Stop) -
                     running.push(step.id);
                 }
                 Action::GiveUp { step, state } => events.push(Event::Stuck { id: step.id, state }),
-                Action::CallOff { .. } | Action::Rest => panic!("one run, at its end"),
+                Action::Check { step } => {
+                    assert!(limits.verify);
+                    let answers = Some(checks % 5 != 4);
+                    checks += 1;
+                    let health = Health {
+                        answers,
+                        ..Health::default()
+                    };
+                    events.push(Event::Checked {
+                        id: step.id,
+                        health,
+                    });
+                }
+                Action::Stop { reason, .. } => {
+                    assert!(Progress::fold(&events).stopped.is_none());
+                    events.push(Event::Stopped { reason });
+                }
+                // A person says so.
+                Action::Rest => {
+                    let progress = Progress::fold(&events);
+                    assert!(progress.stopped.is_some() && running.is_empty());
+                    events.push(Event::Continued {
+                        by: "test".into(),
+                        failures: progress.failures(),
+                    });
+                }
+                Action::CallOff { .. } => panic!("nothing goes before it"),
                 Action::Wait { until } => {
                     if running.is_empty() {
                         observed.now = until.expect("it waits for nothing");
@@ -121,6 +157,8 @@ fn simulate(plan: &Plan, limits: &Limits, fates: &[(Fate, usize)], stop: Stop) -
                             id,
                             total: None,
                             switch: None,
+                            downtime: None,
+                            transferred: None,
                         },
                         Fate::Fails => {
                             let again = observed.now + back_off(limits, 1);
@@ -215,8 +253,11 @@ proptest! {
         parallel in 1usize..4,
         per_host in 1usize..3,
         tries in 1u32..4,
+        (canary, stop_after, verify) in (0usize..3, 0u32..3, any::<bool>()),
     ) {
-        let limits = Limits { parallel, per_host, tries, ..Limits::default() };
+        let limits = Limits {
+            parallel, per_host, tries, canary, stop_after, verify, ..Limits::default()
+        };
         let events = simulate(&plan, &limits, &fates, stop);
         let progress = Progress::fold(&events);
         if let Some(complete) = progress.finished {
@@ -226,6 +267,8 @@ proptest! {
             for state in progress.moves.values() {
                 let over = !state.underway() && *state != MoveState::Waiting;
                 prop_assert!(over, "{:?}", state);
+                let looked_at = !matches!(state, MoveState::Moved { health: None, .. });
+                prop_assert!(looked_at || !limits.verify);
             }
         } else {
             prop_assert!(stop.drain.is_some());
@@ -379,161 +422,4 @@ fn the_back_off_doubles() {
     assert_eq!(back_off(&limits, 1), limits.back_off);
     assert_eq!(back_off(&limits, 3), Micros(limits.back_off.0 * 4));
     assert_eq!(back_off(&limits, 30), LONGEST);
-}
-
-/// A run of consolidation and one of relief, each of them with its events, and what is decided. The
-/// moves of both go as (id, guest, from, to, mode).
-fn between(
-    consolidation: &[(&str, &str, &str, &str, Mode)],
-    so_far: &[Event],
-    relief: &[(&str, &str, &str, &str, Mode)],
-    observed: &Observed,
-) -> Vec<Action> {
-    let plan_of = |moves: &[(&str, &str, &str, &str, Mode)]| {
-        let moves = moves.iter().map(|(id, guest, from, to, mode)| {
-            let mut mv = a_move(id, guest, from, to);
-            mv.mode = *mode;
-            mv
-        });
-        plan(&cluster(&["h1", "h2", "h3", "h4"], &[]), moves.collect())
-    };
-    let limits = Limits {
-        parallel: 4,
-        ..Limits::default()
-    };
-    let (first, second) = (plan_of(consolidation), plan_of(relief));
-    let mut progress = Progress::fold([&accepted(&first, Priority::Consolidation)]);
-    so_far.iter().for_each(|event| progress.apply(event));
-    let urgent = Progress::fold([&accepted(&second, Priority::Relief)]);
-    let courses = [
-        course(1, &first, &progress, &limits),
-        Course {
-            priority: Priority::Relief,
-            ..course(2, &second, &urgent, &limits)
-        },
-    ];
-    decide(&courses, observed)
-}
-
-fn intended(id: &str) -> Event {
-    let mv = a_move(id, "any", "h1", "h2");
-    Event::Intended {
-        id: mv.id,
-        guest: mv.guest,
-        from: mv.from,
-        to: mv.to,
-        mode: mv.mode,
-        attempt: 1,
-    }
-}
-
-fn switched(id: &str) -> Event {
-    Event::Switched {
-        id: MoveId(id.to_owned()),
-        switch: Micros::secs(1),
-    }
-}
-
-#[test]
-fn relief_goes_first_and_calls_off_what_copies_in_its_way() {
-    use Mode::{Hybrid, PostCopy, PreCopy};
-    let now = Observed::default();
-    let start = |id: &str| Action::Start {
-        step: step(2, id),
-        attempt: 1,
-    };
-    let call_off = |id: &str| Action::CallOff { step: step(1, id) };
-    let relief = [("r1", "x", "h1", "h2", PostCopy)];
-    let ways: [(&str, Mode, &[Event], &[Action]); 6] = [
-        // Another pair of hosts is left alone, and nothing of consolidation starts beside relief.
-        ("h3 h4", PreCopy, &[intended("m1")], &[start("r1")]),
-        ("h3 h4", PreCopy, &[], &[start("r1")]),
-        // It takes of the link.
-        (
-            "h1 h3",
-            PreCopy,
-            &[intended("m1")],
-            &[call_off("m1"), start("r1")],
-        ),
-        (
-            "h1 h3",
-            Hybrid,
-            &[intended("m1"), switched("m1")],
-            &[start("r1")],
-        ),
-        ("h1 h3", PostCopy, &[intended("m1")], &[start("r1")]),
-        // It takes the room.
-        ("h3 h2", PreCopy, &[intended("m1")], &[call_off("m1")]),
-    ];
-    for (hosts, mode, so_far, expected) in ways {
-        let (from, to) = hosts.split_once(' ').unwrap();
-        let consolidation = [("m1", "a", from, to, mode)];
-        let found = between(&consolidation, so_far, &relief, &now);
-        assert_eq!(found, expected, "{hosts} {mode}");
-    }
-    // Asked once; the same guest is waited for.
-    let same = [("m1", "x", "h1", "h2", PreCopy)];
-    let asked = Observed {
-        called_off: [step(1, "m1")].into(),
-        ..Observed::default()
-    };
-    let begun = [intended("m1")];
-    assert_eq!(between(&same, &begun, &relief, &now), [call_off("m1")]);
-    let wait = [Action::Wait { until: None }];
-    assert_eq!(between(&same, &begun, &relief, &asked), wait);
-    // Held, nothing is called off for what does not start.
-    let held = Observed {
-        held: true,
-        ..Observed::default()
-    };
-    assert_eq!(between(&same, &begun, &relief, &held), wait);
-}
-
-#[test]
-fn a_guest_in_split_state_is_resumed_and_holds_consolidation_back() {
-    let plan = three();
-    let limits = Limits {
-        parallel: 3,
-        per_host: 3,
-        recoveries: 2,
-        ..Limits::default()
-    };
-    let mut progress = Progress::fold([&accepted(&plan, Priority::Consolidation)]);
-    let broken = Event::Broken {
-        id: MoveId("m1".to_owned()),
-        state: "split".into(),
-    };
-    let recovering = |attempt| Event::Recovering {
-        id: MoveId("m1".to_owned()),
-        attempt,
-    };
-    for event in [intended("m1"), switched("m1"), broken.clone()] {
-        progress.apply(&event);
-    }
-    let decided = |progress: &Progress, observed: &Observed| {
-        decide(&[course(1, &plan, progress, &limits)], observed)
-    };
-    let now = Observed::default();
-    let recover = |attempt| Action::Recover {
-        step: step(1, "m1"),
-        attempt,
-    };
-    assert_eq!(decided(&progress, &now), [recover(1)]);
-    let later = Observed {
-        retry_at: [(step(1, "m1"), Micros::secs(5))].into(),
-        ..Observed::default()
-    };
-    let until = Some(Micros::secs(5));
-    assert_eq!(decided(&progress, &later), [Action::Wait { until }]);
-    let leaving = Observed {
-        draining: true,
-        leaving: true,
-        ..Observed::default()
-    };
-    assert_eq!(decided(&progress, &leaving), [Action::Leave]);
-    for event in [recovering(1), broken.clone(), recovering(2), broken] {
-        progress.apply(&event);
-    }
-    let found = decided(&progress, &now);
-    assert!(matches!(&found[..], [Action::GiveUp { state, .. }] if state.contains("2 times")));
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::plan::{Mode, MoveId, Plan};
-use crate::units::Micros;
+use crate::units::{MiB, Micros, Permille};
 use crate::{GuestName, HostName};
 
 /// Names a run within its journal: the number of its `accepted`.
@@ -84,6 +84,19 @@ pub enum Event {
         total: Option<Micros>,
         /// From the decision to execution at the target.
         switch: Option<Micros>,
+        /// How long the guest stood still, as the hypervisor states it, where it does.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        downtime: Option<Micros>,
+        /// What went over the link, where it is known.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        transferred: Option<MiB>,
+    },
+    /// How the guest and its host were after the move.
+    Checked {
+        /// Which move.
+        id: MoveId,
+        /// How.
+        health: Health,
     },
     /// The executor died during this try; the guest was found at the source, as before.
     Interrupted {
@@ -133,6 +146,18 @@ pub enum Event {
         /// What died, and what is to be done.
         cause: String,
     },
+    /// Too much went wrong: nothing more is begun until a person says so.
+    Stopped {
+        /// What.
+        reason: String,
+    },
+    /// A person says so.
+    Continued {
+        /// By what.
+        by: String,
+        /// How many moves had failed until then.
+        failures: u32,
+    },
     /// No further move will be started.
     Finished {
         /// Whether the plan's target was reached.
@@ -143,6 +168,21 @@ pub enum Event {
         /// By what.
         by: String,
     },
+}
+
+/// How a guest and its host were after the move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Health {
+    /// Whether its guest agent answered; nothing where it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answers: Option<bool>,
+    /// The share of the host's CPU that was busy, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub busy: Option<Permille>,
+    /// Whether that is more than the policy's threshold leaves: the host is one for relief.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overloaded: bool,
 }
 
 /// Where one move stands.
@@ -177,6 +217,8 @@ pub enum MoveState {
         switch: Option<Micros>,
         /// From the decision on, where it was seen.
         total: Option<Micros>,
+        /// How it was afterwards, once that was looked at.
+        health: Option<Health>,
     },
     /// Failed; the guest is at the source.
     Failed {
@@ -220,6 +262,15 @@ impl MoveState {
             }
         )
     }
+    /// Whether it did not go well: the guest was left at its source, is stuck, lost, or does not answer.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        match self {
+            Self::Failed { .. } | Self::Stuck { .. } | Self::Lost { .. } => true,
+            Self::Moved { health, .. } => health.is_some_and(|h| h.answers == Some(false)),
+            _ => false,
+        }
+    }
     /// Whether the guest's state may be on two hosts.
     #[must_use]
     pub fn underway(&self) -> bool {
@@ -238,6 +289,10 @@ pub struct Progress {
     pub finished: Option<bool>,
     /// Whether the user asked to stop.
     pub aborted: bool,
+    /// Why nothing more is begun until a person says so.
+    pub stopped: Option<String>,
+    /// How many moves had failed when a person last said so.
+    pub forgiven: u32,
 }
 
 impl Progress {
@@ -262,6 +317,7 @@ impl Progress {
                     .collect();
                 self.plan = Some(plan.clone());
                 (self.finished, self.aborted) = (None, false);
+                (self.stopped, self.forgiven) = (None, 0);
             }
             Event::Intended { id, attempt, .. } => {
                 self.set(
@@ -307,14 +363,26 @@ impl Progress {
                     },
                 );
             }
-            Event::Moved { id, total, switch } => {
+            Event::Moved {
+                id, total, switch, ..
+            } => {
                 self.set(
                     id,
                     MoveState::Moved {
                         switch: *switch,
                         total: *total,
+                        health: None,
                     },
                 );
+            }
+            Event::Checked { id, health } => {
+                if let Some(MoveState::Moved { health: known, .. }) = self.moves.get_mut(id) {
+                    *known = Some(*health);
+                }
+            }
+            Event::Stopped { reason } => self.stopped = Some(reason.clone()),
+            Event::Continued { failures, .. } => {
+                (self.stopped, self.forgiven) = (None, *failures);
             }
             Event::Interrupted { id } => self.set(id, MoveState::Waiting),
             Event::Failed { id, error } => {
@@ -348,6 +416,14 @@ impl Progress {
             Event::Finished { complete } => self.finished = Some(*complete),
             Event::Aborted { .. } => self.aborted = true,
         }
+    }
+
+    /// How many moves have failed, were lost, or left their guest without an answer. One that failed and
+    /// can be tried again counts, too.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        let failed = self.moves.values().filter(|s| s.failed());
+        u32::try_from(failed.count()).unwrap_or(u32::MAX)
     }
 
     fn set(&mut self, id: &MoveId, state: MoveState) {

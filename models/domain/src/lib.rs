@@ -2,6 +2,7 @@
 //! load, the policy and its rules, a plan, and the checker that judges it. No IO, no clock, no
 //! randomness; every number that has a unit has a type.
 
+pub mod calendar;
 pub mod certificate;
 pub mod check;
 pub mod cluster;

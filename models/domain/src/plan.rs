@@ -190,11 +190,28 @@ pub struct Move {
     pub start: Micros,
     /// Predicted length, until the source is free.
     pub duration: Micros,
+    /// What else is predicted of it, for what was measured to be held against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Expected>,
     /// Moves that must have ended before, for it to have room and for rules to hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub after: Vec<MoveId>,
     /// Why it is proposed.
     pub reason: String,
+}
+
+/// What is predicted of a migration besides its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Expected {
+    /// From the decision to execution at the target.
+    pub switch: Micros,
+    /// How long the guest stands still.
+    pub downtime: Micros,
+    /// How long its memory is on two hosts.
+    pub split: Micros,
+    /// What goes over the link.
+    pub transfer: MiB,
 }
 
 /// Kind of live migration.

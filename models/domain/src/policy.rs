@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::calendar::{Freeze, Hours};
 use crate::load::Statistic;
 use crate::name::HostName;
 use crate::objective::Objective;
@@ -205,7 +206,7 @@ impl Default for Limits {
 
 /// How migrations share hosts and links. Each gets an equal part of the slower of both hosts' links,
 /// so that those at once never ask for more than there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Migrations {
     /// Most at once in the whole cluster; 16 by default.
@@ -227,6 +228,47 @@ pub struct Migrations {
     /// Whether guests are moved that another manager runs, such as OpenStack, oVirt or Pacemaker; by
     /// default they are refused.
     pub foreign: Foreign,
+    /// So many of a plan run at once until one has gone well, the guest answering afterwards; then up
+    /// to twice as many as have. 1 by default; 0 begins with as many as may run.
+    pub canary: u32,
+    /// After so many moves of a plan that failed for good, nothing more of it is begun until a person
+    /// says so; 3 by default, 0 for never.
+    pub stop_after: u32,
+    /// When migrations of plans may be begun, by UTC; at any time by default. Relief is not bound by it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub hours: Vec<Hours>,
+    /// When none are begun; relief is not bound by it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub freezes: Vec<Freeze>,
+    /// How long migrations take against what their memory and link say; as `vmpack-executor ledger
+    /// --policy` writes it.
+    #[serde(skip_serializing_if = "Calibration::is_default")]
+    pub calibration: Calibration,
+}
+
+/// What was measured of migrations, for the prediction of others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Calibration {
+    /// From the decision to execution at the target by post-copy; 600 ms by default.
+    pub setup: Micros,
+    /// The share of the bandwidth that a stream may take which it does take; 100 % by default.
+    pub rate: Permille,
+}
+
+impl Calibration {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Calibration {
+    fn default() -> Self {
+        Self {
+            setup: crate::migration::SETUP,
+            rate: Permille(1000),
+        }
+    }
 }
 
 /// What is done with guests of another manager.
@@ -297,6 +339,11 @@ impl Default for Migrations {
             mode: ModePolicy::Measured,
             split_state: Micros::secs(60),
             foreign: Foreign::Refuse,
+            canary: 1,
+            stop_after: 3,
+            hours: Vec::new(),
+            freezes: Vec::new(),
+            calibration: Calibration::default(),
         }
     }
 }

@@ -112,7 +112,7 @@ pub struct Physics {
 }
 
 /// How long a migration takes and what it costs.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum MigrationModel {
     /// As CloudSim has it: memory over half the target's link; meanwhile the guest runs at the source
     /// with a tenth less, and takes a tenth of its demand of the target besides.

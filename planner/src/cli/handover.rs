@@ -40,6 +40,10 @@ pub(crate) const COMMANDS: &[Handover] = &[
     executor("pause", "Start no more migrations for now"),
     executor("resume", "End a pause, and carry on what was interrupted"),
     executor("status", "Show how far a plan has been carried out"),
+    executor(
+        "ledger",
+        "Show what migrations were predicted to take, and what they took",
+    ),
     executor("abort", "Stop what can be stopped of a plan under way"),
     Handover {
         name: "probe",

@@ -50,6 +50,7 @@ fn plan_of(
             bandwidth: MiBPerSec(100),
             start: Micros::secs(i as u64),
             duration: Micros::secs(1),
+            expected: None,
             after: after.iter().map(|a| MoveId((*a).into())).collect(),
             reason: String::new(),
         });

@@ -124,7 +124,7 @@ impl Fleet {
     /// Until execution switches, and until the end.
     pub(super) fn times(&self, guest: usize, to: usize) -> (Micros, Micros) {
         let spec = &self.guests[guest];
-        match self.physics.migration {
+        match &self.physics.migration {
             MigrationModel::Flat => {
                 let rate = self.hosts[to].link / 2.0;
                 let takes = micros((number(spec.memory.0) / rate * 1e6).round());
@@ -136,7 +136,7 @@ impl Fleet {
                 let link = MiBPerSec(mib(link).0);
                 let urgent = self.state[from].hot.is_some();
                 let (mode, prediction) = migration::choose(
-                    &migrations,
+                    migrations,
                     &domain_guest(spec),
                     Some(&GuestLoad {
                         dirty: spec.dirty,
