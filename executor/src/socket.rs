@@ -321,6 +321,8 @@ fn stream(
 
 #[cfg(test)]
 mod tests {
+    use vmpack_domain::load::jiff_serde::Timestamp;
+
     use super::*;
 
     #[test]
@@ -345,6 +347,7 @@ mod tests {
                         told.send(vec![RunId(7)]).unwrap();
                         return;
                     }
+                    crate::holder::Ask::Continue { .. } => {}
                     other => panic!("{other:?}"),
                 }
             }
@@ -372,6 +375,19 @@ mod tests {
         };
         assert_eq!(asked(&Request::Abort { run, by }), [aborting]);
         holder.join().unwrap();
+
+        let entry = Answer::Entry(Entry {
+            seq: 8,
+            run: RunId(7),
+            time: "2026-01-05T00:00:00Z".parse().map(Timestamp).unwrap(),
+            event: Event::Finished { complete: true },
+        });
+        let text = serde_json::to_string(&entry).unwrap();
+        assert!(
+            text.starts_with(r#"{"answer":"entry","seq":8,"run":7,"#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<Answer>(&text).unwrap(), entry);
 
         let mut stream = connect(&path).unwrap();
         stream.write_all(b"{\"ask\":\"dance\"}\n").unwrap();
