@@ -330,6 +330,7 @@ impl History {
                 bandwidth: LINK,
                 start: Micros::ZERO,
                 duration: PREDICTED,
+                expected: None,
                 after,
                 reason: "a history".to_owned(),
             });

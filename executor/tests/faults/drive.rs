@@ -461,6 +461,7 @@ impl Driver<'_> {
                 hypervisor: Arc::new(self.stage.door(n, life)),
                 controller: self.controllers[n].name.clone(),
                 wall: || Timestamp(wall()),
+                keeps_hours: false,
             },
             stage: Arc::clone(&self.stage),
             life,

@@ -106,6 +106,7 @@ impl Work {
             back_off: Micros::secs(1),
             recoveries: 12,
             patience: Micros::secs(20),
+            ..Limits::default()
         };
         let terms = Terms {
             world: self.hosts.clone(),

@@ -8,7 +8,7 @@
 
 use crate::cluster::{Guest, PostCopy};
 use crate::load::{GuestLoad, Tier};
-use crate::plan::Mode;
+use crate::plan::{Expected, Mode};
 use crate::policy::{Calibration, Migrations, ModePolicy};
 use crate::units::{MiB, MiBPerSec, Micros};
 
@@ -39,6 +39,17 @@ pub struct Prediction {
     /// In split state: execution at the target, memory still at the source. A host that dies in this
     /// time takes the guest with it.
     pub split: Micros,
+}
+
+impl From<Prediction> for Expected {
+    fn from(predicted: Prediction) -> Self {
+        Self {
+            switch: predicted.switch,
+            downtime: predicted.downtime,
+            split: predicted.split,
+            transfer: predicted.transfer,
+        }
+    }
 }
 
 /// Pre-copy of a guest that dirties little takes at most this much longer than sending its memory once

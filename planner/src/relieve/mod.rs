@@ -228,6 +228,7 @@ fn made(scene: &Scene, before: &Scene, g: usize, way: &Way, n: u32) -> Move {
     let alone = scene.link(from, way.to);
     let bandwidth = MiBPerSec((alone.0 / at_once.unsigned_abs()).max(alone.0.min(1)));
     let load = s.load.guests.get(&guest.name);
+    let predicted = predict(way.mode, guest.memory, load, bandwidth);
     Move {
         id: MoveId(format!("r{n}")),
         guest: guest.name.clone(),
@@ -240,7 +241,8 @@ fn made(scene: &Scene, before: &Scene, g: usize, way: &Way, n: u32) -> Move {
         demand: scene.guests[g].demand.most(guest),
         bandwidth,
         start: Micros::ZERO,
-        duration: predict(way.mode, guest.memory, load, bandwidth).total,
+        duration: predicted.total,
+        expected: Some(predicted.into()),
         after: Vec::new(),
         reason: explain::why(before, scene, g, way),
     }

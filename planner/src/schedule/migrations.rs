@@ -2,7 +2,7 @@
 //! times.
 
 use vmpack_domain::migration::{Prediction, choose};
-use vmpack_domain::plan::{Expected, Mode, Move, MoveId, TimeClaim};
+use vmpack_domain::plan::{Mode, Move, MoveId, TimeClaim};
 use vmpack_domain::units::{MiB, MiBPerSec, MilliCores, count as counted};
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::problem::{GroupKind, Problem};
@@ -62,12 +62,7 @@ pub(crate) fn migrations(
             bandwidth: way.bandwidth,
             start: start[at],
             duration: way.predicted.total,
-            expected: Some(Expected {
-                switch: way.predicted.switch,
-                downtime: way.predicted.downtime,
-                split: way.predicted.split,
-                transfer: way.predicted.transfer,
-            }),
+            expected: Some(way.predicted.into()),
             after: waits[at].iter().map(|j| id(*j)).collect(),
             reason: reason(hop),
         }

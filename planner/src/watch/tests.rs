@@ -314,6 +314,7 @@ fn a_guest_that_was_sent_back_is_an_oscillation() {
         bandwidth: vmpack_domain::units::MiBPerSec(100),
         start: Micros::ZERO,
         duration: Micros::ZERO,
+        expected: None,
         after: vec![],
         reason: String::new(),
     };

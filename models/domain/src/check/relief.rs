@@ -490,6 +490,7 @@ guests:
             bandwidth: crate::units::MiBPerSec(800),
             start: Micros::ZERO,
             duration: Micros::secs(3),
+            expected: None,
             after: vec![],
             reason: String::new(),
         };

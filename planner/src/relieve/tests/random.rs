@@ -129,6 +129,7 @@ fn best(s: &Situation) -> (u64, u64) {
                     bandwidth: MiBPerSec(1),
                     start: Micros::ZERO,
                     duration: Micros::ZERO,
+                    expected: None,
                     after: vec![],
                     reason: String::new(),
                 },
