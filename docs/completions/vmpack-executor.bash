@@ -34,6 +34,9 @@ _vmpack__executor() {
             vmpack__executor,help)
                 cmd="vmpack__executor__subcmd__help"
                 ;;
+            vmpack__executor,ledger)
+                cmd="vmpack__executor__subcmd__ledger"
+                ;;
             vmpack__executor,pause)
                 cmd="vmpack__executor__subcmd__pause"
                 ;;
@@ -64,6 +67,9 @@ _vmpack__executor() {
             vmpack__executor__subcmd__help,help)
                 cmd="vmpack__executor__subcmd__help__subcmd__help"
                 ;;
+            vmpack__executor__subcmd__help,ledger)
+                cmd="vmpack__executor__subcmd__help__subcmd__ledger"
+                ;;
             vmpack__executor__subcmd__help,pause)
                 cmd="vmpack__executor__subcmd__help__subcmd__pause"
                 ;;
@@ -83,7 +89,7 @@ _vmpack__executor() {
 
     case "${cmd}" in
         vmpack__executor)
-            opts="-v -h -V --verbose --journal --json --help --version snapshot apply pause resume status abort doctor completions docs help"
+            opts="-v -h -V --verbose --journal --json --help --version snapshot apply pause resume status abort ledger doctor completions docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -123,12 +129,16 @@ _vmpack__executor() {
             return 0
             ;;
         vmpack__subcmd__executor__subcmd__apply)
-            opts="-y -v -h --cluster --dry-run --yes --parallel --simulated --load --speed-up --seed --verbose --journal --json --help"
+            opts="-y -v -h --reverse --cluster --dry-run --yes --parallel --simulated --load --speed-up --seed --verbose --journal --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --reverse)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --cluster)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -223,7 +233,7 @@ _vmpack__executor() {
             return 0
             ;;
         vmpack__subcmd__executor__subcmd__help)
-            opts="snapshot apply pause resume status abort doctor completions docs help"
+            opts="snapshot apply pause resume status abort ledger doctor completions docs help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -320,6 +330,20 @@ _vmpack__executor() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__executor__subcmd__help__subcmd__ledger)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__executor__subcmd__help__subcmd__pause)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -369,6 +393,24 @@ _vmpack__executor() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__executor__subcmd__ledger)
+            opts="-v -h --policy --verbose --journal --json --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --journal)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

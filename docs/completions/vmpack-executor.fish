@@ -35,6 +35,7 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "pau
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "resume" -d 'End a pause, and carry on what was interrupted or whose executor died'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "status" -d 'Show how far a plan has been carried out'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "abort" -d 'Stop what can be stopped safely: migrations that have not switched, and all that wait'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "ledger" -d 'Show what migrations were predicted to take, and what they took'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "doctor" -d 'Check whether a host is set up for safe migrations, and say what to set'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "completions" -d 'Print the completions of a shell'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "docs" -d 'Write the man pages into a folder'
@@ -46,9 +47,10 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l reverse -d 'Instead of a plan, the way back of the newest run in that journal: what happened of it is taken back, on the hosts as they are now' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l cluster -d 'The cluster\'s files or folders, instead of the cluster.yaml beside the plan; with --simulated they are the world at its start' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l parallel -d 'Migrations at once, instead of as many as the plan\'s policy says' -r
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l load -d 'What the simulated guests do' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l load -d 'What the simulated guests do; with --reverse, the load by which the way back is judged' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l speed-up -d 'Simulated seconds per second; without it, simulated time jumps' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l seed -d 'Of the simulation' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l journal -d 'The journal, instead of the one in the state folder' -r -F
@@ -77,6 +79,11 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand abort" -
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand abort" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand abort" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand abort" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand ledger" -l journal -d 'The journal, instead of the one in the state folder' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand ledger" -l policy -d 'Write the calibration as a policy file'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand ledger" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand ledger" -l json -d 'Write the result to standard output as JSON, one document a line'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand ledger" -s h -l help -d 'Print help'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand doctor" -l cluster -d 'The cluster file that says how the host is reached' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand doctor" -l uri -d 'This host\'s libvirt' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand doctor" -l journal -d 'The journal, instead of the one in the state folder' -r -F
@@ -91,13 +98,14 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -l
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -s h -l help -d 'Print help'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "snapshot" -d 'Read hosts and guests from libvirt into a cluster file'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "apply" -d 'Carry a plan out'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "pause" -d 'Start nothing more for now'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "resume" -d 'End a pause, and carry on what was interrupted or whose executor died'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "status" -d 'Show how far a plan has been carried out'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "abort" -d 'Stop what can be stopped safely: migrations that have not switched, and all that wait'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "doctor" -d 'Check whether a host is set up for safe migrations, and say what to set'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "completions" -d 'Print the completions of a shell'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "docs" -d 'Write the man pages into a folder'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort doctor completions docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "snapshot" -d 'Read hosts and guests from libvirt into a cluster file'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "apply" -d 'Carry a plan out'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "pause" -d 'Start nothing more for now'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "resume" -d 'End a pause, and carry on what was interrupted or whose executor died'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "status" -d 'Show how far a plan has been carried out'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "abort" -d 'Stop what can be stopped safely: migrations that have not switched, and all that wait'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "ledger" -d 'Show what migrations were predicted to take, and what they took'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "doctor" -d 'Check whether a host is set up for safe migrations, and say what to set'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "docs" -d 'Write the man pages into a folder'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

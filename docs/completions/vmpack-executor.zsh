@@ -48,9 +48,10 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (apply)
 _arguments "${_arguments_options[@]}" : \
+'()--reverse=[Instead of a plan, the way back of the newest run in that journal\: what happened of it is taken back, on the hosts as they are now]:JOURNAL:_files' \
 '*--cluster=[The cluster'\''s files or folders, instead of the cluster.yaml beside the plan; with --simulated they are the world at its start]:FILE:_files' \
 '--parallel=[Migrations at once, instead of as many as the plan'\''s policy says]:N:_default' \
-'*--load=[What the simulated guests do]:FILE:_files' \
+'*--load=[What the simulated guests do; with --reverse, the load by which the way back is judged]:FILE:_files' \
 '--speed-up=[Simulated seconds per second; without it, simulated time jumps]:TIMES:_default' \
 '--seed=[Of the simulation]:SEED:_default' \
 '--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
@@ -63,7 +64,7 @@ _arguments "${_arguments_options[@]}" : \
 '--json[Write the result to standard output as JSON, one document a line]' \
 '-h[Print help]' \
 '--help[Print help]' \
-':plan -- The plan, or - for standard input:_files' \
+'::plan -- The plan, or - for standard input:_files' \
 && ret=0
 ;;
 (pause)
@@ -102,6 +103,17 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 '--run=[Only that run, by its number in \`status\`]:RUN:_default' \
 '--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(ledger)
+_arguments "${_arguments_options[@]}" : \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'--policy[Write the calibration as a policy file]' \
 '*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
 '*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
 '--json[Write the result to standard output as JSON, one document a line]' \
@@ -180,6 +192,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(ledger)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (doctor)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -214,6 +230,7 @@ _vmpack-executor_commands() {
 'resume:End a pause, and carry on what was interrupted or whose executor died' \
 'status:Show how far a plan has been carried out' \
 'abort:Stop what can be stopped safely\: migrations that have not switched, and all that wait' \
+'ledger:Show what migrations were predicted to take, and what they took' \
 'doctor:Check whether a host is set up for safe migrations, and say what to set' \
 'completions:Print the completions of a shell' \
 'docs:Write the man pages into a folder' \
@@ -255,6 +272,7 @@ _vmpack-executor__subcmd__help_commands() {
 'resume:End a pause, and carry on what was interrupted or whose executor died' \
 'status:Show how far a plan has been carried out' \
 'abort:Stop what can be stopped safely\: migrations that have not switched, and all that wait' \
+'ledger:Show what migrations were predicted to take, and what they took' \
 'doctor:Check whether a host is set up for safe migrations, and say what to set' \
 'completions:Print the completions of a shell' \
 'docs:Write the man pages into a folder' \
@@ -292,6 +310,11 @@ _vmpack-executor__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-executor help help commands' commands "$@"
 }
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__ledger_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__ledger_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help ledger commands' commands "$@"
+}
 (( $+functions[_vmpack-executor__subcmd__help__subcmd__pause_commands] )) ||
 _vmpack-executor__subcmd__help__subcmd__pause_commands() {
     local commands; commands=()
@@ -311,6 +334,11 @@ _vmpack-executor__subcmd__help__subcmd__snapshot_commands() {
 _vmpack-executor__subcmd__help__subcmd__status_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-executor help status commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__ledger_commands] )) ||
+_vmpack-executor__subcmd__ledger_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor ledger commands' commands "$@"
 }
 (( $+functions[_vmpack-executor__subcmd__pause_commands] )) ||
 _vmpack-executor__subcmd__pause_commands() {

@@ -43,6 +43,9 @@ _vmpack() {
             vmpack,import)
                 cmd="vmpack__subcmd__import"
                 ;;
+            vmpack,ledger)
+                cmd="vmpack__subcmd__ledger"
+                ;;
             vmpack,load)
                 cmd="vmpack__subcmd__load"
                 ;;
@@ -151,6 +154,9 @@ _vmpack() {
             vmpack__subcmd__help,import)
                 cmd="vmpack__subcmd__help__subcmd__import"
                 ;;
+            vmpack__subcmd__help,ledger)
+                cmd="vmpack__subcmd__help__subcmd__ledger"
+                ;;
             vmpack__subcmd__help,load)
                 cmd="vmpack__subcmd__help__subcmd__load"
                 ;;
@@ -251,7 +257,7 @@ _vmpack() {
 
     case "${cmd}" in
         vmpack)
-            opts="-v -h -V --verbose --help --version plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status abort probe load help"
+            opts="-v -h -V --verbose --help --version plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -691,7 +697,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help)
-            opts="plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status abort probe load help"
+            opts="plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -917,6 +923,20 @@ _vmpack() {
         vmpack__subcmd__help__subcmd__import__subcmd__planetlab)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__ledger)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -1243,6 +1263,20 @@ _vmpack() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__ledger)
+            opts="-v --verbose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
                 *)
                     COMPREPLY=()
                     ;;

@@ -510,6 +510,13 @@ _arguments "${_arguments_options[@]}" : \
 '*::arguments -- See `vmpack-executor --help`:_default' \
 && ret=0
 ;;
+(ledger)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*::arguments -- See `vmpack-executor --help`:_default' \
+&& ret=0
+;;
 (abort)
 _arguments "${_arguments_options[@]}" : \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
@@ -695,6 +702,10 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(ledger)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (abort)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -741,6 +752,7 @@ _vmpack_commands() {
 'pause:Start no more migrations for now \[vmpack-executor\]' \
 'resume:End a pause, and carry on what was interrupted \[vmpack-executor\]' \
 'status:Show how far a plan has been carried out \[vmpack-executor\]' \
+'ledger:Show what migrations were predicted to take, and what they took \[vmpack-executor\]' \
 'abort:Stop what can be stopped of a plan under way \[vmpack-executor\]' \
 'probe:Measure the guests of this host \[vmpack-probe\]' \
 'load:Gather load.yaml from the hosts'\'' probes\: \`load fetch\` \[vmpack-probe\]' \
@@ -892,6 +904,7 @@ _vmpack__subcmd__help_commands() {
 'pause:Start no more migrations for now \[vmpack-executor\]' \
 'resume:End a pause, and carry on what was interrupted \[vmpack-executor\]' \
 'status:Show how far a plan has been carried out \[vmpack-executor\]' \
+'ledger:Show what migrations were predicted to take, and what they took \[vmpack-executor\]' \
 'abort:Stop what can be stopped of a plan under way \[vmpack-executor\]' \
 'probe:Measure the guests of this host \[vmpack-probe\]' \
 'load:Gather load.yaml from the hosts'\'' probes\: \`load fetch\` \[vmpack-probe\]' \
@@ -988,6 +1001,11 @@ _vmpack__subcmd__help__subcmd__import__subcmd__btrplace_commands() {
 _vmpack__subcmd__help__subcmd__import__subcmd__planetlab_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help import planetlab commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__ledger_commands] )) ||
+_vmpack__subcmd__help__subcmd__ledger_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help ledger commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__help__subcmd__load_commands] )) ||
 _vmpack__subcmd__help__subcmd__load_commands() {
@@ -1103,6 +1121,11 @@ _vmpack__subcmd__import__subcmd__help__subcmd__planetlab_commands() {
 _vmpack__subcmd__import__subcmd__planetlab_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack import planetlab commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__ledger_commands] )) ||
+_vmpack__subcmd__ledger_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack ledger commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__load_commands] )) ||
 _vmpack__subcmd__load_commands() {
