@@ -127,33 +127,3 @@ fn files_stay_short_enough_to_read() {
         );
     }
 }
-
-#[test]
-fn no_source_file_is_longer_than_a_reader_bears() {
-    let mut open = vec![root().to_path_buf()];
-    let mut long = Vec::new();
-    while let Some(folder) = open.pop() {
-        for entry in std::fs::read_dir(&folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            if path.is_dir() {
-                if name != "target" && !name.starts_with('.') {
-                    open.push(path);
-                }
-            } else if path.extension().is_some_and(|e| e == "rs" || e == "c") {
-                let lines = std::fs::read_to_string(&path)
-                    .expect("text")
-                    .lines()
-                    .count();
-                if lines > 600 {
-                    long.push(format!("{}: {lines} lines", path.display()));
-                }
-            }
-        }
-    }
-    assert!(long.is_empty(), "{long:?}");
-}
