@@ -2,7 +2,8 @@
 //!
 //! Alike hosts are relabelled first; then annealing from where guests are now, with the hosts that
 //! carry little emptied, and from the packed placement; then the bound by patterns with who stays, and a
-//! choice of them; then HiGHS on blocks of hosts, and on the whole when it is small.
+//! choice of them; then HiGHS on blocks of hosts, and on the whole when it is not large. What is no larger
+//! than a block goes to HiGHS before the patterns.
 
 mod level;
 mod relabel;
@@ -31,6 +32,8 @@ const WHOLE: usize = 12_000;
 /// Thousandths of the time left for a better bound by patterns, and for choosing among them.
 const PROOF: u64 = 250;
 const CHOICE: u64 = 350;
+/// Thousandths of the time left for the whole of a small instance at once.
+const AT_ONCE: u64 = 250;
 /// Guest-host pairs in a block given to HiGHS.
 const BLOCK: usize = 1_600;
 
@@ -62,10 +65,14 @@ pub(crate) fn cheapest(
     if !inst.is_plain() {
         return (best.packed, bound);
     }
+    // What is no larger than a block is solved like one.
+    if inst.pairs() <= BLOCK {
+        whole(&mut best, &mut bound, effort, policy, AT_ONCE);
+    }
     patterns(&mut best, &mut bound, effort, policy);
     blocks(&mut best, &bound, effort, policy);
-    if inst.pairs() <= WHOLE && best.moved() > bound.least && !effort.cut_off() {
-        whole(&mut best, &mut bound, effort, policy);
+    if inst.pairs() <= WHOLE {
+        whole(&mut best, &mut bound, effort, policy, 1000);
     }
     (best.packed, bound)
 }
@@ -206,15 +213,18 @@ fn patterns(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &P
     }
 }
 
-/// HiGHS on the whole instance; its bound counts.
-fn whole(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &Policy) {
+/// HiGHS on the whole instance, for that share of the time left in thousandths; its bound counts.
+fn whole(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &Policy, share: u64) {
+    if best.moved() <= bound.least || effort.cut_off() {
+        return;
+    }
     let inst = best.inst;
     let warm = inst.placement(&best.packed.at);
     let solved = moves::solve(
         inst.problem,
         best.budget,
         Some(&warm),
-        &effort.limits(policy, 1000),
+        &effort.limits(policy, share),
     );
     let proven = match &solved {
         Solved::Optimal { bound, .. }
