@@ -38,7 +38,8 @@ pub fn admit(scene: &Scene, plan: &Plan) -> Result<Admission, Refusal> {
     let mut seen = Sightings::new();
     for mv in &plan.moves {
         if !seen.contains_key(&mv.guest) {
-            seen.insert(mv.guest.clone(), hypervisor.locate(&mv.guest).seen);
+            let located = hypervisor.locate(&mv.guest, &[&mv.from, &mv.to]);
+            seen.insert(mv.guest.clone(), located.seen);
         }
     }
     let mut changes = preflight(plan, &now, &seen);

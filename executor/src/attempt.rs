@@ -2,23 +2,23 @@
 //! and resuming one in split state. Each blocks to its end; none writes to the journal.
 //!
 //! No guest is ever started here, so none can run twice by what this does: execution begins at the
-//! target only by QEMU's own switch, which ends it at the source. A half that was left over is named
-//! and left to a person.
+//! target only by QEMU's own switch, which ends it at the source. A half that was left over goes only
+//! where the hosts say that the guest is whole at the target; otherwise it is named and left to a person.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use vmpack_domain::Cluster;
 use vmpack_domain::journal::Health;
 use vmpack_domain::load::jiff_serde::Timestamp;
-use vmpack_domain::plan::{Move, Plan};
+use vmpack_domain::plan::{Mode, Move, Plan};
 use vmpack_domain::policy::StreamPolicy;
 use vmpack_domain::units::Micros;
+use vmpack_domain::{Cluster, HostName};
 use vmpack_hypervisor::{
-    Error, Hypervisor, Lease, Located, MigrationEvent, MigrationFailure, MigrationReport,
-    MigrationRequest, Stream, recovery,
+    Error, GuestState, Hypervisor, Lease, Located, MigrationEvent, MigrationFailure,
+    MigrationReport, MigrationRequest, Stream, recovery,
 };
 
 use crate::claim::refusal;
@@ -57,6 +57,8 @@ pub(crate) enum Ended {
     Changed(String),
     /// The guest is in split state.
     Broken(String),
+    /// It is, and whether the last try to resume it was made is not known, its executor died.
+    Unanswered(String),
     /// A person must look.
     Stuck(String),
     /// The guest is gone.
@@ -135,7 +137,10 @@ impl Attempt {
             self.mv.guest,
             self.mv.id
         );
-        let ended = self.look(switched, None);
+        let ended = match self.look(switched, None) {
+            Ended::Broken(state) => Ended::Unanswered(state),
+            other => other,
+        };
         self.let_go(&ended);
         ended
     }
@@ -290,7 +295,7 @@ impl Attempt {
         let host = match ended {
             Ended::Moved(_) => &self.mv.to,
             Ended::Failed(_) | Ended::Interrupted | Ended::Changed(_) => &self.mv.from,
-            Ended::Broken(_) | Ended::Stuck(_) | Ended::Lost(_) => return,
+            Ended::Broken(_) | Ended::Unanswered(_) | Ended::Stuck(_) | Ended::Lost(_) => return,
         };
         let hypervisor = &self.scene.hypervisor;
         let own = |lease: Lease| lease.holder == self.scene.controller;
@@ -322,7 +327,8 @@ impl Attempt {
     }
 
     fn locate(&self) -> Located {
-        self.scene.hypervisor.locate(&self.mv.guest)
+        let expected = [&self.mv.from, &self.mv.to];
+        self.scene.hypervisor.locate(&self.mv.guest, &expected)
     }
 
     /// What the hosts say of the guest.
@@ -350,7 +356,8 @@ impl Attempt {
     }
 
     /// Looks at the guest until it is clear where the move stands. That it is at the source, or gone,
-    /// must be seen twice.
+    /// must be seen twice. A migration that nobody else watches is called off where it has not switched
+    /// and should have: one that is to switch at once, and one that has had its time.
     fn look(&self, switched: bool, why: Option<&str>) -> Ended {
         let hypervisor = &self.scene.hypervisor;
         let because = |text: String| match why {
@@ -360,11 +367,16 @@ impl Attempt {
         let began = hypervisor.now();
         let mut before: Option<Standing> = None;
         loop {
-            let standing = self.standing(&self.locate());
+            let located = self.locate();
+            let standing = self.standing(&located);
             let again = standing.as_ref().ok() == before.as_ref();
             before = None;
+            let spent = hypervisor.now().saturating_sub(began);
             let (limit, unclear) = match standing {
-                Ok(Standing::Moved) => return Ended::Moved(None),
+                Ok(Standing::Moved) => {
+                    self.tidy(&located);
+                    return Ended::Moved(None);
+                }
                 Ok(Standing::AtSource) if again => return Ended::Interrupted,
                 Ok(Standing::Lost(cause)) if again => return Ended::Lost(because(cause)),
                 Ok(standing @ (Standing::AtSource | Standing::Lost(_))) => {
@@ -375,16 +387,25 @@ impl Attempt {
                 Ok(Standing::Changed(reason)) => return Ended::Changed(because(reason)),
                 Ok(Standing::Broken(state)) => return Ended::Broken(because(state)),
                 Ok(Standing::Stuck(state)) => return Ended::Stuck(because(state)),
-                Ok(Standing::Underway) => (
-                    self.limits.patience.max(give_up(&self.mv)),
-                    format!(
+                Ok(Standing::Left(state)) => match self.remove_rest() {
+                    Ok(()) => continue,
+                    // A moment later its own libvirt may have let it go.
+                    Err(e) => (self.limits.patience, format!("{state}; {e}")),
+                },
+                Ok(Standing::Underway) => {
+                    let late = self.mv.mode == Mode::PostCopy || spent >= give_up(&self.mv);
+                    if late && self.has_not_switched(&located) {
+                        self.abort();
+                    }
+                    let state = format!(
                         "guest {} is still being migrated from {} to {}, and does not come to an end",
                         self.mv.guest, self.mv.from, self.mv.to
-                    ),
-                ),
+                    );
+                    (give_up(&self.mv) + self.limits.patience, state)
+                }
                 Err(unseen) => (self.limits.patience, unseen),
             };
-            if hypervisor.now().saturating_sub(began) >= limit {
+            if spent >= limit {
                 let unclear = because(unclear);
                 return if switched {
                     Ended::Broken(unclear)
@@ -394,6 +415,34 @@ impl Attempt {
             }
             hypervisor.wait(LOOK.min(limit));
         }
+    }
+
+    /// Whether the migration between this move's ends is seen with execution at the source.
+    fn has_not_switched(&self, located: &Located) -> bool {
+        let is = |host: &HostName, state| {
+            let mut seen = located.seen.iter();
+            seen.any(|s| s.host == *host && s.state == state)
+        };
+        is(&self.mv.from, GuestState::Running) && is(&self.mv.to, GuestState::Migrating)
+    }
+
+    /// After the move: a definition that is left at the source goes, so that nobody starts the guest
+    /// there. Where it cannot go it does no harm.
+    fn tidy(&self, located: &Located) {
+        let left = located.seen.iter().any(|s| s.host == self.mv.from);
+        if left && let Err(e) = self.remove_rest() {
+            tracing::warn!(
+                "move {}: guest {} is still defined on {}: {e}",
+                self.mv.id,
+                self.mv.guest,
+                self.mv.from
+            );
+        }
+    }
+
+    fn remove_rest(&self) -> Result<(), Error> {
+        let ends = (&self.mv.from, &self.mv.to);
+        self.scene.hypervisor.tidy(&self.mv.guest, ends)
     }
 }
 

@@ -16,7 +16,7 @@ use vmpack_hypervisor::MigrationEvent;
 
 use crate::admit::Admission;
 use crate::attempt::{Attempt, Ended, Scene};
-use crate::decide::{Action, Course, Limits, Observed, Step, back_off, decide};
+use crate::decide::{Action, Course, Limits, Observed, Step, decide};
 use crate::holder::{Ask, Order, Refusal, Standing, Terms};
 use crate::journal::{Entry, Journal, JournalError, Run};
 
@@ -85,6 +85,7 @@ pub async fn hold(
     };
     for run in runs {
         shell.take_on(run.id, run.priority(), run.progress());
+        shell.back_off_again(run);
     }
     let end = shell.run(asks).await;
     if end.is_err() {
@@ -469,7 +470,19 @@ impl Shell<'_> {
             }
             Ended::Broken(state) => {
                 self.later(&step, recovered + 1);
-                Event::Broken { id, state }
+                Event::Broken {
+                    id,
+                    state,
+                    unanswered: false,
+                }
+            }
+            Ended::Unanswered(state) => {
+                self.later(&step, recovered);
+                Event::Broken {
+                    id,
+                    state,
+                    unanswered: recovered > 0,
+                }
             }
             Ended::Interrupted => Event::Interrupted { id },
             Ended::Changed(reason) => Event::Skipped { id, reason },
@@ -477,14 +490,6 @@ impl Shell<'_> {
             Ended::Lost(cause) => Event::Lost { id, cause },
         };
         self.write(step.run, event)
-    }
-
-    /// A move is not tried again before its back-off is over, after that many tries.
-    fn later(&mut self, step: &Step, tried: u32) {
-        if let Some(run) = self.runs.get(&step.run) {
-            let again = self.scene.hypervisor.now() + back_off(&run.limits, tried);
-            self.observed.retry_at.insert(step.clone(), again);
-        }
     }
 
     fn tick(&mut self) {
@@ -572,6 +577,7 @@ fn is_open(run: &Live) -> bool {
     run.progress.finished.is_none()
 }
 
+mod later;
 mod orders;
 #[cfg(test)]
 mod tests;

@@ -245,12 +245,13 @@ impl View<'_> {
             let how = match sighting.state {
                 GuestState::Running if sighting.host == mv.from => continue,
                 // A definition that is left over elsewhere does no harm.
-                GuestState::Off if sighting.host != mv.from => continue,
+                GuestState::Off | GuestState::Crashed if sighting.host != mv.from => continue,
                 GuestState::Running => "runs",
                 GuestState::Paused => "is paused",
                 GuestState::Migrating => "is being migrated by somebody else",
                 GuestState::PostCopyFailed => "is in split state after a failed post-copy",
                 GuestState::Off => "is switched off",
+                GuestState::Crashed => "is switched off, its QEMU died",
             };
             changes.push(self.change(
                 Precondition::Guest,

@@ -12,6 +12,9 @@ pub enum Standing {
     Moved,
     /// The guest is at the source, as if nothing had been asked.
     AtSource,
+    /// The guest runs whole at the target, and what it left at the source stands there still; the text
+    /// says what to do where it is not removed.
+    Left(String),
     /// The migration still runs; look again.
     Underway,
     /// The guest was changed by somebody else meanwhile; the move makes no sense any more.
@@ -32,10 +35,15 @@ pub fn settle(mv: &Move, seen: &[Sighting]) -> Standing {
     let is = |s: &Sighting, state: GuestState| s.state == state;
     let at = |host: &HostName| {
         let there = seen.iter().find(|s| s.host == *host);
-        there.map(|s| s.state).filter(|s| *s != GuestState::Off)
+        there.map(|s| s.state).filter(|s| s.is_there())
     };
     let (source, target) = (at(&mv.from), at(&mv.to));
-    let alone = seen.iter().filter(|s| !is(s, GuestState::Off)).count() == 1;
+    let alone = seen.iter().filter(|s| s.state.is_there()).count() == 1;
+    let rest = matches!(source, Some(GuestState::Paused | GuestState::Migrating));
+    let both = seen.iter().filter(|s| s.state.is_there()).count() == 2;
+    if both && rest && target == Some(GuestState::Running) {
+        return Standing::Left(twice(mv, seen));
+    }
     if seen.iter().any(|s| is(s, GuestState::PostCopyFailed)) {
         return match (source, target) {
             (Some(_), Some(_)) => Standing::Broken(split(mv, seen)),
@@ -51,7 +59,7 @@ pub fn settle(mv: &Move, seen: &[Sighting]) -> Standing {
             _ => Standing::Underway,
         };
     }
-    let alive: Vec<&Sighting> = seen.iter().filter(|s| !is(s, GuestState::Off)).collect();
+    let alive: Vec<&Sighting> = seen.iter().filter(|s| s.state.is_there()).collect();
     match alive.as_slice() {
         [one] if one.host == mv.to && is(one, GuestState::Running) => Standing::Moved,
         [one] if one.host == mv.from => Standing::AtSource,
@@ -64,13 +72,24 @@ pub fn settle(mv: &Move, seen: &[Sighting]) -> Standing {
             "guest {} is on no host any more: it ran on {} when it was last seen, and its QEMU died there or it was shut down; start it on one host only",
             mv.guest, mv.from
         )),
-        [] => Standing::Changed(format!("guest {} is switched off", mv.guest)),
-        [..] => Standing::Stuck(format!(
-            "guest {} is in two places ({}): never let both run; the one at the target is the guest if it runs, a paused one at the source is what a migration left behind and is to be destroyed",
-            mv.guest,
-            places(seen)
-        )),
+        [] => match seen.iter().find(|s| is(s, GuestState::Crashed)) {
+            Some(died) => Standing::Lost(format!(
+                "guest {} is lost: its QEMU on {} died; start it anew, on one host only",
+                mv.guest, died.host
+            )),
+            None => Standing::Changed(format!("guest {} is switched off", mv.guest)),
+        },
+        [..] => Standing::Stuck(twice(mv, seen)),
     }
+}
+
+/// What a person must know of a guest that two hosts hold.
+fn twice(mv: &Move, seen: &[Sighting]) -> String {
+    format!(
+        "guest {} is in two places ({}): never let both run; the one at the target is the guest if it runs, a paused one at the source is what a migration left behind and is to be destroyed",
+        mv.guest,
+        places(seen)
+    )
 }
 
 /// What a person must know of a guest of which one half died.
@@ -114,6 +133,7 @@ fn places(seen: &[Sighting]) -> String {
                 GuestState::Migrating => "migrating",
                 GuestState::PostCopyFailed => "post-copy failed",
                 GuestState::Off => "off",
+                GuestState::Crashed => "crashed",
             };
             format!("{how} on {}", s.host)
         })
@@ -139,14 +159,16 @@ mod tests {
 
     #[test]
     fn what_the_hypervisor_sees_decides() {
-        use GuestState::{Migrating, Off, Paused, PostCopyFailed, Running};
+        use GuestState::{Crashed, Migrating, Off, Paused, PostCopyFailed, Running};
         check(&[("h2", Running)], "Moved");
         check(&[("h1", Off), ("h2", Running)], "Moved");
         check(&[("h1", Running)], "AtSource");
         check(&[("h1", Running), ("h2", Off)], "AtSource");
         check(&[("h1", Paused)], "AtSource");
         check(&[("h1", Running), ("h2", Migrating)], "Underway");
-        check(&[("h1", Migrating), ("h2", Running)], "Underway");
+        check(&[("h1", Migrating), ("h2", Running)], "Left");
+        check(&[("h1", Paused), ("h2", Running)], "Left");
+        check(&[("h1", Crashed), ("h2", Running)], "Moved");
         check(&[("h1", PostCopyFailed), ("h2", PostCopyFailed)], "Broken");
         check(&[("h1", PostCopyFailed), ("h2", Migrating)], "Broken");
         check(&[("h1", PostCopyFailed), ("h2", Running)], "Broken");
@@ -155,11 +177,16 @@ mod tests {
         check(&[("h2", PostCopyFailed)], "Lost");
         check(&[("h1", Off), ("h2", Migrating)], "Lost");
         check(&[("h3", PostCopyFailed)], "Stuck");
-        check(&[("h1", Paused), ("h2", Running)], "Stuck");
+        check(&[("h1", Paused), ("h2", Running), ("h3", Paused)], "Stuck");
+        check(&[("h1", Running), ("h2", Running)], "Stuck");
         check(&[("h2", Paused)], "Stuck");
         check(&[], "Lost");
         check(&[("h3", Running)], "Changed");
         check(&[("h1", Off)], "Changed");
+        check(&[("h1", Crashed)], "Lost");
+        check(&[("h1", Crashed), ("h2", Off)], "Lost");
+        check(&[("h1", Crashed), ("h2", Migrating)], "Lost");
+        check(&[("h1", PostCopyFailed), ("h2", Crashed)], "Lost");
     }
 
     const PLANNED: &str = "11111111-1111-4111-8111-111111111111";

@@ -232,8 +232,11 @@ impl Hypervisor for Kept {
     fn survey(&self, host: &HostName) -> Result<Cluster, Error> {
         self.world.survey(host)
     }
-    fn locate(&self, guest: &GuestName) -> Located {
-        self.world.locate(guest)
+    fn locate(&self, guest: &GuestName, expected: &[&HostName]) -> Located {
+        self.world.locate(guest, expected)
+    }
+    fn tidy(&self, guest: &GuestName, ends: (&HostName, &HostName)) -> Result<(), Error> {
+        self.world.tidy(guest, ends)
     }
     fn migrate(
         &self,

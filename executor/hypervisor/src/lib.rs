@@ -69,8 +69,18 @@ pub enum GuestState {
     Migrating,
     /// Post-copy broke: half of it is here.
     PostCopyFailed,
-    /// Defined and not running, or crashed.
+    /// Defined and not running.
     Off,
+    /// Defined and not running, as its QEMU died.
+    Crashed,
+}
+
+impl GuestState {
+    /// Whether any of its memory is there.
+    #[must_use]
+    pub fn is_there(self) -> bool {
+        !matches!(self, Self::Off | Self::Crashed)
+    }
 }
 
 /// One sight of a guest on a host.
@@ -95,6 +105,16 @@ pub struct Located {
     pub seen: Vec<Sighting>,
     /// Hosts that do not answer: it may be there.
     pub silent: Vec<HostName>,
+}
+
+impl Located {
+    /// Whether what was seen leaves no guest to be found elsewhere: it runs, or two hosts hold parts
+    /// of it.
+    #[must_use]
+    pub fn is_all(&self) -> bool {
+        let there = self.seen.iter().filter(|s| s.state.is_there());
+        self.seen.iter().any(|s| s.state == GuestState::Running) || there.count() > 1
+    }
 }
 
 /// How a guest and its host are after a move.
@@ -202,8 +222,18 @@ pub trait Hypervisor: Send + Sync {
     /// When it cannot be reached.
     fn survey(&self, host: &HostName) -> Result<Cluster, Error>;
 
-    /// Everywhere the guest is seen now.
-    fn locate(&self, guest: &GuestName) -> Located;
+    /// Where the guest is seen now. The hosts where it is expected are asked first, and all others only
+    /// where those do not tell all ([`Located::is_all`]).
+    fn locate(&self, guest: &GuestName, expected: &[&HostName]) -> Located;
+
+    /// Removes what a migration that is over left of the guest at its source: a half that stands still,
+    /// of which QEMU says that all of it was sent, and a definition that is switched off. Does nothing
+    /// where there is neither. The guest must run whole at the target; it is made lasting there first, if
+    /// only the definition at the source is.
+    ///
+    /// # Errors
+    /// When a host cannot be reached, or it is not certain that nothing would be lost by it.
+    fn tidy(&self, guest: &GuestName, ends: (&HostName, &HostName)) -> Result<(), Error>;
 
     /// Migrates a guest and returns when the source is free or it failed. `told` hears of progress
     /// and of the switch.

@@ -226,8 +226,12 @@ impl Hypervisor for Simulated {
         self.look(|world| view::survey(world, &self.cluster, host))
     }
 
-    fn locate(&self, guest: &GuestName) -> Located {
-        self.look(|world| view::locate(world, &self.cluster, guest))
+    fn locate(&self, guest: &GuestName, expected: &[&HostName]) -> Located {
+        self.look(|world| view::locate(world, &self.cluster, guest, expected))
+    }
+
+    fn tidy(&self, guest: &GuestName, ends: (&HostName, &HostName)) -> Result<(), Error> {
+        self.change(|world| view::tidy(world, guest, ends))
     }
 
     fn migrate(
@@ -372,7 +376,7 @@ mod tests {
     }
 
     fn seen(simulated: &Simulated, guest: &str) -> Vec<(String, GuestState)> {
-        let located = simulated.locate(&guest.parse().unwrap());
+        let located = simulated.locate(&guest.parse().unwrap(), &[]);
         located
             .seen
             .into_iter()

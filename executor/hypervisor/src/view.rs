@@ -79,9 +79,38 @@ pub fn survey(world: &World, began: &Cluster, host: &HostName) -> Result<Cluster
     Ok(cluster)
 }
 
-/// Where the guest is seen. One that is switched off is still defined where it last ran.
+/// Where the guest is seen; the hosts where it is expected are asked first. One that is switched off, or
+/// whose QEMU died while nobody else held any of it, is still defined where it last ran.
 #[must_use]
-pub fn locate(world: &World, began: &Cluster, guest: &GuestName) -> Located {
+pub fn locate(
+    world: &World,
+    began: &Cluster,
+    guest: &GuestName,
+    expected: &[&HostName],
+) -> Located {
+    let is_expected = |host: &HostName| expected.contains(&host);
+    let mut located = Located::default();
+    for first in [true, false] {
+        if located.is_all() {
+            break;
+        }
+        let asked = |host: &HostName| is_expected(host) == first;
+        let part = ask(world, began, guest, &asked);
+        located.seen.extend(part.seen);
+        located.silent.extend(part.silent);
+    }
+    located.seen.sort_by(|a, b| a.host.cmp(&b.host));
+    located.silent.sort();
+    located
+}
+
+/// What those hosts say of the guest.
+fn ask(
+    world: &World,
+    began: &Cluster,
+    guest: &GuestName,
+    asked: &dyn Fn(&HostName) -> bool,
+) -> Located {
     let known = began.guest(guest);
     let sighting = |host: HostName, state| Sighting {
         host,
@@ -91,10 +120,12 @@ pub fn locate(world: &World, began: &Cluster, guest: &GuestName) -> Located {
         vcpus: known.map_or(0, |g| g.vcpus),
     };
     let copies = world.copies(guest);
+    let nowhere = copies.is_empty();
     let halved = copies.iter().any(|c| c.1 == CopyState::Outgoing);
+    let answers = |host: &HostName| asked(host) && world.reachable(host);
     let mut seen: Vec<Sighting> = copies
         .into_iter()
-        .filter(|(host, _)| world.reachable(host))
+        .filter(|(host, _)| answers(host))
         .map(|(host, state)| {
             let state = match state {
                 CopyState::Running if !halved => GuestState::Running,
@@ -107,19 +138,41 @@ pub fn locate(world: &World, began: &Cluster, guest: &GuestName) -> Located {
             sighting(host, state)
         })
         .collect();
-    let home = world.home(guest).filter(|h| world.reachable(h));
-    if let Some(home) = home.filter(|_| seen.is_empty() && world.off(guest)) {
-        seen.push(sighting(home.clone(), GuestState::Off));
+    if let Some(home) = world.home(guest).filter(|h| nowhere && answers(h)) {
+        if world.off(guest) {
+            seen.push(sighting(home.clone(), GuestState::Off));
+        } else if world.lost(guest) {
+            seen.push(sighting(home.clone(), GuestState::Crashed));
+        }
     }
     let silent = |h: &&vmpack_domain::Host| {
         use vmpack_domain::HostState::{Drain, On};
-        matches!(h.state, On | Drain) && !world.reachable(&h.name)
+        matches!(h.state, On | Drain) && asked(&h.name) && !world.reachable(&h.name)
     };
     let silent = began.hosts.iter().filter(silent);
     Located {
         seen,
         silent: silent.map(|h| h.name.clone()).collect(),
     }
+}
+
+/// Removes what a migration that is over left of the guest at its source.
+///
+/// # Errors
+/// When a host does not answer, or the guest does not run whole at the target.
+pub fn tidy(
+    world: &mut World,
+    guest: &GuestName,
+    (from, to): (&HostName, &HostName),
+) -> Result<(), Error> {
+    reachable(world, &[from, to])?;
+    if world.tidy(guest, from, to) {
+        return Ok(());
+    }
+    Err(Error::Refused {
+        host: from.to_string(),
+        cause: format!("guest {guest} does not run whole on {to}"),
+    })
 }
 
 /// The request in the world's words.

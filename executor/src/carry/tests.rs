@@ -14,6 +14,7 @@ use crate::holder::{Handle, channel};
 use crate::world::World;
 
 mod others;
+mod unwatched;
 
 /// Two guests leave h1 one after the other for h2, a third leaves h3 on its own.
 fn three(hosts: &Cluster) -> Plan {
@@ -298,7 +299,7 @@ fn a_loss_is_named_with_its_cause() {
     for (phase, at, says) in [
         (Phase::Fetch, "h1", "QEMU of its source on h1 died"),
         (Phase::Fetch, "h2", "QEMU of its target on h2 died"),
-        (Phase::Setup, "h1", "source QEMU on h1 died"),
+        (Phase::Setup, "h1", "its QEMU on h1 died"),
     ] {
         let dies = Trouble::QemuDies("a".parse().unwrap(), host_name(at));
         let faults = vec![fault("a", phase, dies)];

@@ -180,6 +180,7 @@ fn simulate(plan: &Plan, limits: &Limits, fates: &[(Fate, usize)], stop: Stop) -
                         Fate::Breaks => Event::Broken {
                             id,
                             state: "split".into(),
+                            unanswered: false,
                         },
                     });
                 }

@@ -34,11 +34,26 @@ pub(crate) struct History {
     pub(crate) spare: u64,
     pub(crate) parallel: usize,
     pub(crate) per_host: usize,
+    /// How carefully the first controller goes about it.
+    pub(crate) care: Care,
     pub(crate) heals: bool,
     pub(crate) resume_crashes: bool,
     pub(crate) upsets: Vec<Upset>,
     /// Of the order in which threads get their turns.
     pub(crate) seed: u64,
+}
+
+/// Canaries, looks at guests that have moved, and stops.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Care {
+    /// So many at once until one has gone well; 0 for no such limit.
+    pub(crate) canary: usize,
+    /// Whether guests and hosts are looked at after their moves.
+    pub(crate) verify: bool,
+    /// After so many failures a person is asked, who says after a while to go on; 0 for never.
+    pub(crate) stop_after: u32,
+    /// Whether the agent of guest 0 never answers.
+    pub(crate) mute: bool,
 }
 
 /// Something that goes wrong, or that somebody asks for. Numbers of events count those of the first
@@ -172,6 +187,18 @@ fn upset() -> impl Strategy<Value = Upset> {
     ]
 }
 
+/// Half of the histories go without.
+fn care() -> impl Strategy<Value = Care> {
+    let careful = (0usize..3, any::<bool>(), 0u32..3, prop::bool::weighted(0.2));
+    let careful = careful.prop_map(|(canary, verify, stop_after, mute)| Care {
+        canary,
+        verify,
+        stop_after,
+        mute,
+    });
+    prop_oneof![Just(Care::default()), careful]
+}
+
 /// Any history.
 pub(crate) fn history() -> impl Strategy<Value = History> {
     let guests = |most| prop::collection::vec((0usize..4, 500u64..3000, 0..=most), 1..6);
@@ -184,11 +211,12 @@ pub(crate) fn history() -> impl Strategy<Value = History> {
         1usize..3,
         any::<bool>(),
         prop::bool::weighted(0.15),
+        care(),
     );
     let rest = (prop::collection::vec(upset(), 0..5), any::<u64>());
     (shape, limits, rest).prop_map(|(shape, limits, rest)| {
         let (hosts, guests, moves, second, spare) = shape;
-        let (parallel, per_host, heals, resume_crashes) = limits;
+        let (parallel, per_host, heals, resume_crashes, care) = limits;
         History {
             hosts,
             guests: guests
@@ -200,6 +228,7 @@ pub(crate) fn history() -> impl Strategy<Value = History> {
             spare,
             parallel,
             per_host,
+            care,
             heals,
             resume_crashes,
             upsets: rest.0,
@@ -232,7 +261,8 @@ impl History {
             )
         };
         let calm = self.guests.iter().all(|g| g.2 <= CALM);
-        calm && self.second.is_none() && self.upsets.iter().all(harmless)
+        let stops = self.care.mute && self.care.stop_after > 0;
+        calm && !stops && self.second.is_none() && self.upsets.iter().all(harmless)
     }
 
     /// Hosts that are just large enough for the moves one after the other, and their guests.

@@ -115,6 +115,7 @@ pub(crate) fn happen(history: &History) -> Outcome {
         journal: folder.path().join(format!("{name}.db")),
         parallel: history.parallel,
         per_host: history.per_host,
+        care: history.care,
     };
     let mut controllers = vec![controller("first", plans)];
     if let Some((moves, _)) = &history.second {
@@ -446,6 +447,13 @@ impl Driver<'_> {
         }
     }
 
+    /// Whether that controller waits for a person.
+    fn stopped(&self, n: usize) -> bool {
+        let journal = Journal::open(&self.controllers[n].journal);
+        let runs = journal.and_then(|j| j.unfinished()).unwrap_or_default();
+        runs.iter().any(|r| r.progress().stopped.is_some())
+    }
+
     fn begin(&mut self, n: usize) {
         let life = Life(self.lives);
         self.lives += 1;
@@ -474,6 +482,10 @@ impl Driver<'_> {
                 backs: Arc::clone(&self.backs),
             }),
         };
+        if self.stopped(n) {
+            // A person has looked, and says to go on.
+            handle.go_on("a history".to_owned());
+        }
         let notify = Arc::clone(&killed);
         let thread = std::thread::spawn(move || work.run(asks, &notify));
         self.running[n] = Some(Executor {

@@ -12,6 +12,8 @@ use vmpack_domain::{GuestName, HostName};
 use vmpack_hypervisor::sim::{CopyState, Event, Happening, MigrationId, Traffic, Trouble, World};
 use vmpack_hypervisor::{Lease, Method, MigrationRequest};
 
+use crate::acts::{Care, guest as numbered};
+
 /// What must never be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wrong {
@@ -31,6 +33,12 @@ pub(crate) enum Wrong {
     NoIntent,
     /// More migrations at once than the limits allow.
     OverLimits,
+    /// More than a canary, and batches that grow with what went well, allow.
+    OverBatch,
+    /// A move began while a person was to be asked first.
+    Unasked,
+    /// A move went well by the journal, and a rest of its guest stands at its source.
+    LeftBehind,
     /// A move began before one that it must wait for had happened.
     TooEarly,
     /// A move began after the run was to be ended.
@@ -60,6 +68,7 @@ pub(crate) struct Controller {
     pub(crate) journal: PathBuf,
     pub(crate) parallel: usize,
     pub(crate) per_host: usize,
+    pub(crate) care: Care,
 }
 
 /// The judge, and the history so far.
@@ -239,6 +248,11 @@ impl Judge {
         };
     }
 
+    /// Whether that guest's agent is silent to that controller.
+    pub(crate) fn mute(&self, controller: usize, guest: &GuestName) -> bool {
+        self.controllers[controller].care.mute && *guest == numbered(0)
+    }
+
     /// A controller is about to ask for a migration.
     pub(crate) fn asked(
         &mut self,
@@ -276,6 +290,7 @@ impl Judge {
         if before.any(|e| e.event["event"] == "aborted" || e.event["event"] == "finished") {
             self.wrong(Wrong::AfterTheEnd, what.clone());
         }
+        self.judge_care(controller, (*run, intent, &journal), &what);
         let moves = || of.plans.iter().flat_map(|p| &p.moves);
         let mv = moves().find(|m| event["id"] == m.id.0.as_str());
         for id in mv.map_or(&[][..], |m| &m.after) {
@@ -291,6 +306,51 @@ impl Judge {
                 lease.holder, lease.until.0
             );
             self.wrong(Wrong::TwoHolders, why);
+        }
+    }
+
+    /// Whether the move whose intent is at that place of the journal may begin by canary and stops.
+    fn judge_care(
+        &mut self,
+        controller: usize,
+        (run, intent, journal): (i64, usize, &[Row]),
+        what: &str,
+    ) {
+        let of = &self.controllers[controller];
+        let mut first = of.plans[0].moves.iter();
+        let consolidates = first.any(|m| journal[intent].event["id"] == m.id.0.as_str());
+        let care = of.care;
+        let mut rows = journal[..intent].iter().filter(|e| e.run == run);
+        let last = rows.rfind(|e| e.event["event"] == "stopped" || e.event["event"] == "continued");
+        if last.is_some_and(|e| e.event["event"] == "stopped") {
+            self.wrong(Wrong::Unasked, what.to_owned());
+        }
+        if care.canary == 0 || !consolidates {
+            return;
+        }
+        // By move, the last word before the intent, and whether its guest was said not to answer.
+        let mut words: BTreeMap<&str, (&str, bool)> = BTreeMap::new();
+        for row in journal[..intent].iter().filter(|e| e.run == run) {
+            let (Some(id), Some(word)) = (row.event["id"].as_str(), row.event["event"].as_str())
+            else {
+                continue;
+            };
+            words.insert(id, (word, row.event["health"]["answers"] == false));
+        }
+        let well = words.values().filter(|(word, silent)| match *word {
+            "checked" => !silent,
+            "moved" => !care.verify,
+            _ => false,
+        });
+        let most = care.canary.max(2 * well.count());
+        let goes_on = ["intended", "switched", "broken", "recovering"];
+        let underway = words.values().filter(|(word, _)| goes_on.contains(word));
+        let underway = underway.count() + 1;
+        if underway > most {
+            self.wrong(
+                Wrong::OverBatch,
+                format!("{what}: {underway} at once, at most {most}"),
+            );
         }
     }
 
@@ -405,6 +465,7 @@ impl Judge {
         let so = match word {
             "moved" => arrived,
             "lost" => gone,
+            "checked" => arrived,
             "failed" | "skipped" | "stuck" => true,
             _ => !finished,
         };
@@ -417,6 +478,13 @@ impl Judge {
                 Wrong::Untrue,
                 format!("{why}; arrived: {arrived}, gone: {gone}"),
             );
+        }
+        let rest = (mv.from.clone(), CopyState::Stale);
+        if matches!(word, "moved" | "checked")
+            && finished
+            && world.copies(&mv.guest).contains(&rest)
+        {
+            self.wrong(Wrong::LeftBehind, format!("{why}: {rest:?}"));
         }
         // Another of its moves may have been the one.
         let named = journal.iter().any(|e| {

@@ -106,7 +106,9 @@ impl Work {
             back_off: Micros::secs(1),
             recoveries: 12,
             patience: Micros::secs(20),
-            ..Limits::default()
+            canary: self.controller.care.canary,
+            stop_after: self.controller.care.stop_after,
+            verify: self.controller.care.verify,
         };
         let terms = Terms {
             world: self.hosts.clone(),

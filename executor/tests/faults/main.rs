@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
-use acts::{Blow, History, Side, Strikes, Upset};
+use acts::{Blow, Care, History, Side, Strikes, Upset};
 use drive::happen;
 use vmpack_domain::Mode;
 use vmpack_hypervisor::sim::Phase;
@@ -113,6 +113,7 @@ fn eventful(upsets: Vec<Upset>) -> History {
         spare: 0,
         parallel: 2,
         per_host: 1,
+        care: Care::default(),
         heals: false,
         resume_crashes: false,
         upsets: [vec![refused, broken], upsets].concat(),

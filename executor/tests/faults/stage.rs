@@ -257,9 +257,23 @@ impl Hypervisor for Door {
         view::survey(&state.world, &self.stage.began, host)
     }
 
-    fn locate(&self, guest: &GuestName) -> Located {
+    fn locate(&self, guest: &GuestName, expected: &[&HostName]) -> Located {
         let state = self.turn(Wants::Turn);
-        view::locate(&state.world, &self.stage.began, guest)
+        view::locate(&state.world, &self.stage.began, guest, expected)
+    }
+
+    fn tidy(&self, guest: &GuestName, ends: (&HostName, &HostName)) -> Result<(), Error> {
+        let mut guard = self.turn(Wants::Turn);
+        let state = &mut *guard;
+        let done = view::tidy(&mut state.world, guest, ends);
+        let now = state.world.now();
+        let (from, to) = ends;
+        state.judge.note(
+            now,
+            format_args!("what {guest} left on {from} when it went to {to}: {done:?}"),
+        );
+        state.judge.look(&state.world);
+        done
     }
 
     fn migrate(
@@ -352,7 +366,12 @@ impl Hypervisor for Door {
 
     fn health(&self, guest: &GuestName, host: &HostName) -> Result<Health, Error> {
         let state = self.turn(Wants::Turn);
-        view::there(&state.world, guest, host).map(|()| Health::default())
+        view::there(&state.world, guest, host)?;
+        let mute = state.judge.mute(self.controller, guest);
+        Ok(Health {
+            answers: Some(!mute),
+            busy: None,
+        })
     }
 
     fn now(&self) -> Micros {

@@ -123,6 +123,10 @@ pub enum Event {
         id: MoveId,
         /// What is known, and what a person may do.
         state: String,
+        /// Whether the last try to resume it may not have been made: its executor died. It does not
+        /// count.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unanswered: bool,
     },
     /// Written before a broken post-copy is asked to be resumed.
     Recovering {
@@ -340,8 +344,13 @@ impl Progress {
                     },
                 );
             }
-            Event::Broken { id, state } => {
+            Event::Broken {
+                id,
+                state,
+                unanswered,
+            } => {
                 let (attempt, switch, recoveries) = self.so_far(id);
+                let recoveries = recoveries.saturating_sub(u32::from(*unanswered));
                 self.set(
                     id,
                     MoveState::Broken {

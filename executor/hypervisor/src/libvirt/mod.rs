@@ -13,6 +13,7 @@ mod monitor;
 mod observe;
 mod obstacles;
 mod order;
+mod rest;
 mod snapshot;
 mod state;
 #[cfg(test)]
@@ -238,15 +239,22 @@ impl Hypervisor for Libvirt {
         Ok(cluster)
     }
 
-    fn locate(&self, guest: &GuestName) -> Located {
-        let sights = at_once(&self.doors, |door| door.sight(guest));
+    fn locate(&self, guest: &GuestName, expected: &[&HostName]) -> Located {
         let mut located = Located::default();
-        for (door, sight) in self.doors.iter().zip(sights) {
-            match sight {
-                Ok(sight) => located.seen.extend(sight),
-                Err(e) => {
-                    tracing::debug!(%guest, host = %door.name, "not seen: {e}");
-                    located.silent.push(door.name.clone());
+        let (first, others): (Vec<&Door>, Vec<&Door>) =
+            self.doors.iter().partition(|d| expected.contains(&&d.name));
+        for doors in [first, others] {
+            if located.is_all() {
+                break;
+            }
+            let sights = at_once(&doors, |door| door.sight(guest));
+            for (door, sight) in doors.iter().zip(sights) {
+                match sight {
+                    Ok(sight) => located.seen.extend(sight),
+                    Err(e) => {
+                        tracing::debug!(%guest, host = %door.name, "not seen: {e}");
+                        located.silent.push(door.name.clone());
+                    }
                 }
             }
         }
@@ -294,6 +302,11 @@ impl Hypervisor for Libvirt {
             Method::Libvirt => migrate::resume(from, to, request, told),
             Method::Monitor => monitor::resume(from, to, request),
         }
+    }
+
+    fn tidy(&self, guest: &GuestName, (from, to): (&HostName, &HostName)) -> Result<(), Error> {
+        let (source, target) = (self.asked(from)?, self.asked(to)?);
+        rest::tidy(source, target, guest)
     }
 
     fn obstacles(

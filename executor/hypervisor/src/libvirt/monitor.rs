@@ -70,7 +70,7 @@ pub(super) fn resume(
 }
 
 /// Gives QEMU a command; the answer, or what is wrong with it.
-fn command(domain: &Domain, json: &str) -> Result<String, String> {
+pub(super) fn command(domain: &Domain, json: &str) -> Result<String, String> {
     let answer = domain.qemu_monitor_command(json, 0);
     let answer = answer.map_err(|e| e.message().to_owned())?;
     if answer.contains(r#""error":"#) {

@@ -194,7 +194,7 @@ fn rank(sight: Sight) -> (bool, u8) {
         GuestState::Paused => 1,
         GuestState::Migrating => 2,
         GuestState::PostCopyFailed => 3,
-        GuestState::Off => 4,
+        GuestState::Off | GuestState::Crashed => 4,
     };
     (!sight.runs, by_state)
 }

@@ -34,6 +34,8 @@ pub(super) fn named(state: u32, reason: i32) -> GuestState {
             _ => GuestState::Paused,
         },
         sys::VIR_DOMAIN_PMSUSPENDED => GuestState::Paused,
+        sys::VIR_DOMAIN_CRASHED => GuestState::Crashed,
+        sys::VIR_DOMAIN_SHUTOFF if reason == sys::VIR_DOMAIN_SHUTOFF_CRASHED => GuestState::Crashed,
         _ => GuestState::Off,
     }
 }
@@ -60,7 +62,7 @@ pub(super) enum Verdict {
 
 /// Judges both ends. `switched` says whether the target was heard to run, `why` is libvirt's message.
 pub(super) fn judge(source: Sight, target: Sight, switched: bool, why: &str) -> Verdict {
-    use GuestState::{Migrating, Off, Paused, PostCopyFailed, Running};
+    use GuestState::{Crashed, Migrating, Off, Paused, PostCopyFailed, Running};
     use Sight::{Absent, Seen, Silent};
     let stays = || Verdict::Failed(MigrationFailure::StaysAtSource(why.to_owned()));
     let split = || Verdict::Failed(MigrationFailure::Split(why.to_owned()));
@@ -72,8 +74,10 @@ pub(super) fn judge(source: Sight, target: Sight, switched: bool, why: &str) -> 
         // Before the switch the same states mean a last pass at the source and a waiting target.
         (Seen(Migrating) | Silent, Seen(Migrating)) if switched => split(),
         // Paused at the source and whole at the target: which of them is the guest is not said here.
-        (Seen(Running), _) | (Seen(Paused), Seen(Migrating | Off) | Absent | Silent) => stays(),
-        (Seen(Off) | Absent, Seen(Running)) => Verdict::Arrived,
+        (Seen(Running), _) | (Seen(Paused), Seen(Migrating | Off | Crashed) | Absent | Silent) => {
+            stays()
+        }
+        (Seen(Off | Crashed) | Absent, Seen(Running)) => Verdict::Arrived,
         (source, target) => Verdict::Failed(MigrationFailure::Unknown(format!(
             "{why}; the source says {}, the target says {}",
             words(source),
@@ -89,6 +93,7 @@ fn words(sight: Sight) -> &'static str {
         Sight::Seen(GuestState::Migrating) => "it is being migrated",
         Sight::Seen(GuestState::PostCopyFailed) => "post-copy failed",
         Sight::Seen(GuestState::Off) => "it is off",
+        Sight::Seen(GuestState::Crashed) => "its QEMU died",
         Sight::Absent => "it is not there",
         Sight::Silent => "nothing",
     }
@@ -156,6 +161,9 @@ mod tests {
             PostCopyFailed
         );
         assert_eq!(paused(sys::VIR_DOMAIN_PAUSED_USER), GuestState::Paused);
-        assert_eq!(named(sys::VIR_DOMAIN_CRASHED, 0), Off);
+        let off = |reason| named(sys::VIR_DOMAIN_SHUTOFF, code(reason));
+        assert_eq!(off(sys::VIR_DOMAIN_SHUTOFF_SHUTDOWN), Off);
+        assert_eq!(off(sys::VIR_DOMAIN_SHUTOFF_CRASHED), GuestState::Crashed);
+        assert_eq!(named(sys::VIR_DOMAIN_CRASHED, 0), GuestState::Crashed);
     }
 }

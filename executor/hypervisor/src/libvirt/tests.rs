@@ -100,7 +100,7 @@ fn a_guest_is_located_wherever_it_is_seen() {
     let h2 = host_file(directory.path(), "h2", &domain("b", 2, ""));
     let libvirt = Libvirt::from_cluster(&cluster(&[("h2", &h2), ("h1", &h1)], "")).unwrap();
     let seen = |guest: &str| {
-        let located = libvirt.locate(&guest.parse().unwrap());
+        let located = libvirt.locate(&guest.parse().unwrap(), &[]);
         let seen = located
             .seen
             .into_iter()
@@ -109,6 +109,18 @@ fn a_guest_is_located_wherever_it_is_seen() {
     };
     assert_eq!(seen("a"), [("h1".to_owned(), GuestState::Running)]);
     assert_eq!(seen("nobody"), []);
+    // Where it is expected and runs, nobody else is asked: that h9 does not answer is not noticed.
+    let dead = "qemu+unix:///system?socket=/nonexistent/libvirt-sock";
+    let three = cluster(&[("h1", &h1), ("h2", &h2), ("h9", dead)], "");
+    let three = Libvirt::from_cluster(&three).unwrap();
+    let [own, other] = ["h1", "h2"].map(|h| h.parse::<HostName>().unwrap());
+    let silent = |expected: &[&HostName]| {
+        let located = three.locate(&"a".parse().unwrap(), expected);
+        assert_eq!(located.seen.len(), 1);
+        located.silent.len()
+    };
+    assert_eq!(silent(&[&own]), 0);
+    assert_eq!(silent(&[&other]), 1);
     let nobody = libvirt.abort(&"b".parse().unwrap(), &"h1".parse().unwrap());
     assert!(matches!(nobody, Err(Error::NotThere { .. })), "{nobody:?}");
 }
@@ -147,7 +159,7 @@ fn a_daemon_that_is_not_there_is_unreachable() {
     assert!(gone(observe(uri).err()));
     let libvirt = Libvirt::from_cluster(&cluster(&[("h1", uri)], "")).unwrap();
     assert!(gone(libvirt.snapshot().err()));
-    let located = libvirt.locate(&"a".parse().unwrap());
+    let located = libvirt.locate(&"a".parse().unwrap(), &[]);
     assert_eq!((located.seen.len(), located.silent.len()), (0, 1));
 }
 

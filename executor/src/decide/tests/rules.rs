@@ -126,6 +126,7 @@ fn a_guest_in_split_state_is_resumed_and_holds_consolidation_back() {
     let broken = Event::Broken {
         id: MoveId("m1".to_owned()),
         state: "split".into(),
+        unanswered: false,
     };
     let recovering = |attempt| Event::Recovering {
         id: MoveId("m1".to_owned()),

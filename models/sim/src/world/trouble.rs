@@ -251,6 +251,22 @@ impl World {
         }
     }
 
+    /// Removes what a dead libvirtd left of the guest at a source; `false` where the guest does not run
+    /// whole at the target.
+    pub fn tidy(&mut self, guest: &GuestName, from: &HostName, to: &HostName) -> bool {
+        let busy = self.underway(guest).is_some();
+        let Some(g) = self.guests.get_mut(guest) else {
+            return false;
+        };
+        if busy || g.copies.get(to) != Some(&CopyState::Running) {
+            return false;
+        }
+        if g.copies.get(from) == Some(&CopyState::Stale) {
+            g.copies.remove(from);
+        }
+        true
+    }
+
     /// Tears a post-copy migration after its switch, which libvirt does only when it is asked to by
     /// a flag of its own. Nothing of ours does so; it is here to be missed by nobody.
     pub fn tear(&mut self, guest: &GuestName) -> bool {
