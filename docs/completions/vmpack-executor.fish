@@ -36,6 +36,8 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "res
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "status" -d 'Show how far a plan has been carried out'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "abort" -d 'Stop what can be stopped safely: migrations that have not switched, and all that wait'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "ledger" -d 'Show what migrations were predicted to take, and what they took'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "watch" -d 'Relieve sudden overloads: hear the probes, decide, switch guests at once'
+complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "run" -d 'The whole loop as a service: relief, periodic plans, hosts that sleep'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "doctor" -d 'Check whether a host is set up for safe migrations, and say what to set'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "completions" -d 'Print the completions of a shell'
 complete -c vmpack-executor -n "__fish_vmpack_executor_needs_command" -f -a "docs" -d 'Write the man pages into a folder'
@@ -84,6 +86,55 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand ledger" 
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand ledger" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand ledger" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand ledger" -s h -l help -d 'Print help'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l cluster -d 'The cluster\'s files or folders' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l policy -d 'The policy\'s files or folders' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l load -d 'The load\'s files or folders: dirty rates, and what guests wanted at most' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l mode -d 'What may be done' -r -f -a "observe\t'Writes into the audit log what it sees and would decide'
+recommend\t'Also gives each decision out as a plan'
+auto\t'Carries it out'"
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l probe -d 'Where a host\'s probe is, such as h1=https://10.0.0.1:9742, whatever the cluster says' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l tls-cert -d 'This side\'s certificate, PEM' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l tls-key -d 'Its private key, PEM' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l tls-ca -d 'The authority that the other side\'s certificate must come from, PEM' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l think -d 'How long a better answer may be sought than the one at hand' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l audit -d 'The audit log, instead of audit.jsonl beside the journal' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l parallel -d 'Migrations at once, instead of as many as the plan\'s policy says' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l speed-up -d 'Simulated seconds per second' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l journal -d 'The journal, instead of the one in the state folder' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l simulated -d 'Act on simulated hosts instead of real ones, with the probes\' word for their load'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l json -d 'Write the result to standard output as JSON, one document a line'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l cluster -d 'The cluster\'s files or folders' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l policy -d 'The policy\'s files or folders' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l load -d 'The load\'s files or folders: dirty rates, and what guests wanted at most' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l mode -d 'What may be done' -r -f -a "observe\t'Writes into the audit log what it sees and would decide'
+recommend\t'Also gives each decision out as a plan'
+auto\t'Carries it out'"
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l probe -d 'Where a host\'s probe is, such as h1=https://10.0.0.1:9742, whatever the cluster says' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l tls-cert -d 'This side\'s certificate, PEM' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l tls-key -d 'Its private key, PEM' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l tls-ca -d 'The authority that the other side\'s certificate must come from, PEM' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l think -d 'How long a better answer may be sought than the one at hand' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l audit -d 'The audit log, instead of audit.jsonl beside the journal' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l parallel -d 'Migrations at once, instead of as many as the plan\'s policy says' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l speed-up -d 'Simulated seconds per second' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l every -d 'How often a plan is made' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l last -d 'Of how long the load is that plans are made from' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l power -d 'How hosts are put to sleep and woken' -r -f -a "none\t'Not at all'
+command\t'By the commands that are given'
+libvirt\t'Suspended through libvirt, woken by a magic packet to the host\'s label `mac`'
+simulated\t'Only said'"
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l wake-command -d 'What wakes a host' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l sleep-command -d 'What puts it to sleep' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l broadcast -d 'Where magic packets are sent' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l break-even -d 'How long a host must be able to sleep for that to pay' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l wake-latency -d 'From asking a host to wake to its taking guests' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l journal -d 'The journal, instead of the one in the state folder' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l simulated -d 'Act on simulated hosts instead of real ones, with the probes\' word for their load'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l json -d 'Write the result to standard output as JSON, one document a line'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand doctor" -l cluster -d 'The cluster file that says how the host is reached' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand doctor" -l uri -d 'This host\'s libvirt' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand doctor" -l journal -d 'The journal, instead of the one in the state folder' -r -F
@@ -98,14 +149,16 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -l
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand docs" -s h -l help -d 'Print help'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "snapshot" -d 'Read hosts and guests from libvirt into a cluster file'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "apply" -d 'Carry a plan out'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "pause" -d 'Start nothing more for now'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "resume" -d 'End a pause, and carry on what was interrupted or whose executor died'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "status" -d 'Show how far a plan has been carried out'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "abort" -d 'Stop what can be stopped safely: migrations that have not switched, and all that wait'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "ledger" -d 'Show what migrations were predicted to take, and what they took'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "doctor" -d 'Check whether a host is set up for safe migrations, and say what to set'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "completions" -d 'Print the completions of a shell'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "docs" -d 'Write the man pages into a folder'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger doctor completions docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "snapshot" -d 'Read hosts and guests from libvirt into a cluster file'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "apply" -d 'Carry a plan out'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "pause" -d 'Start nothing more for now'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "resume" -d 'End a pause, and carry on what was interrupted or whose executor died'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "status" -d 'Show how far a plan has been carried out'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "abort" -d 'Stop what can be stopped safely: migrations that have not switched, and all that wait'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "ledger" -d 'Show what migrations were predicted to take, and what they took'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "watch" -d 'Relieve sudden overloads: hear the probes, decide, switch guests at once'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "run" -d 'The whole loop as a service: relief, periodic plans, hosts that sleep'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "doctor" -d 'Check whether a host is set up for safe migrations, and say what to set'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "completions" -d 'Print the completions of a shell'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "docs" -d 'Write the man pages into a folder'
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand help; and not __fish_seen_subcommand_from snapshot apply pause resume status abort ledger watch run doctor completions docs help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

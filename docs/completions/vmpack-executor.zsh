@@ -121,6 +121,67 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(watch)
+_arguments "${_arguments_options[@]}" : \
+'*--cluster=[The cluster'\''s files or folders]:FILE:_files' \
+'*--policy=[The policy'\''s files or folders]:FILE:_files' \
+'*--load=[The load'\''s files or folders\: dirty rates, and what guests wanted at most]:FILE:_files' \
+'--mode=[What may be done]:MODE:((observe\:"Writes into the audit log what it sees and would decide"
+recommend\:"Also gives each decision out as a plan"
+auto\:"Carries it out"))' \
+'*--probe=[Where a host'\''s probe is, such as h1=https\://10.0.0.1\:9742, whatever the cluster says]:HOST=URL:_default' \
+'--tls-cert=[This side'\''s certificate, PEM]:FILE:_files' \
+'--tls-key=[Its private key, PEM]:FILE:_files' \
+'--tls-ca=[The authority that the other side'\''s certificate must come from, PEM]:FILE:_files' \
+'--think=[How long a better answer may be sought than the one at hand]:TIME:_default' \
+'--audit=[The audit log, instead of audit.jsonl beside the journal]:FILE:_files' \
+'--parallel=[Migrations at once, instead of as many as the plan'\''s policy says]:N:_default' \
+'--speed-up=[Simulated seconds per second]:TIMES:_default' \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'--simulated[Act on simulated hosts instead of real ones, with the probes'\'' word for their load]' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
+(run)
+_arguments "${_arguments_options[@]}" : \
+'*--cluster=[The cluster'\''s files or folders]:FILE:_files' \
+'*--policy=[The policy'\''s files or folders]:FILE:_files' \
+'*--load=[The load'\''s files or folders\: dirty rates, and what guests wanted at most]:FILE:_files' \
+'--mode=[What may be done]:MODE:((observe\:"Writes into the audit log what it sees and would decide"
+recommend\:"Also gives each decision out as a plan"
+auto\:"Carries it out"))' \
+'*--probe=[Where a host'\''s probe is, such as h1=https\://10.0.0.1\:9742, whatever the cluster says]:HOST=URL:_default' \
+'--tls-cert=[This side'\''s certificate, PEM]:FILE:_files' \
+'--tls-key=[Its private key, PEM]:FILE:_files' \
+'--tls-ca=[The authority that the other side'\''s certificate must come from, PEM]:FILE:_files' \
+'--think=[How long a better answer may be sought than the one at hand]:TIME:_default' \
+'--audit=[The audit log, instead of audit.jsonl beside the journal]:FILE:_files' \
+'--parallel=[Migrations at once, instead of as many as the plan'\''s policy says]:N:_default' \
+'--speed-up=[Simulated seconds per second]:TIMES:_default' \
+'--every=[How often a plan is made]:TIME:_default' \
+'--last=[Of how long the load is that plans are made from]:TIME:_default' \
+'--power=[How hosts are put to sleep and woken]:POWER:((none\:"Not at all"
+command\:"By the commands that are given"
+libvirt\:"Suspended through libvirt, woken by a magic packet to the host'\''s label \`mac\`"
+simulated\:"Only said"))' \
+'--wake-command=[What wakes a host]:COMMAND:_default' \
+'--sleep-command=[What puts it to sleep]:COMMAND:_default' \
+'--broadcast=[Where magic packets are sent]:ADDRESS:_default' \
+'--break-even=[How long a host must be able to sleep for that to pay]:TIME:_default' \
+'--wake-latency=[From asking a host to wake to its taking guests]:TIME:_default' \
+'--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
+'--simulated[Act on simulated hosts instead of real ones, with the probes'\'' word for their load]' \
+'*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
+'--json[Write the result to standard output as JSON, one document a line]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
+&& ret=0
+;;
 (doctor)
 _arguments "${_arguments_options[@]}" : \
 '--cluster=[The cluster file that says how the host is reached]:FILE:_files' \
@@ -196,6 +257,14 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(watch)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(run)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (doctor)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -231,6 +300,8 @@ _vmpack-executor_commands() {
 'status:Show how far a plan has been carried out' \
 'abort:Stop what can be stopped safely\: migrations that have not switched, and all that wait' \
 'ledger:Show what migrations were predicted to take, and what they took' \
+'watch:Relieve sudden overloads\: hear the probes, decide, switch guests at once' \
+'run:The whole loop as a service\: relief, periodic plans, hosts that sleep' \
 'doctor:Check whether a host is set up for safe migrations, and say what to set' \
 'completions:Print the completions of a shell' \
 'docs:Write the man pages into a folder' \
@@ -273,6 +344,8 @@ _vmpack-executor__subcmd__help_commands() {
 'status:Show how far a plan has been carried out' \
 'abort:Stop what can be stopped safely\: migrations that have not switched, and all that wait' \
 'ledger:Show what migrations were predicted to take, and what they took' \
+'watch:Relieve sudden overloads\: hear the probes, decide, switch guests at once' \
+'run:The whole loop as a service\: relief, periodic plans, hosts that sleep' \
 'doctor:Check whether a host is set up for safe migrations, and say what to set' \
 'completions:Print the completions of a shell' \
 'docs:Write the man pages into a folder' \
@@ -325,6 +398,11 @@ _vmpack-executor__subcmd__help__subcmd__resume_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-executor help resume commands' commands "$@"
 }
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__run_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__run_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help run commands' commands "$@"
+}
 (( $+functions[_vmpack-executor__subcmd__help__subcmd__snapshot_commands] )) ||
 _vmpack-executor__subcmd__help__subcmd__snapshot_commands() {
     local commands; commands=()
@@ -334,6 +412,11 @@ _vmpack-executor__subcmd__help__subcmd__snapshot_commands() {
 _vmpack-executor__subcmd__help__subcmd__status_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-executor help status commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__help__subcmd__watch_commands] )) ||
+_vmpack-executor__subcmd__help__subcmd__watch_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor help watch commands' commands "$@"
 }
 (( $+functions[_vmpack-executor__subcmd__ledger_commands] )) ||
 _vmpack-executor__subcmd__ledger_commands() {
@@ -350,6 +433,11 @@ _vmpack-executor__subcmd__resume_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-executor resume commands' commands "$@"
 }
+(( $+functions[_vmpack-executor__subcmd__run_commands] )) ||
+_vmpack-executor__subcmd__run_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor run commands' commands "$@"
+}
 (( $+functions[_vmpack-executor__subcmd__snapshot_commands] )) ||
 _vmpack-executor__subcmd__snapshot_commands() {
     local commands; commands=()
@@ -359,6 +447,11 @@ _vmpack-executor__subcmd__snapshot_commands() {
 _vmpack-executor__subcmd__status_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack-executor status commands' commands "$@"
+}
+(( $+functions[_vmpack-executor__subcmd__watch_commands] )) ||
+_vmpack-executor__subcmd__watch_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack-executor watch commands' commands "$@"
 }
 
 if [ "$funcstack[1]" = "_vmpack-executor" ]; then

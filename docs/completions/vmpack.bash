@@ -70,6 +70,9 @@ _vmpack() {
             vmpack,resume)
                 cmd="vmpack__subcmd__resume"
                 ;;
+            vmpack,run)
+                cmd="vmpack__subcmd__run"
+                ;;
             vmpack,schema)
                 cmd="vmpack__subcmd__schema"
                 ;;
@@ -81,6 +84,9 @@ _vmpack() {
                 ;;
             vmpack,validate)
                 cmd="vmpack__subcmd__validate"
+                ;;
+            vmpack,watch)
+                cmd="vmpack__subcmd__watch"
                 ;;
             vmpack,whatif)
                 cmd="vmpack__subcmd__whatif"
@@ -181,6 +187,9 @@ _vmpack() {
             vmpack__subcmd__help,resume)
                 cmd="vmpack__subcmd__help__subcmd__resume"
                 ;;
+            vmpack__subcmd__help,run)
+                cmd="vmpack__subcmd__help__subcmd__run"
+                ;;
             vmpack__subcmd__help,schema)
                 cmd="vmpack__subcmd__help__subcmd__schema"
                 ;;
@@ -192,6 +201,9 @@ _vmpack() {
                 ;;
             vmpack__subcmd__help,validate)
                 cmd="vmpack__subcmd__help__subcmd__validate"
+                ;;
+            vmpack__subcmd__help,watch)
+                cmd="vmpack__subcmd__help__subcmd__watch"
                 ;;
             vmpack__subcmd__help,whatif)
                 cmd="vmpack__subcmd__help__subcmd__whatif"
@@ -257,7 +269,7 @@ _vmpack() {
 
     case "${cmd}" in
         vmpack)
-            opts="-v -h -V --verbose --help --version plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort probe load help"
+            opts="-v -h -V --verbose --help --version plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -697,7 +709,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help)
-            opts="plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort probe load help"
+            opts="plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1074,6 +1086,20 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__help__subcmd__run)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__help__subcmd__schema)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1117,6 +1143,20 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help__subcmd__validate)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__watch)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1588,6 +1628,20 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__run)
+            opts="-v --verbose"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__schema)
             opts="-v -h --out --kind --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -1640,6 +1694,20 @@ _vmpack() {
             ;;
         vmpack__subcmd__validate)
             opts="-v -h --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__watch)
+            opts="-v --verbose"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

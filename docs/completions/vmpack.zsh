@@ -524,6 +524,20 @@ _arguments "${_arguments_options[@]}" : \
 '*::arguments -- See `vmpack-executor --help`:_default' \
 && ret=0
 ;;
+(watch)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*::arguments -- See `vmpack-executor --help`:_default' \
+&& ret=0
+;;
+(run)
+_arguments "${_arguments_options[@]}" : \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*::arguments -- See `vmpack-executor --help`:_default' \
+&& ret=0
+;;
 (probe)
 _arguments "${_arguments_options[@]}" : \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
@@ -710,6 +724,14 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(watch)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(run)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (probe)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -754,6 +776,8 @@ _vmpack_commands() {
 'status:Show how far a plan has been carried out \[vmpack-executor\]' \
 'ledger:Show what migrations were predicted to take, and what they took \[vmpack-executor\]' \
 'abort:Stop what can be stopped of a plan under way \[vmpack-executor\]' \
+'watch:Relieve sudden overloads\: hear the probes, decide, switch guests at once \[vmpack-executor\]' \
+'run:The whole loop as a service\: relief, periodic plans, hosts that sleep \[vmpack-executor\]' \
 'probe:Measure the guests of this host \[vmpack-probe\]' \
 'load:Gather load.yaml from the hosts'\'' probes\: \`load fetch\` \[vmpack-probe\]' \
 'help:Print this message or the help of the given subcommand(s)' \
@@ -906,6 +930,8 @@ _vmpack__subcmd__help_commands() {
 'status:Show how far a plan has been carried out \[vmpack-executor\]' \
 'ledger:Show what migrations were predicted to take, and what they took \[vmpack-executor\]' \
 'abort:Stop what can be stopped of a plan under way \[vmpack-executor\]' \
+'watch:Relieve sudden overloads\: hear the probes, decide, switch guests at once \[vmpack-executor\]' \
+'run:The whole loop as a service\: relief, periodic plans, hosts that sleep \[vmpack-executor\]' \
 'probe:Measure the guests of this host \[vmpack-probe\]' \
 'load:Gather load.yaml from the hosts'\'' probes\: \`load fetch\` \[vmpack-probe\]' \
 'help:Print this message or the help of the given subcommand(s)' \
@@ -1054,6 +1080,11 @@ _vmpack__subcmd__help__subcmd__resume_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help resume commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__help__subcmd__run_commands] )) ||
+_vmpack__subcmd__help__subcmd__run_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help run commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__help__subcmd__schema_commands] )) ||
 _vmpack__subcmd__help__subcmd__schema_commands() {
     local commands; commands=()
@@ -1073,6 +1104,11 @@ _vmpack__subcmd__help__subcmd__status_commands() {
 _vmpack__subcmd__help__subcmd__validate_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help validate commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__watch_commands] )) ||
+_vmpack__subcmd__help__subcmd__watch_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help watch commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__help__subcmd__whatif_commands] )) ||
 _vmpack__subcmd__help__subcmd__whatif_commands() {
@@ -1193,6 +1229,11 @@ _vmpack__subcmd__resume_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack resume commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__run_commands] )) ||
+_vmpack__subcmd__run_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack run commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__schema_commands] )) ||
 _vmpack__subcmd__schema_commands() {
     local commands; commands=()
@@ -1212,6 +1253,11 @@ _vmpack__subcmd__status_commands() {
 _vmpack__subcmd__validate_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack validate commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__watch_commands] )) ||
+_vmpack__subcmd__watch_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack watch commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__whatif_commands] )) ||
 _vmpack__subcmd__whatif_commands() {

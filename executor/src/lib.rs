@@ -14,6 +14,7 @@
 //! - [`attempt`] is what its threads do, one for each move underway;
 //! - [`holder`] is what that shell is asked, in its process or through its [`socket`];
 //! - [`ledger`] holds predictions against what was measured, [`reverse`] makes the way back;
+//! - [`watch`] hears the probes, and hands relief to the holder; [`power`] puts hosts to sleep and wakes them;
 //! - [`doctor`] says whether a host is set up for safe migrations;
 //! - [`world`] is the choice between real and simulated hosts.
 //!
@@ -33,8 +34,10 @@ pub mod holder;
 pub mod journal;
 pub mod ledger;
 pub mod lock;
+pub mod power;
 pub mod preflight;
 pub mod reverse;
 pub mod settle;
 pub mod socket;
+pub mod watch;
 pub mod world;

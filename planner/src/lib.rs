@@ -17,6 +17,7 @@ mod instance;
 mod moves;
 mod pack;
 pub mod packing;
+pub mod power;
 pub mod relieve;
 pub mod replay;
 mod rng;

@@ -75,18 +75,18 @@ fn serve(program: &Path, folder: &Path) -> Vec<String> {
     line
 }
 
-fn skip(test: &str, why: &str) {
+pub(crate) fn skip(test: &str, why: &str) {
     // Past the capture of a test's output, so that it is counted.
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
 }
 
 /// Whether a program is there.
-fn there(program: &str) -> bool {
+pub(crate) fn there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     let id = Command::new("id").arg("-u").output().expect("id runs");
     id.stdout == b"0\n"
 }

@@ -41,7 +41,15 @@ const USES: &[(&str, &[&str])] = &[
         &["vmpack-domain", "vmpack-ilp", "vmpack-sim"],
     ),
     ("vmpack-hypervisor", &["vmpack-domain", "vmpack-sim"]),
-    ("vmpack-executor", &["vmpack-domain", "vmpack-hypervisor"]),
+    (
+        "vmpack-executor",
+        &[
+            "vmpack-domain",
+            "vmpack-hypervisor",
+            "vmpack-planner",
+            "vmpack-probe-client",
+        ],
+    ),
     (
         "vmpack-probe",
         &["vmpack-domain", "vmpack-hypervisor", "vmpack-probe-client"],

@@ -9,6 +9,7 @@ mod house;
 mod pipeline;
 mod probe;
 mod readme;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -33,7 +33,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    fn limits(&self, plan: &Plan, world: &World) -> Limits {
+    pub(super) fn limits(&self, plan: &Plan, world: &World) -> Limits {
         let policy = &plan.policy.migrations;
         let count = |n: NonZeroU32| usize::try_from(n.get()).unwrap_or(usize::MAX);
         Limits {

@@ -10,10 +10,12 @@ mod files;
 mod hand_over;
 mod ledger;
 mod pause;
+mod run;
 mod say;
 mod snapshot;
 mod status;
 mod summary;
+mod watch;
 
 use std::path::{Path, PathBuf};
 
@@ -81,6 +83,12 @@ enum Task {
     /// Show what migrations were predicted to take, and what they took
     #[command(after_help = ledger::EXAMPLES)]
     Ledger(ledger::Arguments),
+    /// Relieve sudden overloads: hear the probes, decide, switch guests at once
+    #[command(after_help = watch::EXAMPLES)]
+    Watch(watch::Watch),
+    /// The whole loop as a service: relief, periodic plans, hosts that sleep
+    #[command(after_help = run::EXAMPLES)]
+    Run(Box<run::Run>),
     /// Check whether a host is set up for safe migrations, and say what to set
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::Arguments),
@@ -143,6 +151,8 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Task::Status => status::run(&files::Place::at(journal)?, json),
         Task::Abort(abort) => abort::run(abort, &files::Place::at(journal)?, json),
         Task::Ledger(ledger) => ledger::run(ledger, &files::Place::at(journal)?, json),
+        Task::Watch(arguments) => watch::run(arguments, &files::Place::at(journal)?, json),
+        Task::Run(arguments) => run::run(arguments, &files::Place::at(journal)?, json),
         Task::Doctor(doctor) => doctor::run(doctor, json),
         Task::Completions { shell } => {
             let mut script = Vec::new();
@@ -173,7 +183,8 @@ fn docs(folder: &Path) -> Result<Exit, Failure> {
 
 fn talk(verbose: u8) {
     let default = match verbose {
-        0 => "warn",
+        // HiGHS warns of every limit that it meets; its answers are checked anyway.
+        0 => "warn,highs=error",
         1 => "info",
         _ => "debug",
     };

@@ -45,6 +45,14 @@ pub(crate) const COMMANDS: &[Handover] = &[
         "Show what migrations were predicted to take, and what they took",
     ),
     executor("abort", "Stop what can be stopped of a plan under way"),
+    executor(
+        "watch",
+        "Relieve sudden overloads: hear the probes, decide, switch guests at once",
+    ),
+    executor(
+        "run",
+        "The whole loop as a service: relief, periodic plans, hosts that sleep",
+    ),
     Handover {
         name: "probe",
         program: "vmpack-probe",

@@ -8,6 +8,10 @@ use vmpack_ilp::{Limits, Solved};
 use super::greedy::{candidates, most_moves};
 use super::scene::{Scene, Way};
 
+/// So many pairs of a guest and a target are put before the solver in a millisecond: with more it would
+/// only be built in the time there is, and its first look alone take longer.
+const PAIRS_A_MS: u64 = 200;
+
 /// What the solver said.
 pub(super) struct Better {
     /// The best moves known; `None` where those at hand are.
@@ -25,6 +29,13 @@ pub(super) fn improve(
     limits: &Limits,
 ) -> Better {
     let program = Program::new(open, overloaded);
+    let pairs: usize = program.relief.guests.iter().map(|g| g.targets.len()).sum();
+    if pairs as u64 > (limits.time.0 / 1000).saturating_mul(PAIRS_A_MS) {
+        return Better {
+            moves: None,
+            proven: false,
+        };
+    }
     let warm = program.warm(known);
     let nothing = vec![None; warm.len()];
     let warm = if program.relief.holds(&warm) {

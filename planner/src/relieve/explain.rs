@@ -179,7 +179,8 @@ pub(super) fn left(
 ) -> Vec<Left> {
     left.iter()
         .map(|h| {
-            let (why, would) = outlook(before, *h, wake);
+            let slots = before.hosts[*h].out.min(after.starts);
+            let (why, would) = outlook(before, *h, slots, wake);
             Left {
                 host: before.name(*h).clone(),
                 overload: cores(after.overload(*h)),
@@ -190,8 +191,8 @@ pub(super) fn left(
         .collect()
 }
 
-/// Why an overload stays and what would end it.
-fn outlook(scene: &Scene, h: usize, wake: &[usize]) -> (String, String) {
+/// Why an overload stays and what would end it; `slots` are the migrations from it that may begin still.
+fn outlook(scene: &Scene, h: usize, slots: i64, wake: &[usize]) -> (String, String) {
     let woken = |or: String| match wake {
         [] => or,
         hosts => {
@@ -243,7 +244,7 @@ fn outlook(scene: &Scene, h: usize, wake: &[usize]) -> (String, String) {
         cores(sum(0)),
         MiB(sum(1).unsigned_abs())
     );
-    let why = if needed.len() as i64 > scene.hosts[h].out.min(scene.starts) {
+    let why = if needed.len() as i64 > slots {
         "too many guests would have to leave it at once; the rest follows as migrations end"
     } else {
         "no host awake has room for enough of its guests"

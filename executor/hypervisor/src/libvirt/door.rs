@@ -26,6 +26,14 @@ pub(super) fn abort_job(domain: &Domain) -> Result<(), Error> {
     checked(unsafe { sys::virDomainAbortJob(domain.as_ptr()) })
 }
 
+/// Suspends the host to its memory, for so many seconds at most: libvirt sets the clock's alarm, and
+/// suspends for no less than a minute and not without one.
+pub(super) fn suspend_host(connect: &Connect, seconds: u64) -> Result<(), Error> {
+    let target = sys::VIR_NODE_SUSPEND_TARGET_MEM;
+    // SAFETY: the pointer is valid as long as `connect` lives; the call keeps none of it.
+    checked(unsafe { sys::virNodeSuspendForDuration(connect.as_ptr(), target, seconds, 0) })
+}
+
 /// Has QEMU measure the domain's dirty rate for so many seconds, by KVM's bitmap or by sampling.
 pub(super) fn start_dirty_rate(domain: &Domain, bitmap: bool, seconds: u8) -> Result<(), Error> {
     let flags = if bitmap {

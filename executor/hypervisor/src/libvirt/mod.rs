@@ -13,6 +13,7 @@ mod monitor;
 mod observe;
 mod obstacles;
 mod order;
+pub mod power;
 mod rest;
 mod snapshot;
 mod state;

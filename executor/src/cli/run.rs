@@ -1,0 +1,205 @@
+//! `run`: the whole loop as a service.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use clap::ValueEnum;
+use tokio::sync::mpsc::UnboundedSender;
+use vmpack_domain::exit::Exit;
+use vmpack_domain::file::{Source, read_load, write_cluster};
+use vmpack_domain::plan::{Outcome, Plan};
+use vmpack_domain::units::Micros;
+use vmpack_domain::{Cluster, Host, Policy};
+use vmpack_planner::power::{Order, Terms};
+use vmpack_planner::search::Search;
+
+use super::failure::Failure;
+use super::files::Place;
+use super::watch::{Watch, listen_and_act};
+use crate::power::Driver;
+use crate::watch::{Done, Periodic};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  vmpack-executor run --cluster cluster.yaml --policy policy.yaml
+  vmpack-executor run --cluster cluster.yaml --policy policy.yaml --mode auto --every 1h
+  vmpack-executor run --cluster cluster.yaml --mode auto --power command \\
+    --wake-command 'ipmitool -H {host}-bmc power on' --sleep-command 'ssh {host} systemctl suspend'
+
+What `watch` does, and beside it: a plan every --every, from the load that the probes have kept
+(`vmpack-probe fetch`), carried out in mode auto while no host is overloaded; hosts that it leaves
+empty sleep after --break-even, and wake before they are needed. Commands are split at spaces and
+run without a shell. Every decision stands in the audit log with its reasons.";
+
+/// How hosts are switched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Power {
+    /// Not at all
+    #[default]
+    None,
+    /// By the commands that are given
+    Command,
+    /// Suspended through libvirt, woken by a magic packet to the host's label `mac`
+    Libvirt,
+    /// Only said
+    Simulated,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    watch: Watch,
+    #[command(flatten)]
+    beside: Beside,
+}
+
+/// What is done by the clock.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Beside {
+    /// How often a plan is made
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    every: Micros,
+    /// Of how long the load is that plans are made from
+    #[arg(long, value_name = "TIME", default_value = "24h")]
+    last: Micros,
+    /// How hosts are put to sleep and woken
+    #[arg(long, value_enum, default_value_t)]
+    power: Power,
+    /// What wakes a host
+    #[arg(long, value_name = "COMMAND", required_if_eq("power", "command"))]
+    wake_command: Option<String>,
+    /// What puts it to sleep
+    #[arg(long, value_name = "COMMAND", required_if_eq("power", "command"))]
+    sleep_command: Option<String>,
+    /// Where magic packets are sent
+    #[arg(long, value_name = "ADDRESS", default_value = "255.255.255.255:9")]
+    broadcast: SocketAddr,
+    /// How long a host must be able to sleep for that to pay
+    #[arg(long, value_name = "TIME", default_value = "15m")]
+    break_even: Micros,
+    /// From asking a host to wake to its taking guests
+    #[arg(long, value_name = "TIME", default_value = "2m")]
+    wake_latency: Micros,
+}
+
+pub(crate) fn run(arguments: &Run, place: &Place, json: bool) -> Result<Exit, Failure> {
+    listen_and_act(&arguments.watch, Some(&arguments.beside), place, json)
+}
+
+impl Beside {
+    pub(super) fn periodic(&self, policy: &Policy) -> Periodic {
+        Periodic {
+            every: self.every,
+            power: (self.power != Power::None)
+                .then(|| Terms::of(policy, self.break_even, self.wake_latency)),
+        }
+    }
+
+    /// Makes a plan on a thread of its own.
+    pub(super) fn plan(
+        &self,
+        watch: &Watch,
+        cluster: Cluster,
+        policy: &Policy,
+        told: &UnboundedSender<Done>,
+    ) {
+        let (told, policy) = (told.clone(), policy.clone());
+        let fetch = fetch(watch, self.last);
+        std::thread::spawn(move || {
+            let plan = planned(fetch, &cluster, &policy);
+            // Nobody hears it where the watch has ended.
+            let _ = told.send(Done::Planned(Box::new(plan)));
+        });
+    }
+
+    /// Switches a host, on a thread of its own.
+    pub(super) fn switch(&self, order: Order, host: Host, told: &UnboundedSender<Done>) {
+        let words = |text: &Option<String>| {
+            let text = text.as_deref().unwrap_or_default();
+            text.split_whitespace().map(str::to_owned).collect()
+        };
+        let driver = match self.power {
+            Power::None | Power::Simulated => Driver::Simulated,
+            Power::Libvirt => Driver::Libvirt {
+                broadcast: self.broadcast,
+            },
+            Power::Command => Driver::Command {
+                wake: words(&self.wake_command),
+                sleep: words(&self.sleep_command),
+            },
+        };
+        let told = told.clone();
+        std::thread::spawn(move || {
+            let done = match &order {
+                Order::Sleep(..) => driver.sleep(&host),
+                Order::Wake(..) | Order::Failed(..) => driver.wake(&host),
+            };
+            // As above.
+            let _ = told.send(Done::Powered(order, done.err().map(|e| e.to_string())));
+        });
+    }
+}
+
+/// The probe's program beside this one, else on PATH, with the flags that ours was given.
+fn fetch(watch: &Watch, last: Micros) -> Command {
+    let beside = std::env::current_exe().ok();
+    let beside = beside.map(|exe| exe.with_file_name("vmpack-probe"));
+    let program = beside.filter(|p| p.is_file());
+    let mut command = Command::new(program.unwrap_or_else(|| PathBuf::from("vmpack-probe")));
+    command.arg("fetch").arg("--last").arg(last.to_string());
+    for (host, address) in &watch.probes {
+        command.arg("--probe").arg(format!("{host}={address}"));
+    }
+    let tls = [
+        ("--tls-cert", &watch.tls.cert),
+        ("--tls-key", &watch.tls.key),
+        ("--tls-ca", &watch.tls.ca),
+    ];
+    for (flag, file) in tls {
+        if let Some(file) = file {
+            command.arg(flag).arg(file);
+        }
+    }
+    command
+}
+
+/// The plan for the cluster under the load that the probes have kept.
+fn planned(mut fetch: Command, cluster: &Cluster, policy: &Policy) -> Result<Plan, String> {
+    let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
+    let (input, output) = (
+        folder.path().join("cluster.yaml"),
+        folder.path().join("load.yaml"),
+    );
+    std::fs::write(&input, write_cluster(cluster)).map_err(|e| e.to_string())?;
+    let ended = fetch
+        .arg("--cluster")
+        .arg(&input)
+        .arg("-o")
+        .arg(&output)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| format!("cannot run vmpack-probe: {e}"))?;
+    // Where some probes are silent their guests count at all their vCPUs.
+    let partly = Some(i32::from(Exit::PartlyDone as u8));
+    if !ended.status.success() && ended.status.code() != partly {
+        let said = String::from_utf8_lossy(&ended.stderr);
+        return Err(format!("the load was not fetched: {}", said.trim()));
+    }
+    let text = std::fs::read_to_string(&output).map_err(|e| e.to_string())?;
+    let name = "load.yaml".to_owned();
+    let load = read_load(&[Source { name, text }]).map_err(|e| e.to_string())?;
+    let began = Instant::now();
+    let elapsed = || Micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+    let mut search = Search {
+        elapsed: &elapsed,
+        stop: &|| false,
+        report: &mut |_| {},
+    };
+    match vmpack_planner::plan(cluster, &load, policy, &mut search) {
+        Outcome::Optimal(plan) | Outcome::Feasible(plan) => Ok(plan),
+        Outcome::Infeasible(reasons) => Err(format!("infeasible: {}", reasons.join("; "))),
+        Outcome::NoAnswer { limit } => Err(format!("no plan within the limit ({limit})")),
+    }
+}

@@ -1,0 +1,402 @@
+//! `watch`: relieve sudden overloads.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use vmpack_domain::exit::Exit;
+use vmpack_domain::file::{read_inputs, write_plan};
+use vmpack_domain::journal::Priority;
+use vmpack_domain::plan::Plan;
+use vmpack_domain::units::Micros;
+use vmpack_domain::{HostName, HostState};
+use vmpack_probe_client::client::{Address, Client};
+use vmpack_probe_client::place::{place, probes};
+use vmpack_probe_client::tls::Files;
+
+use super::conduct::{Pace, scene, take_lock};
+use super::failure::Failure;
+use super::files::{Place, read_all};
+use super::say::{note, out};
+use crate::carry::{Heard, hold};
+use crate::holder::{Handle, Order, Terms as HolderTerms, channel};
+use crate::journal::Journal;
+use crate::socket::Server;
+use crate::watch::audit::Audit;
+use crate::watch::ears::listen;
+use crate::watch::{Done, Lines, Mode, Terms, greeting, hands, watch};
+use crate::world::{World, write_atomically};
+
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  vmpack-executor watch --cluster cluster.yaml --policy policy.yaml
+  vmpack-executor watch --cluster cluster.yaml --policy policy.yaml --mode auto
+  vmpack-executor watch --cluster cluster.yaml --probe h1=http://127.0.0.1:9742 --json
+
+Hears the probes of all hosts that are awake, decides relief within milliseconds of an overload, and in
+mode auto switches guests at once by post-copy, before anything else that is carried out. Every
+decision stands in the audit log with its reasons before it is made: audit.jsonl beside the journal. In
+mode recommend each is also written as a plan that `vmpack apply` takes, recommended.yaml beside it.
+Probes that measure windows of 34 ms (`vmpack-probe serve --window 34ms`) tell of surges soonest.";
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Watch {
+    /// The cluster's files or folders
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub(super) cluster: Vec<PathBuf>,
+    /// The policy's files or folders
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    policy: Vec<PathBuf>,
+    /// The load's files or folders: dirty rates, and what guests wanted at most
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    load: Vec<PathBuf>,
+    /// What may be done
+    #[arg(long, value_enum, default_value_t)]
+    mode: Mode,
+    /// Where a host's probe is, such as h1=https://10.0.0.1:9742, whatever the cluster says
+    #[arg(long = "probe", value_name = "HOST=URL", value_parser = place)]
+    pub(super) probes: Vec<(HostName, Address)>,
+    #[command(flatten)]
+    pub(super) tls: Files,
+    /// How long a better answer may be sought than the one at hand
+    #[arg(long, value_name = "TIME", default_value = "50ms")]
+    think: Micros,
+    /// The audit log, instead of audit.jsonl beside the journal
+    #[arg(long, value_name = "FILE")]
+    audit: Option<PathBuf>,
+    #[command(flatten)]
+    pace: Pace,
+    /// Act on simulated hosts instead of real ones, with the probes' word for their load
+    #[arg(long)]
+    simulated: bool,
+    /// Simulated seconds per second
+    #[arg(long, value_name = "TIMES", requires = "simulated", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    speed_up: u32,
+}
+
+/// Relief alone.
+pub(crate) fn run(arguments: &Watch, place: &Place, json: bool) -> Result<Exit, Failure> {
+    listen_and_act(arguments, None, place, json)
+}
+
+/// Relief, and what `run` does by the clock beside it.
+pub(super) fn listen_and_act(
+    arguments: &Watch,
+    run: Option<&super::run::Beside>,
+    place: &Place,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let cluster = read_all(&arguments.cluster)?;
+    let load = read_all(&arguments.load)?;
+    let policy = read_all(&arguments.policy)?;
+    let inputs = read_inputs(&cluster, &load, &policy)?;
+    for warning in &inputs.warnings {
+        note(format_args!("warning: {warning}"));
+    }
+    let tls = arguments.tls.cert.is_some();
+    // Hosts that sleep are heard once they are awake.
+    let mut awake = inputs.cluster.clone();
+    for host in awake
+        .hosts
+        .iter_mut()
+        .filter(|h| run.is_some() && h.state == HostState::Asleep)
+    {
+        host.state = HostState::On;
+    }
+    let probes = probes(&awake, &arguments.probes, tls)
+        .map_err(|e| Failure::new(Exit::BadInput, e.to_string()))?;
+    let client = Client {
+        tls: arguments
+            .tls
+            .client()
+            .map_err(|e| Failure::new(Exit::BadInput, e.to_string()))?,
+        patience: Duration::from_secs(5),
+    };
+    let folder = place.journal.parent().unwrap_or(std::path::Path::new("."));
+    let failed = |e: std::io::Error| Failure::new(Exit::Environment, e.to_string());
+    crate::journal::make_folder(folder).map_err(failed)?;
+    let audit = arguments.audit.clone();
+    let audit = audit.unwrap_or_else(|| folder.join("audit.jsonl"));
+    let log = Audit::open(&audit).map_err(|e| {
+        Failure::new(
+            Exit::Environment,
+            format!("cannot open {}: {e}", audit.display()),
+        )
+    })?;
+    let recommended = folder.join("recommended.yaml");
+
+    let (finish, done) = mpsc::unbounded_channel();
+    let (order, orders) = mpsc::unbounded_channel();
+    let holder = match arguments.mode {
+        Mode::Auto => Some(Holder::begin(
+            arguments,
+            &inputs.cluster,
+            &inputs.load,
+            place,
+            orders,
+            finish.clone(),
+        )?),
+        Mode::Observe | Mode::Recommend => None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(failed)?;
+    note(greeting(&inputs.cluster, arguments.mode));
+    let cycle = run.map(|r| r.periodic(&inputs.policy));
+    let policy_of_plans = match cycle.and_then(|c| c.power) {
+        Some(terms) => terms.weighed(inputs.policy.clone()),
+        None => inputs.policy.clone(),
+    };
+    let beside = finish.clone();
+    let ended = runtime.block_on(async {
+        let (tell, ears) = mpsc::unbounded_channel();
+        let _tasks = listen(probes, &client, &tell);
+        let lines = Lines {
+            ears,
+            done,
+            order: &mut |plan: Plan| {
+                // A holder that is gone says so itself.
+                let _ = order.send(plan);
+            },
+            told: &mut |line| {
+                if json {
+                    out(line);
+                } else {
+                    tell_a_person(line);
+                }
+            },
+            recommend: &mut |plan| {
+                if let Err(e) = write_atomically(&recommended, &write_plan(plan)) {
+                    note(format_args!("cannot write {}: {e}", recommended.display()));
+                }
+            },
+            plan: &mut |cluster| {
+                if let Some(run) = run {
+                    run.plan(arguments, cluster, &policy_of_plans, &beside);
+                }
+            },
+            consolidate: &mut |plan| {
+                if let Some(Holder { handle, .. }) = &holder {
+                    // What becomes of it is heard like everything that the holder does.
+                    drop(handle.order(Order {
+                        plan,
+                        file: None,
+                        priority: Priority::Consolidation,
+                        world: None,
+                    }));
+                }
+            },
+            power: &mut |order, host| {
+                if let Some(run) = run {
+                    run.switch(order, host, &beside);
+                }
+            },
+        };
+        let terms = Terms {
+            mode: arguments.mode,
+            time: arguments.think,
+            cycle,
+        };
+        let inputs = (inputs.cluster, inputs.load, inputs.policy);
+        watch(inputs, &terms, log, lines, stopped()).await
+    });
+    drop(order);
+    drop(finish);
+    drop(beside);
+    let exit = match holder {
+        Some(holder) => holder.end(),
+        None => Ok(Exit::Done),
+    };
+    ended.map_err(|e| {
+        Failure::new(
+            Exit::Environment,
+            format!("the audit log {}: {e}", audit.display()),
+        )
+    })?;
+    exit
+}
+
+/// The first request to stop.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let kinds = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
+    let (Ok(mut interrupt), Ok(mut terminate)) = kinds else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+/// A line of the audit log in a person's words.
+fn tell_a_person(line: &str) {
+    let Ok(said) = serde_json::from_str::<serde_json::Value>(line) else {
+        return;
+    };
+    let text = |key: &str| said[key].as_str().unwrap_or_default().to_owned();
+    let time = text("at");
+    let time = time
+        .split('T')
+        .nth(1)
+        .unwrap_or(&time)
+        .get(..12)
+        .unwrap_or_default();
+    match said["event"].as_str().unwrap_or_default() {
+        "decided" => {
+            let relief = &said["relief"];
+            out(format_args!(
+                "{time} decided {} ms after the onset, in {} us{}",
+                said["onset_ms"],
+                said["took_us"],
+                if said["carried_out"] == true {
+                    ""
+                } else {
+                    " (only told)"
+                }
+            ));
+            for reason in relief["reasons"].as_array().into_iter().flatten() {
+                out(format_args!("  {}", reason.as_str().unwrap_or_default()));
+            }
+            for mv in relief["moves"].as_array().into_iter().flatten() {
+                let of = |key: &str| mv[key].as_str().unwrap_or_default();
+                out(format_args!(
+                    "  move {} {} -> {} by {}: {}",
+                    of("guest"),
+                    of("from"),
+                    of("to"),
+                    of("mode"),
+                    of("reason")
+                ));
+            }
+            for left in relief["left"].as_array().into_iter().flatten() {
+                let of = |key: &str| left[key].as_str().unwrap_or_default();
+                out(format_args!(
+                    "  stays: {}: {}; {}",
+                    of("host"),
+                    of("why"),
+                    of("would")
+                ));
+            }
+        }
+        "switched" => out(format_args!(
+            "{time} {} switched {} ms after the onset",
+            text("guest"),
+            said["onset_ms"]
+        )),
+        "ended" => out(format_args!(
+            "{time} {} {}",
+            text("guest"),
+            if said["moved"] == true {
+                "is whole at its target"
+            } else {
+                "stays where it was"
+            }
+        )),
+        "relieved" => out(format_args!(
+            "{time} {} is relieved, {} ms after the onset",
+            text("host"),
+            said["after_ms"]
+        )),
+        "silent" => out(format_args!(
+            "{time} {} is not heard, its load is unknown: {}",
+            text("host"),
+            text("why")
+        )),
+        "heard" => out(format_args!("{time} {} is heard", text("host"))),
+        "refused" => out(format_args!("{time} refused: {}", text("why"))),
+        event => out(format_args!("{time} {event} {}", text("why"))),
+    }
+}
+
+/// The holder, on a thread of its own.
+struct Holder {
+    handle: Handle,
+    thread: std::thread::JoinHandle<Result<(), Failure>>,
+}
+
+impl Holder {
+    fn begin(
+        arguments: &Watch,
+        cluster: &vmpack_domain::Cluster,
+        load: &vmpack_domain::Load,
+        place: &Place,
+        orders: mpsc::UnboundedReceiver<Plan>,
+        finish: mpsc::UnboundedSender<Done>,
+    ) -> Result<Self, Failure> {
+        let lock = take_lock(place, "watch")?;
+        let world = if arguments.simulated {
+            World::Simulated {
+                cluster: cluster.clone(),
+                load: load.clone(),
+                seed: 1,
+                speed_up: Some(arguments.speed_up),
+            }
+        } else {
+            World::Libvirt {
+                cluster: cluster.clone(),
+            }
+        };
+        let mut journal = Journal::open(&place.journal)?;
+        let runs = journal.unfinished()?;
+        let hypervisor = if runs.is_empty() {
+            world.open(&place.world)?
+        } else {
+            note("what another executor left is carried on");
+            world.reopen(&place.world)?
+        };
+        let scene = scene(hypervisor, &world, place);
+        let (handle, mut asks) = channel();
+        let (mine, place, pace) = (handle.clone(), place.clone(), arguments.pace.clone());
+        let thread = std::thread::Builder::new()
+            .name("holder".into())
+            .spawn(move || {
+                let _lock = lock;
+                let failed = |e: std::io::Error| Failure::new(Exit::Environment, e.to_string());
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .map_err(failed)?;
+                let limits = |plan: &Plan| pace.limits(plan, &world);
+                let terms = HolderTerms {
+                    world: world.clone(),
+                    limits: &limits,
+                    stays: true,
+                    inhibit: place.inhibit.clone(),
+                };
+                runtime.block_on(async {
+                    let _server = Server::open(&place.socket, &place.inhibit, mine.clone())
+                        .map_err(failed)?;
+                    let hands = hands::serve(mine.clone(), orders, &runs, finish);
+                    let mut deaf = |_: Heard<'_>| {};
+                    let held = hold(&scene, &runs, &terms, &mut journal, &mut asks, &mut deaf);
+                    tokio::pin!(hands, held);
+                    let mut served = false;
+                    loop {
+                        tokio::select! {
+                            ended = &mut held => return ended.map(drop).map_err(Failure::from),
+                            () = &mut hands, if !served => served = true,
+                        }
+                    }
+                })
+            });
+        let failed = |e: std::io::Error| Failure::new(Exit::Environment, e.to_string());
+        Ok(Self {
+            handle,
+            thread: thread.map_err(failed)?,
+        })
+    }
+
+    /// Finishes what runs, and starts no more.
+    fn end(self) -> Result<Exit, Failure> {
+        self.handle.interrupt();
+        match self.thread.join() {
+            Ok(ended) => ended.map(|()| Exit::Done),
+            Err(_) => Err(Failure::new(Exit::Bug, "the holder's thread panicked")),
+        }
+    }
+}

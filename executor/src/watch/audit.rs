@@ -1,0 +1,178 @@
+//! The audit log: a line of JSON for each decision and for what came of it, appended and on the disk
+//! before anything is done. Nothing is ever taken out of it.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use serde::Serialize;
+
+/// One line of it, beside the time.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Entry<'a> {
+    /// The watch began.
+    Began {
+        /// With what it may do: `observe`, `recommend` or `auto`.
+        mode: &'a str,
+        /// How many hosts.
+        hosts: usize,
+        /// How many guests.
+        guests: usize,
+    },
+    /// Something was decided.
+    Decided {
+        /// Milliseconds since the oldest overload that it is for began.
+        onset_ms: u64,
+        /// Microseconds that deciding took.
+        took_us: u64,
+        /// Whether it had been decided ahead.
+        ahead: bool,
+        /// Whether it is carried out, or only told.
+        carried_out: bool,
+        /// All of it, with its reasons.
+        relief: &'a vmpack_domain::relief::Relief,
+    },
+    /// The holder said no, or could not be reached.
+    Refused {
+        /// Which guests were to move.
+        guests: Vec<&'a str>,
+        /// Why not.
+        why: &'a str,
+    },
+    /// A migration switched.
+    Switched {
+        /// Whose.
+        guest: &'a str,
+        /// Milliseconds since the overload began.
+        onset_ms: u64,
+    },
+    /// A migration is over.
+    Ended {
+        /// Whose.
+        guest: &'a str,
+        /// Whether the guest is at the target.
+        moved: bool,
+        /// Milliseconds since the overload began, where it is known.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        onset_ms: Option<u64>,
+    },
+    /// A host is overloaded no more.
+    Relieved {
+        /// Which.
+        host: &'a str,
+        /// How long it was, in milliseconds.
+        after_ms: u64,
+    },
+    /// Nothing is heard of a host: its load is unknown.
+    Silent {
+        /// Which.
+        host: &'a str,
+        /// Why.
+        why: &'a str,
+    },
+    /// A host is heard again.
+    Heard {
+        /// Which.
+        host: &'a str,
+    },
+    /// A guest was sent back where it came from for no reason of its own.
+    Oscillates {
+        /// Who.
+        guest: &'a str,
+        /// Where it is again.
+        host: &'a str,
+    },
+    /// A plan was made.
+    Planned {
+        /// Hosts in use now, and by the plan.
+        hosts: (usize, usize),
+        /// How many moves.
+        moves: usize,
+        /// Whether it is carried out, or only told.
+        carried_out: bool,
+        /// Its notes, or why there is none.
+        reasons: Vec<String>,
+    },
+    /// A host was to be woken or sent to sleep.
+    Power {
+        /// Which.
+        host: &'a str,
+        /// `wake` or `sleep`.
+        to: &'a str,
+        /// Why.
+        why: &'a str,
+        /// What went wrong, if anything did.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        failed: Option<String>,
+    },
+    /// The watch ended.
+    EndedWatch {
+        /// Why.
+        why: &'a str,
+    },
+}
+
+/// The log.
+#[derive(Debug)]
+pub struct Audit(File);
+
+#[derive(Serialize)]
+struct Line<'a> {
+    at: String,
+    #[serde(flatten)]
+    entry: &'a Entry<'a>,
+}
+
+impl Audit {
+    /// Opens it, or makes it for its owner and group alone.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open(file: &Path) -> std::io::Result<Self> {
+        let mut options = OpenOptions::new();
+        options.append(true).create(true).mode(0o640);
+        options.open(file).map(Self)
+    }
+
+    /// Writes an entry, and returns its line; on the disk when this returns.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn write(&mut self, entry: &Entry) -> std::io::Result<String> {
+        let line = Line {
+            at: jiff::Timestamp::now().to_string(),
+            entry,
+        };
+        let text = serde_json::to_string(&line)?;
+        // One write, so that a process that dies leaves no half of a line before another's.
+        self.0.write_all(format!("{text}\n").as_bytes())?;
+        self.0.sync_data()?;
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_appended_to_what_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("audit.jsonl");
+        for host in ["h1", "h2"] {
+            let mut audit = Audit::open(&file).unwrap();
+            audit.write(&Entry::Heard { host }).unwrap();
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|l| serde_json::from_str(l).unwrap())
+            .collect();
+        assert_eq!(lines.len(), 2);
+        assert_eq!(lines[1]["event"], "heard");
+        assert_eq!(lines[1]["host"], "h2");
+        assert!(lines[0]["at"].as_str().unwrap().ends_with('Z'));
+    }
+}

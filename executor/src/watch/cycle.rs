@@ -1,0 +1,239 @@
+//! What a watch does by the clock: plans that pack, hosts that sleep and are woken.
+
+use std::collections::BTreeSet;
+
+use vmpack_domain::plan::Plan;
+use vmpack_domain::relief::Demand;
+use vmpack_domain::units::{Micros, MilliCores};
+use vmpack_domain::{HostName, HostState};
+use vmpack_planner::power::{Order, Power, Seen};
+use vmpack_planner::relieve::host_room;
+use vmpack_planner::watch::Phase;
+
+use super::audit::Entry;
+use super::{Lines, Mode, Periodic, Shell};
+
+/// How often it is looked at which hosts are needed.
+const OFTEN: Micros = Micros::secs(1);
+
+/// Where the periodic work stands.
+#[derive(Debug)]
+pub(super) struct Cycle {
+    terms: Periodic,
+    power: Option<Power>,
+    /// Hosts that relief needs.
+    pub(super) needed: Vec<HostName>,
+    plan_at: Option<Micros>,
+    planning: bool,
+    look_at: Micros,
+}
+
+impl Cycle {
+    pub(super) fn new(terms: Periodic) -> Self {
+        Self {
+            power: terms.power.map(Power::new),
+            terms,
+            needed: Vec::new(),
+            plan_at: None,
+            planning: false,
+            look_at: Micros::ZERO,
+        }
+    }
+}
+
+impl Shell<'_> {
+    /// A host is heard again: whatever it did, it is awake.
+    pub(super) fn awake(&mut self, host: &HostName) {
+        let asleep = self
+            .watch
+            .cluster()
+            .host(host)
+            .is_some_and(|h| h.state == HostState::Asleep);
+        if asleep {
+            self.watch.host_is(host, HostState::On);
+        }
+    }
+
+    pub(super) fn by_the_clock(&mut self, lines: &mut Lines) -> std::io::Result<()> {
+        let now = self.now();
+        let Some(cycle) = &mut self.cycle else {
+            return Ok(());
+        };
+        // A first plan once, after a whole interval in which the hosts were heard.
+        let due = *cycle.plan_at.get_or_insert(now + cycle.terms.every);
+        let calm = self.overloaded.is_empty() && self.watch.flights().is_empty();
+        if due <= now && calm && !cycle.planning {
+            cycle.plan_at = Some(now + cycle.terms.every);
+            cycle.planning = true;
+            (lines.plan)(self.watch.cluster().clone());
+        }
+        if now < cycle.look_at {
+            return Ok(());
+        }
+        cycle.look_at = now + OFTEN;
+        let (seen, wanted) = self.seen();
+        let Some(cycle) = &mut self.cycle else {
+            return Ok(());
+        };
+        let needed = std::mem::take(&mut cycle.needed);
+        let orders = cycle
+            .power
+            .as_mut()
+            .map(|p| p.look(&seen, wanted, &needed, now));
+        for order in orders.unwrap_or_default() {
+            self.switch(lines, order, now)?;
+        }
+        Ok(())
+    }
+
+    /// What the hosts look like, and what all guests may want.
+    fn seen(&self) -> (Vec<Seen>, MilliCores) {
+        let cluster = self.watch.cluster();
+        let flights = self.watch.flights();
+        let mut busy: BTreeSet<&HostName> = cluster
+            .guests
+            .iter()
+            .filter_map(|g| g.host.as_ref())
+            .collect();
+        busy.extend(flights.iter().flat_map(|f| [&f.from, &f.to]));
+        let hosts = cluster.hosts.iter().map(|host| Seen {
+            awake: self.watch.phase(&host.name) != Phase::Unknown,
+            sleeps: host.state == HostState::Asleep,
+            carries: busy.contains(&host.name),
+            stays: host.never_sleep || matches!(host.state, HostState::Drain | HostState::Out),
+            room: host_room(host, &self.policy),
+            host: host.name.clone(),
+        });
+        let wanted = cluster.guests.iter().filter(|g| g.host.is_some());
+        let wanted = wanted.map(|g| match self.watch.demand(&g.name) {
+            // Of a host that is not heard nothing is known, and no other would carry it.
+            Demand::Unknown => g.reserved,
+            known => known.most(g) + known.margin(g, &self.policy),
+        });
+        (hosts.collect(), wanted.sum())
+    }
+
+    fn switch(&mut self, lines: &mut Lines, order: Order, now: Micros) -> std::io::Result<()> {
+        if let Order::Failed(host, why) = &order {
+            let awake = self.watch.phase(host) != Phase::Unknown;
+            if awake {
+                self.watch.host_is(host, HostState::On);
+            }
+            let entry = Entry::Power {
+                host: host.as_str(),
+                to: if awake { "sleep" } else { "wake" },
+                why,
+                failed: Some(why.clone()),
+            };
+            return self.write(lines, &entry);
+        }
+        let (Order::Wake(name, why) | Order::Sleep(name, why) | Order::Failed(name, why)) = &order;
+        let to = if matches!(order, Order::Wake(..)) {
+            "wake"
+        } else {
+            "sleep"
+        };
+        let acts = self.terms.mode == Mode::Auto;
+        let entry = Entry::Power {
+            host: name.as_str(),
+            to,
+            why,
+            failed: None,
+        };
+        self.write(lines, &entry)?;
+        let host = self.watch.cluster().host(name).cloned();
+        if let Some(host) = host.filter(|_| acts) {
+            if to == "sleep" {
+                // No target from now on.
+                self.watch.host_is(name, HostState::Asleep);
+            }
+            (lines.power)(order, host);
+        } else if let Some(power) = self.cycle.as_mut().and_then(|c| c.power.as_mut()) {
+            power.undo(&order, now);
+        }
+        Ok(())
+    }
+
+    /// A host was asked to sleep or to wake.
+    pub(super) fn powered(
+        &mut self,
+        lines: &mut Lines,
+        order: &Order,
+        failed: Option<String>,
+    ) -> std::io::Result<()> {
+        let (Some(failed), now) = (failed, self.now()) else {
+            return Ok(());
+        };
+        let (Order::Wake(name, why) | Order::Sleep(name, why) | Order::Failed(name, why)) = order;
+        let to = if matches!(order, Order::Wake(..)) {
+            "wake"
+        } else {
+            "sleep"
+        };
+        if to == "sleep" {
+            self.watch.host_is(name, HostState::On);
+        }
+        if let Some(power) = self.cycle.as_mut().and_then(|c| c.power.as_mut()) {
+            power.undo(order, now);
+        }
+        self.write(
+            lines,
+            &Entry::Power {
+                host: name.as_str(),
+                to,
+                why,
+                failed: Some(failed),
+            },
+        )
+    }
+
+    /// A plan was made.
+    pub(super) fn planned(
+        &mut self,
+        lines: &mut Lines,
+        plan: Result<Plan, String>,
+    ) -> std::io::Result<()> {
+        if let Some(cycle) = &mut self.cycle {
+            cycle.planning = false;
+        }
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(why) => {
+                let entry = Entry::Planned {
+                    hosts: (0, 0),
+                    moves: 0,
+                    carried_out: false,
+                    reasons: vec![why],
+                };
+                return self.write(lines, &entry);
+            }
+        };
+        let calm = self.overloaded.is_empty() && self.watch.flights().is_empty();
+        let awake = plan.hosts.wake.is_empty();
+        let carried_out = self.terms.mode == Mode::Auto && calm && awake && !plan.moves.is_empty();
+        let mut reasons = plan.reasons.clone();
+        if !calm {
+            reasons.push("not carried out: relief came between".into());
+        }
+        if !awake {
+            reasons.push("not carried out before the hosts that it needs are awake".into());
+        }
+        let hosts = (plan.hosts.before.len(), plan.hosts.after.len());
+        let entry = Entry::Planned {
+            hosts,
+            moves: plan.moves.len(),
+            carried_out,
+            reasons,
+        };
+        self.write(lines, &entry)?;
+        if let Some(cycle) = &mut self.cycle {
+            cycle.needed.extend(plan.hosts.wake.iter().cloned());
+        }
+        if carried_out {
+            (lines.consolidate)(plan);
+        } else if self.terms.mode == Mode::Recommend && !plan.moves.is_empty() {
+            (lines.recommend)(&plan);
+        }
+        Ok(())
+    }
+}

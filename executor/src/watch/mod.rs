@@ -1,0 +1,451 @@
+//! Watches the hosts and relieves sudden overloads. The way of the data:
+//!
+//! ```text
+//! probes' streams ─> ears (a task each) ─> planner::watch (pure: phases) ─> planner::relieve (pure)
+//!                                                                                  │ a decision
+//!   audit log <── every decision with its reasons, before it is carried out <──────┤
+//!   holder <── order: a plan of moves that go before all others <──────────────────┘ (mode auto)
+//!      └─> switched, ended ─> planner::watch
+//! ```
+//!
+//! It keeps nothing that it could not hear again: killed at any moment, the next one hears the probes,
+//! and takes what the journal says is under way from the holder, which carries it to its end.
+
+pub mod audit;
+mod cycle;
+pub mod ears;
+pub mod hands;
+pub mod order;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use vmpack_domain::plan::Plan;
+use vmpack_domain::units::{Micros, count};
+use vmpack_domain::{Cluster, GuestName, Host, HostName, Load, Policy};
+use vmpack_planner::power;
+use vmpack_planner::relieve::{Limits, STALE};
+use vmpack_planner::watch::{Decision, Heard, Phase, Watch};
+
+use audit::{Audit, Entry};
+use cycle::Cycle;
+use ears::Told;
+
+/// What the watch may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Mode {
+    /// Writes into the audit log what it sees and would decide
+    #[default]
+    Observe,
+    /// Also gives each decision out as a plan
+    Recommend,
+    /// Carries it out
+    Auto,
+}
+
+impl Mode {
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Observe => "observe",
+            Self::Recommend => "recommend",
+            Self::Auto => "auto",
+        }
+    }
+}
+
+/// What became of moves that were handed over, or are made by others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Done {
+    /// They are not made.
+    Refused {
+        /// Whose.
+        guests: Vec<GuestName>,
+        /// Why not.
+        why: String,
+    },
+    /// Execution is at the target.
+    Switched(GuestName),
+    /// The migration is over.
+    Ended {
+        /// Whose.
+        guest: GuestName,
+        /// Whether the guest is at the target.
+        moved: bool,
+    },
+    /// Migrations that somebody else has begun, or that were under way before.
+    Begun(Vec<vmpack_domain::Move>),
+    /// A plan that was asked for, or why there is none.
+    Planned(Box<Result<Plan, String>>),
+    /// A host was asked to sleep or to wake; what went wrong, if anything did.
+    Powered(power::Order, Option<String>),
+    /// Nobody carries anything out any more.
+    Gone(String),
+}
+
+/// How a watch works.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// What it may do.
+    pub mode: Mode,
+    /// How long an exact answer may be sought before the one at hand is made.
+    pub time: Micros,
+    /// Plans and power beside relief, if that is wanted.
+    pub cycle: Option<Periodic>,
+}
+
+/// What is done by the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Periodic {
+    /// How often a plan is made.
+    pub every: Micros,
+    /// What the hosts' sleep costs and takes; `None` where all stay as they are.
+    pub power: Option<power::Terms>,
+}
+
+/// What a watch is connected with.
+pub struct Lines<'a> {
+    /// What the probes say.
+    pub ears: mpsc::UnboundedReceiver<Told>,
+    /// What becomes of moves.
+    pub done: mpsc::UnboundedReceiver<Done>,
+    /// To whom relief is handed, in mode `auto`.
+    pub order: &'a mut dyn FnMut(Plan),
+    /// Hears each line of the audit log.
+    pub told: &'a mut dyn FnMut(&str),
+    /// In mode `recommend`: each decision as a plan.
+    pub recommend: &'a mut dyn FnMut(&Plan),
+    /// Asked for a plan of the cluster as it is; the answer comes as [`Done::Planned`].
+    pub plan: &'a mut dyn FnMut(Cluster),
+    /// To whom a plan is handed that is no relief, in mode `auto`.
+    pub consolidate: &'a mut dyn FnMut(Plan),
+    /// Asked to switch a host, in mode `auto`; the answer comes as [`Done::Powered`].
+    pub power: &'a mut dyn FnMut(power::Order, Host),
+}
+
+/// How often time is let pass where nothing is heard.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Watches until `stop` is over.
+///
+/// # Errors
+/// When the audit log cannot be written: nothing is done that is not in it.
+pub async fn watch(
+    (cluster, load, policy): (Cluster, Load, Policy),
+    terms: &Terms,
+    audit: Audit,
+    mut lines: Lines<'_>,
+    stop: impl Future<Output = ()>,
+) -> std::io::Result<()> {
+    let mut shell = Shell {
+        watch: Watch::new(cluster, load.clone(), policy.clone()),
+        load,
+        policy,
+        terms,
+        audit,
+        began: Instant::now(),
+        silent: BTreeMap::new(),
+        onsets: BTreeMap::new(),
+        overloaded: BTreeMap::new(),
+        ahead: None,
+        oscillations: 0,
+        gone: None,
+        cycle: terms.cycle.map(Cycle::new),
+    };
+    let (hosts, guests) = {
+        let cluster = shell.watch.cluster();
+        (cluster.hosts.len(), cluster.guests.len())
+    };
+    let mode = terms.mode.name();
+    shell.write(
+        &mut lines,
+        &Entry::Began {
+            mode,
+            hosts,
+            guests,
+        },
+    )?;
+    tokio::pin!(stop);
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let why = loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => break "it was asked to end".to_owned(),
+            Some(done) = lines.done.recv() => shell.done(&mut lines, done)?,
+            Some(told) = lines.ears.recv() => shell.told(&mut lines, told)?,
+            _ = tick.tick() => {}
+        }
+        // What came meanwhile belongs to the same picture: a decision takes longer than to hear of it, and
+        // hosts that are not listened to would seem silent.
+        while let Ok(done) = lines.done.try_recv() {
+            shell.done(&mut lines, done)?;
+        }
+        while let Ok(told) = lines.ears.try_recv() {
+            shell.told(&mut lines, told)?;
+        }
+        if let Some(why) = shell.gone.take() {
+            break why;
+        }
+        shell.go_on(&mut lines)?;
+    };
+    shell.write(&mut lines, &Entry::EndedWatch { why: &why })
+}
+
+struct Shell<'a> {
+    watch: Watch,
+    load: Load,
+    policy: Policy,
+    terms: &'a Terms,
+    audit: Audit,
+    began: Instant,
+    /// Hosts of which nothing is heard, and why.
+    silent: BTreeMap<HostName, String>,
+    /// When the overload began for which each guest moves.
+    onsets: BTreeMap<GuestName, Micros>,
+    /// Hosts that are overloaded or being relieved, since when.
+    overloaded: BTreeMap<HostName, Micros>,
+    /// When it was last looked ahead.
+    ahead: Option<Micros>,
+    oscillations: usize,
+    /// Why nobody carries anything out any more.
+    gone: Option<String>,
+    cycle: Option<Cycle>,
+}
+
+impl Shell<'_> {
+    fn now(&self) -> Micros {
+        // The clock begins an hour in, so that nothing is before its beginning.
+        let run = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Micros::secs(3600) + Micros(run)
+    }
+
+    fn write(&mut self, lines: &mut Lines, entry: &Entry) -> std::io::Result<()> {
+        let line = self.audit.write(entry)?;
+        (lines.told)(&line);
+        Ok(())
+    }
+
+    fn told(&mut self, lines: &mut Lines, told: Told) -> std::io::Result<()> {
+        let now = self.now();
+        match told {
+            Told::Heard(heard) => {
+                let host = match &heard {
+                    Heard::Windows { host, .. } | Heard::Overload { host, .. } => {
+                        Some(host.clone())
+                    }
+                    _ => None,
+                };
+                if let Some(host) = host.filter(|h| self.silent.remove(h).is_some()) {
+                    self.write(
+                        lines,
+                        &Entry::Heard {
+                            host: host.as_str(),
+                        },
+                    )?;
+                    self.awake(&host);
+                }
+                self.watch.hear(heard, now);
+            }
+            Told::Silent(host, why) => {
+                if self.silent.get(&host) != Some(&why) {
+                    let name = host.as_str();
+                    self.write(
+                        lines,
+                        &Entry::Silent {
+                            host: name,
+                            why: &why,
+                        },
+                    )?;
+                    self.silent.insert(host.clone(), why);
+                }
+                self.watch.hear(Heard::Silent(host), now);
+            }
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, lines: &mut Lines, done: Done) -> std::io::Result<()> {
+        let now = self.now();
+        let since = |onset: &Micros| now.saturating_sub(*onset).0 / 1000;
+        match done {
+            Done::Refused { guests, why } => {
+                let names: Vec<&str> = guests.iter().map(GuestName::as_str).collect();
+                self.write(
+                    lines,
+                    &Entry::Refused {
+                        guests: names,
+                        why: &why,
+                    },
+                )?;
+                for guest in guests {
+                    self.onsets.remove(&guest);
+                    self.watch.hear(
+                        Heard::Ended {
+                            guest,
+                            moved: false,
+                        },
+                        now,
+                    );
+                }
+            }
+            Done::Switched(guest) => {
+                if let Some(onset_ms) = self.onsets.get(&guest).map(since) {
+                    let guest = guest.as_str();
+                    self.write(lines, &Entry::Switched { guest, onset_ms })?;
+                }
+            }
+            Done::Ended { guest, moved } => {
+                let onset_ms = self.onsets.remove(&guest).as_ref().map(since);
+                let name = guest.as_str();
+                self.write(
+                    lines,
+                    &Entry::Ended {
+                        guest: name,
+                        moved,
+                        onset_ms,
+                    },
+                )?;
+                self.watch.hear(Heard::Ended { guest, moved }, now);
+            }
+            Done::Begun(moves) => {
+                let known = |m: &vmpack_domain::Move| {
+                    self.watch.flights().iter().all(|f| f.guest != m.guest)
+                };
+                let new: Vec<_> = moves.into_iter().filter(|m| known(m)).collect();
+                self.watch.started(&new, false, now);
+            }
+            Done::Planned(plan) => self.planned(lines, *plan)?,
+            Done::Powered(order, failed) => self.powered(lines, &order, failed)?,
+            Done::Gone(why) => self.gone = Some(why),
+        }
+        Ok(())
+    }
+
+    fn go_on(&mut self, lines: &mut Lines) -> std::io::Result<()> {
+        self.watch.pass(self.now());
+        // Before the decision, which makes calm of what it suffices for.
+        self.overloads();
+        let asked = Instant::now();
+        let limits = Limits {
+            time: self.terms.time,
+            nodes: None,
+            seed: self.policy.limits.seed,
+            threads: 1,
+            stop: &|| false,
+        };
+        if let Some(decision) = self.watch.decide(&limits, self.now()) {
+            self.act(lines, &decision, asked)?;
+        }
+        self.relieved(lines)?;
+        self.by_the_clock(lines)?;
+        for oscillation in self
+            .watch
+            .oscillations()
+            .to_vec()
+            .iter()
+            .skip(self.oscillations)
+        {
+            let (guest, host) = (oscillation.guest.as_str(), oscillation.host.as_str());
+            self.write(lines, &Entry::Oscillates { guest, host })?;
+        }
+        self.oscillations = self.watch.oscillations().len();
+        let now = self.now();
+        let old = self.ahead.is_none_or(|t| t + STALE <= now);
+        // Nothing urgent waits for it.
+        if old && self.overloaded.is_empty() {
+            self.watch.look_ahead(now);
+            self.ahead = Some(now);
+        }
+        Ok(())
+    }
+
+    fn act(
+        &mut self,
+        lines: &mut Lines,
+        decision: &Decision,
+        asked: Instant,
+    ) -> std::io::Result<()> {
+        let now = self.now();
+        let moves = &decision.relief.moves;
+        let carried_out = self.terms.mode == Mode::Auto && !moves.is_empty();
+        let entry = Entry::Decided {
+            onset_ms: now.saturating_sub(decision.onset).0 / 1000,
+            took_us: u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX),
+            ahead: decision.ahead,
+            carried_out,
+            relief: &decision.relief,
+        };
+        self.write(lines, &entry)?;
+        if let Some(cycle) = &mut self.cycle {
+            cycle.needed.clone_from(&decision.relief.wake);
+        }
+        let plan = order::plan(
+            self.watch.cluster(),
+            &self.load,
+            &self.policy,
+            &decision.relief,
+        );
+        if carried_out {
+            for mv in moves {
+                self.onsets.insert(mv.guest.clone(), decision.onset);
+            }
+            self.watch.started(moves, true, now);
+            (lines.order)(plan);
+        } else {
+            self.watch.put_off(&decision.relief, now);
+            if self.terms.mode == Mode::Recommend && !moves.is_empty() {
+                (lines.recommend)(&plan);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes which hosts are overloaded, and forgets those that are unknown.
+    fn overloads(&mut self) {
+        for host in &self.watch.cluster().hosts {
+            match self.watch.phase(&host.name) {
+                Phase::Overloaded(since) | Phase::Relieving(since) => {
+                    self.overloaded.entry(host.name.clone()).or_insert(since);
+                }
+                Phase::Unknown => {
+                    self.overloaded.remove(&host.name);
+                }
+                Phase::Calm | Phase::Suspected(_) => {}
+            }
+        }
+    }
+
+    /// Tells of hosts that are overloaded no more: calm, and what was on its way from them has left.
+    fn relieved(&mut self, lines: &mut Lines) -> std::io::Result<()> {
+        let (watch, now) = (&self.watch, self.now());
+        let over = |host: &HostName| {
+            watch.phase(host) == Phase::Calm && watch.flights().iter().all(|f| f.from != *host)
+        };
+        let relieved: Vec<_> = self
+            .overloaded
+            .extract_if(.., |host, _| over(host))
+            .collect();
+        for (host, since) in relieved {
+            let after_ms = now.saturating_sub(since).0 / 1000;
+            let host = host.as_str();
+            self.write(lines, &Entry::Relieved { host, after_ms })?;
+        }
+        Ok(())
+    }
+}
+
+/// What the watch knows of itself, for a person.
+#[must_use]
+pub fn greeting(cluster: &Cluster, mode: Mode) -> String {
+    format!(
+        "watching {} and {} (mode {})",
+        count(cluster.hosts.len(), "host"),
+        count(cluster.guests.len(), "guest"),
+        mode.name()
+    )
+}

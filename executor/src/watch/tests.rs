@@ -1,0 +1,217 @@
+//! The watch on made-up streams: what it orders, what it writes down, and what it survives.
+
+use std::time::Duration;
+
+use vmpack_domain::file::{Source, read_cluster};
+use vmpack_domain::units::MilliCores;
+
+use super::*;
+
+/// So many hosts of 10 cores with five guests of 4 vCPUs each, and as many empty ones.
+fn cluster(hosts: usize) -> Cluster {
+    let mut text = "apiVersion: vmpack/v1\nkind: Cluster\nhosts:\n".to_owned();
+    for h in 0..2 * hosts {
+        text += &format!(
+            "  - {{ name: h{h}, cpu: 10cores, memory: 64GiB, network: 1250MiB/s, state: on }}\n"
+        );
+    }
+    text += "guests:\n";
+    for g in 0..5 * hosts {
+        text += &format!(
+            "  - {{ name: g{g}, vcpus: 4, memory: 4GiB, host: h{} }}\n",
+            g / 5
+        );
+    }
+    let name = "cluster.yaml".to_owned();
+    read_cluster(&[Source { name, text }]).unwrap()
+}
+
+/// What every host's probe says where each guest wants so much.
+fn say(cluster: &Cluster, demand: impl Fn(usize) -> u64) -> Vec<Told> {
+    let of = |host: &HostName| {
+        let guests = cluster.guests.iter().enumerate();
+        let guests = guests.filter(|(_, g)| g.host.as_ref() == Some(host));
+        guests
+            .map(|(n, g)| (g.name.clone(), vec![MilliCores(demand(n)); 3]))
+            .collect()
+    };
+    let hosts = cluster.hosts.iter().map(|h| h.name.clone());
+    hosts
+        .map(|host| {
+            Told::Heard(Heard::Windows {
+                guests: of(&host),
+                host,
+            })
+        })
+        .collect()
+}
+
+/// Runs a watch while `act` speaks; gives the plans that were ordered and the lines of the log.
+fn run(
+    cluster: &Cluster,
+    mode: Mode,
+    act: impl AsyncFnOnce(mpsc::UnboundedSender<Told>, mpsc::UnboundedSender<Done>),
+) -> (Vec<Plan>, Vec<Plan>, Vec<serde_json::Value>) {
+    let dir = tempfile::tempdir().unwrap();
+    let audit = Audit::open(&dir.path().join("audit.jsonl")).unwrap();
+    let (mut orders, mut recommended, mut log) = (Vec::new(), Vec::new(), Vec::new());
+    let (tell, ears) = mpsc::unbounded_channel();
+    let (finish, done) = mpsc::unbounded_channel();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let lines = Lines {
+            ears,
+            done,
+            order: &mut |plan| orders.push(plan),
+            told: &mut |line| log.push(serde_json::from_str(line).unwrap()),
+            recommend: &mut |plan| recommended.push(plan.clone()),
+            plan: &mut |_| {},
+            consolidate: &mut |_| {},
+            power: &mut |_, _| {},
+        };
+        let terms = Terms {
+            mode,
+            time: Micros::millis(50),
+            cycle: None,
+        };
+        let inputs = (cluster.clone(), Load::default(), Policy::default());
+        let stop = act(tell, finish);
+        watch(inputs, &terms, audit, lines, stop).await.unwrap();
+    });
+    (orders, recommended, log)
+}
+
+async fn pause(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+fn events(log: &[serde_json::Value]) -> Vec<&str> {
+    log.iter().filter_map(|l| l["event"].as_str()).collect()
+}
+
+#[test]
+fn a_surge_is_ordered_away_followed_and_written_down() {
+    let cluster = cluster(1);
+    let (orders, _, log) = run(&cluster, Mode::Auto, async |tell, finish| {
+        let speak = |demand: fn(usize) -> u64| {
+            for told in say(&cluster, demand) {
+                tell.send(told).unwrap();
+            }
+        };
+        speak(|_| 1000);
+        pause(20).await;
+        for _ in 0..4 {
+            speak(|g| if g < 2 { 4000 } else { 1000 });
+            pause(50).await;
+        }
+        // Whichever of the equal guests it was.
+        for g in ["g0", "g1"] {
+            let guest: GuestName = g.parse().unwrap();
+            finish.send(Done::Switched(guest.clone())).unwrap();
+            finish.send(Done::Ended { guest, moved: true }).unwrap();
+        }
+        pause(50).await;
+    });
+    assert_eq!(orders.len(), 1, "{log:#?}");
+    assert_eq!(orders[0].moves.len(), 1);
+    assert_eq!(
+        orders[0].policy.migrations.per_host,
+        Policy::default().relief.per_host
+    );
+    assert_eq!(orders[0].target[&orders[0].moves[0].guest].as_str(), "h1");
+    let decided = log.iter().find(|l| l["event"] == "decided").unwrap();
+    assert_eq!(decided["carried_out"], true);
+    assert!(
+        decided["relief"]["reasons"][0]
+            .as_str()
+            .unwrap()
+            .starts_with("seen:")
+    );
+    let events = events(&log);
+    for event in [
+        "began",
+        "decided",
+        "switched",
+        "ended",
+        "relieved",
+        "ended-watch",
+    ] {
+        assert!(events.contains(&event), "{event} is not in {events:?}");
+    }
+}
+
+#[test]
+fn a_hundred_surges_at_once_are_decided_together() {
+    let cluster = cluster(100);
+    let (orders, _, log) = run(&cluster, Mode::Auto, async |tell, _finish| {
+        for round in 0..4 {
+            for told in say(
+                &cluster,
+                |g| if round > 0 && g % 5 < 2 { 4000 } else { 1000 },
+            ) {
+                tell.send(told).unwrap();
+            }
+            pause(120).await;
+        }
+        pause(500).await;
+    });
+    // As many as may run at once; the others when those are over.
+    let moves: Vec<_> = orders.iter().flat_map(|p| &p.moves).collect();
+    assert_eq!(moves.len(), 16, "{:?}", events(&log));
+    let guests: std::collections::BTreeSet<_> = moves.iter().map(|m| &m.guest).collect();
+    let sources: std::collections::BTreeSet<_> = moves.iter().map(|m| &m.from).collect();
+    assert_eq!(
+        (guests.len(), sources.len()),
+        (16, 16),
+        "each relieves a host of its own"
+    );
+}
+
+#[test]
+fn a_silent_probe_makes_its_host_unknown_and_no_target() {
+    let cluster = cluster(1);
+    let (orders, _, log) = run(&cluster, Mode::Auto, async |tell, _finish| {
+        let gone: HostName = "h1".parse().unwrap();
+        for round in 0..5 {
+            for told in say(&cluster, |g| if round > 0 && g < 3 { 4000 } else { 1000 }) {
+                let of_gone =
+                    matches!(&told, Told::Heard(Heard::Windows { host, .. }) if *host == gone);
+                if round == 0 || !of_gone {
+                    tell.send(told).unwrap();
+                }
+            }
+            if round == 0 {
+                pause(20).await;
+                tell.send(Told::Silent(gone.clone(), "the stream ended".into()))
+                    .unwrap();
+            }
+            pause(60).await;
+        }
+    });
+    assert!(orders.is_empty());
+    assert!(events(&log).contains(&"silent"));
+    let decided = log.iter().find(|l| l["event"] == "decided").unwrap();
+    assert_eq!(decided["relief"]["left"][0]["host"], "h0");
+}
+
+#[test]
+fn who_only_observes_orders_nothing_and_says_it_once() {
+    let cluster = cluster(1);
+    for mode in [Mode::Observe, Mode::Recommend] {
+        let (orders, recommended, log) = run(&cluster, mode, async |tell, _finish| {
+            for _ in 0..8 {
+                for told in say(&cluster, |g| if g < 3 { 4000 } else { 1000 }) {
+                    tell.send(told).unwrap();
+                }
+                pause(50).await;
+            }
+        });
+        assert!(orders.is_empty());
+        assert_eq!(recommended.len(), usize::from(mode == Mode::Recommend));
+        let decided = events(&log).iter().filter(|e| **e == "decided").count();
+        assert_eq!(decided, 1, "{log:#?}");
+    }
+}
