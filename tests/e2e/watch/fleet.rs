@@ -118,7 +118,7 @@ fn admit(state: &Mutex<State>, host: &HostName, mut stream: TcpStream) {
     {}
     let hello = json!({ "type": "hello", "api": 1, "version": "0", "host": host, "now_us": 0 });
     let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
-    if write!(stream, "{head}{hello}\n").is_ok() {
+    if writeln!(stream, "{head}{hello}").is_ok() {
         state.streams.push((host.clone(), stream));
     }
 }
