@@ -245,22 +245,41 @@ int find(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* Adds what a vCPU ran and waited for in a slot that is over. The sum is in a map, as the verifier
- * would follow each value that it can take on the stack. */
-static long add_vcpu(u32 entry, u64 *epoch)
+/* Adds what a vCPU ran and waited for in the slot that is judged. What the judge finds is in a map,
+ * as the verifier would follow each value that it can take on the stack. */
+static long add_vcpu(u32 entry, void *unused)
 {
 	u32 zero = 0;
 	struct vcpu *v = bpf_map_lookup_elem(&vcpus, &entry);
 	struct state *s = bpf_map_lookup_elem(&state, &zero);
 	if (!v || !s || !v->thread)
 		return 0;
-	struct slot *slot = &v->slots[*epoch & (SLOTS - 1)];
-	u64 busy = slot->epoch == (u32)*epoch ? (u64)slot->run + slot->wait : 0;
+	u64 epoch = s->epoch;
+	struct slot *slot = &v->slots[epoch & (SLOTS - 1)];
+	u64 busy = slot->epoch == (u32)epoch ? (u64)slot->run + slot->wait : 0;
 	/* What it is doing is in no slot yet. */
-	u64 start = *epoch << SLOT_SHIFT, end = start + SLOT_NS, since = v->since - v->waited;
+	u64 start = epoch << SLOT_SHIFT, end = start + SLOT_NS, since = v->since - v->waited;
 	if ((v->doing == RUN || v->doing == WAIT) && since < end)
 		busy += end - (since > start ? since : start);
 	s->busy += busy < SLOT_NS ? busy : SLOT_NS;
+	return 0;
+}
+
+/* Judges the slot before the one that was judged last. */
+static long judge_slot(u32 back, void *unused)
+{
+	u32 zero = 0;
+	struct control *c = bpf_map_lookup_elem(&control, &zero);
+	struct state *s = bpf_map_lookup_elem(&state, &zero);
+	if (!c || !s)
+		return 1;
+	s->epoch--;
+	s->busy = 0;
+	bpf_loop(c->used, add_vcpu, 0, 0);
+	if (s->busy > c->limit)
+		s->over++;
+	if (!back)
+		s->demand = s->busy;
 	return 0;
 }
 
@@ -268,30 +287,21 @@ static long add_vcpu(u32 entry, u64 *epoch)
 SEC("perf_event")
 int judge(void *ctx)
 {
-	u32 zero = 0, over = 0, calm = 0;
+	u32 zero = 0;
 	struct control *c = bpf_map_lookup_elem(&control, &zero);
 	struct state *s = bpf_map_lookup_elem(&state, &zero);
 	if (!c || !s || !c->slots)
 		return 0;
-	u64 now = bpf_ktime_get_ns(), demand = 0;
-	u64 epoch = now >> SLOT_SHIFT;
-#pragma clang loop unroll(disable)
-	for (u32 i = 0; i < OVERLOAD_MOST && i < c->slots; i++) {
-		epoch--;
-		s->busy = 0;
-		bpf_loop(c->used, add_vcpu, &epoch, 0);
-		if (s->busy > c->limit)
-			over++;
-		else
-			calm++;
-		if (!i)
-			demand = s->busy;
-	}
+	u64 now = bpf_ktime_get_ns();
+	s->epoch = now >> SLOT_SHIFT;
+	s->over = 0;
+	u32 slots = c->slots < OVERLOAD_MOST ? c->slots : OVERLOAD_MOST;
+	bpf_loop(slots, judge_slot, 0, 0);
 	/* All of the slots must agree, or it stays what it was. */
-	u32 overloaded = !calm ? 1 : !over ? 0 : s->overloaded;
+	u32 overloaded = s->over == slots ? 1 : !s->over ? 0 : s->overloaded;
 	if (overloaded != s->overloaded) {
 		s->overloaded = overloaded;
-		tell(overloaded ? OVERLOAD : CALM, 0, now, epoch << SLOT_SHIFT, demand);
+		tell(overloaded ? OVERLOAD : CALM, 0, now, s->epoch << SLOT_SHIFT, s->demand);
 	}
 	return 0;
 }

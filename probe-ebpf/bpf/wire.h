@@ -51,9 +51,12 @@ struct control {
 /* Written by the programs. */
 struct state {
 	u64 lost_events; /* events that the ring had no room for */
-	u64 busy;        /* of the judge's own */
 	u32 overloaded;
-	u32 unused;
+	/* What the judge of overload finds, for itself. */
+	u32 over;   /* slots above the limit */
+	u64 epoch;  /* the slot that it judges */
+	u64 busy;   /* CPU run or waited for in it */
+	u64 demand; /* the same of the newest slot */
 };
 
 enum kind {

@@ -172,6 +172,7 @@ impl Measurement {
             },
         };
         if let Some(uri) = &measurement.settings.dirty {
+            measurement.source.prepare_dirty();
             measurement.sampler = Some(Sampler::start(uri));
         }
         if let Some(why) = why {

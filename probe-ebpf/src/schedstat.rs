@@ -183,6 +183,8 @@ impl Source for Schedstat {
         }
     }
 
+    fn prepare_dirty(&mut self) {}
+
     fn begin_dirty(&mut self, _: &GuestName) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
     }

@@ -50,6 +50,8 @@ const BEHIND: usize = 64;
 const UNWRITTEN: usize = 16;
 /// A measuring thread that did nothing for that long, in nanoseconds, is stuck.
 const STUCK: u64 = 10_000_000_000;
+/// The same until it has begun: the kernel checks the programs, which takes a busy host its time.
+const BEGINNING: u64 = 300_000_000_000;
 
 /// How the daemon runs.
 #[derive(Debug, Clone)]
@@ -69,6 +71,8 @@ pub(crate) struct Settings {
     pub(crate) connections: usize,
     /// Readers of the stream among them.
     pub(crate) streams: usize,
+    /// Until data that the other side does not take ends a connection.
+    pub(crate) untaken: Duration,
 }
 
 /// What the threads share.
@@ -81,7 +85,9 @@ struct Shared {
     streams: Arc<Semaphore>,
     stop: AtomicBool,
     stopped: Notify,
-    /// When the measuring thread last did something, by `CLOCK_MONOTONIC`.
+    /// When the daemon began, and when the measuring thread last did something, by
+    /// `CLOCK_MONOTONIC`; 0 until it has begun.
+    began: u64,
     beat: AtomicU64,
 }
 
@@ -94,7 +100,8 @@ impl Shared {
             streams: Arc::new(Semaphore::new(settings.streams)),
             stop: AtomicBool::new(false),
             stopped: Notify::new(),
-            beat: AtomicU64::new(now()),
+            began: now(),
+            beat: AtomicU64::new(0),
             settings,
         }
     }
@@ -111,6 +118,20 @@ impl Shared {
 
     fn beat(&self) {
         self.beat.store(now(), Ordering::Relaxed);
+    }
+
+    /// Whether the measuring thread does nothing any more.
+    fn is_stuck(&self) -> bool {
+        is_stuck(self.began, self.beat.load(Ordering::Relaxed), now())
+    }
+}
+
+/// Whether a thread that was started at `began` and did something last at `beat`, if it ever did, is
+/// stuck at a moment.
+fn is_stuck(began: u64, beat: u64, at: u64) -> bool {
+    match beat {
+        0 => at.saturating_sub(began) > BEGINNING,
+        beat => at.saturating_sub(beat) > STUCK,
     }
 }
 
@@ -169,13 +190,12 @@ async fn run(
     Ok(())
 }
 
-/// Feeds systemd's watchdog for as long as the measuring thread is alive.
+/// Feeds systemd's watchdog for as long as the measuring thread begins or is alive.
 async fn watch(shared: &Shared, systemd: &notify::Notify, often: Option<Duration>) {
     let mut stuck = false;
     loop {
         tokio::time::sleep(often.unwrap_or(Duration::from_secs(5))).await;
-        let idle = now().saturating_sub(shared.beat.load(Ordering::Relaxed));
-        let is = idle > STUCK;
+        let is = shared.is_stuck();
         if is && !stuck {
             tracing::warn!("the measuring is stuck");
         }

@@ -171,6 +171,9 @@ pub trait Source {
     /// How well it measures, and its cost.
     fn quality(&self) -> Quality;
 
+    /// Makes ready for sampling windows, as that takes the kernel a while; else the first one does.
+    fn prepare_dirty(&mut self);
+
     /// Opens a sampling window: from now on the distinct pages count that the guest dirties. Its
     /// dirty log must be on until the window ends.
     ///

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
@@ -476,13 +476,17 @@ fn appearing_guest(settings: Settings, at_least: Micros) {
     let guest = observed("late", 1);
     let _qemu = Pretender::burning(&guest);
     let mut asked = 0;
+    // When it was first told of.
+    let listed = Arc::new(AtomicU64::new(0));
+    let told = listed.clone();
     let list = move || {
         asked += 1;
-        Ok(if asked == 1 {
-            Vec::new()
-        } else {
-            vec![guest.clone()]
-        })
+        if asked == 1 {
+            return Ok(Vec::new());
+        }
+        told.compare_exchange(0, now(), Ordering::Relaxed, Ordering::Relaxed)
+            .ok();
+        Ok(vec![guest.clone()])
     };
     let settings = Settings {
         length: Micros::secs(2),
@@ -491,8 +495,15 @@ fn appearing_guest(settings: Settings, at_least: Micros) {
     let start = now();
     let recording = record_with(list, &settings);
     let load = cpu(&recording, "late");
-    let elapsed = Micros((now() - start) / 1000);
-    assert!(load.span.unwrap() + at_least <= elapsed, "{load:?}");
+    let (end, listed) = (now(), listed.load(Ordering::Relaxed));
+    let before = Micros((listed - start) / 1000);
+    assert!(before >= at_least, "{before}");
+    // All of its windows lie between then and the end.
+    let span = load.span.unwrap();
+    assert!(
+        span.0 > 0 && span <= Micros((end - listed) / 1000),
+        "{load:?}"
+    );
 }
 
 #[test]

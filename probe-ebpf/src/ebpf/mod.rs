@@ -60,7 +60,7 @@ pub struct Ebpf {
     fresh: Vec<u32>,
     found: Vec<Found>,
     lost_ns: u64,
-    /// Loaded when it is first asked for.
+    /// Loaded when it is made ready for or first asked for.
     dirty: Option<DirtyPages>,
     cost: Cost,
 }
@@ -417,10 +417,18 @@ impl Source for Ebpf {
         }
     }
 
+    fn prepare_dirty(&mut self) {
+        match DirtyPages::load() {
+            Ok(dirty) => self.dirty = Some(dirty),
+            Err(why) => tracing::info!("dirty pages are not counted yet: {why}"),
+        }
+    }
+
     fn begin_dirty(&mut self, guest: &GuestName) -> io::Result<()> {
         let known = self.guests.get(guest).ok_or(io::ErrorKind::NotFound)?;
         let dirty = match &mut self.dirty {
             Some(dirty) => dirty,
+            // KVM may have come later, as a module.
             none => none.insert(DirtyPages::load().map_err(io::Error::other)?),
         };
         let begun = dirty.begin(known.process_global);

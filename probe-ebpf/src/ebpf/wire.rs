@@ -89,9 +89,11 @@ pub(crate) struct Control {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct State {
     pub(crate) lost_events: u64,
-    pub(crate) busy: u64,
     pub(crate) overloaded: u32,
-    pub(crate) unused: u32,
+    pub(crate) over: u32,
+    pub(crate) epoch: u64,
+    pub(crate) busy: u64,
+    pub(crate) demand: u64,
 }
 
 /// `struct event`
@@ -339,7 +341,16 @@ mod tests {
                 delays, slots
             ),
             mirrored!("control", Control, limit, slots, used),
-            mirrored!("state", State, lost_events, busy, overloaded, unused),
+            mirrored!(
+                "state",
+                State,
+                lost_events,
+                overloaded,
+                over,
+                epoch,
+                busy,
+                demand
+            ),
             mirrored!("event", Event, kind, thread, at, since, demand),
             mirrored!(
                 "found",

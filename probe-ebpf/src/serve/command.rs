@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
@@ -123,6 +124,7 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
         metrics_guests: arguments.metrics_guests,
         connections: usize::from(arguments.connections),
         streams: usize::from(arguments.connections / 4),
+        untaken: Duration::from_secs(30),
     })
 }
 

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::error::Error;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,8 +30,6 @@ const HEADERS: Duration = Duration::from_secs(30);
 const HANDSHAKE: Duration = Duration::from_secs(3);
 /// Bytes of headers.
 const BUFFER: usize = 16 << 10;
-/// Until data that the other side does not take ends a connection, in milliseconds.
-const UNTAKEN: u32 = 30_000;
 
 /// Serves until the daemon is told to stop.
 pub(super) async fn serve(
@@ -61,7 +61,8 @@ pub(super) async fn serve(
         };
         // Both only better what works without them.
         let _ = stream.set_nodelay(true);
-        let _ = setsockopt(&stream, TcpUserTimeout, &UNTAKEN);
+        let untaken = u32::try_from(shared.settings.untaken.as_millis()).unwrap_or(u32::MAX);
+        let _ = setsockopt(&stream, TcpUserTimeout, &untaken);
         let acceptor = acceptor.clone();
         let open = Open::new(shared.clone(), place, silent.clone(), number);
         let task = tokio::spawn(async move {
@@ -141,6 +142,29 @@ impl Drop for Open {
     }
 }
 
+/// What a connection and the stream on it, if there is one, tell each other.
+#[derive(Debug, Default)]
+pub(super) struct Ending {
+    /// Ends the connection from within, when its reader takes nothing any more.
+    pub(super) now: Notify,
+    /// The other side took nothing for so long that TCP gave up. A stream's task learns afterwards
+    /// that it cannot send: it runs when this connection's waits.
+    pub(super) timed_out: AtomicBool,
+}
+
+/// Whether TCP gave up.
+fn is_timeout(error: &hyper::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(one) = cause {
+        let one_of_io = one.downcast_ref::<std::io::Error>();
+        if one_of_io.is_some_and(|e| e.kind() == std::io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = one.source();
+    }
+    false
+}
+
 /// Says that there is no room, where that can be said at once.
 fn refuse(mut stream: TcpStream, tls: bool) {
     if tls {
@@ -158,8 +182,7 @@ async fn connection<S>(open: &Arc<Open>, stream: S, peer: SocketAddr)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    // Ends the connection from within, when its reader takes nothing any more.
-    let end = Arc::new(Notify::new());
+    let end = Arc::new(Ending::default());
     let service = service_fn(|request| {
         let (open, end) = (open.clone(), end.clone());
         async move {
@@ -178,7 +201,8 @@ where
     tokio::select! {
         ended = served => if let Err(error) = ended {
             tracing::debug!("{peer}: {error}");
+            end.timed_out.store(is_timeout(&error), Ordering::Relaxed);
         },
-        () = end.notified() => tracing::info!("{peer}: takes nothing, closed"),
+        () = end.now.notified() => tracing::info!("{peer}: takes nothing, closed"),
     }
 }

@@ -11,7 +11,6 @@ use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
-use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::time::timeout;
@@ -19,6 +18,7 @@ use vmpack_domain::Statistic;
 use vmpack_domain::units::Micros;
 
 use super::Shared;
+use super::http::Ending;
 use super::wire::{API, Event, Greeting, LoadAnswer, Refusal, line};
 use crate::history::{Asked, HistoryError, Reader};
 use crate::interval::STEP;
@@ -46,7 +46,7 @@ vmpack-probe
 /// Answers a request. `end` closes its connection.
 pub(super) async fn answer(
     shared: Arc<Shared>,
-    end: Arc<Notify>,
+    end: Arc<Ending>,
     request: Request<Incoming>,
 ) -> Response<Body> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -224,7 +224,7 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn stream(shared: &Arc<Shared>, end: Arc<Notify>) -> Response<Body> {
+fn stream(shared: &Arc<Shared>, end: Arc<Ending>) -> Response<Body> {
     let Ok(place) = shared.streams.clone().try_acquire_owned() else {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many read the stream");
     };
@@ -234,14 +234,14 @@ fn stream(shared: &Arc<Shared>, end: Arc<Notify>) -> Response<Body> {
     tokio::spawn(async move {
         shared.live(|live| live.server.streams += 1);
         let hello = Bytes::from(line(&Event::Hello(shared.greeting())));
-        if let Some((why, lines)) = pass_on(&mut sender, &mut events, hello).await {
+        if let Some((why, lines)) = pass_on(&mut sender, &mut events, hello, &end).await {
             shared.live(|live| {
                 live.server.streams_dropped += 1;
                 live.server.stream_lines_lost += lines;
             });
             let word = Bytes::from(line(&Event::Dropped { why, lines }));
             if timeout(UNTAKEN, sender.send_data(word)).await.is_err() {
-                end.notify_one();
+                end.now.notify_one();
             }
         }
         shared.live(|live| live.server.streams -= 1);
@@ -259,11 +259,16 @@ async fn pass_on(
     sender: &mut Sender<Bytes>,
     events: &mut Receiver<Bytes>,
     hello: Bytes,
+    end: &Ending,
 ) -> Option<(String, u64)> {
     let mut next = hello;
     loop {
         match timeout(UNTAKEN, sender.send_data(next)).await {
             Ok(Ok(())) => {}
+            Ok(Err(_)) if end.timed_out.load(Ordering::Relaxed) => {
+                // Those that the kernel took and could not pass on are not known.
+                return Some(("the connection timed out".to_owned(), left(events, 1)));
+            }
             Ok(Err(_)) => return None,
             Err(_) => {
                 let why = format!("nothing was read for {} s", UNTAKEN.as_secs());

@@ -59,6 +59,7 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         metrics_guests: 3,
         connections: 8,
         streams: 2,
+        untaken: Duration::from_secs(30),
     }
 }
 
@@ -365,6 +366,67 @@ fn a_slow_reader_is_dropped_with_a_word_and_delays_nobody() {
     assert!(metrics.contains("vmpack_probe_streams_dropped_total 1"));
     let counted = format!("vmpack_probe_stream_lines_lost_total {lines:?}\n");
     assert!(metrics.contains(&counted), "{counted}");
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_counted_when_tcp_gives_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = settings(folder.path());
+    settings.untaken = Duration::from_secs(1);
+    // So few that the buffers on the way are not full before TCP gives up.
+    let daemon = start(settings, |sink| {
+        sink.tick(&Tick {
+            end_us: feed::unix_us(),
+            host_mcores: 2000,
+            guests: vec![guest_tick("a", &[500])],
+        });
+    });
+    let mut stream = TcpStream::connect(daemon.address).unwrap();
+    nix::sys::socket::setsockopt(&stream, nix::sys::socket::sockopt::RcvBuf, &4096).unwrap();
+    stream
+        .write_all(b"GET /v1/stream HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
+    let metrics = wait_for(|| {
+        let metrics = get(daemon.address, "/metrics");
+        metrics
+            .contains("\nvmpack_probe_streams 0")
+            .then_some(metrics)
+            .filter(|metrics| !metrics.contains("streams_dropped_total 0"))
+    });
+    assert!(
+        metrics.contains("vmpack_probe_streams_dropped_total 1"),
+        "{metrics}"
+    );
+    assert!(!metrics.contains("vmpack_probe_stream_lines_lost_total 0"));
+    // Who goes by itself is none.
+    drop(stream);
+    let mut stream = TcpStream::connect(daemon.address).unwrap();
+    stream
+        .write_all(b"GET /v1/stream HTTP/1.1\r\nhost: x\r\n\r\n")
+        .unwrap();
+    assert!(stream.read(&mut [0; 64]).unwrap() > 0);
+    wait_for(|| {
+        get(daemon.address, "/metrics")
+            .contains("\nvmpack_probe_streams 1")
+            .then_some(())
+    });
+    drop(stream);
+    let metrics = wait_for(|| {
+        let metrics = get(daemon.address, "/metrics");
+        metrics
+            .contains("\nvmpack_probe_streams 0")
+            .then_some(metrics)
+    });
+    assert!(metrics.contains("vmpack_probe_streams_dropped_total 1"));
+}
+
+#[test]
+fn a_thread_that_begins_has_more_time_than_one_that_measures() {
+    const S: u64 = 1_000_000_000;
+    assert!(!is_stuck(10 * S, 0, 300 * S));
+    assert!(is_stuck(10 * S, 0, 311 * S));
+    assert!(!is_stuck(10 * S, 20 * S, 29 * S));
+    assert!(is_stuck(10 * S, 20 * S, 31 * S));
 }
 
 #[test]
