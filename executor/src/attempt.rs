@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use vmpack_domain::journal::Health;
 use vmpack_domain::load::jiff_serde::Timestamp;
 use vmpack_domain::plan::{Mode, Move, Plan};
-use vmpack_domain::policy::StreamPolicy;
+use vmpack_domain::policy::{Migrations, StreamPolicy};
 use vmpack_domain::units::Micros;
 use vmpack_domain::{Cluster, HostName};
 use vmpack_hypervisor::{
@@ -321,7 +321,7 @@ impl Attempt {
             from: mv.from.clone(),
             to: mv.to.clone(),
             mode: mv.mode,
-            stream: stream(self.plan.policy.migrations.stream, mv),
+            stream: stream(&self.plan.policy.migrations, mv),
             give_up: give_up(mv),
         }
     }
@@ -447,12 +447,12 @@ impl Attempt {
 }
 
 /// How the memory goes over: as the plan and its policy say.
-fn stream(policy: StreamPolicy, mv: &Move) -> Stream {
+fn stream(policy: &Migrations, mv: &Move) -> Stream {
     let bandwidth = Some(mv.bandwidth).filter(|b| b.0 > 0);
     Stream {
         bandwidth,
-        bandwidth_postcopy: bandwidth,
-        tls: policy == StreamPolicy::Tls,
+        bandwidth_postcopy: bandwidth.map(|b| policy.after_switch(b)),
+        tls: policy.stream == StreamPolicy::Tls,
         ..Stream::default()
     }
 }

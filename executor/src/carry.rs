@@ -69,7 +69,10 @@ pub async fn hold(
         journal,
         hear,
         runs: BTreeMap::new(),
-        observed: Observed::default(),
+        observed: Observed {
+            labels: terms.world.labels(),
+            ..Observed::default()
+        },
         threads: JoinSet::new(),
         steps: BTreeMap::new(),
         told,

@@ -21,6 +21,7 @@
 //!   of the link. The relief waits for its end only where it is the same guest, or takes the room at
 //!   the same target. What has switched, or is about to by post-copy at once, is never called off.
 //! - Moves of relief count only one another for the limits on migrations at once.
+//! - So many guests at once are in split state at a host, a link or a label as the policy lets be.
 //! - While a guest is in split state and stands still, no move of consolidation starts.
 //! - A plan begins with a canary: few moves at once until one has gone well, its guest looked at
 //!   afterwards; then up to twice as many as have. Where too many fail, a person is asked. Its policy's
@@ -33,9 +34,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use vmpack_domain::journal::{MoveState, Priority, Progress, RunId};
-use vmpack_domain::plan::{Mode, Move, MoveId, Plan};
+use vmpack_domain::plan::{Move, MoveId, Plan};
 use vmpack_domain::units::Micros;
 use vmpack_domain::{GuestName, HostName};
+
+use busy::Busy;
 
 /// How the executor may go about a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +116,8 @@ pub struct Observed {
     pub called_off: BTreeSet<Step>,
     /// Moves of which the guest and its host are being looked at.
     pub checking: BTreeSet<Step>,
+    /// The hosts' labels: guests in split state are counted by them.
+    pub labels: BTreeMap<HostName, BTreeMap<String, String>>,
     /// Whether the user asked to finish what runs and start no more.
     pub draining: bool,
     /// Whether what stands still is not to be waited for any more: the second such request.
@@ -209,7 +214,7 @@ pub fn decide(courses: &[Course<'_>], observed: &Observed) -> Vec<Action> {
     order.sort_by_key(|c| (c.priority, c.id));
     let mut desk = Desk {
         observed,
-        busy: Busy::of(&order),
+        busy: Busy::of(&order, &observed.labels),
         relief: order.iter().any(|c| c.priority == Priority::Relief),
         broken: order.iter().any(|c| is_broken(c)),
         actions: Vec::new(),
@@ -266,7 +271,10 @@ impl<'a> Desk<'a> {
         let relief = order.iter().filter(|c| c.priority == Priority::Relief);
         let ready: Vec<&Move> = relief
             .filter(|c| !c.progress.aborted)
-            .flat_map(|c| (0..c.plan.moves.len()).filter_map(|at| c.is_ready(at)))
+            .flat_map(|c| {
+                let needs = c.needs();
+                (0..c.plan.moves.len()).filter_map(move |at| c.is_ready(at, &needs))
+            })
             .collect();
         for (course, mv) in &self.busy.yielding {
             let hosts = [&mv.from, &mv.to];
@@ -285,7 +293,7 @@ impl<'a> Desk<'a> {
 
     /// What to do of one run.
     fn take(&mut self, course: &Course<'a>) {
-        let stuck = course.stuck();
+        let (stuck, needs) = (course.stuck(), course.needs());
         let (mut open, before) = (false, self.actions.len());
         let mut slots = course.slots();
         let mut waits = false;
@@ -301,7 +309,7 @@ impl<'a> Desk<'a> {
                     self.actions.push(Action::Check { step });
                 }
             }
-            let attempt = match &state {
+            let attempt = match state {
                 MoveState::Broken {
                     detail, recoveries, ..
                 } => {
@@ -319,7 +327,7 @@ impl<'a> Desk<'a> {
                 Some(what.clone())
             } else {
                 course
-                    .lost(at)
+                    .lost(at, &needs)
                     .map(|id| format!("move {id} did not happen"))
             };
             if let Some(reason) = reason {
@@ -334,7 +342,7 @@ impl<'a> Desk<'a> {
                 continue;
             }
             self.live = true;
-            if slots > 0 && self.may_start(course, mv, at) {
+            if slots > 0 && self.may_start(course, mv, (at, &needs)) {
                 match self.observed.retry_at.get(&step) {
                     Some(time) if *time > self.observed.now => self.wait_until(*time),
                     _ => {
@@ -387,80 +395,24 @@ impl<'a> Desk<'a> {
         }
     }
 
-    fn may_start(&self, course: &Course<'a>, mv: &Move, at: usize) -> bool {
+    fn may_start(
+        &self,
+        course: &Course<'a>,
+        mv: &Move,
+        (at, needs): (usize, &[Vec<&'a MoveId>]),
+    ) -> bool {
         let consolidates = course.priority == Priority::Consolidation;
         !self.observed.draining
             && !self.observed.held
             && !(consolidates && (self.relief || self.broken))
             && course.closed.is_none()
-            && course.is_ready(at).is_some()
+            && course.is_ready(at, needs).is_some()
             && self.busy.leaves_room(course.priority, mv, course.limits)
+            && self.busy.may_split(course, mv)
     }
 
     fn wait_until(&mut self, time: Micros) {
         self.until = Some(self.until.map_or(time, |u| u.min(time)));
-    }
-}
-
-/// Which slots are taken.
-#[derive(Default)]
-struct Busy<'a> {
-    /// Migrations that run.
-    running: usize,
-    guests: BTreeSet<&'a GuestName>,
-    /// By relief alone, and by all.
-    taken: [Slots<'a>; 2],
-    /// Moves of consolidation that can still be called off.
-    yielding: Vec<(RunId, &'a Move)>,
-}
-
-#[derive(Default)]
-struct Slots<'a> {
-    all: usize,
-    from: BTreeMap<&'a HostName, usize>,
-    to: BTreeMap<&'a HostName, usize>,
-}
-
-impl<'a> Busy<'a> {
-    fn of(order: &[&Course<'a>]) -> Self {
-        let mut busy = Self::default();
-        for course in order {
-            for mv in &course.plan.moves {
-                let state = course.state(&mv.id);
-                if !state.underway() {
-                    continue;
-                }
-                busy.add(course.priority, mv);
-                busy.running += usize::from(state.runs());
-                let copies_first = mv.mode != Mode::PostCopy;
-                if course.priority == Priority::Consolidation && copies_first && state.unswitched()
-                {
-                    busy.yielding.push((course.id, mv));
-                }
-            }
-        }
-        busy
-    }
-
-    fn add(&mut self, priority: Priority, mv: &'a Move) {
-        self.guests.insert(&mv.guest);
-        let first = usize::from(priority == Priority::Consolidation);
-        for slots in self.taken.iter_mut().skip(first) {
-            slots.all += 1;
-            *slots.from.entry(&mv.from).or_default() += 1;
-            *slots.to.entry(&mv.to).or_default() += 1;
-        }
-    }
-
-    fn leaves_room(&self, priority: Priority, mv: &Move, limits: &Limits) -> bool {
-        let taken = |of: &BTreeMap<&HostName, usize>, host| of.get(host).copied().unwrap_or(0);
-        let slots = &self.taken[usize::from(priority == Priority::Consolidation)];
-        let yields = |other: &&(RunId, &Move)| other.1.to == mv.to;
-        let awaited = priority == Priority::Relief && self.yielding.iter().any(|o| yields(&o));
-        !awaited
-            && !self.guests.contains(&mv.guest)
-            && slots.all < limits.parallel.max(1)
-            && taken(&slots.from, &mv.from).max(taken(&slots.to, &mv.to)) < limits.per_host.max(1)
     }
 }
 
@@ -472,9 +424,8 @@ impl<'a> Course<'a> {
         }
     }
 
-    fn state(&self, id: &MoveId) -> MoveState {
-        let state = self.progress.moves.get(id).cloned();
-        state.unwrap_or(MoveState::Waiting)
+    fn state(&self, id: &MoveId) -> &'a MoveState {
+        self.progress.moves.get(id).unwrap_or(&MoveState::Waiting)
     }
 
     /// How many more may be begun beside those underway: few until one has gone well.
@@ -511,15 +462,15 @@ impl<'a> Course<'a> {
     }
 
     /// The move at that index, if nothing is left that it must wait for and it has not begun.
-    fn is_ready(&self, at: usize) -> Option<&'a Move> {
+    fn is_ready(&self, at: usize, needs: &[Vec<&'a MoveId>]) -> Option<&'a Move> {
         let mv = self.plan.moves.get(at)?;
         let startable = match self.state(&mv.id) {
             MoveState::Waiting => true,
-            MoveState::Failed { attempt, .. } => attempt < self.limits.tries,
+            MoveState::Failed { attempt, .. } => *attempt < self.limits.tries,
             _ => false,
         };
-        let moved = |id: &MoveId| matches!(self.state(id), MoveState::Moved { .. });
-        (startable && self.needs(at).all(moved)).then_some(mv)
+        let moved = |id: &&MoveId| matches!(self.state(id), MoveState::Moved { .. });
+        (startable && needs.get(at)?.iter().all(moved)).then_some(mv)
     }
 
     /// Why nothing more of this run is begun: one of its guests needs a person.
@@ -538,25 +489,26 @@ impl<'a> Course<'a> {
             })
     }
 
-    /// The moves that must have ended before the one at that index: its `after`, and earlier moves of
-    /// the same guest.
-    fn needs(&self, at: usize) -> impl Iterator<Item = &'a MoveId> {
-        let plan = self.plan;
-        let mv = plan.moves.get(at);
-        let earlier = plan.moves.iter().take(at);
-        let same_guest = earlier
-            .filter(move |m| mv.is_some_and(|mv| m.guest == mv.guest))
-            .map(|m| &m.id);
-        mv.into_iter().flat_map(|mv| &mv.after).chain(same_guest)
+    /// By move, those that must have ended before: its `after`, and earlier moves of the same guest.
+    fn needs(&self) -> Vec<Vec<&'a MoveId>> {
+        let mut of_guest: BTreeMap<&GuestName, Vec<&'a MoveId>> = BTreeMap::new();
+        let each = self.plan.moves.iter().map(|mv| {
+            let earlier = of_guest.entry(&mv.guest).or_default();
+            let needs = mv.after.iter().chain(earlier.iter().copied()).collect();
+            earlier.push(&mv.id);
+            needs
+        });
+        each.collect()
     }
 
     /// A move that the one at that index needs and that will not happen any more.
-    fn lost(&self, at: usize) -> Option<&'a MoveId> {
-        let plan = self.plan;
-        let earlier = |id: &MoveId| plan.moves.iter().take(at).any(|m: &Move| m.id == *id);
-        self.needs(at).find(|id| match self.state(id) {
+    fn lost(&self, at: usize, needs: &[Vec<&'a MoveId>]) -> Option<&'a MoveId> {
+        let moves = &self.plan.moves;
+        let earlier = |id: &MoveId| moves.iter().take(at).any(|m: &Move| m.id == *id);
+        let mut needs = needs.get(at)?.iter().copied();
+        needs.find(|id| match self.state(id) {
             MoveState::Skipped { .. } | MoveState::Stuck { .. } | MoveState::Lost { .. } => true,
-            MoveState::Failed { attempt, .. } => attempt >= self.limits.tries,
+            MoveState::Failed { attempt, .. } => *attempt >= self.limits.tries,
             MoveState::Moved { .. } => false,
             // An edge that does not point backwards would wait for ever.
             MoveState::Waiting | MoveState::Running { .. } | MoveState::Broken { .. } => {
@@ -566,5 +518,6 @@ impl<'a> Course<'a> {
     }
 }
 
+mod busy;
 #[cfg(test)]
 mod tests;

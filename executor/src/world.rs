@@ -5,6 +5,7 @@
 //! place is written to a file beside the journal as it happens; a resumed run finds its guests
 //! where the migrations had left them, as it would find real ones.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,14 @@ impl World {
             Self::Libvirt { .. } => Micros::secs(2),
             Self::Simulated { .. } => Micros::millis(10),
         }
+    }
+
+    /// The labels of its hosts.
+    #[must_use]
+    pub fn labels(&self) -> BTreeMap<HostName, BTreeMap<String, String>> {
+        let (Self::Libvirt { cluster } | Self::Simulated { cluster, .. }) = self;
+        let hosts = cluster.hosts.iter();
+        hosts.map(|h| (h.name.clone(), h.labels.clone())).collect()
     }
 
     /// In what it is another world than `asked`, so that a run in it is not what was asked for.

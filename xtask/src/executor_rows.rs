@@ -83,6 +83,7 @@ struct Desk {
 #[derive(Debug, Deserialize)]
 struct Summary {
     moves: Vec<Told>,
+    planned_seconds: f64,
     bound_seconds: f64,
 }
 
@@ -182,7 +183,12 @@ impl Desk {
     }
 
     /// A plan that moves the guest to and fro so often, from the first host.
-    fn plan(&self, name: &str, moves: usize, (mode, rate): (&str, &str)) -> Result<PathBuf> {
+    fn plan(
+        &self,
+        name: &str,
+        moves: usize,
+        (mode, rate, share): (&str, &str, &str),
+    ) -> Result<PathBuf> {
         let path = self.folder.join(name);
         let ends = |at: usize| match at % 2 {
             0 => ("A", "B"),
@@ -199,7 +205,7 @@ impl Desk {
         });
         let text = format!(
             "apiVersion: vmpack/v1\nkind: Plan\nbase: {{ cluster: 'sha256:0', load: 'sha256:0' }}\n\
-             policy: {{ migrations: {{ canary: 0 }} }}\nstatus: feasible\n\
+             policy: {{ migrations: {{ canary: 0, fault-share: {share} }} }}\nstatus: feasible\n\
              claim: {{ objective: 1, bound: 0, origin: bench, hosts-bound: 0 }}\n\
              move-claim: {{ objective: 0MiB, bound: 0MiB, origin: bench }}\n\
              time-claim: {{ objective: {moves}s, bound: 0s, origin: bench }}\n\
@@ -241,7 +247,11 @@ impl Desk {
     /// An idle guest of 128 MiB, by post-copy at once.
     fn to_and_fro(&self, testbed: &Testbed) -> Result<()> {
         let cluster = self.snapshot(testbed)?;
-        let plan = self.plan("to-and-fro.yaml", TO_AND_FRO, ("post-copy", "1000MiB/s"))?;
+        let plan = self.plan(
+            "to-and-fro.yaml",
+            TO_AND_FRO,
+            ("post-copy", "1000MiB/s", "0%"),
+        )?;
         self.on(testbed, &plan)?;
         let heartbeats = testbed.heartbeats("g1")?;
         let run = self.apply("to-and-fro", &plan, &cluster, &[])?;
@@ -254,12 +264,28 @@ impl Desk {
                 TO_AND_FRO - 1 - switches.len()
             );
         }
-        let own: Vec<f64> = run.talk.lines().filter_map(own_part).collect();
+        let own = |marks: (&str, &str)| -> Vec<f64> {
+            let lines = run.talk.lines();
+            lines.filter_map(|line| told_seconds(line, marks)).collect()
+        };
+        let request = own(("the executor's own part was ", "s"));
+        let switch = own(("the switch was asked for ", "s after it could be"));
+        // Migrations follow one another, so the n-th of the one is the n-th of the other.
+        let both: Vec<f64> = request.iter().zip(&switch).map(|(r, s)| r + s).collect();
         self.show(
-            "own part, decision to the request, p99",
-            1000.0 * quantile(&own, 99),
+            &format!(
+                "own part, decision to start-postcopy, p99 of {}",
+                both.len()
+            ),
+            1000.0 * quantile(&both, 99),
             "ms",
             Some(20.0),
+        )?;
+        self.show(
+            "of it, from decision to the request, p99",
+            1000.0 * quantile(&request, 99),
+            "ms",
+            None,
         )?;
         self.show(
             "switch, idle 128 MiB, p99 of 100",
@@ -294,7 +320,7 @@ impl Desk {
                 .filter(|m| m.state == "moved")
                 .count()
         };
-        let plan = self.plan("pre-copy.yaml", 1, ("pre-copy", "30MiB/s"))?;
+        let plan = self.plan("pre-copy.yaml", 1, ("pre-copy", "30MiB/s", "0%"))?;
         self.on(testbed, &plan)?;
         let run = self.apply("pre-copy", &plan, &cluster, &[])?;
         let stayed = 1 - moved(&run).min(1);
@@ -303,29 +329,39 @@ impl Desk {
             stayed,
             1,
         )?;
-        let plan = self.plan("post-copy.yaml", 1, ("post-copy", "30MiB/s"))?;
-        self.on(testbed, &plan)?;
-        let heartbeats = testbed.heartbeats("g1")?;
-        let run = self.apply("post-copy", &plan, &cluster, &[])?;
-        let (_, longest) = Self::gaps(&heartbeats);
-        self.show_all("dirtier than the link: post-copy ends", moved(&run), 1)?;
-        self.show(
-            "dirtier than the link: longest heartbeat gap",
-            longest,
-            "s",
-            Some(1.0),
-        )
+        for (share, most) in [
+            ("0%", None),
+            ("50%", None),
+            ("75%", None),
+            ("90%", Some(1.0)),
+        ] {
+            let name = format!("post-copy-{}", share.trim_end_matches('%'));
+            let plan = self.plan(&format!("{name}.yaml"), 1, ("post-copy", "30MiB/s", share))?;
+            self.on(testbed, &plan)?;
+            let heartbeats = testbed.heartbeats("g1")?;
+            let run = self.apply(&name, &plan, &cluster, &[])?;
+            let (_, longest) = Self::gaps(&heartbeats);
+            self.show_all(
+                &format!("dirtier than the link, {share} left for faults: post-copy ends"),
+                moved(&run),
+                1,
+            )?;
+            self.show(
+                &format!("dirtier than the link, {share} left for faults: longest heartbeat gap"),
+                longest,
+                "s",
+                most,
+            )?;
+        }
+        Ok(())
     }
 
     /// A thousand migrations over a hundred hosts.
     fn makespan(&self) -> Result<()> {
         let folder = self.folder.join("hundred");
-        let example = "example cluster --hosts 100 --guests 2200 --seed 1 --output";
-        let vmpack = || self.binaries.command("vmpack");
-        read(vmpack().args(example.split(' ')).arg(&folder))?;
-        let inputs = ["cluster", "load", "policy"].map(|name| folder.join(format!("{name}.yaml")));
+        let inputs = hundred(&folder)?;
         let plan = folder.join("plan.yaml");
-        let mut make = vmpack();
+        let mut make = self.binaries.command("vmpack");
         make.arg("plan");
         for (option, file) in ["--cluster", "--load", "--policy"].iter().zip(&inputs) {
             make.arg(option).arg(file);
@@ -341,21 +377,23 @@ impl Desk {
         let more = ["--simulated", "--load", &load, "--speed-up", &speed];
         let run = self.apply("makespan", &plan, &inputs[0], &more)?;
         let moves = run.summary.moves.len();
-        let ended = run
-            .summary
-            .moves
-            .iter()
-            .filter(|m| m.state == "moved")
-            .count();
+        let moved = run.summary.moves.iter().filter(|m| m.state == "moved");
         let makespan = run.makespan.as_secs_f64() * f64::from(SPEED_UP);
+        let bound = run.summary.bound_seconds.max(1e-9);
         self.show_all(
             &format!("simulated: moved, of {moves} over 100 hosts"),
-            ended,
-            moves,
+            moved.count(),
+            moves.max(1000),
         )?;
         self.show(
-            "simulated: makespan over the lower bound",
-            makespan / run.summary.bound_seconds.max(1e-9),
+            "the schedule over the lower bound",
+            run.summary.planned_seconds / bound,
+            "",
+            Some(1.05),
+        )?;
+        self.show(
+            "simulated, streams up to 10 % slower than predicted: makespan over the lower bound",
+            makespan / bound,
             "",
             Some(1.05),
         )?;
@@ -428,11 +466,77 @@ impl Desk {
     }
 }
 
-/// The executor's own part of the time from a decision to the request, in seconds, of a line that tells
-/// of it.
-fn own_part(line: &str) -> Option<f64> {
-    let (_, rest) = line.split_once("the executor's own part was ")?;
-    rest.split_once('s')?.0.parse().ok()
+/// A hundred hosts in racks of five, and a thousand guests of 2 to 16 GiB, ten to a host, each of which
+/// has to go to the next rack: every host must be emptied while it is filled. The cluster, the load and
+/// the policy.
+fn hundred(folder: &Path) -> Result<[PathBuf; 3]> {
+    const RACKS: usize = 20;
+    let rack = |guest: usize| guest % 100 / 5;
+    let hosts = (0..100).map(|h| {
+        format!(
+            "  - {{ name: h{h}, cpu: 64cores, memory: 160GiB, network: 1250MiB/s, state: on, labels: {{ rack: r{} }} }}\n",
+            h / 5
+        )
+    });
+    let guests = (0..1000usize).map(|g| {
+        // Steele and Vigna's multiplier of a linear congruential generator (2022).
+        let drawn = (g as u64 + 1).wrapping_mul(0xd134_2543_de82_ef95) >> 33;
+        format!(
+            "  - {{ name: g{g}, vcpus: 2, memory: {}GiB, host: h{} }}\n",
+            [2, 4, 8, 16][usize::try_from(drawn % 4).unwrap_or(0)],
+            g % 100
+        )
+    });
+    let loads = (0..1000).map(|g| {
+        format!(
+            "  g{g}: {{ cpu: {{ p95: 1cores }}, dirty: {}pages/s }}\n",
+            g % 7 * 1000
+        )
+    });
+    let fences = (0..RACKS).map(|r| {
+        let those = (0..1000).filter(|g| rack(*g) == r);
+        let those: Vec<String> = those.map(|g| format!("g{g}")).collect();
+        let hosts = (0..5).map(|h| format!("h{}", (r + 1) % RACKS * 5 + h));
+        let hosts: Vec<String> = hosts.collect();
+        format!(
+            "  - {{ kind: fence, guests: [{}], hosts: [{}] }}\n",
+            those.join(", "),
+            hosts.join(", ")
+        )
+    });
+    let cluster = format!(
+        "hosts:\n{}guests:\n{}",
+        hosts.collect::<String>(),
+        guests.collect::<String>()
+    );
+    let load = format!("guests:\n{}", loads.collect::<String>());
+    let policy = format!(
+        "migrations: {{ canary: 0, at-once: 100 }}\nrules:\n{}",
+        fences.collect::<String>()
+    );
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let files = [
+        ("cluster", "Cluster", cluster),
+        ("load", "Load", load),
+        ("policy", "Policy", policy),
+    ];
+    let mut paths = Vec::new();
+    for (name, kind, text) in files {
+        let path = folder.join(format!("{name}.yaml"));
+        fs::write(
+            &path,
+            format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
+        )
+        .with_context(|| format!("cannot write {}", path.display()))?;
+        paths.push(path);
+    }
+    paths.try_into().map_err(|_| anyhow::anyhow!("three files"))
+}
+
+/// The seconds that a line tells between two marks, if it has the first.
+fn told_seconds(line: &str, (before, after): (&str, &str)) -> Option<f64> {
+    let (_, rest) = line.split_once(before)?;
+    rest.split_once(after)?.0.parse().ok()
 }
 
 /// The smallest of the values that so many percent of them do not exceed.

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use vmpack_domain::plan::{
     Base, Claim, HostChange, Move, MoveClaim, MoveId, Plan, PlanStatus, TimeClaim,
 };
-use vmpack_domain::policy::{Headroom, Overhead, Policy};
+use vmpack_domain::policy::{Headroom, Migrations, Overhead, Policy};
 use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, PagesPerSec, Permille, Ratio};
 use vmpack_domain::{Cluster, Guest, GuestLoad, GuestName, Host, HostName, HostState, Load, Mode};
 use vmpack_hypervisor::sim::{Fault, Options, Phase, Trouble, When};
@@ -34,6 +34,8 @@ pub(crate) struct History {
     pub(crate) spare: u64,
     pub(crate) parallel: usize,
     pub(crate) per_host: usize,
+    /// Most guests in split state at once at each host; 0 for no such limit.
+    pub(crate) split: u32,
     /// How carefully the first controller goes about it.
     pub(crate) care: Care,
     pub(crate) heals: bool,
@@ -211,12 +213,12 @@ pub(crate) fn history() -> impl Strategy<Value = History> {
         1usize..3,
         any::<bool>(),
         prop::bool::weighted(0.15),
-        care(),
+        (care(), 0u32..3),
     );
     let rest = (prop::collection::vec(upset(), 0..5), any::<u64>());
     (shape, limits, rest).prop_map(|(shape, limits, rest)| {
         let (hosts, guests, moves, second, spare) = shape;
-        let (parallel, per_host, heals, resume_crashes, care) = limits;
+        let (parallel, per_host, heals, resume_crashes, (care, split)) = limits;
         History {
             hosts,
             guests: guests
@@ -228,6 +230,7 @@ pub(crate) fn history() -> impl Strategy<Value = History> {
             spare,
             parallel,
             per_host,
+            split,
             care,
             heals,
             resume_crashes,
@@ -366,7 +369,7 @@ impl History {
             });
         }
         let target = at.iter().enumerate().map(|(g, h)| (guest(g), host(*h)));
-        plan_of(target.collect(), made)
+        plan_of(target.collect(), made, self.split)
     }
 
     /// The world's own options; `plan` says which hosts are a move's ends.
@@ -460,9 +463,15 @@ impl History {
     }
 }
 
-fn plan_of(target: BTreeMap<GuestName, HostName>, moves: Vec<Move>) -> Plan {
+fn plan_of(target: BTreeMap<GuestName, HostName>, moves: Vec<Move>, split: u32) -> Plan {
     let one = Ratio::ONE;
+    let most = std::num::NonZeroU32::new(split);
+    let migrations = Migrations {
+        split_at_once: most.map(|n| ("host".to_owned(), n)).into_iter().collect(),
+        ..Migrations::default()
+    };
     let policy = Policy {
+        migrations,
         headroom: Headroom {
             cpu: Permille(0),
             memory: Permille(0),

@@ -115,6 +115,7 @@ pub(crate) fn happen(history: &History) -> Outcome {
         journal: folder.path().join(format!("{name}.db")),
         parallel: history.parallel,
         per_host: history.per_host,
+        split: history.split,
         care: history.care,
     };
     let mut controllers = vec![controller("first", plans)];

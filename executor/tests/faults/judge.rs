@@ -33,6 +33,8 @@ pub(crate) enum Wrong {
     NoIntent,
     /// More migrations at once than the limits allow.
     OverLimits,
+    /// More guests in split state at a host than the policy allows.
+    OverSplit,
     /// More than a canary, and batches that grow with what went well, allow.
     OverBatch,
     /// A move began while a person was to be asked first.
@@ -68,6 +70,8 @@ pub(crate) struct Controller {
     pub(crate) journal: PathBuf,
     pub(crate) parallel: usize,
     pub(crate) per_host: usize,
+    /// Most guests in split state at once at each host; 0 for no such limit.
+    pub(crate) split: u32,
     pub(crate) care: Care,
 }
 
@@ -404,6 +408,15 @@ impl Judge {
             );
             self.wrong(Wrong::OverLimits, why);
         }
+        let splits = |t: &&Traffic| t.request.mode != vmpack_domain::Mode::PreCopy;
+        for host in [&request.from, &request.to] {
+            let at = |t: &&Traffic| t.request.from == *host || t.request.to == *host;
+            let there = underway.iter().filter(splits).filter(at).count();
+            let own = request.mode != vmpack_domain::Mode::PreCopy;
+            if own && of.split > 0 && there > of.split as usize {
+                self.wrong(Wrong::OverSplit, format!("{there} at {host}"));
+            }
+        }
         self.look(world);
     }
 
@@ -479,8 +492,14 @@ impl Judge {
                 format!("{why}; arrived: {arrived}, gone: {gone}"),
             );
         }
+        // A later move of the guest may have left one there.
+        let moves = || controller.plans.iter().flat_map(|p| &p.moves);
+        let later = moves().skip_while(|m| m.id != mv.id).skip(1);
+        let mut later = later.filter(|m| m.guest == mv.guest);
+        let last = !later.any(|m| journal.iter().any(|e| e.event["id"] == m.id.0.as_str()));
         let rest = (mv.from.clone(), CopyState::Stale);
-        if matches!(word, "moved" | "checked")
+        if last
+            && matches!(word, "moved" | "checked")
             && finished
             && world.copies(&mv.guest).contains(&rest)
         {

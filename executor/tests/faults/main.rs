@@ -113,6 +113,7 @@ fn eventful(upsets: Vec<Upset>) -> History {
         spare: 0,
         parallel: 2,
         per_host: 1,
+        split: 0,
         care: Care::default(),
         heals: false,
         resume_crashes: false,

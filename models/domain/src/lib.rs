@@ -19,6 +19,7 @@ pub mod plan;
 pub mod policy;
 pub mod relief;
 pub mod rule;
+pub mod split;
 pub mod units;
 
 pub use certificate::Certificate;

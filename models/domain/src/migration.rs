@@ -79,7 +79,16 @@ pub fn choose(
     urgent: bool,
 ) -> (Mode, Prediction) {
     let measured = &policy.calibration;
-    let of = |mode| (mode, predict_by(measured, mode, guest.memory, load, link));
+    let of = |mode| {
+        let mut predicted = predict_by(measured, mode, guest.memory, load, link);
+        // What comes by itself after the switch is slower by what is left free for faults.
+        let slow = u128::from(policy.after_switch(link).0.max(1));
+        let split = u128::from(predicted.split.0) * u128::from(link.0) / slow;
+        let split = Micros(u64::try_from(split).unwrap_or(u64::MAX)).max(predicted.split);
+        predicted.total += split.saturating_sub(predicted.split);
+        predicted.split = split;
+        (mode, predicted)
+    };
     if guest.post_copy == PostCopy::Never {
         return of(Mode::PreCopy);
     }
@@ -292,6 +301,19 @@ mod tests {
             chosen("split-state: 1s", Some(500), None, true),
             Mode::PreCopy
         );
+    }
+
+    #[test]
+    fn bandwidth_that_is_left_free_for_faults_makes_the_split_state_longer() {
+        let policy: Migrations =
+            serde_yaml::from_str("{ mode: post-copy, fault-share: 75% }").unwrap();
+        assert_eq!(policy.after_switch(MiBPerSec(100)), MiBPerSec(25));
+        assert_eq!(policy.after_switch(MiBPerSec(1)), MiBPerSec(1));
+        let text = "{ name: g, vcpus: 1, memory: 1000MiB, host: h1 }";
+        let guest: Guest = serde_yaml::from_str(text).unwrap();
+        let (_, predicted) = choose(&policy, &guest, None, MiBPerSec(100), false);
+        assert_eq!(predicted.split, Micros::secs(40));
+        assert_eq!(predicted.total, SETUP + Micros::secs(40));
     }
 
     #[test]

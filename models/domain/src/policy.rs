@@ -225,6 +225,16 @@ pub struct Migrations {
     /// Longest predicted time for which a guest may be in split state, its memory on two hosts; where
     /// post-copy would take longer it moves by another kind if that keeps within. 60 s by default.
     pub split_state: Micros,
+    /// The share of its bandwidth that a stream leaves free after the switch, for the pages that the guest
+    /// waits for: they do not queue behind what comes by itself, and the guest's stand-still is shorter,
+    /// the split state longer. None by default.
+    #[serde(skip_serializing_if = "no_share")]
+    pub fault_share: Permille,
+    /// Most guests in split state at once at what can fail as a whole: under `host` at either end of a
+    /// host, under `link` in each direction of its link, under a label (`rack`) over all hosts with one
+    /// value of it. Without a limit by default. Relief keeps it, too.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub split_at_once: BTreeMap<String, NonZeroU32>,
     /// Whether guests are moved that another manager runs, such as OpenStack, oVirt or Pacemaker; by
     /// default they are refused.
     pub foreign: Foreign,
@@ -315,7 +325,20 @@ pub enum ModePolicy {
     PostCopy,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn no_share(share: &Permille) -> bool {
+    share.0 == 0
+}
+
 impl Migrations {
+    /// What a stream of that bandwidth may take after the switch; something of any.
+    #[must_use]
+    pub fn after_switch(&self, bandwidth: MiBPerSec) -> MiBPerSec {
+        let left = 1000 - self.fault_share.0.min(1000);
+        let part = u128::from(bandwidth.0) * u128::from(left) / 1000;
+        let part = u64::try_from(part).unwrap_or(u64::MAX);
+        MiBPerSec(part.max(bandwidth.0.min(1)))
+    }
     fn is_default(&self) -> bool {
         *self == Self::default()
     }
@@ -338,6 +361,8 @@ impl Default for Migrations {
             stream: StreamPolicy::Tls,
             mode: ModePolicy::Measured,
             split_state: Micros::secs(60),
+            fault_share: Permille(0),
+            split_at_once: BTreeMap::new(),
             foreign: Foreign::Refuse,
             canary: 1,
             stop_after: 3,

@@ -2,7 +2,8 @@
 //!
 //! Sets: migrations m ∈ M, from host f(m) to host t(m); hosts h ∈ H; resources r. Given: length d(m);
 //! need n(m,r); load l(h,r) before any of them, room R(h,r); at most K at once leave a host, at most K
-//! come to it, at most N run in all; some must wait for others, m ≺ m' (two moves of one guest, or of
+//! come to it, at most N run in all; of the migrations at a place p that go into split state, P(p), at most
+//! B(p) run at once; some must wait for others, m ≺ m' (two moves of one guest, or of
 //! guests that a rule binds to each other).
 //!
 //! Variables: start s(m) ≥ 0; with A(h,τ) = {m : t(m) = h, s(m) ≤ τ} those that have begun to come to h
@@ -15,6 +16,7 @@
 //!      out:    |{m : f(m) = h, s(m) ≤ τ < s(m) + d(m)}| ≤ K             for each h, τ
 //!      in:     |{m : t(m) = h, s(m) ≤ τ < s(m) + d(m)}| ≤ K             for each h, τ
 //!      all:    |{m : s(m) ≤ τ < s(m) + d(m)}| ≤ N                       for each τ
+//!      split:  |{m ∈ P(p) : s(m) ≤ τ < s(m) + d(m)}| ≤ B(p)             for each p, τ
 //!      room:   l(h,r) + Σ(A(h,τ)) n(m,r) − Σ(L(h,τ)) n(m,r) ≤ R(h,r)    for each h, r and each
 //!              τ = s(m) with t(m) = h
 //! ```
@@ -45,21 +47,25 @@ pub struct Job {
     pub duration: Micros,
     /// Earlier jobs that must have ended before, by index.
     pub after: Vec<usize>,
+    /// The places with a limit where it is in split state, as [`Slots::split`] numbers them.
+    pub split: Vec<usize>,
 }
 
 /// How many may run at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Slots {
     /// From each host, and to each host; at least 1.
     pub per_host: usize,
     /// In all; at least 1.
     pub at_once: usize,
+    /// In split state, by place; each at least 1, with what it is called.
+    pub split: Vec<(usize, String)>,
 }
 
 /// A time before which no schedule of the jobs ends, and what it rests on. Jobs wait for earlier ones
 /// only.
 #[must_use]
-pub fn bound(problem: &Problem, jobs: &[Job], slots: Slots) -> (Micros, String) {
+pub fn bound(problem: &Problem, jobs: &[Job], slots: &Slots) -> (Micros, String) {
     let mut shortest_out: BTreeMap<usize, Micros> = BTreeMap::new();
     for job in jobs {
         let least = shortest_out.entry(job.from).or_insert(job.duration);
@@ -111,6 +117,14 @@ pub fn bound(problem: &Problem, jobs: &[Job], slots: Slots) -> (Micros, String) 
             )
         });
     }
+    for (place, (most, what)) in slots.split.iter().enumerate() {
+        let set: Vec<usize> = (0..jobs.len())
+            .filter(|i| jobs[*i].split.contains(&place))
+            .collect();
+        offer(machine(jobs, &set, &head, &tail, *most), &|| {
+            format!("guests in split state at {what}")
+        });
+    }
     let all: Vec<usize> = (0..jobs.len()).collect();
     offer(machine(jobs, &all, &head, &tail, slots.at_once), &|| {
         "migrations at once".into()
@@ -149,7 +163,12 @@ mod tests {
     use crate::problem::{GuestItem, HostSlot};
 
     /// Hosts with room for 4, guests (need, from, to); lengths are the needs, in microseconds.
-    fn check(guests: &[(i64, usize, usize)], per_host: usize, expected: (u64, &str)) {
+    /// At most `split` at once are in split state.
+    fn check_split(
+        guests: &[(i64, usize, usize)],
+        (per_host, split): (usize, usize),
+        expected: (u64, &str),
+    ) {
         let host = |h: usize| HostSlot {
             name: format!("h{h}").parse().expect("a plain name"),
             cost: 1000,
@@ -180,14 +199,28 @@ mod tests {
             to: *to,
             duration: Micros(need.unsigned_abs()),
             after: vec![],
+            split: vec![0],
         };
         let jobs: Vec<Job> = guests.iter().enumerate().map(job).collect();
         let slots = Slots {
             per_host,
             at_once: 9,
+            split: vec![(split, "rack a".to_owned())],
         };
-        let (time, origin) = bound(&problem, &jobs, slots);
+        let (time, origin) = bound(&problem, &jobs, &slots);
         assert_eq!((time.0, origin.as_str()), expected);
+    }
+
+    fn check(guests: &[(i64, usize, usize)], per_host: usize, expected: (u64, &str)) {
+        check_split(guests, (per_host, 9), expected);
+    }
+
+    #[test]
+    fn guests_in_split_state_bound_the_time() {
+        let guests = [(2, 0, 2), (3, 1, 3)];
+        check_split(&guests, (1, 2), (3, "guest g1"));
+        let one = (5, "guests in split state at rack a");
+        check_split(&guests, (1, 1), one);
     }
 
     #[test]

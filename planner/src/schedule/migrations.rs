@@ -1,10 +1,13 @@
 //! From an order to migrations as a plan holds them: when each starts, what it waits for, predicted
 //! times.
 
+use std::collections::BTreeMap;
+
 use vmpack_domain::migration::{Prediction, choose};
 use vmpack_domain::plan::{Mode, Move, MoveId, TimeClaim};
+use vmpack_domain::split::{Place, places};
 use vmpack_domain::units::{MiB, MiBPerSec, MilliCores, count as counted};
-use vmpack_domain::{Cluster, Load, Policy};
+use vmpack_domain::{Cluster, HostName, Load, Policy};
 use vmpack_ilp::problem::{GroupKind, Problem};
 use vmpack_ilp::waves::{self, Job, Slots};
 
@@ -27,22 +30,25 @@ pub(crate) fn migrations(
         .map(|hop| Way::of((cluster, load, policy), problem, hop, overloaded(hop.from)))
         .collect();
     let after = bound_to(problem, hops);
+    let (split, of_hop) = split(cluster, policy, problem, hops, &ways);
     let mut jobs: Vec<Job> = Vec::with_capacity(hops.len());
-    for ((hop, way), after) in hops.iter().zip(&ways).zip(after) {
+    for (((hop, way), after), split) in hops.iter().zip(&ways).zip(after).zip(of_hop) {
         jobs.push(Job {
             guest: hop.guest,
             from: hop.from,
             to: hop.to,
             duration: way.predicted.total,
             after,
+            split,
         });
     }
     let slots = Slots {
         per_host: count(policy.migrations.per_host.get()),
         at_once: count(policy.migrations.at_once.get()),
+        split,
     };
-    let (bound, origin) = waves::bound(problem, &jobs, slots);
-    let table = timetable(problem, &jobs, slots, bound, policy.limits.seed);
+    let (bound, origin) = waves::bound(problem, &jobs, &slots);
+    let table = timetable(problem, &jobs, &slots, bound, policy.limits.seed);
     let (sorted, in_order, start) = by_start(&jobs, &table);
     let waits = edges(problem, &in_order, &start);
     let moves = sorted.iter().zip(0..).map(|(i, at)| {
@@ -73,6 +79,39 @@ pub(crate) fn migrations(
         origin,
     };
     (moves.collect(), claim, notes(policy, problem, hops, &ways))
+}
+
+/// The places with a limit on guests in split state, and for each migration those that it counts at.
+fn split(
+    cluster: &Cluster,
+    policy: &Policy,
+    problem: &Problem,
+    hops: &[Hop],
+    ways: &[Way],
+) -> (Vec<(usize, String)>, Vec<Vec<usize>>) {
+    let limits = &policy.migrations.split_at_once;
+    let mut numbers: BTreeMap<Place, usize> = BTreeMap::new();
+    let mut all = Vec::new();
+    let mut of_hop = Vec::with_capacity(hops.len());
+    for (hop, way) in hops.iter().zip(ways) {
+        let name = |host: usize| &problem.hosts[host].name;
+        let labels = |host: &HostName| cluster.host(host).map(|h| &h.labels);
+        let mut own = Vec::new();
+        for place in places(way.mode, (name(hop.from), name(hop.to)), labels) {
+            let Some(most) = place.limit(limits) else {
+                continue;
+            };
+            let next = all.len();
+            let what = place.to_string();
+            let number = *numbers.entry(place).or_insert(next);
+            if number == next {
+                all.push((count(most.get()), what));
+            }
+            own.push(number);
+        }
+        of_hop.push(own);
+    }
+    (all, of_hop)
 }
 
 /// Migrations that are predicted not to end by themselves, or to leave a guest in split state for long.

@@ -35,7 +35,7 @@ pub(crate) struct Timetable {
 pub(crate) fn timetable(
     problem: &Problem,
     jobs: &[Job],
-    slots: Slots,
+    slots: &Slots,
     bound: Micros,
     seed: u64,
 ) -> Timetable {
@@ -143,7 +143,7 @@ pub(crate) fn by_start(jobs: &[Job], table: &Timetable) -> (Vec<usize>, Vec<Job>
 struct Run<'a> {
     problem: &'a Problem,
     jobs: &'a [Job],
-    slots: Slots,
+    slots: &'a Slots,
     /// Per job, by what its urgency is multiplied, in thousandths.
     noise: Vec<u64>,
     now: Micros,
@@ -161,6 +161,8 @@ struct Run<'a> {
     busy: [Vec<usize>; 2],
     /// Work of those that leave each host and are not over, and of those that come to it.
     work: [Vec<Micros>; 2],
+    /// By place, those that run and are in split state, and work of those that are not over.
+    split: Vec<(usize, Micros)>,
     /// When each host's room last changed, in steps; and when each job was last refused for room.
     changed: Vec<usize>,
     refused: Vec<usize>,
@@ -168,7 +170,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(problem: &'a Problem, jobs: &'a [Job], slots: Slots, noise: Vec<u64>) -> Self {
+    fn new(problem: &'a Problem, jobs: &'a [Job], slots: &'a Slots, noise: Vec<u64>) -> Self {
         let hosts = problem.hosts.len();
         let mut run = Self {
             problem,
@@ -184,6 +186,7 @@ impl<'a> Run<'a> {
             touch: vec![Vec::new(); hosts],
             busy: [vec![0; hosts], vec![0; hosts]],
             work: [vec![Micros::ZERO; hosts], vec![Micros::ZERO; hosts]],
+            split: vec![(0, Micros::ZERO); slots.split.len()],
             changed: vec![1; hosts],
             refused: vec![0; jobs.len()],
             step: 1,
@@ -191,6 +194,9 @@ impl<'a> Run<'a> {
         for (i, job) in jobs.iter().enumerate() {
             for j in &job.after {
                 run.awaited_by[*j].push(i);
+            }
+            for place in &job.split {
+                run.split[*place].1 += job.duration;
             }
             for (d, host) in [job.from, job.to].into_iter().enumerate() {
                 run.touch[host].push(i);
@@ -238,7 +244,9 @@ impl<'a> Run<'a> {
             let job = &self.jobs[*i];
             let own = per_host(self.work[0][job.from].max(self.work[1][job.to]));
             let next = job.duration.0 + per_host(self.work[1][job.from]);
-            let shared = own.max(next).max(all);
+            let split = job.split.iter();
+            let split = split.map(|p| self.split[*p].1.0 / self.slots.split[*p].0 as u64);
+            let shared = own.max(next).max(all).max(split.max().unwrap_or(0));
             (Reverse(shared / 1000 * self.noise[*i] + job.duration.0), *i)
         };
         pending.sort_by_cached_key(urgency);
@@ -252,6 +260,10 @@ impl<'a> Run<'a> {
             || self.busy[0][job.from] >= self.slots.per_host
             || self.busy[1][job.to] >= self.slots.per_host
             || self.refused[i] >= self.changed[job.to]
+            || job
+                .split
+                .iter()
+                .any(|p| self.split[*p].0 >= self.slots.split[*p].0)
         {
             return false;
         }
@@ -267,6 +279,7 @@ impl<'a> Run<'a> {
             self.touch[host].retain(|j| *j != i);
             self.changed[host] = self.step;
         }
+        job.split.iter().for_each(|p| self.split[*p].0 += 1);
         self.start[i] = Some(self.now);
         self.running.push(Reverse((self.now + job.duration, i)));
         true
@@ -283,6 +296,11 @@ impl<'a> Run<'a> {
         for (d, host) in [job.from, job.to].into_iter().enumerate() {
             self.busy[d][host] -= 1;
             self.work[d][host] = Micros(self.work[d][host].0 - job.duration.0);
+        }
+        for place in &job.split {
+            let (running, work) = &mut self.split[*place];
+            *running -= 1;
+            *work = Micros(work.0 - job.duration.0);
         }
         self.changed[job.from] = self.step;
         for j in std::mem::take(&mut self.awaited_by[i]) {

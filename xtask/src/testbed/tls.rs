@@ -65,6 +65,10 @@ impl Authority {
         fs::copy(&self.certificate, directory.join("ca-cert.pem"))?;
         fs::copy(&key, directory.join("client-key.pem"))?;
         fs::copy(&certificate, directory.join("client-cert.pem"))?;
+        // Without them QEMU 7.2 makes new ones for each migration to the host, for up to 2 s.
+        let mut group = command(["openssl", "genpkey", "-genparam", "-algorithm", "DH"]);
+        group.args(["-pkeyopt", "group:ffdhe2048", "-out"]);
+        read(group.arg(directory.join("dh-params.pem")))?;
         fs::remove_file(&request)?;
         Ok(())
     }

@@ -41,7 +41,7 @@ const RETRY: Duration = Duration::from_millis(5);
 const SETTLE: Duration = Duration::from_secs(2);
 
 enum Heard {
-    FromSource(Notice),
+    FromSource(Notice, Instant),
     FromTarget(Notice, Instant),
     Done(Result<(), virt::error::Error>, Instant),
 }
@@ -168,15 +168,11 @@ fn run(
             let _ = tell.send(wrap(notice));
         })
     };
+    let at_source = |n| Heard::FromSource(n, Instant::now());
     let at_target = |n| Heard::FromTarget(n, Instant::now());
     let watches = [
-        listen(&**source, Kind::Pass, tell.clone(), Heard::FromSource),
-        listen(
-            &**source,
-            Kind::JobCompleted,
-            tell.clone(),
-            Heard::FromSource,
-        ),
+        listen(&**source, Kind::Pass, tell.clone(), at_source),
+        listen(&**source, Kind::JobCompleted, tell.clone(), at_source),
         listen(&**target, Kind::Lifecycle, tell.clone(), at_target),
     ];
     let watches: Result<Vec<_>, _> = watches.into_iter().collect();
@@ -196,16 +192,32 @@ fn run(
         switched: (begin == Begin::Broken).then_some(Micros::ZERO),
     };
     let (mut figures, mut looked) = (None, started);
+    // When the pass began in which the switch is asked for, and how long libvirt took over what it refused.
+    let (mut ready, mut refused) = (started, Duration::ZERO);
     let (result, ended) = loop {
         let mut pause = LOOK;
         match course.next(since(started)) {
-            Some(Step::Switch) => match start_post_copy(&domain) {
-                Ok(()) => course.switch_asked = true,
-                Err(e) => {
-                    tracing::debug!(guest = %request.guest, "not ready to switch: {}", e.message());
-                    pause = RETRY;
+            Some(Step::Switch) => {
+                let asked = Instant::now();
+                match start_post_copy(&domain) {
+                    Ok(()) => {
+                        course.switch_asked = true;
+                        let own = asked
+                            .saturating_duration_since(ready)
+                            .saturating_sub(refused);
+                        tracing::info!(
+                            "guest {}: the switch was asked for {:.6}s after it could be",
+                            request.guest,
+                            own.as_secs_f64()
+                        );
+                    }
+                    Err(e) => {
+                        refused += asked.elapsed();
+                        tracing::debug!(guest = %request.guest, "not ready to switch: {}", e.message());
+                        pause = RETRY;
+                    }
                 }
-            },
+            }
             Some(Step::Abort) => {
                 course.abort_asked = true;
                 if let Err(e) = abort_job(&domain) {
@@ -219,14 +231,19 @@ fn run(
             pause = pause.min(left.max(RETRY));
         }
         match heard.recv_timeout(pause) {
-            Ok(Heard::FromSource(Notice::Pass(pass))) => course.pass = pass,
-            Ok(Heard::FromSource(Notice::JobCompleted(all))) => figures = Some(all),
+            Ok(Heard::FromSource(Notice::Pass(pass), at)) => {
+                course.pass = pass;
+                if !course.switch_asked {
+                    (ready, refused) = (at, Duration::ZERO);
+                }
+            }
+            Ok(Heard::FromSource(Notice::JobCompleted(all), _)) => figures = Some(all),
             Ok(Heard::FromTarget(Notice::Resumed, at)) if course.switched.is_none() => {
                 let after = elapsed(started, at);
                 course.switched = Some(after);
                 told(MigrationEvent::Switched { after });
             }
-            Ok(Heard::FromSource(_) | Heard::FromTarget(..)) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(Heard::FromSource(..) | Heard::FromTarget(..)) | Err(RecvTimeoutError::Timeout) => {}
             Ok(Heard::Done(result, at)) => break (result, at),
             Err(RecvTimeoutError::Disconnected) => {
                 return Err(MigrationFailure::Unknown(
@@ -270,7 +287,7 @@ fn run(
     while figures.is_none() || course.switched.is_none() {
         let left = deadline.saturating_duration_since(Instant::now());
         match heard.recv_timeout(left) {
-            Ok(Heard::FromSource(Notice::JobCompleted(all))) => figures = Some(all),
+            Ok(Heard::FromSource(Notice::JobCompleted(all), _)) => figures = Some(all),
             Ok(Heard::FromTarget(Notice::Resumed, at)) if course.switched.is_none() => {
                 course.switched = Some(elapsed(started, at));
             }

@@ -1,10 +1,12 @@
 //! Judges what a plan says of time: predicted starts honour the edges and the policy's limits on
-//! migrations at once, and the time claimed is the time they take.
+//! migrations at once and on guests in split state, and the time claimed is the time they take.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Violation, World, violation};
+use crate::HostName;
 use crate::plan::{MoveId, Plan};
+use crate::split::{Place, places};
 use crate::units::Micros;
 
 /// What is wrong with the predicted times.
@@ -47,6 +49,12 @@ pub(super) fn judge(world: &World, plan: &Plan) -> Vec<Violation> {
         }
     }
     let policy = &world.policy.migrations;
+    let labels = |host: &HostName| world.cluster.host(host).map(|h| &h.labels);
+    let split: Vec<BTreeSet<Place>> = plan
+        .moves
+        .iter()
+        .map(|m| places(m.mode, (&m.from, &m.to), labels))
+        .collect();
     for (i, mv) in plan.moves.iter().enumerate() {
         // Most run together when one of them starts.
         let others = plan.moves.iter().enumerate().filter(|(j, m)| {
@@ -54,7 +62,11 @@ pub(super) fn judge(world: &World, plan: &Plan) -> Vec<Violation> {
             started && m.start + m.duration > mv.start
         });
         let (mut all, mut leaving, mut coming) = (0u32, 0u32, 0u32);
-        for (_, m) in others {
+        let mut at: BTreeMap<&Place, u32> = BTreeMap::new();
+        for (j, m) in others {
+            for place in split[j].intersection(&split[i]) {
+                *at.entry(place).or_default() += 1;
+            }
             all += 1;
             leaving += u32::from(m.from == mv.from);
             coming += u32::from(m.to == mv.to);
@@ -69,6 +81,18 @@ pub(super) fn judge(world: &World, plan: &Plan) -> Vec<Violation> {
                     law: "times".into(),
                     at: Some(mv.id.clone()),
                     detail: format!("{is} migrations run at once {what}, at most {most} may"),
+                });
+            }
+        }
+        for (place, is) in at {
+            let most = place.limit(&policy.split_at_once);
+            if let Some(most) = most.filter(|most| is > most.get()) {
+                found.push(Violation {
+                    law: "times".into(),
+                    at: Some(mv.id.clone()),
+                    detail: format!(
+                        "{is} guests are in split state at once at {place}, at most {most} may"
+                    ),
                 });
             }
         }

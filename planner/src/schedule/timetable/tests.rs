@@ -50,13 +50,22 @@ fn jobs(problem: &Problem, guests: &[(i64, usize, usize)]) -> Option<Vec<Job>> {
             to: hop.to,
             duration: Micros(problem.guests[hop.guest].need[0].unsigned_abs()),
             after: same.into_iter().collect(),
+            // Guests of odd needs move by pre-copy; hosts 0 and 1 are one rack, the others another.
+            split: match problem.guests[hop.guest].need[0] % 2 {
+                0 => {
+                    let racks = [hop.from / 2, hop.to / 2];
+                    let both = if racks[0] == racks[1] { 1 } else { 2 };
+                    racks[..both].to_vec()
+                }
+                _ => Vec::new(),
+            },
         });
     }
     Some(jobs)
 }
 
 /// Whether every host has room, every slot is taken once and every job waits as it must.
-fn valid(problem: &Problem, jobs: &[Job], slots: Slots, start: &[Option<u64>]) -> bool {
+fn valid(problem: &Problem, jobs: &[Job], slots: &Slots, start: &[Option<u64>]) -> bool {
     let placed = || (0..jobs.len()).filter_map(|i| Some((i, start[i]?)));
     let ends = |i: usize| start[i].map(|s| s + jobs[i].duration.0);
     placed().all(|(i, at)| {
@@ -75,7 +84,12 @@ fn valid(problem: &Problem, jobs: &[Job], slots: Slots, start: &[Option<u64>]) -
                 there.iter_mut().zip(&guest.need).for_each(|(t, n)| *t += n);
             }
         }
-        running.len() <= slots.at_once
+        let split = jobs[i].split.iter().all(|p| {
+            let at = running.iter().filter(|j| jobs[**j].split.contains(p));
+            at.count() <= slots.split[*p].0
+        });
+        split
+            && running.len() <= slots.at_once
             && leave.count() <= slots.per_host
             && come.count() <= slots.per_host
             && there
@@ -91,11 +105,11 @@ fn valid(problem: &Problem, jobs: &[Job], slots: Slots, start: &[Option<u64>]) -
 
 /// The soonest end of any schedule: in some order, each as early as those before it allow (serial
 /// schedule generation is complete for active schedules; Kolisch, EJOR 90(2), 1996).
-fn soonest(problem: &Problem, jobs: &[Job], slots: Slots) -> u64 {
+fn soonest(problem: &Problem, jobs: &[Job], slots: &Slots) -> u64 {
     fn go(
         problem: &Problem,
         jobs: &[Job],
-        slots: Slots,
+        slots: &Slots,
         start: &mut Vec<Option<u64>>,
         best: &mut u64,
     ) {
@@ -135,8 +149,12 @@ fn soonest(problem: &Problem, jobs: &[Job], slots: Slots) -> u64 {
 fn cases() -> impl Strategy<Value = (usize, Vec<(i64, usize, usize)>, Slots)> {
     (2usize..5).prop_flat_map(|hosts| {
         let guest = (1i64..8, 0..hosts, 0..hosts);
-        let slots =
-            (1usize..3, 1usize..5).prop_map(|(per_host, at_once)| Slots { per_host, at_once });
+        let racks = prop::collection::vec((1usize..3).prop_map(|n| (n, "rack".to_owned())), 2);
+        let slots = (1usize..3, 1usize..5, racks).prop_map(|(per_host, at_once, split)| Slots {
+            per_host,
+            at_once,
+            split,
+        });
         (Just(hosts), prop::collection::vec(guest, 1..7), slots)
     })
 }
@@ -176,11 +194,11 @@ proptest! {
     ) {
         let problem = problem(hosts, &guests);
         let Some(jobs) = jobs(&problem, &guests) else { return Ok(()); };
-        let (bound, origin) = waves::bound(&problem, &jobs, slots);
-        let found = timetable(&problem, &jobs, slots, bound, 1);
+        let (bound, origin) = waves::bound(&problem, &jobs, &slots);
+        let found = timetable(&problem, &jobs, &slots, bound, 1);
         let start: Vec<Option<u64>> = found.start.iter().map(|s| Some(s.0)).collect();
-        prop_assert!(valid(&problem, &jobs, slots, &start), "{:?}", found);
-        let best = soonest(&problem, &jobs, slots);
+        prop_assert!(valid(&problem, &jobs, &slots, &start), "{:?}", found);
+        let best = soonest(&problem, &jobs, &slots);
         prop_assert!(bound.0 <= best, "{} by {} above {}", bound, origin, best);
         prop_assert!(best <= found.end.0);
         prop_assert!(found.end.0 <= 2 * best, "{} against {}", found.end, best);
@@ -190,7 +208,7 @@ proptest! {
     fn whatever_runs_when_the_edges_keep_room((hosts, guests, slots) in cases()) {
         let problem = problem(hosts, &guests);
         let Some(jobs) = jobs(&problem, &guests) else { return Ok(()); };
-        let found = timetable(&problem, &jobs, slots, Micros::ZERO, 1);
+        let found = timetable(&problem, &jobs, &slots, Micros::ZERO, 1);
         let (_, in_order, start) = by_start(&jobs, &found);
         let edges = edges(&problem, &in_order, &start);
         prop_assert!(edges.iter().enumerate().all(|(i, e)| e.iter().all(|j| *j < i)));
