@@ -7,6 +7,8 @@ pub(crate) mod relax;
 pub(crate) use conflict::conflict;
 pub(crate) use moves::Motives;
 
+use std::collections::BTreeSet;
+
 use vmpack_domain::plan::TradeClaim;
 use vmpack_domain::units::{MiB, MilliCores, Ratio, count};
 use vmpack_domain::{Cluster, Load, Policy};
@@ -222,12 +224,17 @@ fn by_counting(problem: &Problem) -> Vec<String> {
             }
         }
         if let GroupKind::Spread { guests, place } = &rule.kind {
-            let mut places: Vec<usize> = guests
+            // As many places as guests are enough; one guest alone mostly has them.
+            let mut places = BTreeSet::new();
+            let hosts = guests
                 .iter()
-                .flat_map(|g| problem.guests[*g].allowed.iter().map(|h| place[*h]))
-                .collect();
-            places.sort_unstable();
-            places.dedup();
+                .flat_map(|g| problem.guests[*g].allowed.iter());
+            for host in hosts {
+                if places.len() >= guests.len() {
+                    break;
+                }
+                places.insert(place[*host]);
+            }
             if places.len() < guests.len() {
                 reasons.push(format!(
                     "rule {} keeps {} in different places, and they may be in {} only",

@@ -7,6 +7,7 @@
 //! is left; it is preferred to parking, which costs one more migration.
 
 pub(crate) mod migrations;
+mod queue;
 pub(crate) mod reach;
 mod timetable;
 mod walk;
@@ -17,6 +18,7 @@ mod tests;
 use vmpack_ilp::problem::{Amounts, GroupKind, Problem};
 
 use crate::rng::Rng;
+use queue::{AWAITED, NOT_AWAITED, Queue};
 
 /// One migration in the order, by index.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,63 +180,75 @@ impl<'a> Replay<'a> {
     }
     /// The migrations in order, and the guests for which none is left.
     fn run(mut self) -> (Vec<Hop>, Vec<usize>) {
-        let mut pending: Vec<usize> = (0..self.at.len()).filter(|g| self.pending(*g)).collect();
-        pending.sort_by_key(|g| (self.rank[*g], *g));
-        while !pending.is_empty() {
-            if let Some(i) = self.next(&pending) {
-                let guest = pending.remove(i);
+        let mut queue = Queue::new(&self);
+        while queue.left > 0 {
+            if let Some(guest) = self.next(&mut queue) {
+                let from = self.at[guest];
+                queue.remove(guest, &self);
                 self.hop(guest, self.target[guest], false);
-            } else if !self.park(&pending) {
+                queue.left_host(from, guest, &self);
+            } else if !self.park(&mut queue) {
                 break;
             }
         }
-        (self.hops, pending)
+        let waiting = queue.order.iter().copied().filter(|g| queue.waits[*g]);
+        (self.hops, waiting.collect())
     }
     /// The next of the pending guests that can go to its target: first where that breaks no spread
     /// rule on the way, and among those first from a host that others wait for.
-    fn next(&self, pending: &[usize]) -> Option<usize> {
-        let mut awaited = vec![false; self.load.len()];
-        for g in pending {
-            awaited[self.target[*g]] = true;
+    fn next(&self, queue: &mut Queue) -> Option<usize> {
+        for class in [AWAITED, NOT_AWAITED] {
+            while let Some(place) = queue.open[class].pop_first() {
+                let guest = queue.order[place];
+                // Nobody may wait for its host any longer.
+                if queue.class(guest, self) != class {
+                    queue.open[NOT_AWAITED].insert(place);
+                    continue;
+                }
+                if !self.room_for(guest, self.target[guest]) {
+                    continue;
+                }
+                if !self.joins(guest, self.target[guest]) {
+                    return Some(guest);
+                }
+                queue.joining.insert(place);
+            }
         }
-        let ready = pending
-            .iter()
-            .enumerate()
-            .filter(|(_, g)| self.room_for(**g, self.target[**g]));
-        ready
-            .min_by_key(|(i, g)| {
-                let from = self.at[**g].unwrap_or(0);
-                (self.joins(**g, self.target[**g]), !awaited[from], *i)
-            })
-            .map(|(i, _)| i)
+        let joining = queue.joining.iter().map(|place| queue.order[*place]);
+        joining
+            .filter(|g| self.room_for(*g, self.target[*g]))
+            .min_by_key(|g| (queue.class(*g, self), queue.place[*g]))
     }
     /// Parks one guest whose leaving makes room for another, the smallest such; `false` when no
     /// host has room for any.
-    fn park(&mut self, pending: &[usize]) -> bool {
-        let mut awaited = vec![false; self.load.len()];
-        for g in pending {
-            awaited[self.target[*g]] = true;
-        }
-        let mut best = None;
-        for g in pending.iter().copied() {
-            let Some(from) = self.at[g].filter(|h| awaited[*h] && !self.parked[g]) else {
-                continue;
-            };
-            if self.budgets.iter().any(|b| b.counted[g] && b.left == 0) {
-                continue;
+    fn park(&mut self, queue: &mut Queue) -> bool {
+        let waits = queue.order.iter().copied().filter(|g| queue.waits[*g]);
+        let mut leaving: Vec<_> = waits
+            .filter_map(|g| {
+                let from = self.at[g].filter(|h| queue.awaited(*h) && !self.parked[g])?;
+                if self.budgets.iter().any(|b| b.counted[g] && b.left == 0) {
+                    return None;
+                }
+                let mut to_come = queue.to_come[from].iter();
+                let frees = to_come.any(|w| self.frees(g, *w, from));
+                Some((!frees, self.problem.guests[g].memory, g, from))
+            })
+            .collect();
+        leaving.sort_unstable();
+        let mut best: Option<(bool, i64, bool, bool, i64, usize, usize)> = None;
+        for (no_use, memory, g, from) in leaving {
+            // What comes first in a choice; hosts are only looked at where it can be the best.
+            if best.is_some_and(|(n, m, ..)| (n, m) < (no_use, memory)) {
+                break;
             }
-            let frees = pending
-                .iter()
-                .any(|w| self.target[*w] == from && self.frees(g, *w, from));
             for h in self.problem.guests[g].allowed.iter().copied() {
                 let host = &self.problem.hosts[h];
                 if h == from || host.asleep || !self.room_for(g, h) {
                     continue;
                 }
                 let free = host.room[1] - self.load[h][1];
-                let memory = self.problem.guests[g].memory;
                 let joins = self.joins(g, h);
-                let choice = (!frees, memory, joins, awaited[h], -free, g, h);
+                let choice = (no_use, memory, joins, queue.awaited(h), -free, g, h);
                 if best.is_none_or(|b| choice < b) {
                     best = Some(choice);
                 }
@@ -247,7 +261,10 @@ impl<'a> Replay<'a> {
         for budget in self.budgets.iter_mut().filter(|b| b.counted[guest]) {
             budget.left -= 1;
         }
+        let from = self.at[guest];
         self.hop(guest, host, true);
+        queue.left_host(from, guest, self);
+        queue.reopen(guest, self);
         true
     }
     /// Whether `waiting` would fit its target once `guest` has left it.

@@ -1,3 +1,4 @@
+use proptest::prelude::*;
 use vmpack_domain::plan::MoveId;
 use vmpack_domain::units::Permille;
 use vmpack_domain::{Cluster, Load, Policy};
@@ -5,7 +6,7 @@ use vmpack_ilp::problem::Problem;
 
 use super::migrations::migrations;
 use super::walk::walk;
-use super::{Order, order};
+use super::{Hop, Order, Replay, order};
 use crate::instance::Instance;
 use crate::tests::read;
 
@@ -42,7 +43,7 @@ fn check(hosts: usize, guests: &[Guest], rules: &str, expected: &str) {
     let name = |g: usize| problem.guests[g].name.as_str();
     let found = match order(&problem, &target, 1) {
         Order::Whole(hops) => {
-            let hop = |h: &super::Hop| {
+            let hop = |h: &Hop| {
                 format!(
                     "{}>h{}{}",
                     name(h.guest),
@@ -180,4 +181,81 @@ fn a_walk_makes_room_and_spares_what_it_can() {
         );
     }
     assert!(found > 0);
+}
+
+/// What [`Replay::run`] means, said by looking at every guest and host each time.
+fn plainly(mut replay: Replay) -> (Vec<Hop>, Vec<usize>) {
+    let mut pending: Vec<usize> = (0..replay.at.len())
+        .filter(|g| replay.pending(*g))
+        .collect();
+    pending.sort_by_key(|g| (replay.rank[*g], *g));
+    loop {
+        let mut awaited = vec![false; replay.load.len()];
+        pending
+            .iter()
+            .for_each(|g| awaited[replay.target[*g]] = true);
+        let target = |g: usize| replay.target[g];
+        let ready = pending.iter().copied().enumerate();
+        let ready = ready.filter(|(_, g)| replay.room_for(*g, target(*g)));
+        let next = ready.min_by_key(|(i, g)| {
+            let from = replay.at[*g].expect("a host");
+            (replay.joins(*g, target(*g)), !awaited[from], *i)
+        });
+        if let Some((i, guest)) = next {
+            pending.remove(i);
+            replay.hop(guest, replay.target[guest], false);
+            continue;
+        }
+        let mut choices = Vec::new();
+        for g in pending.iter().copied() {
+            let from = replay.at[g].expect("a host");
+            if replay.parked[g] || !awaited[from] {
+                continue;
+            }
+            let waiting = pending.iter().filter(|w| target(**w) == from);
+            let frees = waiting.copied().any(|w| replay.frees(g, w, from));
+            for h in 0..replay.load.len() {
+                if h != from && replay.room_for(g, h) {
+                    let free = replay.problem.hosts[h].room[1] - replay.load[h][1];
+                    let memory = replay.problem.guests[g].memory;
+                    choices.push((!frees, memory, replay.joins(g, h), awaited[h], -free, g, h));
+                }
+            }
+        }
+        let Some((.., guest, host)) = choices.into_iter().min() else {
+            return (replay.hops, pending);
+        };
+        replay.parked[guest] = true;
+        replay.hop(guest, host, true);
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_queue_finds_what_looking_at_all_finds(
+        hosts in 2usize..6,
+        drawn in prop::collection::vec((1u32..5, 0usize..6, 0usize..6, 0usize..4), 1..16),
+    ) {
+        let names: Vec<String> = (0..drawn.len()).map(|g| format!("g{g}")).collect();
+        let guests: Vec<Guest> = drawn
+            .iter()
+            .zip(&names)
+            .map(|((memory, from, to, _), name)| {
+                (name.as_str(), *memory, from % hosts + 1, to % hosts + 1)
+            })
+            .collect();
+        let apart = |rule: usize| {
+            let members = drawn.iter().zip(&names).filter(|(d, _)| d.3 == rule);
+            let members: Vec<&str> = members.map(|(_, name)| name.as_str()).collect();
+            (members.len() > 1)
+                .then(|| format!("  - {{ kind: spread, guests: [{}] }}\n", members.join(", ")))
+        };
+        let rules: String = (1..4).filter_map(apart).collect();
+        let rules = if rules.is_empty() { rules } else { format!("rules:\n{rules}") };
+        let (_, _, problem) = problem(hosts, &guests, &rules);
+        let target = targets(&guests);
+        let rank: Vec<usize> = guests.iter().map(|g| g.2).collect();
+        let found = Replay::new(&problem, &target, rank.clone()).run();
+        prop_assert_eq!(found, plainly(Replay::new(&problem, &target, rank)));
+    }
 }

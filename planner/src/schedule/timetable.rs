@@ -18,8 +18,10 @@ use vmpack_ilp::waves::{Job, Slots};
 use super::add;
 use crate::rng::Rng;
 
-/// Priorities that are tried.
-const TRIES: u64 = 24;
+/// Priorities that are tried, at most.
+const TRIES: usize = 24;
+/// And jobs in all tries together, about; one is made in any case.
+const TRIED: usize = 100_000;
 
 /// When the jobs start.
 #[derive(Debug, Clone)]
@@ -40,7 +42,8 @@ pub(crate) fn timetable(
     seed: u64,
 ) -> Timetable {
     let mut best: Option<Timetable> = None;
-    for attempt in 0..TRIES {
+    let tries = TRIES.min(TRIED / jobs.len().max(1)).max(1);
+    for attempt in 0..tries as u64 {
         let mut rng = Rng::new(seed, 4000 + attempt);
         let noise = jobs.iter().map(|_| match attempt {
             0 => 1000,
@@ -209,8 +212,17 @@ impl<'a> Run<'a> {
     fn run(mut self) -> Timetable {
         let mut pending: Vec<usize> = (0..self.jobs.len()).collect();
         loop {
-            self.sort(&mut pending);
-            pending.retain(|i| !self.starts(*i));
+            // Slots are only taken until the next one ends: who has none now is not asked.
+            let mut asked: Vec<usize> = pending
+                .iter()
+                .copied()
+                .filter(|i| self.has_slot(*i))
+                .collect();
+            self.sort(&mut asked);
+            asked.retain(|i| self.starts(*i));
+            if !asked.is_empty() {
+                pending.retain(|i| self.start[*i].is_none());
+            }
             let Some(Reverse((at, _))) = self.running.peek().copied() else {
                 break;
             };
@@ -252,19 +264,23 @@ impl<'a> Run<'a> {
         pending.sort_by_cached_key(urgency);
     }
 
+    /// Whether it has slots now and waits for no other job.
+    fn has_slot(&self, i: usize) -> bool {
+        let job = &self.jobs[i];
+        self.running.len() < self.slots.at_once
+            && self.waits_for[i] == 0
+            && self.busy[0][job.from] < self.slots.per_host
+            && self.busy[1][job.to] < self.slots.per_host
+            && job
+                .split
+                .iter()
+                .all(|p| self.split[*p].0 < self.slots.split[*p].0)
+    }
+
     /// Starts the job if it can start now.
     fn starts(&mut self, i: usize) -> bool {
         let job = &self.jobs[i];
-        if self.running.len() >= self.slots.at_once
-            || self.waits_for[i] > 0
-            || self.busy[0][job.from] >= self.slots.per_host
-            || self.busy[1][job.to] >= self.slots.per_host
-            || self.refused[i] >= self.changed[job.to]
-            || job
-                .split
-                .iter()
-                .any(|p| self.split[*p].0 >= self.slots.split[*p].0)
-        {
+        if !self.has_slot(i) || self.refused[i] >= self.changed[job.to] {
             return false;
         }
         self.step += 1;
