@@ -214,11 +214,11 @@ fn plainly(mut replay: Replay) -> (Vec<Hop>, Vec<usize>) {
             }
             let waiting = pending.iter().filter(|w| target(**w) == from);
             let frees = waiting.copied().any(|w| replay.frees(g, w, from));
-            for h in 0..replay.load.len() {
+            for (h, wanted) in awaited.iter().copied().enumerate() {
                 if h != from && replay.room_for(g, h) {
                     let free = replay.problem.hosts[h].room[1] - replay.load[h][1];
                     let memory = replay.problem.guests[g].memory;
-                    choices.push((!frees, memory, replay.joins(g, h), awaited[h], -free, g, h));
+                    choices.push((!frees, memory, replay.joins(g, h), wanted, -free, g, h));
                 }
             }
         }
