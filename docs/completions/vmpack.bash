@@ -1459,7 +1459,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__plan)
-            opts="-o -v -h --cluster --load --policy --time-limit --nodes --seed --drain --output --json --certificate --detailed-exitcode --curve --verbose --help"
+            opts="-o -v -h --cluster --load --policy --time-limit --nodes --seed --drain --output --json --certificate --report --detailed-exitcode --curve --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1502,6 +1502,10 @@ _vmpack() {
                     return 0
                     ;;
                 --certificate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1721,7 +1725,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__whatif)
-            opts="-v -h --cluster --load --policy --time-limit --nodes --seed --drain --fail --scale-load --add-hosts --add-guests --json --verbose --help"
+            opts="-v -h --cluster --load --policy --time-limit --nodes --seed --losses --scenario --drain --fail --add-hosts --add-guests --copy-guest --remove-guests --headroom --memory-headroom --over-commit --statistic --drop-rule --add-rules --shift-load --scale-load --curve --report --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1751,6 +1755,14 @@ _vmpack() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --losses)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scenario)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --drain)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1759,15 +1771,59 @@ _vmpack() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --scale-load)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
                 --add-hosts)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --add-guests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --copy-guest)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --remove-guests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --headroom)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --memory-headroom)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --over-commit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --statistic)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drop-rule)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --add-rules)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shift-load)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scale-load)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --curve)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -42,7 +42,8 @@ _arguments "${_arguments_options[@]}" : \
 '-o+[Write the plan to this file, whose folder is made if it is missing, or to standard output with \`-\`]:FILE:_files' \
 '--output=[Write the plan to this file, whose folder is made if it is missing, or to standard output with \`-\`]:FILE:_files' \
 '--certificate=[Write the proof of the bound on the hosts to this file, for \`vmpack check --certificate\`]:FILE:_files' \
-'(-o --output --certificate --detailed-exitcode)--curve=[Print, instead of a plan, hosts against memory moved\: for the fewest hosts and up to so many more \[without a number\: 5\]]::N:_default' \
+'--report=[Write the plan as a page that holds all in itself, with pictures, into this file]:FILE:_files' \
+'(-o --output --certificate --report --detailed-exitcode)--curve=[Print, instead of a plan, hosts against memory moved\: for the fewest hosts and up to so many more \[without a number\: 5\]]::N:_default' \
 '--json[Print the result as JSON]' \
 '--detailed-exitcode[Exit with 0 when there is nothing to do and 10 when moves are proposed]' \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
@@ -85,11 +86,24 @@ _arguments "${_arguments_options[@]}" : \
 '--time-limit=[Wall time for the search, such as \`10s\` or \`2m\`]:TIME:_default' \
 '--nodes=[Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly]:N:_default' \
 '--seed=[Seed of the search]:N:_default' \
-'*--drain=[Empty this host for maintenance]:HOST:_default' \
-'*--fail=[This host is gone; its guests must be started elsewhere]:HOST:_default' \
-'--scale-load=[Multiply every measured CPU demand, such as \`1.2\`]:FACTOR:_default' \
+'--losses=[Ask, instead of for a plan, whether the loss of any so many hosts, 1 or 2, is survived, after the edits if there are any\: all guests restarted on the rest, and the same with others moving]:K:_default' \
+'*--scenario=[Make the edits of this scenario file, before all others]:FILE:_files' \
+'*--drain=[Empty these hosts for maintenance\: a name, a pattern with \`*\`, or \`label=value\`]:HOST:_default' \
+'*--fail=[These hosts are gone; their guests must be started elsewhere]:HOST:_default' \
 '*--add-hosts=[Add so many hosts of that size, such as \`2,32cores,256GiB\`]:N,CPU,MEMORY:_default' \
 '*--add-guests=[Add the guests of this cluster file; a load file may be given in the same way]:FILE:_files' \
+'*--copy-guest=[Add so many guests like one that is there, such as \`web-1,10\`]:GUEST,N:_default' \
+'*--remove-guests=[Take these guests away\: a name, or a pattern with \`*\`]:GUEST:_default' \
+'--headroom=[Keep another share of every host'\''s CPU free, such as \`15%\`, or a range such as \`0%..30%/5%\`]:SHARE:_default' \
+'--memory-headroom=[Keep another share of every host'\''s memory free; or a range]:SHARE:_default' \
+'--over-commit=[Promise so many vCPUs per core; or a range such as \`1..8/1\`]:N:_default' \
+'--statistic=[Pack another statistic\: mean, p50, p90, p95, p99 or max]:NAME:_default' \
+'*--drop-rule=[Drop the rule of this name]:RULE:_default' \
+'*--add-rules=[Add the rules of this policy file]:FILE:_files' \
+'*--shift-load=[Let the load of guests come later, such as \`batch-*=6h\`, or of all\: \`6h\`]:[GUEST=]TIME:_default' \
+'*--scale-load=[Multiply measured CPU demand and dirty rate, such as \`1.2\`, of some guests \`web-*=1.5\`, or a range \`1.0..2.0/0.1\`]:[GUEST=]FACTOR:_default' \
+'--curve=[Draw a range'\''s answers as SVG into this file]:FILE:_files' \
+'(--curve --losses)--report=[Write the answer as a page that holds all in itself, with pictures, into this file]:FILE:_files' \
 '--json[Print the result as JSON]' \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
 '*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
@@ -759,7 +773,7 @@ _vmpack_commands() {
 'plan:Find the fewest hosts and the migrations that lead there' \
 'check:Judge a plan\: replay its moves in order and name what is violated' \
 'validate:Read files and say what is wrong with them' \
-'whatif:Ask how the answer changes when hosts, guests or load change' \
+'whatif:Ask how the answer changes when hosts, guests, load or the policy change' \
 'replay:Replay a trace of load under policies and compare energy, overload and migrations' \
 'regress:Plan every case file and compare with what it expects' \
 'bench:Measure the solver on published instances' \
@@ -913,7 +927,7 @@ _vmpack__subcmd__help_commands() {
 'plan:Find the fewest hosts and the migrations that lead there' \
 'check:Judge a plan\: replay its moves in order and name what is violated' \
 'validate:Read files and say what is wrong with them' \
-'whatif:Ask how the answer changes when hosts, guests or load change' \
+'whatif:Ask how the answer changes when hosts, guests, load or the policy change' \
 'replay:Replay a trace of load under policies and compare energy, overload and migrations' \
 'regress:Plan every case file and compare with what it expects' \
 'bench:Measure the solver on published instances' \

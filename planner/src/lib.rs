@@ -14,6 +14,7 @@ mod effort;
 mod explain;
 pub mod import;
 mod instance;
+pub mod losses;
 mod moves;
 mod pack;
 pub mod packing;

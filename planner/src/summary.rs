@@ -93,6 +93,12 @@ pub struct MoveRow {
     pub mib: u64,
     /// Predicted length.
     pub seconds: f64,
+    /// Predicted start after the plan's start.
+    #[serde(default)]
+    pub start_seconds: f64,
+    /// Predicted time with its memory on two hosts.
+    #[serde(default)]
+    pub split_seconds: f64,
     /// Why it is proposed.
     pub reason: String,
 }
@@ -178,6 +184,8 @@ fn rows(plan: &Plan) -> Vec<MoveRow> {
         mode: m.mode,
         mib: m.memory.0,
         seconds: m.duration.to_std().as_secs_f64(),
+        start_seconds: m.start.to_std().as_secs_f64(),
+        split_seconds: m.expected.map_or(0.0, |e| e.split.to_std().as_secs_f64()),
         reason: m.reason.clone(),
     };
     plan.moves.iter().map(row).collect()

@@ -418,6 +418,59 @@ fn what_if_tells_the_difference_to_today() {
 }
 
 #[test]
+fn a_scenario_is_a_file_and_a_range_is_asked_value_by_value() {
+    let desk = Desk::new();
+    let line = "whatif --cluster cluster.yaml --load load.yaml --nodes 50";
+    let head = "apiVersion: vmpack/v1\nkind: Scenario\nedits:\n";
+    desk.write(
+        "s.yaml",
+        format!("{head}  - drain: [h1]\n  - copy-guest: {{ of: a, count: 1 }}\n"),
+    );
+    desk.check("validate s.yaml", 0, &["scenario of 2 edits"]);
+    let json = desk
+        .check(&format!("{line} --scenario s.yaml --json"), 0, &[])
+        .json();
+    assert_eq!(json["what_if"]["starts"][0]["guest"], "a-copy-1");
+    let stops = json["stops_holding"].as_array().unwrap();
+    assert!(stops.iter().any(|s| s["law"] == "state"), "{stops:?}");
+    desk.write(
+        "bad.yaml",
+        format!("{head}  - over-commit: 2\n  - drain: [h7]\n"),
+    );
+    let bad = format!("{line} --scenario bad.yaml");
+    desk.check(&bad, 3, &["error: bad.yaml:5:", "there is no host h7"]);
+    desk.write("bad.yaml", format!("{head}  - melt: [h1]\n"));
+    desk.check(&bad, 3, &["error: bad.yaml:4:"]);
+    let range = format!("{line} --scale-load 0.5..2.0/0.5");
+    desk.check(
+        &format!("{range} --curve curve.svg"),
+        0,
+        &["load", "0.5", "1.5"],
+    );
+    let svg = std::fs::read_to_string(desk.path("curve.svg")).unwrap();
+    assert_eq!(svg.matches("<circle").count(), 4, "{svg}");
+    let json = desk.check(&format!("{range} --json"), 0, &[]).json();
+    let points = json["points"].as_array().unwrap();
+    let hosts: Vec<u64> = points
+        .iter()
+        .map(|p| p["hosts_after"].as_u64().unwrap())
+        .collect();
+    assert!(hosts.is_sorted() && hosts.len() == 4, "{hosts:?}");
+    let again = desk.check(&format!("{range} --json"), 0, &[]).json();
+    assert_eq!(again["points"][3]["moves"], points[3]["moves"]);
+    desk.check(
+        &format!("{range} --headroom 0%..10%/5%"),
+        2,
+        &["expected one range"],
+    );
+    desk.check(
+        &format!("{line} --drain h1 --curve curve.svg"),
+        2,
+        &["draws a range"],
+    );
+}
+
+#[test]
 fn files_are_validated_each_and_together() {
     let desk = Desk::new();
     desk.check(

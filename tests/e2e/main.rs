@@ -10,6 +10,7 @@ mod pipeline;
 mod probe;
 mod readme;
 mod watch;
+mod report;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

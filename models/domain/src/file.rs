@@ -541,5 +541,17 @@ pub fn parse<T: DeserializeOwned>(source: &Source, kind: Kind) -> Result<T, Inpu
     Ok(doc.body)
 }
 
+/// A fault of the entry with that index in a document's list of that name.
+#[must_use]
+pub fn fault_in_list(
+    source: &Source,
+    list: &'static str,
+    index: usize,
+    message: String,
+) -> InputError {
+    let steps = vec![Step::Key(list), Step::Index(index)];
+    Place { source, steps }.fault(message)
+}
+
 #[cfg(test)]
 mod tests;

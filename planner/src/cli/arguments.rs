@@ -2,12 +2,13 @@
 
 mod exchange;
 mod replay;
+mod whatif;
 
 use std::path::PathBuf;
 
 use clap::{Args, Command, CommandFactory, Parser, Subcommand};
 use vmpack_domain::HostName;
-use vmpack_domain::units::{MiB, Micros, MilliCores, Permille, Ratio};
+use vmpack_domain::units::{Micros, Permille, Ratio};
 use vmpack_planner::packing::Format;
 
 use super::handover;
@@ -15,6 +16,7 @@ pub(crate) use exchange::{
     ImportArguments, ImportKind, ModelArguments, ModelDumpArguments, ModelKind,
 };
 pub(crate) use replay::ReplayArguments;
+pub(crate) use whatif::{EditArguments, Series, WhatifArguments};
 
 const ABOUT_LONG: &str = "\
 Plans which host each virtual machine should run on, so that as few hosts as possible are needed and
@@ -102,16 +104,8 @@ Files are told apart by their `kind`. Cluster, load and policy are also checked 
 when a cluster is among them.")]
     Validate(ValidateArguments),
 
-    /// Ask how the answer changes when hosts, guests or load change
-    #[command(after_help = "\
-Examples:
-  vmpack whatif --cluster cluster.yaml --load load.yaml --drain h3
-  vmpack whatif --cluster cluster.yaml --load load.yaml --fail h1 --fail h2
-  vmpack whatif --cluster cluster.yaml --load load.yaml --scale-load 1.2
-  vmpack whatif --cluster cluster.yaml --load load.yaml --add-hosts 2,32cores,256GiB
-  vmpack whatif --cluster cluster.yaml --load load.yaml --add-guests new.yaml
-
-Nothing is written: the cluster is changed in memory and planned as `vmpack plan` does.")]
+    /// Ask how the answer changes when hosts, guests, load or the policy change
+    #[command(after_help = whatif::EXAMPLES)]
     Whatif(WhatifArguments),
 
     /// Replay a trace of load under policies and compare energy, overload and migrations
@@ -220,6 +214,9 @@ pub(crate) struct PlanArguments {
     /// Write the proof of the bound on the hosts to this file, for `vmpack check --certificate`
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate: Option<PathBuf>,
+    /// Write the plan as a page that holds all in itself, with pictures, into this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
     /// Exit with 0 when there is nothing to do and 10 when moves are proposed
     #[arg(long)]
     pub(crate) detailed_exitcode: bool,
@@ -231,7 +228,7 @@ pub(crate) struct PlanArguments {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = "5",
-        conflicts_with_all = ["output", "certificate", "detailed_exitcode"]
+        conflicts_with_all = ["output", "certificate", "report", "detailed_exitcode"]
     )]
     pub(crate) curve: Option<u16>,
 }
@@ -278,75 +275,6 @@ pub(crate) struct ValidateArguments {
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct WhatifArguments {
-    #[command(flatten)]
-    pub(crate) inputs: InputArguments,
-    #[command(flatten)]
-    pub(crate) limits: LimitArguments,
-    #[command(flatten)]
-    pub(crate) edits: EditArguments,
-    /// Print the result as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// What is changed; all that is given is changed together.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = true)]
-pub(crate) struct EditArguments {
-    /// Empty this host for maintenance
-    #[arg(long, value_name = "HOST")]
-    pub(crate) drain: Vec<HostName>,
-    /// This host is gone; its guests must be started elsewhere
-    #[arg(long, value_name = "HOST")]
-    pub(crate) fail: Vec<HostName>,
-    /// Multiply every measured CPU demand, such as `1.2`
-    #[arg(long, value_name = "FACTOR")]
-    pub(crate) scale_load: Option<Ratio>,
-    /// Add so many hosts of that size, such as `2,32cores,256GiB`
-    #[arg(long, value_name = "N,CPU,MEMORY")]
-    pub(crate) add_hosts: Vec<NewHosts>,
-    /// Add the guests of this cluster file; a load file may be given in the same way
-    #[arg(long, value_name = "FILE")]
-    pub(crate) add_guests: Vec<PathBuf>,
-}
-
-/// Hosts of one size that are to be added.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NewHosts {
-    pub(crate) count: u32,
-    pub(crate) cpu: MilliCores,
-    pub(crate) memory: MiB,
-}
-
-impl std::str::FromStr for NewHosts {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
-        let &[count, cpu, memory] = parts.as_slice() else {
-            return Err("expected a number, cores and memory such as `2,32cores,256GiB`".into());
-        };
-        let count = count
-            .parse()
-            .ok()
-            .filter(|n| (1..=100_000).contains(n))
-            .ok_or_else(|| format!("read `{count}`, expected a number from 1 to 100000"))?;
-        let hosts = Self {
-            count,
-            cpu: cpu.parse().map_err(|e| format!("{e}"))?,
-            memory: memory.parse().map_err(|e| format!("{e}"))?,
-        };
-        if hosts.cpu.0 == 0 || hosts.memory.0 == 0 {
-            return Err(format!(
-                "read a host of {cpu} and {memory}, expected more than zero of each"
-            ));
-        }
-        Ok(hosts)
-    }
 }
 
 #[derive(Debug, Args)]
@@ -565,26 +493,6 @@ mod tests {
                 "{} has no example",
                 sub.get_name()
             );
-        }
-    }
-
-    #[test]
-    fn new_hosts_are_read_with_their_units() {
-        let hosts: NewHosts = "2, 32cores, 256GiB".parse().unwrap();
-        assert_eq!(
-            (hosts.count, hosts.cpu, hosts.memory),
-            (2, MilliCores(32_000), MiB(256 * 1024))
-        );
-        for (bad, says) in [
-            ("2,32", "such as `2,32cores,256GiB`"),
-            ("0,32cores,1GiB", "from 1 to 100000"),
-            ("1,32,1GiB", "expected cores"),
-            ("1,32cores,1GB", "expected memory"),
-            ("1,0cores,1GiB", "more than zero"),
-            ("1,1cores,0GiB", "more than zero"),
-        ] {
-            let error = bad.parse::<NewHosts>().unwrap_err();
-            assert!(error.contains(says), "{bad}: {error}");
         }
     }
 }

@@ -6,14 +6,14 @@ use vmpack_domain::Plan;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{write_certificate, write_plan};
 use vmpack_domain::plan::Outcome;
-use vmpack_planner::whatif::drain;
+use vmpack_planner::whatif::{Scene, drain};
 use vmpack_planner::{Summary, summary};
 
 use super::arguments::PlanArguments;
 use super::failure::Failure;
 use super::inputs::Planned;
 use super::session::Session;
-use super::{curve, inputs, output, report};
+use super::{curve, html, inputs, output, report};
 
 /// Plans, writes the plan and tells of it.
 pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Exit, Failure> {
@@ -35,6 +35,7 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
     let files = arguments.output.iter().filter(|_| !to_stdout);
     let files: Vec<&Path> = files
         .chain(&arguments.certificate)
+        .chain(&arguments.report)
         .map(PathBuf::as_path)
         .collect();
     inputs::spare(&arguments.inputs, &files)?;
@@ -77,6 +78,15 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
                 )?;
             }
         }
+    }
+    if let Some(path) = &arguments.report {
+        let scene = Scene {
+            cluster: cluster.clone(),
+            load: load.clone(),
+            policy: policy.clone(),
+        };
+        let page = html::page("plan", &scene, &outcome, &summary, None);
+        output::write_whole(path, &page)?;
     }
     if session.stopped() && plan.is_some() {
         writeln!(session.err, "stopped; this is the best so far")?;

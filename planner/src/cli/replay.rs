@@ -1,6 +1,6 @@
 //! `vmpack replay`.
 
-mod curve;
+pub(crate) mod curve;
 pub(crate) mod trace;
 mod watch;
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{API_VERSION, Kind};
 use vmpack_domain::{Certificate, Cluster, Load, Plan, Policy};
+use vmpack_planner::whatif::Scenario;
 
 use super::arguments::SchemaArguments;
 use super::failure::Failure;
@@ -61,6 +62,7 @@ fn schema(kind: Kind) -> Value {
         Kind::Plan => of::<Plan>(),
         Kind::Certificate => of::<Certificate>(),
         Kind::Case => of::<Case>(),
+        Kind::Scenario => of::<Scenario>(),
     };
     if let Some(root) = schema.as_object_mut() {
         let properties = root.entry("properties").or_insert_with(|| json!({}));

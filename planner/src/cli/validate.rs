@@ -3,9 +3,10 @@
 use serde::Serialize;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{
-    InputError, Kind, Source, kind_of, read_certificate, read_cluster, read_inputs, read_load,
-    read_plan, read_policy,
+    InputError, Kind, Source, kind_of, parse, read_certificate, read_cluster, read_inputs,
+    read_load, read_plan, read_policy,
 };
+use vmpack_planner::whatif::Scenario;
 
 use super::arguments::ValidateArguments;
 use super::failure::Failure;
@@ -168,6 +169,10 @@ fn holds(kind: Kind, source: &Source) -> Result<String, InputError> {
             format!("certificate of {} at least", count(hosts, "host"))
         }
         Kind::Case => format!("case: {}", read_case(source)?.about),
+        Kind::Scenario => {
+            let scenario: Scenario = parse(source, Kind::Scenario)?;
+            format!("scenario of {}", count(scenario.edits.len(), "edit"))
+        }
     })
 }
 
@@ -179,7 +184,7 @@ fn together(sound: Vec<(Kind, Source)>) -> Result<Vec<String>, InputError> {
             Kind::Cluster => cluster.push(source),
             Kind::Load => load.push(source),
             Kind::Policy => policy.push(source),
-            Kind::Plan | Kind::Certificate | Kind::Case => {}
+            Kind::Plan | Kind::Certificate | Kind::Case | Kind::Scenario => {}
         }
     }
     if cluster.is_empty() {

@@ -1,6 +1,7 @@
 //! What every plan keeps, and the situations a plan must master.
 
 mod cases;
+mod losses;
 mod moves;
 mod random;
 

@@ -25,17 +25,20 @@ pub enum Kind {
     Certificate,
     /// A regression case: input and what is expected of it.
     Case,
+    /// Edits of a cluster, its load and its policy, for what-if.
+    Scenario,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Cluster,
         Self::Load,
         Self::Policy,
         Self::Plan,
         Self::Certificate,
         Self::Case,
+        Self::Scenario,
     ];
 
     /// As the header says it.
@@ -48,6 +51,7 @@ impl Kind {
             Self::Plan => "Plan",
             Self::Certificate => "Certificate",
             Self::Case => "Case",
+            Self::Scenario => "Scenario",
         }
     }
 

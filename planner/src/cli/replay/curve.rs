@@ -188,7 +188,7 @@ fn axes(svg: &mut String, (x_end, x_step): (f64, f64), (y_end, y_step): (f64, f6
 }
 
 /// Values at equal steps from 0 to an end, each with its share of the end.
-fn ticks(end: f64, step: f64) -> impl Iterator<Item = (f64, f64)> {
+pub(in crate::cli) fn ticks(end: f64, step: f64) -> impl Iterator<Item = (f64, f64)> {
     let count = (end / step).round().max(1.0);
     (0u32..=20)
         .map(f64::from)
@@ -197,7 +197,7 @@ fn ticks(end: f64, step: f64) -> impl Iterator<Item = (f64, f64)> {
 }
 
 /// A round step of which about five reach a value.
-fn step(value: f64) -> f64 {
+pub(in crate::cli) fn step(value: f64) -> f64 {
     let rough = value / 5.0;
     let power = 10f64.powf(rough.log10().floor());
     let round = [1.0, 2.0, 5.0, 10.0]

@@ -1,0 +1,126 @@
+//! The page that `--report` writes, as a browser shows it. Without Chromium that part says so and is
+//! skipped.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::{bin, root};
+
+const CLUSTER: &str = "apiVersion: vmpack/v1
+kind: Cluster
+hosts:
+  - { name: h1, cpu: 8cores, memory: 16GiB, network: 1250MiB/s, state: on }
+  - { name: h2, cpu: 8cores, memory: 16GiB, network: 1250MiB/s, state: on }
+guests:
+  - { name: \"<script>document.title='taken'</script>\", vcpus: 2, memory: 2GiB, host: h1 }
+  - { name: \"<img src=x onerror=alert(1)>\", vcpus: 2, memory: 2GiB, host: h2 }
+";
+const LOAD: &str = "apiVersion: vmpack/v1
+kind: Load
+guests:
+  \"<img src=x onerror=alert(1)>\": { cpu: { p95: 1cores, windows: { start: 2026-01-05T00:00:00Z, step: 300s, values: [0.5, 1] } }, dirty: 90000pages/s }
+";
+
+/// The browser, where there is one.
+fn chromium() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let mut all = std::env::split_paths(&path).flat_map(|dir| names.map(|name| dir.join(name)));
+    all.find(|file| file.is_file())
+}
+
+fn browse(browser: &Path, home: &Path, more: &[&str], page: &Path) -> String {
+    let ran = Command::new(browser)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+        ])
+        .arg(format!(
+            "--user-data-dir={}",
+            home.join("profile").display()
+        ))
+        .args(more)
+        .arg(format!("file://{}", page.display()))
+        .env("HOME", home)
+        .output()
+        .expect("the browser runs");
+    assert!(ran.status.success(), "{ran:?}");
+    String::from_utf8_lossy(&ran.stdout).into_owned()
+}
+
+#[test]
+fn a_browser_shows_the_report_and_nothing_of_the_input_is_markup() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [("cluster.yaml", CLUSTER), ("load.yaml", LOAD)] {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    }
+    let inputs = [
+        "--cluster",
+        "cluster.yaml",
+        "--load",
+        "load.yaml",
+        "--nodes",
+        "50",
+    ];
+    for (command, file) in [
+        (&["plan"][..], "plan.html"),
+        (&["whatif", "--scale-load", "1.5"], "whatif.html"),
+    ] {
+        let ran = Command::new(bin("vmpack"))
+            .args(command)
+            .args(inputs)
+            .args(["--report", file])
+            .current_dir(folder.path())
+            .output()
+            .expect("vmpack runs");
+        assert!(ran.status.success(), "{ran:?}");
+    }
+    let Some(browser) = chromium() else {
+        eprintln!("skipped: no chromium, chromium-browser or google-chrome on PATH");
+        return;
+    };
+    let page = folder.path().join("plan.html");
+    let dom = browse(&browser, folder.path(), &["--dump-dom"], &page);
+    // What the script drew stands before the data.
+    let drawn = dom.split("id=\"data\"").next().expect("a page");
+    for part in [
+        "2 → 1 hosts",
+        "<section id=\"bound\"",
+        "data-host=\"h2\"",
+        "id=\"matrix\"",
+        "data-move=",
+        "class=\"split\"",
+        "<section id=\"load\"",
+        "id=\"reasons\"",
+        "&lt;script&gt;document.title='taken'&lt;/script&gt;",
+        "&lt;img src=x onerror=alert(1)&gt;",
+    ] {
+        assert!(drawn.contains(part), "{part} is not in {drawn}");
+    }
+    assert!(dom.contains("data-drawn=\"yes\""), "the script ended early");
+    assert!(dom.contains("<title>vmpack: plan</title>"));
+    assert!(!drawn.contains("<img") && !drawn.contains("<script>"));
+    let dom = browse(
+        &browser,
+        folder.path(),
+        &["--dump-dom"],
+        &folder.path().join("whatif.html"),
+    );
+    assert!(dom.contains("id=\"versus\"") && dom.contains("data-drawn=\"yes\""));
+    // Kept for a person to look at.
+    let kept = root().join("target/report");
+    std::fs::create_dir_all(&kept).expect("a folder");
+    let shot = kept.join("plan.png");
+    let _ = std::fs::remove_file(&shot);
+    let shoot = format!("--screenshot={}", shot.display());
+    browse(
+        &browser,
+        folder.path(),
+        &[&shoot, "--window-size=1200,1600"],
+        &page,
+    );
+    let bytes = std::fs::read(&shot).expect("a screenshot");
+    assert!(bytes.starts_with(b"\x89PNG") && bytes.len() > 10_000);
+}
