@@ -30,7 +30,7 @@ complete -c vmpack -n "__fish_vmpack_needs_command" -s V -l version -d 'Print ve
 complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "plan" -d 'Find the fewest hosts and the migrations that lead there'
 complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "check" -d 'Judge a plan: replay its moves in order and name what is violated'
 complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "validate" -d 'Read files and say what is wrong with them'
-complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "whatif" -d 'Ask how the answer changes when hosts, guests or load change'
+complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "whatif" -d 'Ask how the answer changes when hosts, guests, load or the policy change'
 complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "replay" -d 'Replay a trace of load under policies and compare energy, overload and migrations'
 complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "regress" -d 'Plan every case file and compare with what it expects'
 complete -c vmpack -n "__fish_vmpack_needs_command" -f -a "bench" -d 'Measure the solver on published instances'
@@ -61,6 +61,7 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l seed -d 'Seed of 
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l drain -d 'Empty this host for maintenance; the plan says so by a rule in its policy' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -s o -l output -d 'Write the plan to this file, whose folder is made if it is missing, or to standard output with `-`' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l certificate -d 'Write the proof of the bound on the hosts to this file, for `vmpack check --certificate`' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l report -d 'Write the plan as a page that holds all in itself, with pictures, into this file' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l curve -d 'Print, instead of a plan, hosts against memory moved: for the fewest hosts and up to so many more [without a number: 5]' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l json -d 'Print the result as JSON'
 complete -c vmpack -n "__fish_vmpack_using_subcommand plan" -l detailed-exitcode -d 'Exit with 0 when there is nothing to do and 10 when moves are proposed'
@@ -84,11 +85,24 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l policy -d 'Poli
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l time-limit -d 'Wall time for the search, such as `10s` or `2m`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l nodes -d 'Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l seed -d 'Seed of the search' -r
-complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l drain -d 'Empty this host for maintenance' -r
-complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l fail -d 'This host is gone; its guests must be started elsewhere' -r
-complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l scale-load -d 'Multiply every measured CPU demand, such as `1.2`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l losses -d 'Ask, instead of for a plan, whether the loss of any so many hosts, 1 or 2, is survived, after the edits if there are any: all guests restarted on the rest, and the same with others moving' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l scenario -d 'Make the edits of this scenario file, before all others' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l drain -d 'Empty these hosts for maintenance: a name, a pattern with `*`, or `label=value`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l fail -d 'These hosts are gone; their guests must be started elsewhere' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l add-hosts -d 'Add so many hosts of that size, such as `2,32cores,256GiB`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l add-guests -d 'Add the guests of this cluster file; a load file may be given in the same way' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l copy-guest -d 'Add so many guests like one that is there, such as `web-1,10`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l remove-guests -d 'Take these guests away: a name, or a pattern with `*`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l headroom -d 'Keep another share of every host\'s CPU free, such as `15%`, or a range such as `0%..30%/5%`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l memory-headroom -d 'Keep another share of every host\'s memory free; or a range' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l over-commit -d 'Promise so many vCPUs per core; or a range such as `1..8/1`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l statistic -d 'Pack another statistic: mean, p50, p90, p95, p99 or max' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l drop-rule -d 'Drop the rule of this name' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l add-rules -d 'Add the rules of this policy file' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l shift-load -d 'Let the load of guests come later, such as `batch-*=6h`, or of all: `6h`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l scale-load -d 'Multiply measured CPU demand and dirty rate, such as `1.2`, of some guests `web-*=1.5`, or a range `1.0..2.0/0.1`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l curve -d 'Draw a range\'s answers as SVG into this file' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l report -d 'Write the answer as a page that holds all in itself, with pictures, into this file' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l json -d 'Print the result as JSON'
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -s h -l help -d 'Print help'
@@ -234,7 +248,7 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand load" -s v -l verbose -d '
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help" -f -a "plan" -d 'Find the fewest hosts and the migrations that lead there'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help" -f -a "check" -d 'Judge a plan: replay its moves in order and name what is violated'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help" -f -a "validate" -d 'Read files and say what is wrong with them'
-complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help" -f -a "whatif" -d 'Ask how the answer changes when hosts, guests or load change'
+complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help" -f -a "whatif" -d 'Ask how the answer changes when hosts, guests, load or the policy change'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help" -f -a "replay" -d 'Replay a trace of load under policies and compare energy, overload and migrations'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help" -f -a "regress" -d 'Plan every case file and compare with what it expects'
 complete -c vmpack -n "__fish_vmpack_using_subcommand help; and not __fish_seen_subcommand_from plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help" -f -a "bench" -d 'Measure the solver on published instances'

@@ -9,8 +9,8 @@ mod house;
 mod pipeline;
 mod probe;
 mod readme;
-mod watch;
 mod report;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

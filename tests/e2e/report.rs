@@ -1,6 +1,7 @@
 //! The page that `--report` writes, as a browser shows it. Without Chromium that part says so and is
 //! skipped.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -78,7 +79,8 @@ fn a_browser_shows_the_report_and_nothing_of_the_input_is_markup() {
         assert!(ran.status.success(), "{ran:?}");
     }
     let Some(browser) = chromium() else {
-        eprintln!("skipped: no chromium, chromium-browser or google-chrome on PATH");
+        let why = "skipped: no chromium, chromium-browser or google-chrome on PATH";
+        let _ = writeln!(std::io::stderr(), "{why}");
         return;
     };
     let page = folder.path().join("plan.html");

@@ -106,7 +106,7 @@ when a cluster is among them.")]
 
     /// Ask how the answer changes when hosts, guests, load or the policy change
     #[command(after_help = whatif::EXAMPLES)]
-    Whatif(WhatifArguments),
+    Whatif(Box<WhatifArguments>),
 
     /// Replay a trace of load under policies and compare energy, overload and migrations
     #[command(after_help = replay::EXAMPLES)]
