@@ -19,6 +19,7 @@ guests:
 const LOAD: &str = "apiVersion: vmpack/v1
 kind: Load
 guests:
+  \"<script>document.title='taken'</script>\": { cpu: { p95: 1cores }, dirty: 90000pages/s }
   \"<img src=x onerror=alert(1)>\": { cpu: { p95: 1cores, windows: { start: 2026-01-05T00:00:00Z, step: 300s, values: [0.5, 1] } }, dirty: 90000pages/s }
 ";
 
