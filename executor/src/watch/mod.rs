@@ -420,12 +420,10 @@ impl Shell<'_> {
         }
     }
 
-    /// Tells of hosts that are overloaded no more: calm, and what was on its way from them has left.
+    /// Tells of hosts that are overloaded no more: calm, and what relief took from them has left.
     fn relieved(&mut self, lines: &mut Lines) -> std::io::Result<()> {
         let (watch, now) = (&self.watch, self.now());
-        let over = |host: &HostName| {
-            watch.phase(host) == Phase::Calm && watch.flights().iter().all(|f| f.from != *host)
-        };
+        let over = |host: &HostName| watch.phase(host) == Phase::Calm && !watch.is_relieving(host);
         let relieved: Vec<_> = self
             .overloaded
             .extract_if(.., |host, _| over(host))

@@ -340,6 +340,16 @@ impl Watch {
         self.hosts.get(host).map_or(Phase::Unknown, |w| w.phase)
     }
 
+    /// Whether a guest is on its way from the host for its relief, not for a plan.
+    #[must_use]
+    pub fn is_relieving(&self, host: &HostName) -> bool {
+        self.flights.iter().filter(|f| f.from == *host).any(|f| {
+            let mut past = self.recent.iter().rev();
+            past.find(|p| p.guest == f.guest && p.from == f.from)
+                .is_some_and(|p| p.relief)
+        })
+    }
+
     /// Migrations that it counts as under way.
     #[must_use]
     pub fn flights(&self) -> &[Flight] {
