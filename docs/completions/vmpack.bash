@@ -25,6 +25,9 @@ _vmpack() {
             vmpack,bench)
                 cmd="vmpack__subcmd__bench"
                 ;;
+            vmpack,capacity)
+                cmd="vmpack__subcmd__capacity"
+                ;;
             vmpack,check)
                 cmd="vmpack__subcmd__check"
                 ;;
@@ -36,6 +39,9 @@ _vmpack() {
                 ;;
             vmpack,example)
                 cmd="vmpack__subcmd__example"
+                ;;
+            vmpack,explain)
+                cmd="vmpack__subcmd__explain"
                 ;;
             vmpack,help)
                 cmd="vmpack__subcmd__help"
@@ -142,6 +148,9 @@ _vmpack() {
             vmpack__subcmd__help,bench)
                 cmd="vmpack__subcmd__help__subcmd__bench"
                 ;;
+            vmpack__subcmd__help,capacity)
+                cmd="vmpack__subcmd__help__subcmd__capacity"
+                ;;
             vmpack__subcmd__help,check)
                 cmd="vmpack__subcmd__help__subcmd__check"
                 ;;
@@ -153,6 +162,9 @@ _vmpack() {
                 ;;
             vmpack__subcmd__help,example)
                 cmd="vmpack__subcmd__help__subcmd__example"
+                ;;
+            vmpack__subcmd__help,explain)
+                cmd="vmpack__subcmd__help__subcmd__explain"
                 ;;
             vmpack__subcmd__help,help)
                 cmd="vmpack__subcmd__help__subcmd__help"
@@ -223,17 +235,44 @@ _vmpack() {
             vmpack__subcmd__help__subcmd__example,cluster)
                 cmd="vmpack__subcmd__help__subcmd__example__subcmd__cluster"
                 ;;
+            vmpack__subcmd__help__subcmd__import,azure)
+                cmd="vmpack__subcmd__help__subcmd__import__subcmd__azure"
+                ;;
+            vmpack__subcmd__help__subcmd__import,bitbrains)
+                cmd="vmpack__subcmd__help__subcmd__import__subcmd__bitbrains"
+                ;;
             vmpack__subcmd__help__subcmd__import,btrplace)
                 cmd="vmpack__subcmd__help__subcmd__import__subcmd__btrplace"
+                ;;
+            vmpack__subcmd__help__subcmd__import,csv)
+                cmd="vmpack__subcmd__help__subcmd__import__subcmd__csv"
+                ;;
+            vmpack__subcmd__help__subcmd__import,ganeti)
+                cmd="vmpack__subcmd__help__subcmd__import__subcmd__ganeti"
                 ;;
             vmpack__subcmd__help__subcmd__import,planetlab)
                 cmd="vmpack__subcmd__help__subcmd__import__subcmd__planetlab"
                 ;;
+            vmpack__subcmd__help__subcmd__import,vbp)
+                cmd="vmpack__subcmd__help__subcmd__import__subcmd__vbp"
+                ;;
             vmpack__subcmd__help__subcmd__model,dump)
                 cmd="vmpack__subcmd__help__subcmd__model__subcmd__dump"
                 ;;
+            vmpack__subcmd__import,azure)
+                cmd="vmpack__subcmd__import__subcmd__azure"
+                ;;
+            vmpack__subcmd__import,bitbrains)
+                cmd="vmpack__subcmd__import__subcmd__bitbrains"
+                ;;
             vmpack__subcmd__import,btrplace)
                 cmd="vmpack__subcmd__import__subcmd__btrplace"
+                ;;
+            vmpack__subcmd__import,csv)
+                cmd="vmpack__subcmd__import__subcmd__csv"
+                ;;
+            vmpack__subcmd__import,ganeti)
+                cmd="vmpack__subcmd__import__subcmd__ganeti"
                 ;;
             vmpack__subcmd__import,help)
                 cmd="vmpack__subcmd__import__subcmd__help"
@@ -241,14 +280,32 @@ _vmpack() {
             vmpack__subcmd__import,planetlab)
                 cmd="vmpack__subcmd__import__subcmd__planetlab"
                 ;;
+            vmpack__subcmd__import,vbp)
+                cmd="vmpack__subcmd__import__subcmd__vbp"
+                ;;
+            vmpack__subcmd__import__subcmd__help,azure)
+                cmd="vmpack__subcmd__import__subcmd__help__subcmd__azure"
+                ;;
+            vmpack__subcmd__import__subcmd__help,bitbrains)
+                cmd="vmpack__subcmd__import__subcmd__help__subcmd__bitbrains"
+                ;;
             vmpack__subcmd__import__subcmd__help,btrplace)
                 cmd="vmpack__subcmd__import__subcmd__help__subcmd__btrplace"
+                ;;
+            vmpack__subcmd__import__subcmd__help,csv)
+                cmd="vmpack__subcmd__import__subcmd__help__subcmd__csv"
+                ;;
+            vmpack__subcmd__import__subcmd__help,ganeti)
+                cmd="vmpack__subcmd__import__subcmd__help__subcmd__ganeti"
                 ;;
             vmpack__subcmd__import__subcmd__help,help)
                 cmd="vmpack__subcmd__import__subcmd__help__subcmd__help"
                 ;;
             vmpack__subcmd__import__subcmd__help,planetlab)
                 cmd="vmpack__subcmd__import__subcmd__help__subcmd__planetlab"
+                ;;
+            vmpack__subcmd__import__subcmd__help,vbp)
+                cmd="vmpack__subcmd__import__subcmd__help__subcmd__vbp"
                 ;;
             vmpack__subcmd__model,dump)
                 cmd="vmpack__subcmd__model__subcmd__dump"
@@ -269,7 +326,7 @@ _vmpack() {
 
     case "${cmd}" in
         vmpack)
-            opts="-v -h -V --verbose --help --version plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help"
+            opts="-v -h -V --verbose --help --version plan check validate whatif capacity explain replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -540,6 +597,56 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__capacity)
+            opts="-v -h --cluster --load --policy --time-limit --nodes --seed --like --shape --growth --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --load)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --time-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nodes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --like)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shape)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --growth)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__check)
             opts="-v -h --cluster --load --policy --later --certificate --steps --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -708,8 +815,46 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__explain)
+            opts="-v -h --cluster --load --policy --time-limit --nodes --seed --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --load)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --time-limit)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --nodes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --seed)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__help)
-            opts="plan check validate whatif replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help"
+            opts="plan check validate whatif capacity explain replay regress bench model import schema example completions docs snapshot apply pause resume status ledger abort watch run probe load help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -820,6 +965,20 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__help__subcmd__capacity)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__help__subcmd__check)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -890,6 +1049,20 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__help__subcmd__explain)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__help__subcmd__help)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -905,8 +1078,36 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__help__subcmd__import)
-            opts="btrplace planetlab"
+            opts="btrplace planetlab ganeti bitbrains azure vbp csv"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__import__subcmd__azure)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__import__subcmd__bitbrains)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
@@ -932,7 +1133,49 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__help__subcmd__import__subcmd__csv)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__import__subcmd__ganeti)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__help__subcmd__import__subcmd__planetlab)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__help__subcmd__import__subcmd__vbp)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1185,12 +1428,72 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__import)
-            opts="-v -h --verbose --help btrplace planetlab help"
+            opts="-v -h --verbose --help btrplace planetlab ganeti bitbrains azure vbp csv help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__azure)
+            opts="-o -v -h --at --machine --hosts --output --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --at)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --machine)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hosts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__bitbrains)
+            opts="-o -v -h --hosts --output --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --hosts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -1220,8 +1523,64 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__import__subcmd__csv)
+            opts="-o -v -h --hosts --guests --load --output --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --hosts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --guests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --load)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__ganeti)
+            opts="-o -v -h --anywhere --output --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__import__subcmd__help)
-            opts="btrplace planetlab help"
+            opts="btrplace planetlab ganeti bitbrains azure vbp csv help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1234,7 +1593,63 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__import__subcmd__help__subcmd__azure)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__help__subcmd__bitbrains)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__import__subcmd__help__subcmd__btrplace)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__help__subcmd__csv)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__help__subcmd__ganeti)
             opts=""
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
@@ -1276,6 +1691,20 @@ _vmpack() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        vmpack__subcmd__import__subcmd__help__subcmd__vbp)
+            opts=""
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 4 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         vmpack__subcmd__import__subcmd__planetlab)
             opts="-o -v -h --order --hosts --day --output --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
@@ -1292,6 +1721,40 @@ _vmpack() {
                     return 0
                     ;;
                 --day)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        vmpack__subcmd__import__subcmd__vbp)
+            opts="-o -v -h --format --current --hosts --output --json --verbose --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --current)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hosts)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

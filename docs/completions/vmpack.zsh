@@ -111,6 +111,40 @@ _arguments "${_arguments_options[@]}" : \
 '--help[Print help]' \
 && ret=0
 ;;
+(capacity)
+_arguments "${_arguments_options[@]}" : \
+'*--cluster=[Cluster file, a folder of them, or \`-\` for standard input; repeat it to merge several]:PATH:_files' \
+'*--load=[Load file, a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
+'*--policy=[Policy file, a folder of them, or \`-\`; repeat it to merge several \[without one\: the 95th percentile of CPU demand, 10% of CPU and 5% of memory kept free, 4 vCPUs a core, 200MiB overhead a guest, 10s\]]:PATH:_files' \
+'--time-limit=[Wall time for the search, such as \`10s\` or \`2m\`]:TIME:_default' \
+'--nodes=[Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly]:N:_default' \
+'--seed=[Seed of the search]:N:_default' \
+'*--like=[Guests like this one, with its load; rules name them where a pattern does]:GUEST:_default' \
+'*--shape=[Guests of that many vCPUs, that memory and that demand \[without a demand\: all their vCPUs\]]:VCPUS,MEMORY[,CPU]:_default' \
+'--growth=[All load grows by so much a month, in place of the trend in its windows]:SHARE:_default' \
+'--json[Print the result as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
+(explain)
+_arguments "${_arguments_options[@]}" : \
+'*--cluster=[Cluster file, a folder of them, or \`-\` for standard input; repeat it to merge several]:PATH:_files' \
+'*--load=[Load file, a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
+'*--policy=[Policy file, a folder of them, or \`-\`; repeat it to merge several \[without one\: the 95th percentile of CPU demand, 10% of CPU and 5% of memory kept free, 4 vCPUs a core, 200MiB overhead a guest, 10s\]]:PATH:_files' \
+'--time-limit=[Wall time for the search, such as \`10s\` or \`2m\`]:TIME:_default' \
+'--nodes=[Search effort in branch-and-bound nodes and annealing rounds, which repeats exactly]:N:_default' \
+'--seed=[Seed of the search]:N:_default' \
+'--json[Print the result as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':name -- A guest or a host, by name:_default' \
+&& ret=0
+;;
 (replay)
 _arguments "${_arguments_options[@]}" : \
 '*--trace=[The trace'\''s format (planetlab), and the folder or .tar.gz that holds it; replayed to the end of the longest of its files]:FORMAT:_files:FORMAT:_files' \
@@ -369,6 +403,76 @@ _arguments "${_arguments_options[@]}" : \
 ':source -- The folder with the traces, or a .tar.gz of it:_files' \
 && ret=0
 ;;
+(ganeti)
+_arguments "${_arguments_options[@]}" : \
+'-o+[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--output=[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--anywhere[Let guests go anywhere, wherever their disks are]' \
+'--json[Print what was imported and what was not as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':source -- The file, or `-` for standard input:_files' \
+&& ret=0
+;;
+(bitbrains)
+_arguments "${_arguments_options[@]}" : \
+'--hosts=[So many hosts of that size, such as \`40,32cores,256GiB\`]:N,CPU,MEMORY:_default' \
+'-o+[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--output=[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--json[Print what was imported and what was not as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+'*::sources -- A folder with the files, or single ones:_files' \
+&& ret=0
+;;
+(azure)
+_arguments "${_arguments_options[@]}" : \
+'--at=[The time, in days from the trace'\''s beginning]:DAYS:_default' \
+'--machine=[The machine'\''s \`machineId\` \[default\: the one that offers the most types\]]:ID:_default' \
+'--hosts=[So many of that machine, and its size, such as \`200,64cores,512GiB\`]:N,CPU,MEMORY:_default' \
+'-o+[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--output=[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--json[Print what was imported and what was not as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':source -- The file:_files' \
+&& ret=0
+;;
+(vbp)
+_arguments "${_arguments_options[@]}" : \
+'--format=[vbp or bpplib, whatever the name of the file]:FORMAT:_default' \
+'--current=[Where each item runs\: a host'\''s number from 0 on a line each]:FILE:_files' \
+'--hosts=[How many hosts \[default\: as many as there are items\]]:N:_default' \
+'-o+[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--output=[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--json[Print what was imported and what was not as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+':source -- The instance, or `-` for standard input:_files' \
+&& ret=0
+;;
+(csv)
+_arguments "${_arguments_options[@]}" : \
+'--hosts=[Table of hosts, or \`-\`]:FILE:_files' \
+'--guests=[Table of guests, or \`-\`]:FILE:_files' \
+'--load=[Table of load over time, or \`-\`]:FILE:_files' \
+'-o+[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--output=[Folder for cluster.yaml, load.yaml and policy.yaml; made if it is missing]:DIR:_files' \
+'--json[Print what was imported and what was not as JSON]' \
+'*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
+'-h[Print help]' \
+'--help[Print help]' \
+&& ret=0
+;;
 (help)
 _arguments "${_arguments_options[@]}" : \
 ":: :_vmpack__subcmd__import__subcmd__help_commands" \
@@ -386,6 +490,26 @@ _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
 (planetlab)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(ganeti)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(bitbrains)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(azure)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(vbp)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(csv)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
@@ -594,6 +718,14 @@ _arguments "${_arguments_options[@]}" : \
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
+(capacity)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(explain)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
 (replay)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
@@ -671,6 +803,26 @@ _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
 (planetlab)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(ganeti)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(bitbrains)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(azure)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(vbp)
+_arguments "${_arguments_options[@]}" : \
+&& ret=0
+;;
+(csv)
 _arguments "${_arguments_options[@]}" : \
 && ret=0
 ;;
@@ -774,6 +926,8 @@ _vmpack_commands() {
 'check:Judge a plan\: replay its moves in order and name what is violated' \
 'validate:Read files and say what is wrong with them' \
 'whatif:Ask how the answer changes when hosts, guests, load or the policy change' \
+'capacity:Ask how many more guests fit, what runs out first, and how far load may grow' \
+'explain:Say why a guest or a host is as it is, and what would have to change' \
 'replay:Replay a trace of load under policies and compare energy, overload and migrations' \
 'regress:Plan every case file and compare with what it expects' \
 'bench:Measure the solver on published instances' \
@@ -875,6 +1029,11 @@ _vmpack__subcmd__bench__subcmd__relief_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack bench relief commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__capacity_commands] )) ||
+_vmpack__subcmd__capacity_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack capacity commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__check_commands] )) ||
 _vmpack__subcmd__check_commands() {
     local commands; commands=()
@@ -921,6 +1080,11 @@ _vmpack__subcmd__example__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack example help help commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__explain_commands] )) ||
+_vmpack__subcmd__explain_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack explain commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__help_commands] )) ||
 _vmpack__subcmd__help_commands() {
     local commands; commands=(
@@ -928,6 +1092,8 @@ _vmpack__subcmd__help_commands() {
 'check:Judge a plan\: replay its moves in order and name what is violated' \
 'validate:Read files and say what is wrong with them' \
 'whatif:Ask how the answer changes when hosts, guests, load or the policy change' \
+'capacity:Ask how many more guests fit, what runs out first, and how far load may grow' \
+'explain:Say why a guest or a host is as it is, and what would have to change' \
 'replay:Replay a trace of load under policies and compare energy, overload and migrations' \
 'regress:Plan every case file and compare with what it expects' \
 'bench:Measure the solver on published instances' \
@@ -992,6 +1158,11 @@ _vmpack__subcmd__help__subcmd__bench__subcmd__relief_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help bench relief commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__help__subcmd__capacity_commands] )) ||
+_vmpack__subcmd__help__subcmd__capacity_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help capacity commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__help__subcmd__check_commands] )) ||
 _vmpack__subcmd__help__subcmd__check_commands() {
     local commands; commands=()
@@ -1019,6 +1190,11 @@ _vmpack__subcmd__help__subcmd__example__subcmd__cluster_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help example cluster commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__help__subcmd__explain_commands] )) ||
+_vmpack__subcmd__help__subcmd__explain_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help explain commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__help__subcmd__help_commands] )) ||
 _vmpack__subcmd__help__subcmd__help_commands() {
     local commands; commands=()
@@ -1029,18 +1205,48 @@ _vmpack__subcmd__help__subcmd__import_commands() {
     local commands; commands=(
 'btrplace:From BtrPlace'\''s JSON\: a model, or an instance with its constraints' \
 'planetlab:From PlanetLab'\''s CPU traces, in the set-up of CloudSim'\''s power examples' \
+'ganeti:From Ganeti'\''s text format, as \`hscan\` writes it and \`hbal -t\` reads it' \
+'bitbrains:From Bitbrains'\'' traces (GWA-T-12), a CSV file for each machine' \
+'azure:From Azure'\''s trace for packing (2020), a SQLite file' \
+'vbp:From a vector packing instance\: CPU, and memory where it has a second resource' \
+'csv:From plain tables\: CSV with a header' \
     )
     _describe -t commands 'vmpack help import commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__import__subcmd__azure_commands] )) ||
+_vmpack__subcmd__help__subcmd__import__subcmd__azure_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help import azure commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__import__subcmd__bitbrains_commands] )) ||
+_vmpack__subcmd__help__subcmd__import__subcmd__bitbrains_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help import bitbrains commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__help__subcmd__import__subcmd__btrplace_commands] )) ||
 _vmpack__subcmd__help__subcmd__import__subcmd__btrplace_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help import btrplace commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__help__subcmd__import__subcmd__csv_commands] )) ||
+_vmpack__subcmd__help__subcmd__import__subcmd__csv_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help import csv commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__import__subcmd__ganeti_commands] )) ||
+_vmpack__subcmd__help__subcmd__import__subcmd__ganeti_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help import ganeti commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__help__subcmd__import__subcmd__planetlab_commands] )) ||
 _vmpack__subcmd__help__subcmd__import__subcmd__planetlab_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack help import planetlab commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__help__subcmd__import__subcmd__vbp_commands] )) ||
+_vmpack__subcmd__help__subcmd__import__subcmd__vbp_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack help import vbp commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__help__subcmd__ledger_commands] )) ||
 _vmpack__subcmd__help__subcmd__ledger_commands() {
@@ -1134,28 +1340,78 @@ _vmpack__subcmd__import_commands() {
     local commands; commands=(
 'btrplace:From BtrPlace'\''s JSON\: a model, or an instance with its constraints' \
 'planetlab:From PlanetLab'\''s CPU traces, in the set-up of CloudSim'\''s power examples' \
+'ganeti:From Ganeti'\''s text format, as \`hscan\` writes it and \`hbal -t\` reads it' \
+'bitbrains:From Bitbrains'\'' traces (GWA-T-12), a CSV file for each machine' \
+'azure:From Azure'\''s trace for packing (2020), a SQLite file' \
+'vbp:From a vector packing instance\: CPU, and memory where it has a second resource' \
+'csv:From plain tables\: CSV with a header' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack import commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__azure_commands] )) ||
+_vmpack__subcmd__import__subcmd__azure_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import azure commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__bitbrains_commands] )) ||
+_vmpack__subcmd__import__subcmd__bitbrains_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import bitbrains commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__import__subcmd__btrplace_commands] )) ||
 _vmpack__subcmd__import__subcmd__btrplace_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack import btrplace commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__import__subcmd__csv_commands] )) ||
+_vmpack__subcmd__import__subcmd__csv_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import csv commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__ganeti_commands] )) ||
+_vmpack__subcmd__import__subcmd__ganeti_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import ganeti commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__import__subcmd__help_commands] )) ||
 _vmpack__subcmd__import__subcmd__help_commands() {
     local commands; commands=(
 'btrplace:From BtrPlace'\''s JSON\: a model, or an instance with its constraints' \
 'planetlab:From PlanetLab'\''s CPU traces, in the set-up of CloudSim'\''s power examples' \
+'ganeti:From Ganeti'\''s text format, as \`hscan\` writes it and \`hbal -t\` reads it' \
+'bitbrains:From Bitbrains'\'' traces (GWA-T-12), a CSV file for each machine' \
+'azure:From Azure'\''s trace for packing (2020), a SQLite file' \
+'vbp:From a vector packing instance\: CPU, and memory where it has a second resource' \
+'csv:From plain tables\: CSV with a header' \
 'help:Print this message or the help of the given subcommand(s)' \
     )
     _describe -t commands 'vmpack import help commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__help__subcmd__azure_commands] )) ||
+_vmpack__subcmd__import__subcmd__help__subcmd__azure_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import help azure commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__help__subcmd__bitbrains_commands] )) ||
+_vmpack__subcmd__import__subcmd__help__subcmd__bitbrains_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import help bitbrains commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__import__subcmd__help__subcmd__btrplace_commands] )) ||
 _vmpack__subcmd__import__subcmd__help__subcmd__btrplace_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack import help btrplace commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__help__subcmd__csv_commands] )) ||
+_vmpack__subcmd__import__subcmd__help__subcmd__csv_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import help csv commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__help__subcmd__ganeti_commands] )) ||
+_vmpack__subcmd__import__subcmd__help__subcmd__ganeti_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import help ganeti commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__import__subcmd__help__subcmd__help_commands] )) ||
 _vmpack__subcmd__import__subcmd__help__subcmd__help_commands() {
@@ -1167,10 +1423,20 @@ _vmpack__subcmd__import__subcmd__help__subcmd__planetlab_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack import help planetlab commands' commands "$@"
 }
+(( $+functions[_vmpack__subcmd__import__subcmd__help__subcmd__vbp_commands] )) ||
+_vmpack__subcmd__import__subcmd__help__subcmd__vbp_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import help vbp commands' commands "$@"
+}
 (( $+functions[_vmpack__subcmd__import__subcmd__planetlab_commands] )) ||
 _vmpack__subcmd__import__subcmd__planetlab_commands() {
     local commands; commands=()
     _describe -t commands 'vmpack import planetlab commands' commands "$@"
+}
+(( $+functions[_vmpack__subcmd__import__subcmd__vbp_commands] )) ||
+_vmpack__subcmd__import__subcmd__vbp_commands() {
+    local commands; commands=()
+    _describe -t commands 'vmpack import vbp commands' commands "$@"
 }
 (( $+functions[_vmpack__subcmd__ledger_commands] )) ||
 _vmpack__subcmd__ledger_commands() {

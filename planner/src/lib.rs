@@ -7,6 +7,7 @@
 
 mod anneal;
 mod assemble;
+pub mod capacity;
 mod certificate;
 pub mod curve;
 pub mod dump;
@@ -28,6 +29,7 @@ mod summary;
 mod trade;
 pub mod watch;
 pub mod whatif;
+pub mod why;
 mod windows;
 
 pub use explain::relax::{Change, WayOut, ways_out};

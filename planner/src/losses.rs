@@ -123,7 +123,12 @@ pub fn emergency(policy: &Policy) -> Policy {
 }
 
 /// Whether all guests have a place.
-fn verdict(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search) -> Verdict {
+pub(crate) fn verdict(
+    cluster: &Cluster,
+    load: &Load,
+    policy: &Policy,
+    search: &mut Search,
+) -> Verdict {
     let failed = |why: Vec<String>| Verdict::Failed {
         why: why.join("; "),
     };

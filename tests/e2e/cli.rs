@@ -1,9 +1,11 @@
 //! `vmpack` as a user runs it: exit codes, errors, files written, JSON.
 
+mod ask;
 mod bad_input;
 mod bench;
 mod cases;
 mod certificate;
+mod imports;
 mod interrupt;
 mod replay;
 

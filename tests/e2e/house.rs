@@ -70,7 +70,10 @@ const DOORS: &[(&str, &[&str])] = &[
         "tokio",
         &["vmpack-probe", "vmpack-probe-client", "vmpack-executor"],
     ),
-    ("rusqlite", &["vmpack-probe", "vmpack-executor"]),
+    (
+        "rusqlite",
+        &["vmpack-planner", "vmpack-probe", "vmpack-executor"],
+    ),
 ];
 
 #[test]

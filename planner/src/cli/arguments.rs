@@ -1,5 +1,6 @@
 //! The command line: what can be typed, and the help that teaches it.
 
+mod capacity;
 mod exchange;
 mod replay;
 mod whatif;
@@ -12,11 +13,12 @@ use vmpack_domain::units::{Micros, Permille, Ratio};
 use vmpack_planner::packing::Format;
 
 use super::handover;
+pub(crate) use capacity::{CapacityArguments, ExplainArguments};
 pub(crate) use exchange::{
-    ImportArguments, ImportKind, ModelArguments, ModelDumpArguments, ModelKind,
+    ImportArguments, ImportKind, ImportOutput, ModelArguments, ModelDumpArguments, ModelKind,
 };
 pub(crate) use replay::ReplayArguments;
-pub(crate) use whatif::{EditArguments, Series, WhatifArguments};
+pub(crate) use whatif::{EditArguments, NewHosts, Series, WhatifArguments};
 
 const ABOUT_LONG: &str = "\
 Plans which host each virtual machine should run on, so that as few hosts as possible are needed and
@@ -107,6 +109,14 @@ when a cluster is among them.")]
     /// Ask how the answer changes when hosts, guests, load or the policy change
     #[command(after_help = whatif::EXAMPLES)]
     Whatif(Box<WhatifArguments>),
+
+    /// Ask how many more guests fit, what runs out first, and how far load may grow
+    #[command(after_help = capacity::CAPACITY)]
+    Capacity(Box<CapacityArguments>),
+
+    /// Say why a guest or a host is as it is, and what would have to change
+    #[command(after_help = capacity::EXPLAIN)]
+    Explain(Box<ExplainArguments>),
 
     /// Replay a trace of load under policies and compare energy, overload and migrations
     #[command(after_help = replay::EXAMPLES)]

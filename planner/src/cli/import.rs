@@ -1,14 +1,20 @@
 //! `vmpack import`.
 
-use std::path::Path;
+mod sqlite;
+
+use std::path::PathBuf;
 
 use serde::Serialize;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{write_cluster, write_load, write_policy};
 use vmpack_planner::import::planetlab::{self, Setup};
-use vmpack_planner::import::{ImportError, Imported, LeftOut, btrplace};
+use vmpack_planner::import::table::{self, Table};
+use vmpack_planner::import::{
+    ImportError, Imported, LeftOut, Sized, azure, bitbrains, btrplace, ganeti, vbp,
+};
+use vmpack_planner::packing::Format;
 
-use super::arguments::ImportKind;
+use super::arguments::{ImportKind, ImportOutput, NewHosts};
 use super::failure::Failure;
 use super::replay::trace::planetlab_in;
 use super::screen::count;
@@ -27,36 +33,159 @@ struct Told<'a> {
 
 /// Reads another program's file and writes ours.
 pub(crate) fn run(what: &ImportKind, session: &mut Session) -> Result<Exit, Failure> {
-    match what {
+    let (imported, to) = match what {
         ImportKind::Btrplace {
             source,
             without_rules,
-            output,
-            json,
+            to,
         } => {
             let source = sources::read_one(source, &mut session.stdin)?;
-            let imported = btrplace::read(&source.text, *without_rules)
-                .map_err(|error| wrong(&source.name, &error))?;
-            write(&imported, output, *json, session)
+            let imported = btrplace::read(&source.text, *without_rules);
+            (imported.map_err(|e| wrong(&source.name, &e))?, to)
         }
         ImportKind::Planetlab {
             source,
             order,
             hosts,
             day,
-            output,
-            json,
+            to,
         } => {
             let traces = planetlab_in(source, order.as_deref(), session)?;
             let setup = Setup {
                 hosts: *hosts as usize,
                 ..Setup::default()
             };
-            let imported = planetlab::import(&traces, &setup, day)
-                .map_err(|error| wrong(&source.display().to_string(), &error))?;
-            write(&imported, output, *json, session)
+            let imported = planetlab::import(&traces, &setup, day);
+            let name = source.display().to_string();
+            (imported.map_err(|e| wrong(&name, &e))?, to)
         }
+        ImportKind::Ganeti {
+            source,
+            anywhere,
+            to,
+        } => {
+            let source = sources::read_one(source, &mut session.stdin)?;
+            let imported = ganeti::read(&source.text, *anywhere);
+            (imported.map_err(|e| wrong(&source.name, &e))?, to)
+        }
+        ImportKind::Bitbrains { sources, hosts, to } => {
+            let mut machines = Vec::new();
+            for file in machines_in(sources)? {
+                let source = sources::read_one(&file, &mut session.stdin)?;
+                let name = file.file_stem().and_then(|n| n.to_str());
+                let machine = bitbrains::machine(name.unwrap_or_default(), &source.text);
+                machines.push(machine.map_err(|e| wrong(&source.name, &e))?);
+            }
+            let imported = bitbrains::import(&machines, sized(*hosts));
+            let name = sources[0].display().to_string();
+            (imported.map_err(|e| wrong(&name, &e))?, to)
+        }
+        ImportKind::Azure {
+            source,
+            at,
+            machine,
+            hosts,
+            to,
+        } => {
+            let (requests, offers) = sqlite::azure(source)?;
+            let setup = azure::Setup {
+                at: *at,
+                machine: *machine,
+                hosts: sized(*hosts),
+            };
+            let imported = azure::import(&requests, &offers, &setup);
+            let name = source.display().to_string();
+            (imported.map_err(|e| wrong(&name, &e))?, to)
+        }
+        ImportKind::Vbp {
+            source,
+            format,
+            current,
+            hosts,
+            to,
+        } => {
+            let format = format.or_else(|| Format::of(source)).ok_or_else(|| {
+                Failure::usage(format!(
+                    "{} does not end in `.vbp`, `.txt` or `.bpp`, expected `--format vbp` or `bpplib`",
+                    source.display()
+                ))
+            })?;
+            let source = sources::read_one(source, &mut session.stdin)?;
+            let current = current.as_ref();
+            let current = current.map(|path| sources::read_one(path, &mut session.stdin));
+            let current = current.transpose()?;
+            let at = current.as_ref().map(|s| s.text.as_str());
+            let imported = vbp::read(&source.text, format, at, *hosts);
+            let named = |e: &vbp::Wrong| match &current {
+                Some(current) if e.current => current.name.clone(),
+                _ => source.name.clone(),
+            };
+            (imported.map_err(|e| wrong(&named(&e), &e.error))?, to)
+        }
+        ImportKind::Csv {
+            hosts,
+            guests,
+            load,
+            to,
+        } => {
+            let hosts = sources::read_one(hosts, &mut session.stdin)?;
+            let guests = sources::read_one(guests, &mut session.stdin)?;
+            let load = load.as_ref();
+            let load = load.map(|path| sources::read_one(path, &mut session.stdin));
+            let load = load.transpose()?;
+            let text = load.as_ref().map(|s| s.text.as_str());
+            let imported = table::read(&hosts.text, &guests.text, text);
+            let imported = imported.map_err(|(of, error)| {
+                let source = match (of, &load) {
+                    (Table::Hosts, _) => &hosts,
+                    (Table::Load, Some(load)) => load,
+                    (Table::Guests | Table::Load, _) => &guests,
+                };
+                wrong(&source.name, &error)
+            });
+            (imported?, to)
+        }
+    };
+    write(&imported, to, session)
+}
+
+fn sized(hosts: NewHosts) -> Sized {
+    Sized {
+        count: hosts.count,
+        cpu: hosts.cpu,
+        memory: hosts.memory,
     }
+}
+
+/// The files themselves, and of folders those that end in `.csv`, sorted by number where they are numbers.
+fn machines_in(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in paths {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let mut inside = Vec::new();
+        for entry in std::fs::read_dir(path).map_err(|e| sources::unreadable(path, &e))? {
+            let file = entry.map_err(|e| sources::unreadable(path, &e))?.path();
+            if file.is_file() && file.extension().is_some_and(|e| e == "csv") {
+                inside.push(file);
+            }
+        }
+        if inside.is_empty() {
+            return Err(Failure::input(format!(
+                "folder {} holds no file *.csv",
+                path.display()
+            )));
+        }
+        let number = |file: &PathBuf| {
+            let stem = file.file_stem().and_then(|n| n.to_str());
+            stem.and_then(|n| n.parse::<u64>().ok())
+        };
+        inside.sort_by(|a, b| (number(a), a).cmp(&(number(b), b)));
+        files.append(&mut inside);
+    }
+    Ok(files)
 }
 
 fn wrong(name: &str, error: &ImportError) -> Failure {
@@ -64,12 +193,11 @@ fn wrong(name: &str, error: &ImportError) -> Failure {
     Failure::input(format!("{name}{colon}{error}"))
 }
 
-fn write(
-    imported: &Imported,
-    folder: &Path,
-    json: bool,
-    session: &mut Session,
-) -> Result<Exit, Failure> {
+fn write(imported: &Imported, to: &ImportOutput, session: &mut Session) -> Result<Exit, Failure> {
+    let ImportOutput {
+        output: folder,
+        json,
+    } = to;
     let Imported {
         cluster,
         load,
@@ -85,7 +213,7 @@ fn write(
         output::write_whole(&folder.join(name), &text)?;
     }
     let waiting = cluster.guests.iter().filter(|g| g.host.is_none()).count();
-    if json {
+    if *json {
         session.print_json(&Told {
             hosts: cluster.hosts.len(),
             guests: cluster.guests.len(),

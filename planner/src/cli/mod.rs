@@ -2,10 +2,12 @@
 
 mod arguments;
 mod bench;
+mod capacity;
 mod check;
 mod curve;
 mod docs;
 mod example;
+mod explain;
 mod failure;
 mod handover;
 mod html;
@@ -75,6 +77,8 @@ fn dispatch(task: Task, session: &mut Session) -> Result<Exit, Failure> {
         Task::Check(arguments) => check::run(&arguments, session),
         Task::Validate(arguments) => validate::run(&arguments, session),
         Task::Whatif(arguments) => whatif::run(&arguments, session),
+        Task::Capacity(arguments) => capacity::run(&arguments, session),
+        Task::Explain(arguments) => explain::run(&arguments, session),
         Task::Replay(arguments) => replay::run(&arguments, session),
         Task::Regress(arguments) => regress::run(&arguments, session),
         Task::Bench(arguments) => bench::run(&arguments.what, session),

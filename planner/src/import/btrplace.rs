@@ -22,18 +22,16 @@ use serde::Deserialize;
 use vmpack_domain::cluster::{Guest, Host, HostState, PostCopy, Reserve};
 use vmpack_domain::load::{CpuLoad, GuestLoad, Statistic};
 use vmpack_domain::rule::{Over, Rule, RuleKind};
-use vmpack_domain::units::{MiB, MiBPerSec, MilliCores, Permille, Ratio};
+use vmpack_domain::units::{MiB, MilliCores, Permille, Ratio};
 use vmpack_domain::{Cluster, HostName, Load, Policy};
 
-use super::{ImportError, Imported, LeftOut};
+use super::{ImportError, Imported, LINK, LeftOut};
 
 /// Names of the resource that is CPU, and of the one that is memory.
 const CPU: [&str; 3] = ["uCpu", "ucpu", "cpu"];
 const MEMORY: [&str; 3] = ["memory", "mem", "ram"];
 /// A unit of CPU, in milli-cores.
 const UNIT: u64 = 10;
-/// Of hosts whose links are not told: 10 Gbit/s.
-const LINK: MiBPerSec = MiBPerSec(1250);
 /// The largest amount.
 const MOST: u64 = 1 << 32;
 

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use vmpack_domain::cluster::{Guest, Host, HostState, PostCopy, Reserve};
-use vmpack_domain::load::{CpuLoad, GuestLoad, Windows, jiff_serde};
+use vmpack_domain::load::{GuestLoad, jiff_serde};
 use vmpack_domain::policy::{Headroom, Overhead};
 use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, Permille, Ratio};
 use vmpack_domain::{Cluster, GuestName, HostName, Load, Policy};
@@ -17,7 +17,7 @@ use vmpack_sim::fleet::{
     Between, Demand, Fleet, GuestSpec, HostSpec, MigrationModel, Physics, PowerCurve,
 };
 
-use super::{ImportError, Imported};
+use super::{ImportError, Imported, measured};
 
 /// The distance of two values.
 pub const INTERVAL: Micros = Micros::secs(300);
@@ -261,7 +261,8 @@ pub fn import(traces: &[Trace], setup: &Setup, day: &str) -> Result<Imported, Im
             post_copy: PostCopy::Allowed,
             requires: BTreeMap::new(),
         });
-        let cpu = cpu_load(trace, spec.promised / CORE, start);
+        let cores = |v: &f64| MilliCores(thousandths(v * spec.promised / CORE));
+        let cpu = measured(trace.values.iter().map(cores).collect(), start, INTERVAL);
         let load_of = GuestLoad {
             cpu: Some(cpu),
             ..GuestLoad::default()
@@ -285,41 +286,6 @@ pub fn import(traces: &[Trace], setup: &Setup, day: &str) -> Result<Imported, Im
         },
         left_out: Vec::new(),
     })
-}
-
-fn cpu_load(trace: &Trace, cores: f64, start: jiff_serde::Timestamp) -> CpuLoad {
-    let values: Vec<MilliCores> = trace
-        .values
-        .iter()
-        .map(|v| MilliCores(thousandths(v * cores)))
-        .collect();
-    let mut sorted = values.clone();
-    sorted.sort_unstable();
-    let count = sorted.len() as u64;
-    let at = |percent: u64| {
-        let rank = (count * percent).div_ceil(100).max(1) - 1;
-        usize::try_from(rank)
-            .ok()
-            .and_then(|r| sorted.get(r))
-            .copied()
-    };
-    let sum: u64 = values.iter().map(|v| v.0).sum();
-    CpuLoad {
-        mean: Some(MilliCores(sum.div_ceil(count.max(1)))),
-        p50: at(50),
-        p90: at(90),
-        p95: at(95),
-        p99: at(99),
-        max: at(100),
-        window: Some(INTERVAL),
-        span: Some(Micros(INTERVAL.0 * count)),
-        windows: Some(Windows {
-            start,
-            step: INTERVAL,
-            values,
-        }),
-        ..CpuLoad::default()
-    }
 }
 
 /// Rounded to the nearest thousandth; sizes here are small and positive.

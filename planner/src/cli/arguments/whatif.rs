@@ -250,7 +250,7 @@ impl FromStr for Copied {
     }
 }
 
-fn number(text: &str) -> Result<u32, String> {
+pub(super) fn number(text: &str) -> Result<u32, String> {
     let number = text.parse().ok().filter(|n| (1..=100_000).contains(n));
     number.ok_or_else(|| format!("read `{text}`, expected a number from 1 to 100000"))
 }

@@ -2,12 +2,10 @@
 //! what it shows is embedded as JSON, in which nothing can end the element that it stands in, and its
 //! script puts texts into the page as texts only.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 use vmpack_domain::demand::demands;
 use vmpack_domain::plan::{Outcome, Plan};
-use vmpack_domain::{GuestName, HostName};
+use vmpack_domain::{Guest, GuestName, HostName};
 use vmpack_planner::Summary;
 use vmpack_planner::whatif::{Answer, Broken, Scene};
 
@@ -85,7 +83,6 @@ pub(crate) fn page(
 }
 
 fn guests<'a>(scene: &'a Scene, plan: Option<&'a Plan>) -> Vec<Row<'a>> {
-    let used: BTreeSet<&HostName> = plan.iter().flat_map(|p| &p.hosts.after).collect();
     let demands = demands(&scene.cluster, &scene.load, &scene.policy);
     let rows = scene.cluster.guests.iter().zip(demands);
     rows.map(|(guest, demand)| {
@@ -93,17 +90,6 @@ fn guests<'a>(scene: &'a Scene, plan: Option<&'a Plan>) -> Vec<Row<'a>> {
         let after = match plan {
             Some(plan) => plan.target.get(&guest.name),
             None => before,
-        };
-        let moved = plan.and_then(|p| p.moves.iter().rev().find(|m| m.guest == guest.name));
-        let why = match (moved, before, after) {
-            (Some(moved), ..) => moved.reason.clone(),
-            (None, None, Some(_)) => "waits, and is started there".to_owned(),
-            (None, Some(_), Some(_)) if before != after => "is started there".to_owned(),
-            _ if !guest.movable => "stays: it may not be moved".to_owned(),
-            (None, Some(host), _) if used.contains(host) => {
-                "stays: its host stays in use, and moving it empties none".to_owned()
-            }
-            _ => String::new(),
         };
         #[expect(clippy::cast_precision_loss, reason = "cores for the eye")]
         let cpu = demand.cpu.0 as f64 / 1000.0;
@@ -113,10 +99,31 @@ fn guests<'a>(scene: &'a Scene, plan: Option<&'a Plan>) -> Vec<Row<'a>> {
             after,
             cpu,
             mib: (guest.memory + scene.policy.overhead.memory).0,
-            why,
+            why: fate(guest, plan),
         }
     })
     .collect()
+}
+
+/// Why a guest moves or stays in a plan.
+pub(crate) fn fate(guest: &Guest, plan: Option<&Plan>) -> String {
+    let before = guest.host.as_ref();
+    let after = match plan {
+        Some(plan) => plan.target.get(&guest.name),
+        None => before,
+    };
+    let moved = plan.and_then(|p| p.moves.iter().rev().find(|m| m.guest == guest.name));
+    let used = |host: &HostName| plan.is_some_and(|p| p.hosts.after.contains(host));
+    match (moved, before, after) {
+        (Some(moved), ..) => moved.reason.clone(),
+        (None, None, Some(_)) => "waits, and is started there".to_owned(),
+        (None, Some(_), Some(_)) if before != after => "is started there".to_owned(),
+        _ if !guest.movable => "stays: it may not be moved".to_owned(),
+        (None, Some(host), _) if used(host) => {
+            "stays: its host stays in use, and moving it empties none".to_owned()
+        }
+        _ => String::new(),
+    }
 }
 
 /// Of the guests that were measured over time as the first of them was.

@@ -8,12 +8,13 @@ mod report;
 use std::path::Path;
 
 use serde::Serialize;
+use vmpack_domain::Policy;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::plan::{Outcome, Plan};
 use vmpack_domain::units::Micros;
 use vmpack_planner::whatif::{Answer, Broken, Scene, answer, apply};
 
-use super::arguments::WhatifArguments;
+use super::arguments::{LimitArguments, WhatifArguments};
 use super::failure::Failure;
 use super::session::Session;
 use super::{html, inputs, output, parallel, plan};
@@ -64,14 +65,10 @@ struct Difference {
 /// Plans today and what is asked, side by side, and tells the difference.
 pub(crate) fn run(arguments: &WhatifArguments, session: &mut Session) -> Result<Exit, Failure> {
     let (inputs, texts) = inputs::read_with_sources(&arguments.inputs, &arguments.limits, session)?;
-    let mut policy = inputs.policy;
-    if policy.limits.nodes.is_none() && arguments.limits.time_limit.is_none() {
-        policy.limits.time = policy.limits.time.min(LONGEST);
-    }
     let today = Scene {
         cluster: inputs.cluster,
         load: inputs.load,
-        policy,
+        policy: limited(inputs.policy, &arguments.limits),
     };
     let Asked {
         range,
@@ -179,8 +176,16 @@ fn write_curve(file: &Path, swept: &Swept) -> Result<(), Failure> {
     output::write_whole(file, &draw::drawn(swept))
 }
 
+/// The policy with a search that is short where nobody says otherwise.
+pub(super) fn limited(mut policy: Policy, limits: &LimitArguments) -> Policy {
+    if policy.limits.nodes.is_none() && limits.time_limit.is_none() {
+        policy.limits.time = policy.limits.time.min(LONGEST);
+    }
+    policy
+}
+
 /// The scene's answer, with the ways out where there is no placement.
-fn planned(scene: &Scene, stop: &super::session::Stop) -> (Answer, Outcome<Plan>) {
+pub(super) fn planned(scene: &Scene, stop: &super::session::Stop) -> (Answer, Outcome<Plan>) {
     let (cluster, load, policy) = (&scene.cluster, &scene.load, &scene.policy);
     let began = std::time::Instant::now();
     let stop = || stop.is_set();

@@ -1,0 +1,459 @@
+//! `vmpack explain`.
+
+use serde::Serialize;
+use vmpack_domain::exit::Exit;
+use vmpack_domain::plan::{Outcome, Plan};
+use vmpack_domain::rule::Names;
+use vmpack_domain::{GuestName, HostName};
+use vmpack_planner::Status;
+use vmpack_planner::whatif::{Answer, Edit, HostEdit, Scene, apply};
+use vmpack_planner::why::{Standing, Target, held_on, naming, standing};
+
+use super::arguments::ExplainArguments;
+use super::failure::Failure;
+use super::html::fate;
+use super::plan::plan_of;
+use super::screen::{Look, Screen, count};
+use super::session::Session;
+use super::table::table;
+use super::whatif::{limited, planned};
+use super::{inputs, parallel};
+
+/// The most rules whose cost is sought, and the most lines of a list.
+const RULES: usize = 20;
+const LISTED: usize = 10;
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Told {
+    Guest {
+        #[serde(flatten)]
+        standing: Option<Standing>,
+        /// Where no placement can exist.
+        reasons: Vec<String>,
+        /// What a plan does with it, and why.
+        plan: Fate,
+        rules_cost: Vec<Cost>,
+    },
+    Host {
+        host: HostName,
+        guests: Vec<GuestName>,
+        /// Guests that may not leave it, with why.
+        held: Vec<(GuestName, String)>,
+        plan: Fate,
+        /// The plan that empties it.
+        emptied: Box<Answer>,
+        rules_cost: Vec<Cost>,
+    },
+}
+
+/// What a plan makes of it.
+#[derive(Serialize)]
+struct Fate {
+    status: Status,
+    hosts: Option<usize>,
+    says: String,
+}
+
+/// What a rule costs: hosts of the plan with it less hosts of the plan without it.
+#[derive(Serialize)]
+struct Cost {
+    /// The rule, or `movable: false`.
+    rule: String,
+    status: Status,
+    hosts_without: Option<usize>,
+    /// Hosts that are saved without it; absent where one of the two has no plan.
+    saved: Option<i64>,
+    /// Both plans are proven the fewest, so that the number is exact.
+    exact: bool,
+}
+
+/// Tells of a guest, or of a host of that name.
+pub(crate) fn run(arguments: &ExplainArguments, session: &mut Session) -> Result<Exit, Failure> {
+    let inputs = inputs::read(&arguments.inputs, &arguments.limits, session)?;
+    let scene = Scene {
+        cluster: inputs.cluster,
+        load: inputs.load,
+        policy: limited(inputs.policy, &arguments.limits),
+    };
+    session.heed_interrupts();
+    let name = arguments.name.as_str();
+    let guest = scene
+        .cluster
+        .guests
+        .iter()
+        .find(|g| g.name.as_str() == name);
+    let host = scene.cluster.hosts.iter().find(|h| h.name.as_str() == name);
+    let (told, outcome) = match (guest, host) {
+        (Some(_), Some(_)) => writeln!(
+            session.err,
+            "{name} is a guest and a host; this is about the guest"
+        )
+        .map(|()| of_guest(&scene, &scene.cluster.guests, name, session))?,
+        (Some(_), None) => of_guest(&scene, &scene.cluster.guests, name, session),
+        (None, Some(host)) => of_host(&scene, &host.name, session)?,
+        (None, None) => {
+            return Err(Failure::input(format!(
+                "there is neither a guest nor a host {name}"
+            )));
+        }
+    };
+    if session.stopped() {
+        writeln!(session.err, "stopped; these are the best so far")?;
+    }
+    if arguments.json {
+        session.print_json(&told)?;
+    } else {
+        let text = text(&told, session.screen);
+        session.out.write_all(text.as_bytes())?;
+    }
+    Ok(super::plan::exit(&outcome, false))
+}
+
+/// One more plan: with something other.
+struct Other {
+    what: String,
+    scene: Scene,
+}
+
+/// Without each of these rules.
+fn without(scene: &Scene, rules: &[String]) -> Vec<Other> {
+    let each = rules.iter().take(RULES);
+    each.filter_map(|rule| {
+        let scene = apply(scene, &[Edit::DropRule(rule.clone())]).ok()?;
+        Some(Other {
+            what: rule.clone(),
+            scene,
+        })
+    })
+    .collect()
+}
+
+/// The plans of the scene as it is and of the others, as many at once as there are cores.
+fn plans(
+    scene: &Scene,
+    others: &[Other],
+    session: &Session,
+) -> (Vec<(Answer, Outcome<Plan>)>, Vec<Cost>) {
+    let stop = session.stop();
+    let mut scenes = vec![scene];
+    scenes.extend(others.iter().map(|o| &o.scene));
+    let answers = parallel::each(&scenes, |scene| planned(scene, &stop));
+    let base = &answers[0].0.summary;
+    let costs = others
+        .iter()
+        .zip(&answers[1..])
+        .map(|(other, (answer, _))| {
+            let summary = &answer.summary;
+            let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+            let both = base.hosts_after.zip(summary.hosts_after);
+            Cost {
+                rule: other.what.clone(),
+                status: summary.status,
+                hosts_without: summary.hosts_after,
+                saved: both.map(|(with, without)| signed(with) - signed(without)),
+                exact: base.status == Status::Optimal && summary.status == Status::Optimal,
+            }
+        });
+    let costs = costs.collect();
+    (answers, costs)
+}
+
+fn of_guest(
+    scene: &Scene,
+    guests: &[vmpack_domain::Guest],
+    name: &str,
+    session: &Session,
+) -> (Told, Outcome<Plan>) {
+    let guest = guests.iter().find(|g| g.name.as_str() == name);
+    let guest = guest.expect("it was found by its name");
+    let (known, reasons) = match standing(scene, &guest.name) {
+        Ok(known) => (known, Vec::new()),
+        Err(reasons) => (None, reasons),
+    };
+    let names = Names::of(&scene.cluster);
+    let rules = naming(scene, &names, &guest.name);
+    let rules: Vec<String> = rules.iter().map(|r| r.name.clone()).collect();
+    let mut others = without(scene, &rules);
+    if !guest.movable {
+        let mut free = scene.clone();
+        let same = free
+            .cluster
+            .guests
+            .iter_mut()
+            .find(|g| g.name == guest.name);
+        if let Some(same) = same {
+            same.movable = true;
+        }
+        others.push(Other {
+            what: "movable: false".into(),
+            scene: free,
+        });
+    }
+    let (mut answers, rules_cost) = plans(scene, &others, session);
+    let (answer, outcome) = answers.swap_remove(0);
+    let plan = plan_of(&outcome);
+    let says = match plan {
+        None => answer.summary.reasons.join("; "),
+        Some(plan) => {
+            let moved = plan.moves.iter().rev().find(|m| m.guest == guest.name);
+            let why = fate(guest, Some(plan));
+            match (moved, plan.target.get(&guest.name)) {
+                (Some(moved), _) => format!("moves to {}: {why}", moved.to),
+                (None, Some(at)) if guest.host.as_ref() != Some(at) => {
+                    format!("is started on {at}: {why}")
+                }
+                _ if why.is_empty() => "stays".to_owned(),
+                _ => why,
+            }
+        }
+    };
+    let told = Told::Guest {
+        standing: known,
+        reasons,
+        plan: Fate {
+            status: answer.summary.status,
+            hosts: answer.summary.hosts_after,
+            says,
+        },
+        rules_cost,
+    };
+    (told, outcome)
+}
+
+fn of_host(
+    scene: &Scene,
+    host: &HostName,
+    session: &Session,
+) -> Result<(Told, Outcome<Plan>), Failure> {
+    let here: Vec<&vmpack_domain::Guest> = scene
+        .cluster
+        .guests
+        .iter()
+        .filter(|g| g.host.as_ref() == Some(host))
+        .collect();
+    let names = Names::of(&scene.cluster);
+    let mut rules: Vec<String> = Vec::new();
+    for guest in &here {
+        for rule in naming(scene, &names, &guest.name) {
+            if !rules.contains(&rule.name) {
+                rules.push(rule.name.clone());
+            }
+        }
+    }
+    let mut others = without(scene, &rules);
+    let drained = Edit::ChangeHosts(HostEdit {
+        hosts: vec![host.to_string()],
+        state: Some(vmpack_domain::HostState::Drain),
+        ..HostEdit::default()
+    });
+    let drained = apply(scene, &[drained]).map_err(|(_, e)| Failure::input(e.to_string()))?;
+    others.push(Other {
+        what: String::new(),
+        scene: drained,
+    });
+    let (mut answers, mut rules_cost) = plans(scene, &others, session);
+    rules_cost.pop();
+    let emptied = answers.pop().map(|a| a.0);
+    let (answer, outcome) = answers.swap_remove(0);
+    let says = match plan_of(&outcome) {
+        None => answer.summary.reasons.join("; "),
+        Some(plan) => {
+            let leave = plan.moves.iter().filter(|m| m.from == *host).count();
+            let come = plan.moves.iter().filter(|m| m.to == *host).count();
+            let moves = match (leave, come) {
+                (0, 0) => "nobody leaves or comes".to_owned(),
+                _ => format!("{leave} of its guests leave, {come} come"),
+            };
+            let used = plan.hosts.after.contains(host);
+            match (used, here.is_empty()) {
+                (true, _) if plan.hosts.wake.contains(host) => format!("is woken: {moves}"),
+                (true, _) => format!("stays in use: {moves}"),
+                (false, false) => format!("is emptied: {moves}"),
+                (false, true) => "stays empty".to_owned(),
+            }
+        }
+    };
+    let told = Told::Host {
+        host: host.clone(),
+        guests: here.iter().map(|g| g.name.clone()).collect(),
+        held: held_on(scene, host),
+        plan: Fate {
+            status: answer.summary.status,
+            hosts: answer.summary.hosts_after,
+            says,
+        },
+        emptied: Box::new(emptied.unwrap_or(answer)),
+        rules_cost,
+    };
+    Ok((told, outcome))
+}
+
+fn text(told: &Told, screen: Screen) -> String {
+    match told {
+        Told::Guest {
+            standing,
+            reasons,
+            plan,
+            rules_cost,
+        } => {
+            let mut text = String::new();
+            if let Some(standing) = standing {
+                text += &guest_line(standing);
+            }
+            for reason in reasons {
+                text += &screen.paint(Look::Bad, reason);
+                text.push('\n');
+            }
+            text += &planned_line(plan);
+            if let Some(standing) = standing {
+                text += &places(standing, screen);
+            }
+            text + &costs(rules_cost, plan)
+        }
+        Told::Host {
+            host,
+            guests,
+            held,
+            plan,
+            emptied,
+            rules_cost,
+        } => {
+            let mut text = match guests.as_slice() {
+                [] => format!("{host} carries nobody\n"),
+                guests => format!(
+                    "{host} carries {}: {}\n",
+                    count(guests.len(), "guest"),
+                    few(guests.iter().map(GuestName::as_str), screen)
+                ),
+            };
+            text += &planned_line(plan);
+            for (guest, why) in held.iter().take(LISTED) {
+                text += &format!("{guest} does not leave it: {why}\n");
+            }
+            let summary = &emptied.summary;
+            text += &match (summary.hosts_after, summary.ways_out.first()) {
+                (Some(hosts), _) => format!(
+                    "to empty it: {} in all, {} in use then{}\n",
+                    count(summary.moves.len(), "move"),
+                    count(hosts, "host"),
+                    match plan.hosts {
+                        Some(now) if hosts > now => format!(", {} more", hosts - now),
+                        _ => String::new(),
+                    }
+                ),
+                (None, way) => format!(
+                    "it cannot be emptied: {}{}\n",
+                    summary.reasons.join("; "),
+                    way.map_or(String::new(), |w| format!("; least change: {}", w.text))
+                ),
+            };
+            text + &costs(rules_cost, plan)
+        }
+    }
+}
+
+fn guest_line(of: &Standing) -> String {
+    let at = match &of.host {
+        Some(host) => format!("runs on {host}"),
+        None => "waits to be placed".to_owned(),
+    };
+    format!(
+        "{} {at}: {}, demand {} ({}), {} with overhead\n",
+        of.guest,
+        count(of.vcpus as usize, "vCPU"),
+        of.cpu,
+        of.basis,
+        of.memory
+    )
+}
+
+fn planned_line(plan: &Fate) -> String {
+    let proven = match plan.status {
+        Status::Optimal => "proven the fewest",
+        _ => "not proven the fewest",
+    };
+    match plan.hosts {
+        Some(hosts) => format!(
+            "in the plan ({}, {proven}) it {}\n",
+            count(hosts, "host"),
+            plan.says.strip_prefix("it ").unwrap_or(&plan.says)
+        ),
+        None => format!("there is no plan: {}\n", plan.says),
+    }
+}
+
+/// Where it could be now, and what the nearest others lack.
+fn places(of: &Standing, screen: Screen) -> String {
+    let mut text = String::new();
+    for held in &of.held {
+        text += &format!("it does not leave its host: {held}\n");
+    }
+    let (free, others): (Vec<&Target>, Vec<&Target>) = of.targets.iter().partition(|t| t.is_free());
+    text += &match free.as_slice() {
+        [] => "nowhere else is room for it now with nobody moving\n".to_owned(),
+        free => format!(
+            "room for it now with nobody moving, on {}: {}\n",
+            count(free.len(), "host"),
+            few(free.iter().map(|t| t.host.as_str()), screen)
+        ),
+    };
+    let rows = others.iter().take(LISTED).map(|target| {
+        let rules = target.barred.iter().chain(&target.against);
+        let helps = match target.makes_room.as_slice() {
+            [] => String::new(),
+            guests => few(guests.iter().map(GuestName::as_str), screen),
+        };
+        [
+            target.host.to_string(),
+            rules.cloned().collect::<Vec<_>>().join(", "),
+            target.lacks.join(", "),
+            helps,
+        ]
+    });
+    if !others.is_empty() {
+        let header = ["not on", "against it", "lacks", "room once one leaves of"];
+        text += &format!("\n{}", table(header, rows, 0..0));
+        if others.len() > LISTED {
+            text += &format!(" {} {} more\n", screen.ellipsis(), others.len() - LISTED);
+        }
+    }
+    text
+}
+
+fn costs(costs: &[Cost], plan: &Fate) -> String {
+    if costs.is_empty() {
+        return String::new();
+    }
+    let rows = costs.iter().map(|cost| {
+        let saved = match (cost.saved, cost.exact) {
+            (Some(0), true) => "none".to_owned(),
+            (Some(n), true) => n.to_string(),
+            (Some(n), false) => format!("{n}, not proven"),
+            (None, _) if plan.hosts.is_none() && cost.hosts_without.is_some() => {
+                "a plan".to_owned()
+            }
+            (None, _) => "open".to_owned(),
+        };
+        let without = cost.hosts_without.map(|n| n.to_string());
+        [
+            cost.rule.clone(),
+            without.unwrap_or_else(|| cost.status.name().to_owned()),
+            saved,
+        ]
+    });
+    let header = ["without", "hosts", "saved"];
+    format!("\n{}", table(header, rows, 1..3))
+}
+
+/// The first of them.
+fn few<'a>(names: impl Iterator<Item = &'a str> + Clone, screen: Screen) -> String {
+    let all = names.clone().count();
+    let list: Vec<&str> = names.take(5).collect();
+    if all > list.len() {
+        let more = all - list.len();
+        format!("{} {} {more} more", list.join(", "), screen.ellipsis())
+    } else {
+        list.join(", ")
+    }
+}
