@@ -2028,7 +2028,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__replay)
-            opts="-v -h --trace --policies --order --hosts --count-memory --keep-resting --wake-time --failing --seed --kill --events --curve --json --verbose --help"
+            opts="-v -h --trace --policies --order --hosts --count-memory --keep-resting --wake-time --failing --seed --kill --events --curve --report --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2071,6 +2071,10 @@ _vmpack() {
                     return 0
                     ;;
                 --curve)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

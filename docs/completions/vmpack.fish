@@ -139,6 +139,7 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l seed -d 'Which 
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l kill -d 'Let this host die at that time, such as `h001@3600s`; its guests start anew elsewhere' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l events -d 'Write what happens to this file, a JSON object a line' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l curve -d 'Replay each policy with several settings, print energy against SLATAH, and draw that into this SVG file' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l report -d 'Write the policies side by side as a page that holds all in itself, with the picture, into this file' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l count-memory -d 'Let memory limit every migration, not only where guests start'
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l keep-resting -d 'Let guests stay that want nothing for a while, which CloudSim takes for finished'
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l json -d 'Print a JSON object a line for each policy'

@@ -157,6 +157,7 @@ _arguments "${_arguments_options[@]}" : \
 '*--kill=[Let this host die at that time, such as \`h001@3600s\`; its guests start anew elsewhere]:HOST@TIME:_default' \
 '--events=[Write what happens to this file, a JSON object a line]:FILE:_files' \
 '(--events)--curve=[Replay each policy with several settings, print energy against SLATAH, and draw that into this SVG file]:FILE:_files' \
+'--report=[Write the policies side by side as a page that holds all in itself, with the picture, into this file]:FILE:_files' \
 '--count-memory[Let memory limit every migration, not only where guests start]' \
 '--keep-resting[Let guests stay that want nothing for a while, which CloudSim takes for finished]' \
 '--json[Print a JSON object a line for each policy]' \

@@ -14,6 +14,7 @@ use xtask::setup::{Purpose, setup};
 use xtask::target_directory;
 
 use crate::executor_rows;
+use crate::ganeti;
 use crate::peers::{self, Peer};
 use crate::plans;
 use crate::public;
@@ -34,6 +35,15 @@ enum What {
         /// Print one JSON line for each row
         #[arg(long)]
         json: bool,
+    },
+    /// Clusters in Ganeti's text format, beside hsqueeze and hspace (Debian's ganeti-htools)
+    Peers {
+        /// Print one JSON line for each row
+        #[arg(long)]
+        json: bool,
+        /// Seconds that each of them may take for a cluster
+        #[arg(long, default_value_t = 120)]
+        seconds: u32,
     },
     /// The probe on the running kernel: accuracy, cost, overload (root, or CAP_BPF and CAP_PERFMON)
     Probe {
@@ -341,6 +351,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     else {
         return match &arguments.what {
             What::Replay { json } => replay(*json),
+            What::Peers { json, seconds } => ganeti::rows(&built(false)?, *seconds, *json),
             what => probe(what),
         };
     };

@@ -10,6 +10,7 @@ mod checks;
 mod demo;
 mod ebpf;
 mod executor_rows;
+mod ganeti;
 mod generate;
 mod histories;
 mod peers;

@@ -1,6 +1,7 @@
 //! `vmpack replay`.
 
 pub(crate) mod curve;
+mod page;
 pub(crate) mod trace;
 mod watch;
 
@@ -14,6 +15,7 @@ use vmpack_planner::replay::{self, Outcome};
 
 use super::arguments::ReplayArguments;
 use super::failure::Failure;
+use super::output;
 use super::screen::count;
 use super::session::Session;
 use super::table::table;
@@ -47,6 +49,9 @@ pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<
     };
     let traces = trace::read(&arguments.trace, arguments.order.as_deref(), session)?;
     session.heed_interrupts();
+    for file in arguments.curve.iter().chain(&arguments.report) {
+        output::ready(file)?;
+    }
     if let Some(file) = &arguments.curve {
         return curve::run(file, arguments, (&traces, &setup), session);
     }
@@ -62,6 +67,11 @@ pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<
         done.push((name.clone(), outcome, seconds));
     }
     watch.end()?;
+    if let Some(report) = &arguments.report {
+        let each = done.iter().map(|d| (d.0.clone(), vec![d.clone()]));
+        let families: Vec<_> = each.collect();
+        output::write_whole(report, &page::page(&families, &traces, &setup))?;
+    }
     if !arguments.json {
         session.out.write_all(shown(&done).as_bytes())?;
     }

@@ -333,32 +333,22 @@ impl Reading {
 
 /// Of the cluster's own policy, the one without an owner.
 fn vcpu_ratio(lines: &[(usize, &str)]) -> Result<Option<Ratio>, ImportError> {
-    for line in lines.iter().filter(|l| l.1.starts_with('|')) {
-        // Older files have three sizes in three fields, newer ones two.
-        let count = line.1.split('|').count();
-        let at = if count >= 7
-            && !line
-                .1
-                .split('|')
-                .nth(4)
-                .is_some_and(|f| f.parse::<f64>().is_ok())
-        {
-            5
-        } else {
-            4
-        };
-        let text = line.1.split('|').nth(at).unwrap_or_default();
-        let ratio = text.parse::<Ratio>().ok().filter(|r| r.0 > 0);
-        return ratio.map(Some).ok_or_else(|| {
-            ImportError::at(
-                line.0,
-                format!(
-                    "read `{text}` as the vCPUs a CPU, expected a number above zero such as `4.0`"
-                ),
-            )
-        });
-    }
-    Ok(None)
+    let Some((line, text)) = lines.iter().find(|l| l.1.starts_with('|')) else {
+        return Ok(None);
+    };
+    let fields: Vec<&str> = text.split('|').collect();
+    // Older files have three sizes in three fields and the ratio behind the disk templates, newer ones
+    // two.
+    let newer = fields.get(4).and_then(|f| f.parse::<f64>().ok()).is_some();
+    let at = if fields.len() >= 7 && !newer { 5 } else { 4 };
+    let text = fields.get(at).copied().unwrap_or_default();
+    let ratio = text.parse::<Ratio>().ok().filter(|r| r.0 > 0);
+    ratio.map(Some).ok_or_else(|| {
+        ImportError::at(
+            *line,
+            format!("read `{text}` as the vCPUs a CPU, expected a number above zero such as `4.0`"),
+        )
+    })
 }
 
 #[cfg(test)]

@@ -43,6 +43,34 @@ fn lines(out: &str) -> Vec<Value> {
 const REPLAY: &str = "replay --hosts 20 --trace planetlab";
 
 #[test]
+fn the_report_of_a_replay_holds_all_in_itself() {
+    let desk = traced(12);
+    let line = format!("{REPLAY} day --policies dvfs,thr-mmt,vmpack --report out/page.html");
+    desk.check(&line, 0, &["thr-mmt"]);
+    let page = std::fs::read_to_string(desk.path("out/page.html")).unwrap();
+    assert_eq!(page.matches("<tr><td>").count(), 3, "a row of each policy");
+    // What takes several times the energy is named below the picture.
+    assert_eq!(page.matches("<circle").count(), 2, "a point of each policy");
+    assert!(page.contains("not drawn: dvfs"));
+    for part in [
+        "20 hosts, 12 guests, 24 hours",
+        "SLATAH",
+        "prefers-color-scheme:dark",
+        "@media print",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    for outside in ["<script", "src=", "@import", "url(", "https://"] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+    desk.check(
+        &format!("{REPLAY} day --policies dvfs --report day"),
+        9,
+        &["day"],
+    );
+}
+
+#[test]
 fn a_replay_prints_a_line_for_each_policy_the_same_each_time() {
     let desk = traced(24);
     let line = format!("{REPLAY} day --policies lr-mmt,vmpack --json --events events.jsonl");

@@ -12,6 +12,7 @@ Examples:
   vmpack replay --trace planetlab 20110303/ --policies lr-mmt-1.1,vmpack-0.5 --count-memory
   vmpack replay --trace planetlab 20110303/ --policies vmpack --events events.jsonl
   vmpack replay --trace planetlab 20110303/ --policies thr-mmt,lr-mmt,vmpack --curve curve.svg
+  vmpack replay --trace planetlab 20110303/ --policies thr-mmt,lr-mmt,vmpack --report policies.html
 
 Policies: none (all hosts at full power), dvfs (first fit, no migrations), and the heuristics of
 CloudSim's power package: thr-mmt-0.8, iqr-mmt-1.5, mad-mmt-2.5, lr-mmt-1.2 (mc instead of mmt for maximum
@@ -69,6 +70,9 @@ pub(crate) struct ReplayArguments {
     /// SVG file
     #[arg(long, value_name = "FILE", conflicts_with = "events")]
     pub(crate) curve: Option<PathBuf>,
+    /// Write the policies side by side as a page that holds all in itself, with the picture, into this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) report: Option<PathBuf>,
     /// Print a JSON object a line for each policy
     #[arg(long)]
     pub(crate) json: bool,

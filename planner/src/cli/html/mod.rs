@@ -82,6 +82,19 @@ pub(crate) fn page(
     include_str!("page.html").replacen("@DATA@", &json, 1)
 }
 
+/// The looks of a page, for those that need no script.
+pub(crate) fn style() -> &'static str {
+    let page = include_str!("page.html");
+    let style = page.split_once("<style>").map_or("", |p| p.1);
+    style.split_once("</style>").map_or("", |p| p.0)
+}
+
+/// A text as it stands in a page.
+pub(crate) fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
+    text.replace('>', "&gt;").replace('"', "&quot;")
+}
+
 fn guests<'a>(scene: &'a Scene, plan: Option<&'a Plan>) -> Vec<Row<'a>> {
     let demands = demands(&scene.cluster, &scene.load, &scene.policy);
     let rows = scene.cluster.guests.iter().zip(demands);

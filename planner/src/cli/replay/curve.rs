@@ -7,6 +7,7 @@ use vmpack_domain::exit::Exit;
 use vmpack_planner::import::planetlab::{self, Setup, Trace};
 use vmpack_planner::replay::Outcome;
 
+use super::page::page;
 use super::watch::Watching;
 use super::{one, print_line, shown};
 use crate::cli::arguments::ReplayArguments;
@@ -57,6 +58,9 @@ pub(super) fn run(
         session.out.write_all(shown(&all).as_bytes())?;
     }
     output::write_whole(file, &drawn(&families))?;
+    if let Some(report) = &arguments.report {
+        output::write_whole(report, &page(&families, traces, setup))?;
+    }
     Ok(Exit::Done)
 }
 
@@ -73,7 +77,8 @@ fn settings(name: &str) -> (String, Vec<String>) {
     (family, names)
 }
 
-type Family = (String, Vec<(String, Outcome, f64)>);
+/// A name, and each of its settings with what came of it.
+pub(super) type Family = (String, Vec<(String, Outcome, f64)>);
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 480.0;
@@ -88,7 +93,7 @@ const COLOURS: [&str; 8] = [
 
 /// Energy (up) against SLATAH (to the right), a line for each family. Policies without overload at
 /// several times the energy of the others, such as `none`, are named below and not drawn.
-fn drawn(families: &[Family]) -> String {
+pub(super) fn drawn(families: &[Family]) -> String {
     let points = || families.iter().flat_map(|f| &f.1).map(|p| &p.1);
     let moving = points().filter(|o| o.migrations > 0).map(|o| o.kwh);
     let most = moving.fold(0.0, f64::max);

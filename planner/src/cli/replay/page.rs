@@ -1,0 +1,104 @@
+//! `vmpack replay --report`: the policies side by side as a page that holds all in itself. It needs no
+//! script: a table, and the picture that `--curve` draws.
+
+use std::fmt::Write;
+
+use vmpack_planner::import::planetlab::{Setup, Trace, span};
+
+use super::curve::{Family, drawn};
+use crate::cli::html;
+
+/// What the columns are, by the metrics' names in the field.
+const METRICS: &[(&str, &str)] = &[
+    ("kWh", "energy of all hosts, by their SPECpower tables"),
+    ("migrations", "begun, those that failed included"),
+    (
+        "SLATAH %",
+        "of the time in which hosts carried load, the part in which they gave less than they were asked for",
+    ),
+    (
+        "PDM %",
+        "what guests did not get while they were migrated, of all that they wanted",
+    ),
+    ("SLAV %", "SLATAH × PDM"),
+    ("ESV", "energy × SLAV, in kWh × %"),
+    (
+        "unserved %",
+        "what guests did not get at all, of all that they wanted",
+    ),
+    ("host hours", "for which hosts were awake"),
+    (
+        "violation h",
+        "for which a guest got less than it wanted because its host was too full, over all guests",
+    ),
+    (
+        "relief p95 s",
+        "95 of 100 overloads of a host lasted so long at most",
+    ),
+];
+
+/// The page of these policies, each family a line of the picture.
+pub(super) fn page(families: &[Family], traces: &[Trace], setup: &Setup) -> String {
+    let hours = span(traces).to_std().as_secs_f64() / 3600.0;
+    let made = format!(
+        "{} hosts, {} guests, {hours:.0} hours; {}{}{}; made by vmpack {}",
+        setup.hosts,
+        traces.len(),
+        if setup.memory {
+            "memory limits every migration"
+        } else {
+            "memory limits where guests start"
+        },
+        match setup.wake {
+            Some(wake) => format!(", hosts wake in {} s", wake.to_std().as_secs_f64()),
+            None => ", hosts wake at once".to_owned(),
+        },
+        match (setup.failing.0, setup.deaths.len()) {
+            (0, 0) => String::new(),
+            (_, died) => format!(", {} of migrations fail, {died} hosts die", setup.failing),
+        },
+        env!("CARGO_PKG_VERSION")
+    );
+    let mut page = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>vmpack: replay</title>\n<style>{}</style>\n</head>\n<body>\n<main id=\"page\">\n\
+         <h1>replay</h1>\n<p class=\"faint\">{}</p>\n",
+        html::style(),
+        html::escaped(&made)
+    );
+    page += "<section id=\"policies\"><h2>Policies</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">policy</th>";
+    for (name, _) in METRICS {
+        let _ = write!(page, "<th scope=\"col\" class=\"n\">{name}</th>");
+    }
+    page += "</tr></thead>\n<tbody>\n";
+    for (name, o, _) in families.iter().flat_map(|f| &f.1) {
+        let _ = write!(page, "<tr><td>{}</td>", html::escaped(name));
+        for cell in [
+            format!("{:.2}", o.kwh),
+            o.migrations.to_string(),
+            format!("{:.2}", o.slatah * 100.0),
+            format!("{:.3}", o.pdm * 100.0),
+            format!("{:.5}", o.slav * 100.0),
+            format!("{:.4}", o.esv * 100.0),
+            format!("{:.3}", o.unserved * 100.0),
+            format!("{:.0}", o.host_hours),
+            format!("{:.1}", o.violation_seconds / 3600.0),
+            format!("{:.0}", o.relief_p95),
+        ] {
+            let _ = write!(page, "<td class=\"n\">{cell}</td>");
+        }
+        page += "</tr>\n";
+    }
+    page += "</tbody></table></div></section>\n<section id=\"curve\"><h2>Energy against time of overload</h2>\n";
+    page += &drawn(families);
+    page += "</section>\n<section id=\"metrics\"><h2>What is counted</h2>\n<table><tbody>\n";
+    for (name, what) in METRICS {
+        let _ = writeln!(
+            page,
+            "<tr><th scope=\"row\">{name}</th><td>{what}</td></tr>"
+        );
+    }
+    page + "</tbody></table></section>\n</main>\n</body>\n</html>\n"
+}
