@@ -96,7 +96,7 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l tls-cert -d 'This side\'s certificate, PEM' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l tls-key -d 'Its private key, PEM' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l tls-ca -d 'The authority that the other side\'s certificate must come from, PEM' -r -F
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l think -d 'How long a better answer may be sought than the one at hand' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l think -d 'How long a better answer may be sought beside the one that is being carried out' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l audit -d 'The audit log, instead of audit.jsonl beside the journal' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l parallel -d 'Migrations at once, instead of as many as the plan\'s policy says' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand watch" -l speed-up -d 'Simulated seconds per second' -r
@@ -115,7 +115,7 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l 
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l tls-cert -d 'This side\'s certificate, PEM' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l tls-key -d 'Its private key, PEM' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l tls-ca -d 'The authority that the other side\'s certificate must come from, PEM' -r -F
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l think -d 'How long a better answer may be sought than the one at hand' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l think -d 'How long a better answer may be sought beside the one that is being carried out' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l audit -d 'The audit log, instead of audit.jsonl beside the journal' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l parallel -d 'Migrations at once, instead of as many as the plan\'s policy says' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand run" -l speed-up -d 'Simulated seconds per second' -r

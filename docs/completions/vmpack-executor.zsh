@@ -133,7 +133,7 @@ auto\:"Carries it out"))' \
 '--tls-cert=[This side'\''s certificate, PEM]:FILE:_files' \
 '--tls-key=[Its private key, PEM]:FILE:_files' \
 '--tls-ca=[The authority that the other side'\''s certificate must come from, PEM]:FILE:_files' \
-'--think=[How long a better answer may be sought than the one at hand]:TIME:_default' \
+'--think=[How long a better answer may be sought beside the one that is being carried out]:TIME:_default' \
 '--audit=[The audit log, instead of audit.jsonl beside the journal]:FILE:_files' \
 '--parallel=[Migrations at once, instead of as many as the plan'\''s policy says]:N:_default' \
 '--speed-up=[Simulated seconds per second]:TIMES:_default' \
@@ -158,7 +158,7 @@ auto\:"Carries it out"))' \
 '--tls-cert=[This side'\''s certificate, PEM]:FILE:_files' \
 '--tls-key=[Its private key, PEM]:FILE:_files' \
 '--tls-ca=[The authority that the other side'\''s certificate must come from, PEM]:FILE:_files' \
-'--think=[How long a better answer may be sought than the one at hand]:TIME:_default' \
+'--think=[How long a better answer may be sought beside the one that is being carried out]:TIME:_default' \
 '--audit=[The audit log, instead of audit.jsonl beside the journal]:FILE:_files' \
 '--parallel=[Migrations at once, instead of as many as the plan'\''s policy says]:N:_default' \
 '--speed-up=[Simulated seconds per second]:TIMES:_default' \

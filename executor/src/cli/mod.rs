@@ -17,6 +17,7 @@ mod status;
 mod summary;
 mod watch;
 
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -193,6 +194,7 @@ fn talk(verbose: u8) {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         // It would tell of a closed standard error on standard error, and panic.
         .log_internal_errors(false)

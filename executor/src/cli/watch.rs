@@ -58,7 +58,7 @@ pub(crate) struct Watch {
     pub(super) probes: Vec<(HostName, Address)>,
     #[command(flatten)]
     pub(super) tls: Files,
-    /// How long a better answer may be sought than the one at hand
+    /// How long a better answer may be sought beside the one that is being carried out
     #[arg(long, value_name = "TIME", default_value = "50ms")]
     think: Micros,
     /// The audit log, instead of audit.jsonl beside the journal

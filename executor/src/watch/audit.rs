@@ -34,6 +34,15 @@ pub enum Entry<'a> {
         /// All of it, with its reasons.
         relief: &'a vmpack_domain::relief::Relief,
     },
+    /// What was found by seeking longer, after a decision was carried out.
+    Thought {
+        /// How long it was sought.
+        took_ms: u64,
+        /// What the decision is worth.
+        answered: vmpack_domain::relief::Worth,
+        /// What the best is worth that is known now.
+        best: vmpack_domain::relief::Worth,
+    },
     /// The holder said no, or could not be reached.
     Refused {
         /// Which guests were to move.

@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use vmpack_domain::units::MilliCores;
 use vmpack_domain::{GuestName, HostName};
-use vmpack_planner::watch::{Heard, SILENCE};
+use vmpack_planner::watch::{Heard, SILENCE, Window};
 use vmpack_probe_client::client::{Address, Client};
 use vmpack_probe_client::wire::{API, Event};
 
@@ -93,7 +93,10 @@ async fn hear_out(
                 guests: tick
                     .guests
                     .into_iter()
-                    .map(|g| (g.guest, windows(&g.demand_mcores)))
+                    .map(|g| {
+                        let run = MilliCores(g.run_ns / g.length_us.max(1));
+                        (g.guest, windows(&g.demand_mcores, run))
+                    })
                     .collect::<Vec<(GuestName, _)>>(),
             },
             Event::Overload { began, .. } => Heard::Overload {
@@ -109,6 +112,14 @@ async fn hear_out(
     }
 }
 
-fn windows(demands: &[u64]) -> Vec<MilliCores> {
-    demands.iter().copied().map(MilliCores).collect()
+/// `run` is the mean of all, in thousandths of a core: nanoseconds by microseconds.
+fn windows(demands: &[u64], run: MilliCores) -> Vec<Window> {
+    let window = |demand: &u64| {
+        let demand = MilliCores(*demand);
+        Window {
+            demand,
+            run: run.min(demand),
+        }
+    };
+    demands.iter().map(window).collect()
 }

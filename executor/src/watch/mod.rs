@@ -8,6 +8,9 @@
 //!      └─> switched, ended ─> planner::watch
 //! ```
 //!
+//! The answer at hand is carried out at once. What takes longer is thought out on another thread, while
+//! the streams are listened to: whether anything is better, and what to do in the surges that may come.
+//!
 //! It keeps nothing that it could not hear again: killed at any moment, the next one hears the probes,
 //! and takes what the journal says is under way from the holder, which carries it to its end.
 
@@ -23,12 +26,14 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use vmpack_domain::plan::Plan;
+use vmpack_domain::relief::{Relief, Worth};
 use vmpack_domain::units::{Micros, count};
 use vmpack_domain::{Cluster, GuestName, Host, HostName, Load, Policy};
 use vmpack_planner::power;
-use vmpack_planner::relieve::{Limits, STALE};
-use vmpack_planner::watch::{Decision, Heard, Phase, Watch};
+use vmpack_planner::relieve::{Contingency, Limits, STALE, relieve};
+use vmpack_planner::watch::{Decision, Heard, Phase, Picture, Watch};
 
 use audit::{Audit, Entry};
 use cycle::Cycle;
@@ -92,7 +97,7 @@ pub enum Done {
 pub struct Terms {
     /// What it may do.
     pub mode: Mode,
-    /// How long an exact answer may be sought before the one at hand is made.
+    /// How long an exact answer may be sought after the one at hand is made.
     pub time: Micros,
     /// Plans and power beside relief, if that is wanted.
     pub cycle: Option<Periodic>,
@@ -152,6 +157,7 @@ pub async fn watch(
         onsets: BTreeMap::new(),
         overloaded: BTreeMap::new(),
         ahead: None,
+        thoughts: JoinSet::new(),
         oscillations: 0,
         gone: None,
         cycle: terms.cycle.map(Cycle::new),
@@ -178,6 +184,7 @@ pub async fn watch(
             () = &mut stop => break "it was asked to end".to_owned(),
             Some(done) = lines.done.recv() => shell.done(&mut lines, done)?,
             Some(told) = lines.ears.recv() => shell.told(&mut lines, told)?,
+            Some(Ok(thought)) = shell.thoughts.join_next() => shell.thought(&mut lines, thought)?,
             _ = tick.tick() => {}
         }
         // What came meanwhile belongs to the same picture: a decision takes longer than to hear of it, and
@@ -196,6 +203,18 @@ pub async fn watch(
     shell.write(&mut lines, &Entry::EndedWatch { why: &why })
 }
 
+/// What was thought out beside the streams.
+enum Thought {
+    /// What to do in the surges that may come.
+    Ahead(Contingency),
+    /// The best that could be found for overloads that were answered already.
+    Best {
+        answered: Worth,
+        best: Box<Relief>,
+        took: Duration,
+    },
+}
+
 struct Shell<'a> {
     watch: Watch,
     load: Load,
@@ -211,6 +230,8 @@ struct Shell<'a> {
     overloaded: BTreeMap<HostName, Micros>,
     /// When it was last looked ahead.
     ahead: Option<Micros>,
+    /// What is being thought out beside.
+    thoughts: JoinSet<Thought>,
     oscillations: usize,
     /// Why nobody carries anything out any more.
     gone: Option<String>,
@@ -331,14 +352,11 @@ impl Shell<'_> {
         // Before the decision, which makes calm of what it suffices for.
         self.overloads();
         let asked = Instant::now();
-        let limits = Limits {
-            time: self.terms.time,
-            nodes: None,
-            seed: self.policy.limits.seed,
-            threads: 1,
-            stop: &|| false,
-        };
-        if let Some(decision) = self.watch.decide(&limits, self.now()) {
+        let at_once = limits(Micros::ZERO, self.policy.limits.seed);
+        if let Some(decision) = self.watch.decide(&at_once, self.now()) {
+            if !decision.relief.worth.proven && self.terms.time > Micros::ZERO {
+                self.seek_better(self.watch.picture(self.now()), decision.relief.worth);
+            }
             self.act(lines, &decision, asked)?;
         }
         self.relieved(lines)?;
@@ -358,8 +376,49 @@ impl Shell<'_> {
         let old = self.ahead.is_none_or(|t| t + STALE <= now);
         // Nothing urgent waits for it.
         if old && self.overloaded.is_empty() {
-            self.watch.look_ahead(now);
             self.ahead = Some(now);
+            let picture = self.watch.picture(now);
+            self.thoughts
+                .spawn_blocking(move || Thought::Ahead(picture.look_ahead()));
+        }
+        Ok(())
+    }
+
+    fn seek_better(&mut self, picture: Picture, answered: Worth) {
+        let (time, seed) = (self.terms.time, self.policy.limits.seed);
+        self.thoughts.spawn_blocking(move || {
+            let asked = Instant::now();
+            let best = relieve(&picture.situation(), &limits(time, seed), &mut |_| {});
+            Thought::Best {
+                answered,
+                best: Box::new(best),
+                took: asked.elapsed(),
+            }
+        });
+    }
+
+    fn thought(&mut self, lines: &mut Lines, thought: Thought) -> std::io::Result<()> {
+        match thought {
+            Thought::Ahead(contingency) => self.watch.prepared(contingency),
+            Thought::Best {
+                answered,
+                best,
+                took,
+            } => {
+                let entry = Entry::Thought {
+                    took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                    answered,
+                    best: best.worth,
+                };
+                self.write(lines, &entry)?;
+                let asked = Instant::now();
+                // What was begun meanwhile stands; where it did not suffice, the rest is done.
+                if best.worth.ended > answered.ended
+                    && let Some(decision) = self.watch.better(&best, self.now())
+                {
+                    self.act(lines, &decision, asked)?;
+                }
+            }
         }
         Ok(())
     }
@@ -434,6 +493,16 @@ impl Shell<'_> {
             self.write(lines, &Entry::Relieved { host, after_ms })?;
         }
         Ok(())
+    }
+}
+
+fn limits(time: Micros, seed: u64) -> Limits<'static> {
+    Limits {
+        time,
+        nodes: None,
+        seed,
+        threads: 1,
+        stop: &|| false,
     }
 }
 

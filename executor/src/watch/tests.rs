@@ -5,6 +5,8 @@ use std::time::Duration;
 use vmpack_domain::file::{Source, read_cluster};
 use vmpack_domain::units::MilliCores;
 
+use vmpack_planner::watch::Window;
+
 use super::*;
 
 /// So many hosts of 10 cores with five guests of 4 vCPUs each, and as many empty ones.
@@ -26,13 +28,21 @@ fn cluster(hosts: usize) -> Cluster {
     read_cluster(&[Source { name, text }]).unwrap()
 }
 
+fn window(demand: u64) -> Window {
+    let demand = MilliCores(demand);
+    Window {
+        demand,
+        run: demand,
+    }
+}
+
 /// What every host's probe says where each guest wants so much.
 fn say(cluster: &Cluster, demand: impl Fn(usize) -> u64) -> Vec<Told> {
     let of = |host: &HostName| {
         let guests = cluster.guests.iter().enumerate();
         let guests = guests.filter(|(_, g)| g.host.as_ref() == Some(host));
         guests
-            .map(|(n, g)| (g.name.clone(), vec![MilliCores(demand(n)); 3]))
+            .map(|(n, g)| (g.name.clone(), vec![window(demand(n)); 3]))
             .collect()
     };
     let hosts = cluster.hosts.iter().map(|h| h.name.clone());

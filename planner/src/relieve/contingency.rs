@@ -94,36 +94,46 @@ impl Contingency {
     /// is possible now, and together they end the overload. `None` where the situation is another.
     #[must_use]
     pub fn recall(&self, s: &Situation, surge: &Surge) -> Option<Relief> {
-        let open = Scene::new(s);
-        let mut scene = open.clone();
-        let overloaded = open.overloaded();
-        let [h] = overloaded.as_slice() else {
+        let mut overloaded = s.overloaded.keys();
+        let (Some(host), None) = (overloaded.next(), overloaded.next()) else {
             return None;
         };
-        if scene.deficit() > 0 {
+        still(s, self.of(host, surge)?)
+    }
+}
+
+/// Moves that were decided before, as far as overloads last, if all of these are possible now and end
+/// the overload of every host that they leave.
+#[must_use]
+pub fn still(s: &Situation, known: &[(GuestName, HostName)]) -> Option<Relief> {
+    let open = Scene::new(s);
+    let overloaded = open.overloaded();
+    if overloaded.is_empty() || open.deficit() > 0 {
+        return None;
+    }
+    let mut scene = open.clone();
+    let mut decided = Decided::default();
+    for (guest, to) in known {
+        let g = (0..scene.guests.len()).find(|g| scene.who(*g) == guest)?;
+        let h = scene.guests[g].at.filter(|_| !scene.guests[g].under_way)?;
+        if !overloaded.contains(&h) || scene.overload(h) == 0 {
+            continue;
+        }
+        let to = (0..scene.hosts.len()).find(|t| scene.name(*t) == to)?;
+        if super::explain::stays(&scene, g).is_some()
+            || scene.hosts[h].out <= 0
+            || scene.starts <= 0
+        {
             return None;
         }
-        let known = self.of(scene.name(*h), surge)?;
-        let mut decided = Decided::default();
-        for (guest, to) in known {
-            if scene.overload(*h) == 0 {
-                break;
-            }
-            let here = scene.guests_on(*h);
-            let g = here.into_iter().find(|g| scene.who(*g) == guest)?;
-            let to = (0..scene.hosts.len()).find(|t| scene.name(*t) == to)?;
-            if super::explain::stays(&scene, g).is_some()
-                || scene.hosts[*h].out <= 0
-                || scene.starts <= 0
-            {
-                return None;
-            }
-            let way = scene.way(g, to)?;
-            scene.go(g, &way);
-            decided.moves.push((g, way));
-        }
-        (scene.overload(*h) == 0).then(|| answer(&open, &scene, &overloaded, decided))
+        let way = scene.way(g, to)?;
+        scene.go(g, &way);
+        decided.moves.push((g, way));
     }
+    let left = |(g, _): &(usize, super::scene::Way)| open.guests[*g].at;
+    let ended = |h: usize| scene.overload(h) == 0;
+    let all = decided.moves.iter().filter_map(left).all(ended);
+    (all && !decided.moves.is_empty()).then(|| answer(&open, &scene, &overloaded, decided))
 }
 
 /// The moves of a host if those guests wanted so much; the scene is as before afterwards.

@@ -33,7 +33,7 @@ use vmpack_domain::{Host, HostState, Policy};
 
 use scene::{Scene, Way};
 
-pub use contingency::{Contingency, STALE, Surge};
+pub use contingency::{Contingency, STALE, Surge, still};
 pub use vmpack_ilp::Limits;
 
 /// What the guests of a host may want before it is overloaded.

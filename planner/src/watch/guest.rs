@@ -5,43 +5,112 @@ use std::collections::VecDeque;
 use vmpack_domain::relief::Demand;
 use vmpack_domain::units::{Micros, MilliCores};
 
-/// How many of the newest windows of 16.8 ms say what a guest wants now: 50 ms.
+/// How many of the newest windows say what a guest wants now: 100 ms of the 34 ms that a watch is best
+/// served with.
 const NEWEST: usize = 3;
+/// A vCPU of which no more than this was idle, in thousandths of the window, is taken to have had no rest.
+const REST: u64 = 20;
 /// How far back its margin looks.
 const BACK: Micros = Micros::secs(10);
 /// A guest of which its probe, which goes on, has not told for so long is unknown.
 const FORGOTTEN: Micros = Micros::secs(1);
 
-/// The last ten seconds: when, and what it wanted then.
+/// What was measured of a guest in one window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Window {
+    /// What it wanted: what it ran, and what it waited for since its vCPUs' last rest.
+    pub demand: MilliCores,
+    /// What it ran.
+    pub run: MilliCores,
+}
+
+/// The newest windows; and the last ten seconds: when, and what it wanted then.
 #[derive(Debug, Default)]
-pub(super) struct Recent(VecDeque<(Micros, MilliCores)>);
+pub(super) struct Recent {
+    newest: VecDeque<Window>,
+    wanted: VecDeque<(Micros, MilliCores)>,
+}
 
 impl Recent {
-    /// Takes windows in, and says what the guest wants: the mean of the newest, and what it wanted more
-    /// than that at most in the last ten seconds.
-    pub(super) fn push(&mut self, now: Micros, windows: &[MilliCores]) -> Demand {
-        let newest = windows.iter().rev().take(NEWEST);
-        let n = newest.len() as u64;
-        let mean = MilliCores(newest.map(|w| w.0).sum::<u64>().div_ceil(n.max(1)));
-        while self.0.front().is_some_and(|(t, _)| *t + BACK <= now) {
-            self.0.pop_front();
+    /// Takes windows in, and says what the guest wants now, and what it wanted more than that at most in
+    /// the last ten seconds.
+    pub(super) fn push(&mut self, now: Micros, windows: &[Window]) -> Demand {
+        self.newest.extend(windows);
+        let more = self.newest.len().saturating_sub(NEWEST);
+        self.newest.drain(..more);
+        let wanted = self.now();
+        while self.wanted.front().is_some_and(|(t, _)| *t + BACK <= now) {
+            self.wanted.pop_front();
         }
-        self.0.push_back((now, mean));
-        let most = self.0.iter().map(|(_, d)| *d).max().unwrap_or(mean);
+        self.wanted.push_back((now, wanted));
+        let most = self.wanted.iter().map(|(_, d)| *d).max().unwrap_or(wanted);
         Demand::Seen {
-            now: mean,
-            margin: most.saturating_sub(mean),
+            now: wanted,
+            margin: most.saturating_sub(wanted),
         }
+    }
+
+    /// The demand over the newest windows together, as the probe has it over each: what ran in them, and
+    /// what was waited for since the last rest. A mean of their demands would count a wait that is
+    /// carried over a window's end twice, in the next as run time; where guests contend all the time that is
+    /// most of it. A vCPU that rested in a window has worked off all that it waited for before; so
+    /// at most those whose whole window was wanted, ⌊demand⌋ of them, carry any of it over.
+    fn now(&self) -> MilliCores {
+        let (mut sum, mut carried) = (0, u64::MAX);
+        for window in self.newest.iter().rev() {
+            let unmet = window.demand.saturating_sub(window.run).0;
+            sum += window.run.0 + unmet.min(carried);
+            carried = carried.min((window.demand.0 + REST) / 1000 * 1000);
+        }
+        MilliCores(sum.div_ceil((self.newest.len() as u64).max(1)))
     }
 
     /// Whether nothing was told of it lately.
     pub(super) fn stale(&self, now: Micros) -> bool {
-        self.0.back().is_none_or(|(t, _)| *t + FORGOTTEN <= now)
+        self.wanted
+            .back()
+            .is_none_or(|(t, _)| *t + FORGOTTEN <= now)
     }
 
     /// By how much it wants more now than the least of the last ten seconds, in milli-cores.
     pub(super) fn rise(&self) -> u64 {
-        let least = self.0.iter().map(|(_, d)| d.0).min().unwrap_or(0);
-        self.0.back().map_or(0, |(_, d)| d.0.saturating_sub(least))
+        let least = self.wanted.iter().map(|(_, d)| d.0).min().unwrap_or(0);
+        self.wanted
+            .back()
+            .map_or(0, |(_, d)| d.0.saturating_sub(least))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(windows: &[(u64, u64)]) -> u64 {
+        let window = |(demand, run): &(u64, u64)| Window {
+            demand: MilliCores(*demand),
+            run: MilliCores(*run),
+        };
+        let windows: Vec<Window> = windows.iter().map(window).collect();
+        let demand = Recent::default().push(Micros::ZERO, &windows);
+        let Demand::Seen { now, .. } = demand else {
+            panic!("{demand:?}");
+        };
+        now.0
+    }
+
+    #[test]
+    fn a_wait_that_is_worked_off_later_counts_once() {
+        // Nothing waits: what ran.
+        assert_eq!(wanted(&[(300, 300), (300, 300), (300, 300)]), 300);
+        // It never rests: all of it.
+        assert_eq!(wanted(&[(1000, 300), (1000, 200), (1000, 250)]), 1000);
+        // It waited, and rested in the newest window: it has caught up, all that it wanted it ran.
+        assert_eq!(wanted(&[(900, 100), (900, 200), (600, 600)]), 300);
+        // What the newest window leaves is unmet.
+        assert_eq!(wanted(&[(900, 100), (900, 200), (900, 600)]), 400);
+        // One of two vCPUs never rested: at most its waiting is carried over.
+        assert_eq!(wanted(&[(2000, 200), (1500, 300), (1500, 400)]), 1334);
+        // Only the newest three count.
+        assert_eq!(wanted(&[(1000, 0), (90, 90), (90, 90), (90, 90)]), 90);
     }
 }

@@ -17,26 +17,37 @@
 //! *wanted* counts what is under way as arrived, so that a host whose relief is decided is calm as soon
 //! as that suffices, and nothing is decided twice for one overload. A guest under way is not believed,
 //! nor is it until a window that began after its memory was whole. An overload that no moves end is
-//! sought relief for again after [`AGAIN`], or as soon as a migration ends or a host is heard anew.
+//! sought relief for again after [`AGAIN`], sooner at first, and as soon as a migration ends or a host is
+//! heard anew.
 
+mod answer;
 mod guest;
+mod picture;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use vmpack_domain::plan::Move;
 use vmpack_domain::relief::{Demand, Flight, Past, Relief, Situation};
 use vmpack_domain::units::{Micros, MilliCores};
 use vmpack_domain::{Cluster, GuestName, HostName, Load, Policy};
 
-use crate::relieve::{Contingency, Limits, Surge, host_room, relieve};
+use crate::relieve::{Contingency, Limits, Surge, host_room, relieve, still};
+use answer::same;
 use guest::Recent;
+
+pub use guest::Window;
+pub use picture::Picture;
 
 /// A host of which nothing was heard for so long is unknown; its probe speaks ten times a second.
 pub const SILENCE: Micros = Micros::secs(1);
-/// After which relief is sought again for an overload that no moves ended.
+/// After which relief is sought again for an overload that no moves ended: [`SOON`] after the first
+/// answer, since what is measured in a surge's first moments is little, then after twice as long.
 pub const AGAIN: Micros = Micros::secs(2);
+/// See [`AGAIN`].
+pub const SOON: Micros = Micros::millis(100);
 /// How long a move is remembered, beyond every cooldown and budget.
 const MEMORY: Micros = Micros::secs(3600);
 
@@ -47,8 +58,8 @@ pub enum Heard {
     Windows {
         /// Of which host.
         host: HostName,
-        /// What each guest wanted in each, oldest first.
-        guests: Vec<(GuestName, Vec<MilliCores>)>,
+        /// What was measured of each guest in each, oldest first.
+        guests: Vec<(GuestName, Vec<Window>)>,
     },
     /// The host's kernel says that runnable vCPUs exceed its cores, or no longer do.
     Overload {
@@ -111,8 +122,8 @@ pub struct Oscillation {
 #[derive(Debug)]
 pub struct Watch {
     cluster: Cluster,
-    load: Load,
-    policy: Policy,
+    load: Arc<Load>,
+    policy: Arc<Policy>,
     hosts: BTreeMap<HostName, HostWatch>,
     guests: BTreeMap<GuestName, GuestWatch>,
     flights: Vec<Flight>,
@@ -121,8 +132,8 @@ pub struct Watch {
     wanted_then: BTreeMap<GuestName, MilliCores>,
     oscillations: Vec<Oscillation>,
     ahead: Contingency,
-    /// What was said last of overloads that stay, and when they are tried again.
-    last: Option<(Relief, Micros)>,
+    /// What was said last of overloads that stay, when they are tried again, and after how long that is.
+    last: Option<(Relief, Micros, Micros)>,
 }
 
 #[derive(Debug)]
@@ -152,8 +163,8 @@ impl Watch {
     pub fn new(cluster: Cluster, load: Load, policy: Policy) -> Self {
         let mut watch = Self {
             cluster: Cluster::default(),
-            load,
-            policy,
+            load: Arc::new(load),
+            policy: Arc::new(policy),
             hosts: BTreeMap::new(),
             guests: BTreeMap::new(),
             flights: Vec::new(),
@@ -207,17 +218,8 @@ impl Watch {
     /// What is to be done now, if anything new is. The moves of a decision count as under way once
     /// [`Watch::started`] is told of them.
     pub fn decide(&mut self, limits: &Limits, now: Micros) -> Option<Decision> {
-        let overloaded = self.overloaded();
-        let onset = overloaded.values().copied().min()?;
-        if self.last.as_ref().is_some_and(|(_, again)| now < *again) {
-            return None;
-        }
-        let silent = self.silent();
-        let demand: BTreeMap<GuestName, Demand> = self
-            .guests
-            .iter()
-            .map(|(g, w)| (g.clone(), w.demand))
-            .collect();
+        self.due(now)?;
+        let (demand, overloaded, silent) = (self.demands(), self.overloaded(), self.silent());
         let situation = Situation {
             cluster: &self.cluster,
             load: &self.load,
@@ -233,14 +235,36 @@ impl Watch {
         let recalled = surge.and_then(|surge| self.ahead.recall(&situation, &surge));
         let ahead = recalled.is_some();
         let relief = recalled.unwrap_or_else(|| relieve(&situation, limits, &mut |_| {}));
-        let news = self
-            .last
-            .as_ref()
-            .is_none_or(|(old, _)| !same(old, &relief));
+        self.decided(relief, ahead, now)
+    }
+
+    /// What of an answer that took longer to find is still to be done: where hosts are overloaded yet,
+    /// and each of its moves is possible now and they end those overloads.
+    pub fn better(&mut self, relief: &Relief, now: Micros) -> Option<Decision> {
+        let picture = self.picture(now);
+        let over = |m: &&Move| picture.overloaded.contains_key(&m.from);
+        let moves = relief.moves.iter().filter(over);
+        let moves: Vec<_> = moves.map(|m| (m.guest.clone(), m.to.clone())).collect();
+        let relief = still(&picture.situation(), &moves)?;
+        self.decided(relief, false, now)
+    }
+
+    /// Whether relief is to be sought now.
+    fn due(&self, now: Micros) -> Option<()> {
+        let over = |w: &HostWatch| matches!(w.phase, Phase::Overloaded(_));
+        let waits = self.last.as_ref().is_some_and(|(_, again, _)| now < *again);
+        (!waits && self.hosts.values().any(over)).then_some(())
+    }
+
+    fn decided(&mut self, relief: Relief, ahead: bool, now: Micros) -> Option<Decision> {
+        let onset = self.overloaded().values().copied().min()?;
+        let known = self.last.as_ref().filter(|(old, ..)| same(old, &relief));
+        let wait = known.map_or(SOON, |(.., wait)| AGAIN.min(*wait + *wait));
+        let news = known.is_none();
         self.last = relief
             .moves
             .is_empty()
-            .then(|| (relief.clone(), now + AGAIN));
+            .then(|| (relief.clone(), now + wait, wait));
         let nothing = relief.moves.is_empty() && relief.left.is_empty() && relief.wake.is_empty();
         (news && !nothing).then_some(Decision {
             relief,
@@ -251,7 +275,12 @@ impl Watch {
 
     /// A decision is told and not carried out: it is not told again while it stays the same.
     pub fn put_off(&mut self, relief: &Relief, now: Micros) {
-        self.last = Some((relief.clone(), now + AGAIN));
+        let wait = match &self.last {
+            // Nothing could be done.
+            Some((.., wait)) if relief.moves.is_empty() => *wait,
+            _ => AGAIN,
+        };
+        self.last = Some((relief.clone(), now + wait, wait));
     }
 
     /// Counts moves as under way from now on; `relief` says whether they are for it.
@@ -295,25 +324,25 @@ impl Watch {
         }
     }
 
-    /// Makes anew what is decided ahead; takes longer than a decision.
-    pub fn look_ahead(&mut self, now: Micros) {
-        let (silent, overloaded) = (self.silent(), BTreeMap::new());
-        let demand: BTreeMap<GuestName, Demand> = self
-            .guests
-            .iter()
-            .map(|(g, w)| (g.clone(), w.demand))
-            .collect();
-        self.ahead = Contingency::new(&Situation {
-            cluster: &self.cluster,
-            load: &self.load,
-            policy: &self.policy,
-            demand: &demand,
-            overloaded: &overloaded,
-            silent: &silent,
-            flights: &self.flights,
-            recent: &self.recent,
+    /// All that is known now, to be thought about elsewhere.
+    #[must_use]
+    pub fn picture(&self, now: Micros) -> Picture {
+        Picture {
+            cluster: self.cluster.clone(),
+            load: Arc::clone(&self.load),
+            policy: Arc::clone(&self.policy),
+            demand: self.demands(),
+            overloaded: self.overloaded(),
+            silent: self.silent(),
+            flights: self.flights.clone(),
+            recent: self.recent.clone(),
             now,
-        });
+        }
+    }
+
+    /// Takes in what was decided ahead, of a [`Picture`].
+    pub fn prepared(&mut self, ahead: Contingency) {
+        self.ahead = ahead;
     }
 
     /// For how many hosts and surges a move is known ahead.
@@ -366,6 +395,11 @@ impl Watch {
     #[must_use]
     pub fn oscillations(&self) -> &[Oscillation] {
         &self.oscillations
+    }
+
+    fn demands(&self) -> BTreeMap<GuestName, Demand> {
+        let guests = self.guests.iter();
+        guests.map(|(g, w)| (g.clone(), w.demand)).collect()
     }
 
     fn silent(&self) -> BTreeSet<HostName> {
@@ -431,7 +465,7 @@ impl Watch {
         (self.cluster, self.hosts, self.guests) = (cluster, hosts, guests);
     }
 
-    fn windows(&mut self, host: &HostName, guests: Vec<(GuestName, Vec<MilliCores>)>, now: Micros) {
+    fn windows(&mut self, host: &HostName, guests: Vec<(GuestName, Vec<Window>)>, now: Micros) {
         let Some(watched) = self.hosts.get_mut(host) else {
             return;
         };
@@ -580,18 +614,4 @@ impl Watch {
             });
         }
     }
-}
-
-/// Whether two answers say the same.
-fn same(old: &Relief, new: &Relief) -> bool {
-    let moves = |r: &Relief| -> Vec<(GuestName, HostName)> {
-        r.moves
-            .iter()
-            .map(|m| (m.guest.clone(), m.to.clone()))
-            .collect()
-    };
-    let left = |r: &Relief| -> Vec<HostName> { r.left.iter().map(|l| l.host.clone()).collect() };
-    (&old.wake, &old.hold) == (&new.wake, &new.hold)
-        && left(old) == left(new)
-        && moves(old) == moves(new)
 }

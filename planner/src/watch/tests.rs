@@ -82,7 +82,7 @@ impl Loop {
             let guest = mv.guest.clone();
             self.watch.hear(Heard::Ended { guest, moved: true }, now);
         }
-        let mut on: BTreeMap<HostName, Vec<(GuestName, Vec<MilliCores>)>> = BTreeMap::new();
+        let mut on: BTreeMap<HostName, Vec<(GuestName, Vec<Window>)>> = BTreeMap::new();
         let mut wanted: BTreeMap<HostName, u64> = BTreeMap::new();
         for host in self.watch.cluster().hosts.iter().map(|h| h.name.clone()) {
             on.insert(host, Vec::new());
@@ -97,7 +97,14 @@ impl Loop {
             } else {
                 true_demand
             };
-            let windows = vec![MilliCores(looks); 6];
+            let looks = MilliCores(looks);
+            let windows = vec![
+                Window {
+                    demand: looks,
+                    run: looks,
+                };
+                6
+            ];
             on.entry(host.clone())
                 .or_default()
                 .push((guest.clone(), windows));

@@ -182,6 +182,11 @@ fn run(
         let _ = tell.send(Heard::Done(result, Instant::now()));
     };
     order(from, to, request, (begin, persistent), done).map_err(|e| not_begun(e.to_string()))?;
+    tracing::info!(
+        "guest {}: the migration was asked for, {:.6}s after it was begun here",
+        request.guest,
+        started.elapsed().as_secs_f64()
+    );
 
     let mut course = Course {
         mode: request.mode,
