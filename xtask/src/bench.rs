@@ -53,8 +53,18 @@ enum What {
         /// Only these parts: accuracy, dirty, switch, process, overload, history, daemon, guests
         parts: Vec<String>,
     },
-    /// The relief of sudden overloads: how soon it is decided
+    /// The relief of sudden overloads: how soon it is decided, and on the testbed (as root) how soon a
+    /// guest runs elsewhere
     Relief {
+        /// Only these parts: decide, surge, lost
+        #[arg(value_name = "PART")]
+        parts: Vec<String>,
+        /// How many surges are relieved on the testbed
+        #[arg(long, value_name = "N", default_value_t = 50)]
+        rounds: u32,
+        /// Draw one of them, that in the middle, into this SVG file
+        #[arg(long, value_name = "FILE")]
+        figure: Option<PathBuf>,
         /// Print one JSON line for each row
         #[arg(long)]
         json: bool,
@@ -331,8 +341,14 @@ impl Shown {
 }
 
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
-    if let What::Relief { json } = &arguments.what {
-        return relief::rows(*json);
+    if let What::Relief {
+        parts,
+        rounds,
+        figure,
+        json,
+    } = &arguments.what
+    {
+        return relief::rows(parts, *rounds, figure.as_deref(), *json);
     }
     if let What::Executor { json, parts } = &arguments.what {
         return executor_rows::rows(parts, *json);

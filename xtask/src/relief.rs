@@ -1,11 +1,14 @@
-//! `cargo xtask bench relief`: how soon relief is decided.
+//! `cargo xtask bench relief`: how soon relief is decided here; how soon it is made in [`crate::surges`].
 
-use anyhow::{Context, Result};
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use xtask::binaries::Binaries;
 use xtask::command::read;
 
 use crate::bench::Shown;
+use crate::surges;
 
 /// A line of `vmpack bench relief`.
 #[derive(Deserialize)]
@@ -30,9 +33,29 @@ const CASES: [(&str, &[&str]); 2] = [
     ),
 ];
 
-/// Prints the rows.
-pub(crate) fn rows(json: bool) -> Result<()> {
+/// The parts that can be measured by themselves.
+const PARTS: [&str; 3] = ["decide", "surge", "lost"];
+
+/// Prints the rows of those parts, or of all.
+pub(crate) fn rows(parts: &[String], rounds: u32, figure: Option<&Path>, json: bool) -> Result<()> {
+    if let Some(unknown) = parts.iter().find(|p| !PARTS.contains(&p.as_str())) {
+        bail!("no part {unknown}, there are {}", PARTS.join(", "));
+    }
+    let chosen = |name: &str| parts.is_empty() || parts.iter().any(|p| p == name);
     let binaries = Binaries::build()?;
+    if chosen("decide") {
+        decisions(&binaries, json)?;
+    }
+    if chosen("surge") {
+        surges::surges(&binaries, rounds, figure, json)?;
+    }
+    if chosen("lost") {
+        surges::lost(&binaries, json)?;
+    }
+    Ok(())
+}
+
+fn decisions(binaries: &Binaries, json: bool) -> Result<()> {
     for (name, flags) in CASES {
         eprintln!("vmpack bench relief {}", flags.join(" "));
         let mut vmpack = binaries.command("vmpack");
@@ -88,7 +111,7 @@ pub(crate) fn rows(json: bool) -> Result<()> {
     Ok(())
 }
 
-fn row(
+pub(crate) fn row(
     name: &str,
     what: &str,
     value: f64,

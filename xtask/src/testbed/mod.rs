@@ -193,15 +193,21 @@ impl Testbed {
     /// # Errors
     /// When the guest cannot make that load, does not run, or does not answer.
     pub fn steer(&self, guest: &str, load: Load) -> Result<()> {
+        let host = self.locate(guest)?;
+        self.steer_on(host, guest, load).map(drop)
+    }
+
+    /// Tells a guest that is known to run on that host what load to make; when it was told.
+    ///
+    /// # Errors
+    /// As [`Testbed::steer`].
+    pub fn steer_on(&self, host: &Host, guest: &str, load: Load) -> Result<Instant> {
         let guest = self.guest(guest)?;
         load.check(guest)?;
-        let host = self.locate(&guest.name)?;
-        guest::say(
-            &guest.serial[&host.name],
-            &format!("load {load}"),
-            Duration::from_secs(10),
-        )
-        .with_context(|| format!("cannot steer {} on {}", guest.name, host.name))
+        let (began, line) = (Instant::now(), format!("load {load}"));
+        guest::say(&guest.serial[&host.name], &line, Duration::from_secs(10))
+            .with_context(|| format!("cannot steer {} on {}", guest.name, host.name))?;
+        Ok(began)
     }
 
     /// Follows a guest's heartbeat over all hosts, from now on.
