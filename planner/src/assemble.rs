@@ -43,12 +43,11 @@ pub(crate) fn assemble(
         names.sort();
         names
     };
-    let motives = Motives::new(cluster, policy, problem, &route.awake);
+    let motives = Motives::new(cluster, policy, problem, route);
     let placed = || problem.guests.iter().zip(&route.placement);
     let inputs = (cluster, load, policy);
-    let (moves, time_claim, notes) = migrations(inputs, problem, &route.hops, |hop| {
-        motives.of(hop, &route.hops)
-    });
+    let (moves, time_claim, notes) =
+        migrations(inputs, problem, &route.hops, |hop| motives.of(hop));
     let moved = placed().filter(|(g, h)| g.current.is_some_and(|c| c != **h));
     let least = memory_bound(policy, problem, route.cost, route.bound.clone());
     let trade_claim = policy

@@ -112,7 +112,8 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
         };
         // Schedule
         (search.report)(Step::Phase("schedule"));
-        reach.settle(&whole, packed, moves_bound);
+        let patience = Effort::share(search, policy, 300);
+        reach.settle(&whole, packed, moves_bound, &patience);
     }
     let route = match reach.best() {
         Ok(route) => route,

@@ -1,14 +1,9 @@
 //! The probe as a user with few rights runs it.
 
-use std::io::Write;
 use std::process::Command;
 
 use crate::bin;
-
-fn skipped(why: &str) {
-    // Past the capture of the test harness, so that it is seen and counted.
-    let _ = writeln!(std::io::stderr(), "skipped: {why}");
-}
+use crate::daemon::skip;
 
 /// The tier of a metric and why it is no better, as `doctor` says with only these capabilities;
 /// `None` where capabilities cannot be dropped.
@@ -20,7 +15,7 @@ fn doctor(capabilities: &str, metric: &str) -> Option<(String, String)> {
         .args(["doctor", "--json", "--uri", "test:///default"])
         .output();
     let Some(output) = output.ok().filter(|output| output.status.success()) else {
-        skipped("no setpriv, or no right to drop capabilities");
+        skip("probe", "no setpriv, or no right to drop capabilities");
         return None;
     };
     let report: serde_json::Value =
@@ -40,7 +35,7 @@ fn two_capabilities_are_enough_for_the_best_tier() {
         // With all rights it may be no better: then this kernel has no more.
         let (best, _) = doctor(",+all", RUN).expect("it was asked before");
         assert_eq!(best, tier, "{why}");
-        skipped(&format!("no eBPF here: {why}"));
+        skip("probe", &format!("no eBPF here: {why}"));
     }
 }
 

@@ -1,10 +1,10 @@
 //! The page that `--report` writes, as a browser shows it. Without Chromium that part says so and is
 //! skipped.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use crate::daemon::{skip, there};
 use crate::{bin, root};
 
 const CLUSTER: &str = "apiVersion: vmpack/v1
@@ -24,14 +24,12 @@ guests:
 ";
 
 /// The browser, where there is one.
-fn chromium() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH")?;
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    let mut all = std::env::split_paths(&path).flat_map(|dir| names.map(|name| dir.join(name)));
-    all.find(|file| file.is_file())
+fn chromium() -> Option<&'static str> {
+    let mut names = ["chromium", "chromium-browser", "google-chrome"].into_iter();
+    names.find(|name| there(name))
 }
 
-fn browse(browser: &Path, home: &Path, more: &[&str], page: &Path) -> String {
+fn browse(browser: &str, home: &Path, more: &[&str], page: &Path) -> String {
     let ran = Command::new(browser)
         .args([
             "--headless",
@@ -80,12 +78,13 @@ fn a_browser_shows_the_report_and_nothing_of_the_input_is_markup() {
         assert!(ran.status.success(), "{ran:?}");
     }
     let Some(browser) = chromium() else {
-        let why = "skipped: no chromium, chromium-browser or google-chrome on PATH";
-        let _ = writeln!(std::io::stderr(), "{why}");
-        return;
+        return skip(
+            "the report",
+            "no chromium, chromium-browser or google-chrome on PATH",
+        );
     };
     let page = folder.path().join("plan.html");
-    let dom = browse(&browser, folder.path(), &["--dump-dom"], &page);
+    let dom = browse(browser, folder.path(), &["--dump-dom"], &page);
     // What the script drew stands before the data.
     let drawn = dom.split("id=\"data\"").next().expect("a page");
     for part in [
@@ -106,7 +105,7 @@ fn a_browser_shows_the_report_and_nothing_of_the_input_is_markup() {
     assert!(dom.contains("<title>vmpack: plan</title>"));
     assert!(!drawn.contains("<img") && !drawn.contains("<script>"));
     let dom = browse(
-        &browser,
+        browser,
         folder.path(),
         &["--dump-dom"],
         &folder.path().join("whatif.html"),
@@ -119,7 +118,7 @@ fn a_browser_shows_the_report_and_nothing_of_the_input_is_markup() {
     let _ = std::fs::remove_file(&shot);
     let shoot = format!("--screenshot={}", shot.display());
     browse(
-        &browser,
+        browser,
         folder.path(),
         &[&shoot, "--window-size=1200,1600"],
         &page,

@@ -44,13 +44,21 @@ struct Change {
 }
 
 /// The placement with its fullest hosts relieved as far as that costs nothing. `at` is feasible, and
-/// so is the result, with the same hosts in use and the same moves.
-pub(crate) fn level(inst: &Instance, at: &[usize], awake: &[usize]) -> Vec<usize> {
+/// so is the result, with the same hosts in use and the same moves, however early `stop` ends it.
+pub(crate) fn level(
+    inst: &Instance,
+    at: &[usize],
+    awake: &[usize],
+    stop: &dyn Fn() -> bool,
+) -> Vec<usize> {
     let mut state = State::new(inst, at);
     // Whether a bundle that is put there has none of its guests at home.
     let moves = |b: usize, h: usize| inst.bundles[b].homes.iter().all(|(home, _)| *home != h);
     let share = |state: &State, h: usize| Share::of(&state.load[h], &inst.problem.hosts[h].room);
     for _ in 0..STEPS * awake.len() {
+        if stop() {
+            break;
+        }
         let fullest = awake.iter().copied().reduce(|a, b| {
             if share(&state, a).is_below(share(&state, b)) {
                 b

@@ -72,10 +72,7 @@ impl Queue {
         let (place, target) = (self.place[guest], replay.target[guest]);
         self.waits[guest] = false;
         self.left -= 1;
-        self.joining.remove(&place);
-        self.open.iter_mut().for_each(|open| {
-            open.remove(&place);
-        });
+        self.close(place);
         self.to_come[target].retain(|g| *g != guest);
     }
 
@@ -97,11 +94,16 @@ impl Queue {
     /// Has a waiting guest looked at again.
     pub(super) fn reopen(&mut self, guest: usize, replay: &Replay) {
         let place = self.place[guest];
-        self.joining.remove(&place);
-        self.open.iter_mut().for_each(|open| {
-            open.remove(&place);
-        });
+        self.close(place);
         let class = self.class(guest, replay);
         self.open[class].insert(place);
+    }
+
+    /// Nobody at this place of the order is looked at.
+    fn close(&mut self, place: usize) {
+        self.joining.remove(&place);
+        for open in &mut self.open {
+            open.remove(&place);
+        }
     }
 }

@@ -104,10 +104,16 @@ impl<'p> Reach<'p> {
         self.targets == 1
     }
     /// Tries to order the migrations to a target; if that fails, pins guests for the next one.
-    /// `moves` holds for the problem that the target answers.
-    pub(crate) fn settle(&mut self, inst: &Instance, packed: Packed, moves: MovesBound) {
+    /// `moves` holds for the problem that the target answers; the effort is spent on levelling it.
+    pub(crate) fn settle(
+        &mut self,
+        inst: &Instance,
+        packed: Packed,
+        moves: MovesBound,
+        effort: &Effort,
+    ) {
         self.found += 1;
-        let level = level(inst, &packed.at, &packed.awake);
+        let level = level(inst, &packed.at, &packed.awake, &|| effort.cut_off());
         if level != packed.at {
             let placement = inst.placement(&level);
             if let Order::Whole(hops) = order(self.problem, &placement, self.seed) {
