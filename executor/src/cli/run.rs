@@ -1,6 +1,7 @@
 //! `run`: the whole loop as a service.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
@@ -108,7 +109,10 @@ impl Beside {
         let (told, policy) = (told.clone(), policy.clone());
         let fetch = fetch(watch, self.last);
         std::thread::spawn(move || {
-            let plan = planned(fetch, &cluster, &policy);
+            // A bug in planning must not end it for good.
+            let plan = catch_unwind(AssertUnwindSafe(|| planned(fetch, &cluster, &policy)));
+            let bug = "a bug ended it; it is tried again after the next interval";
+            let plan = plan.unwrap_or_else(|_| Err(bug.to_owned()));
             // Nobody hears it where the watch has ended.
             let _ = told.send(Done::Planned(Box::new(plan)));
         });

@@ -297,6 +297,16 @@ fn tell_a_person(line: &str) {
                 "stays where it was"
             }
         )),
+        "trouble" => out(format_args!(
+            "{time} {} is {}: {}",
+            text("guest"),
+            match said["kind"].as_str() {
+                Some("lost") => "lost",
+                Some("stuck") => "stuck in split state",
+                _ => "in split state, its connection broke",
+            },
+            text("why")
+        )),
         "relieved" => out(format_args!(
             "{time} {} is relieved, {} ms after the onset",
             text("host"),

@@ -8,6 +8,8 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::Trouble;
+
 /// One line of it, beside the time.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -66,6 +68,15 @@ pub enum Entry<'a> {
         /// Milliseconds since the overload began, where it is known.
         #[serde(skip_serializing_if = "Option::is_none")]
         onset_ms: Option<u64>,
+    },
+    /// A migration is in trouble.
+    Trouble {
+        /// Whose.
+        guest: &'a str,
+        /// How bad it is.
+        kind: Trouble,
+        /// What died or is in the way, and what is to be done.
+        why: &'a str,
     },
     /// A host is overloaded no more.
     Relieved {

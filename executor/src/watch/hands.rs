@@ -1,13 +1,14 @@
 //! Between the watch and the holder: hands relief over, and tells what becomes of every move, whoever
 //! asked for it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::mpsc;
+use vmpack_domain::GuestName;
 use vmpack_domain::journal::{Event, RunId};
 use vmpack_domain::plan::{Move, MoveId, Plan};
 
-use super::Done;
+use super::{Done, Trouble};
 use crate::holder::Handle;
 use crate::journal::{Entry, Run};
 
@@ -64,6 +65,8 @@ pub async fn serve(
 struct Known {
     moves: BTreeMap<(RunId, MoveId), Move>,
     under_way: BTreeMap<(RunId, MoveId), Move>,
+    /// Those whose guest stays in split state, also when their run is over.
+    stuck: BTreeSet<(RunId, MoveId)>,
 }
 
 impl Known {
@@ -106,13 +109,29 @@ impl Known {
             }
             Event::Moved { id, .. } => (id, true),
             Event::Skipped { id, .. } => (id, false),
-            Event::Lost { id, .. } => (id, true),
+            Event::Lost { id, cause } => {
+                let key = (run, id.clone());
+                self.under_way.remove(&key);
+                self.stuck.remove(&key);
+                let lost = self.moves.remove(&key);
+                let told = lost.map(|mv| trouble(mv.guest, Trouble::Lost, cause));
+                return told.into_iter().collect();
+            }
+            Event::Broken { id, state, .. } => {
+                let told = find(id).map(|mv| trouble(mv.guest, Trouble::Broken, state));
+                return told.into_iter().collect();
+            }
+            Event::Stuck { id, state } => {
+                let told = find(id).map(|mv| trouble(mv.guest, Trouble::Stuck, state));
+                self.stuck.insert((run, id.clone()));
+                return told.into_iter().collect();
+            }
             Event::Finished { .. } => {
                 // Whatever did not begin will not.
                 let rest: Vec<_> = self
                     .moves
                     .keys()
-                    .filter(|(r, _)| *r == run)
+                    .filter(|key| key.0 == run && !self.stuck.contains(key))
                     .cloned()
                     .collect();
                 let ended = rest.into_iter().filter_map(|key| {
@@ -129,6 +148,7 @@ impl Known {
         };
         let key = (run, id.clone());
         self.under_way.remove(&key);
+        self.stuck.remove(&key);
         let ended = self.moves.remove(&key);
         ended
             .map(|mv| Done::Ended {
@@ -137,5 +157,75 @@ impl Known {
             })
             .into_iter()
             .collect()
+    }
+}
+
+fn trouble(guest: GuestName, kind: Trouble, why: &str) -> Done {
+    let why = why.to_owned();
+    Done::Trouble { guest, kind, why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{a_move, cluster, plan};
+
+    #[test]
+    fn who_is_lost_or_stuck_is_told_so_and_not_that_it_is_whole_or_stayed() {
+        let hosts = cluster(&["h1", "h2"], &[("a", "h1"), ("b", "h1"), ("c", "h1")]);
+        let moves = [("m1", "a"), ("m2", "b"), ("m3", "c")];
+        let moves = moves.map(|(id, guest)| a_move(id, guest, "h1", "h2"));
+        let plan = Box::new(plan(&hosts, moves.to_vec()));
+        let mut known = Known::default();
+        let mut hear = |event| {
+            known.hear(&Entry {
+                seq: 1,
+                run: RunId(1),
+                time: jiff::Timestamp::UNIX_EPOCH,
+                event,
+            })
+        };
+        let id = |id: &str| MoveId(id.to_owned());
+        let died = || "it died".to_owned();
+        let in_trouble = |guest: &str, kind| trouble(guest.parse().unwrap(), kind, "it died");
+        hear(Event::Accepted {
+            plan,
+            file: None,
+            priority: Default::default(),
+        });
+        let broken = Event::Broken {
+            id: id("m1"),
+            state: died(),
+            unanswered: false,
+        };
+        assert_eq!(hear(broken), [in_trouble("a", Trouble::Broken)]);
+        let lost = Event::Lost {
+            id: id("m1"),
+            cause: died(),
+        };
+        assert_eq!(hear(lost), [in_trouble("a", Trouble::Lost)]);
+        let stuck = Event::Stuck {
+            id: id("m2"),
+            state: died(),
+        };
+        assert_eq!(hear(stuck), [in_trouble("b", Trouble::Stuck)]);
+        // The run is over: what did not begin stays, and nothing is said of the other two.
+        let stays = Done::Ended {
+            guest: "c".parse().unwrap(),
+            moved: false,
+        };
+        assert_eq!(hear(Event::Finished { complete: false }), [stays]);
+        let moved = Event::Moved {
+            id: id("m2"),
+            total: None,
+            switch: None,
+            downtime: None,
+            transferred: None,
+        };
+        let whole = Done::Ended {
+            guest: "b".parse().unwrap(),
+            moved: true,
+        };
+        assert_eq!(hear(moved), [whole]);
     }
 }

@@ -63,6 +63,18 @@ impl Mode {
     }
 }
 
+/// What a migration in trouble is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trouble {
+    /// Its connection broke in split state; it is taken up again.
+    Broken,
+    /// It stays in split state until a person helps.
+    Stuck,
+    /// Its guest is gone.
+    Lost,
+}
+
 /// What became of moves that were handed over, or are made by others.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Done {
@@ -81,6 +93,16 @@ pub enum Done {
         guest: GuestName,
         /// Whether the guest is at the target.
         moved: bool,
+    },
+    /// A migration is in trouble: its guest waits in split state, cannot be brought out of it, or is
+    /// gone.
+    Trouble {
+        /// Whose.
+        guest: GuestName,
+        /// Which of these.
+        kind: Trouble,
+        /// What died or is in the way, and what is to be done.
+        why: String,
     },
     /// Migrations that somebody else has begun, or that were under way before.
     Begun(Vec<vmpack_domain::Move>),
@@ -332,6 +354,22 @@ impl Shell<'_> {
                     },
                 )?;
                 self.watch.hear(Heard::Ended { guest, moved }, now);
+            }
+            Done::Trouble { guest, kind, why } => {
+                let (name, why) = (guest.as_str(), why.as_str());
+                self.write(
+                    lines,
+                    &Entry::Trouble {
+                        guest: name,
+                        kind,
+                        why,
+                    },
+                )?;
+                if kind == Trouble::Lost {
+                    self.onsets.remove(&guest);
+                    // It burdens neither host any more, and its source has it least of all.
+                    self.watch.hear(Heard::Ended { guest, moved: true }, now);
+                }
             }
             Done::Begun(moves) => {
                 let known = |m: &vmpack_domain::Move| {
