@@ -59,7 +59,8 @@ struct {
 	__uint(max_entries, 1 << 16);
 } events SEC(".maps");
 
-static __always_inline void tell(u32 kind, u32 thread, u64 at, u64 since, u64 demand)
+/* Whether there was room for it. */
+static __always_inline int tell(u32 kind, u32 thread, u64 at, u64 since, u64 demand)
 {
 	struct event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
 	if (!event) {
@@ -67,7 +68,7 @@ static __always_inline void tell(u32 kind, u32 thread, u64 at, u64 since, u64 de
 		struct state *s = bpf_map_lookup_elem(&state, &zero);
 		if (s)
 			__sync_fetch_and_add(&s->lost_events, 1);
-		return;
+		return 0;
 	}
 	event->kind = kind;
 	event->thread = thread;
@@ -75,6 +76,7 @@ static __always_inline void tell(u32 kind, u32 thread, u64 at, u64 since, u64 de
 	event->since = since;
 	event->demand = demand;
 	bpf_ringbuf_submit(event, 0);
+	return 1;
 }
 
 static __always_inline struct vcpu *followed(u32 thread)
@@ -160,11 +162,14 @@ static __always_inline void switched_out(struct vcpu *v, struct task_struct *tas
 	place(v, began, now, 0);
 	if (waited) {
 		place(v, began - waited, began, 1);
+		/* A wait after a wake-up is known only now; the probe has read its slots if it is long ago. */
+		u64 known = v->waited < waited ? v->waited : waited;
+		if (now - began > (u64)LAG << SLOT_SHIFT)
+			v->lost += waited - known;
 		v->delays[log2(waited) & 31]++;
 	}
 	v->run = run;
 	v->wait = wait;
-	v->switches++;
 	v->since = now;
 	v->waited = 0;
 	v->doing = preempted || state == TASK_RUNNING ? WAIT : state == TASK_DEAD ? GONE : OFF;
@@ -245,7 +250,8 @@ int find(struct bpf_iter__task *ctx)
 	return 0;
 }
 
-/* Adds what a vCPU ran and waited for in the slot that is judged. What the judge finds is in a map,
+/* Adds what a vCPU ran and waited for in the slot that is judged; only what it ran, if its guest has a
+ * quota: that a guest is throttled by it is no contention. What the judge finds is in a map,
  * as the verifier would follow each value that it can take on the stack. */
 static long add_vcpu(u32 entry, void *unused)
 {
@@ -256,10 +262,11 @@ static long add_vcpu(u32 entry, void *unused)
 		return 0;
 	u64 epoch = s->epoch;
 	struct slot *slot = &v->slots[epoch & (SLOTS - 1)];
-	u64 busy = slot->epoch == (u32)epoch ? (u64)slot->run + slot->wait : 0;
+	u64 busy = slot->epoch == (u32)epoch ? (u64)slot->run + (v->capped ? 0 : slot->wait) : 0;
 	/* What it is doing is in no slot yet. */
-	u64 start = epoch << SLOT_SHIFT, end = start + SLOT_NS, since = v->since - v->waited;
-	if ((v->doing == RUN || v->doing == WAIT) && since < end)
+	u64 start = epoch << SLOT_SHIFT, end = start + SLOT_NS;
+	u64 since = v->since - (v->capped ? 0 : v->waited);
+	if ((v->doing == RUN || (v->doing == WAIT && !v->capped)) && since < end)
 		busy += end - (since > start ? since : start);
 	s->busy += busy < SLOT_NS ? busy : SLOT_NS;
 	return 0;
@@ -299,9 +306,9 @@ int judge(void *ctx)
 	bpf_loop(slots, judge_slot, 0, 0);
 	/* All of the slots must agree, or it stays what it was. */
 	u32 overloaded = s->over == slots ? 1 : !s->over ? 0 : s->overloaded;
-	if (overloaded != s->overloaded) {
+	/* What found no room in the ring is told the next time. */
+	if (overloaded != s->overloaded &&
+	    tell(overloaded ? OVERLOAD : CALM, 0, now, s->epoch << SLOT_SHIFT, s->demand))
 		s->overloaded = overloaded;
-		tell(overloaded ? OVERLOAD : CALM, 0, now, s->epoch << SLOT_SHIFT, s->demand);
-	}
 	return 0;
 }

@@ -9,6 +9,7 @@
 #define SLOT_SHIFT 24 /* a slot is 2^24 ns, 16.8 ms: found by a shift, without a division */
 #define SLOT_NS (1ull << SLOT_SHIFT)
 #define SLOTS 64      /* slots that a vCPU keeps: 1.07 s */
+#define LAG 6         /* slots after whose end a slot is read */
 #define OVERLOAD_MOST 8 /* slots that an overload may be judged by */
 
 /* What a vCPU thread does, as the last event told. */
@@ -31,13 +32,13 @@ struct vcpu {
 	u32 sequence; /* odd while it is being written */
 	u32 thread;   /* 0: the entry is free */
 	u32 doing;
-	u32 switches; /* times that it was switched out */
+	u32 capped;   /* set by the probe: its guest has a quota of its own, so its waits may be throttling */
 	u64 since;
 	u64 waited; /* of RUN: the wait that ended at `since`, if it was preempted before; not in `wait` */
 	u64 run;  /* se.sum_exec_runtime at the last switch-out: the kernel's own sum */
 	u64 wait; /* sched_info.run_delay then */
-	u64 lost; /* run time that the events did not place exactly */
-	u32 delays[32]; /* waits of 2^i ns to 2^(i+1) ns */
+	u64 lost; /* run time that the events did not place exactly, and waits that were known too late */
+	u64 delays[32]; /* waits of 2^i ns to 2^(i+1) ns */
 	struct slot slots[SLOTS];
 };
 

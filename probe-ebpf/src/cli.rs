@@ -28,6 +28,7 @@ use crate::schedstat::STEPS;
 use crate::serve;
 use crate::tick::tier_name;
 use crate::tiers::metrics;
+use crate::tls::TlsError;
 use crate::top;
 use crate::{bench, export, fetch};
 
@@ -221,10 +222,11 @@ pub fn run() -> Exit {
 /// How a command ended: well enough, or with an error.
 pub(crate) type Ended = Result<Exit, (Exit, anyhow::Error)>;
 
-/// A command that can only fail by its environment.
+/// A command that can only fail by its environment, or by a certificate that is none.
 pub(crate) fn environment(result: anyhow::Result<()>) -> Ended {
     match result {
         Ok(()) => Ok(Exit::Done),
+        Err(error) if error.is::<TlsError>() => Err((Exit::BadInput, error)),
         Err(error) => Err((Exit::Environment, error)),
     }
 }

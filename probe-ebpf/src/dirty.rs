@@ -195,12 +195,15 @@ fn measure(rates: &DirtyRates, order: &Order) -> Result<(DirtyMode, u64), Error>
     }
 }
 
-/// The pages by the best that is known, and what that is. QEMU's own figure is whole MiB.
+/// The pages by the best that is known, and what that is. QEMU's own figure is whole MiB; where it is
+/// more than that and twice the kernel's count, the count has missed pages and is not believed.
 fn judge(mode: DirtyMode, mebibytes: u64, counted: Option<u64>) -> (Tier, u64) {
     let told = mebibytes.saturating_mul(256);
     match (mode, counted) {
-        (DirtyMode::Bitmap, Some(pages)) => (Tier::Ebpf, pages),
-        (DirtyMode::Bitmap, None) => (Tier::DirtyLog, told),
+        (DirtyMode::Bitmap, Some(pages)) if told <= pages.saturating_mul(2).saturating_add(256) => {
+            (Tier::Ebpf, pages)
+        }
+        (DirtyMode::Bitmap, _) => (Tier::DirtyLog, told),
         (DirtyMode::Sampling, _) => (Tier::PageSampling, told),
     }
 }
@@ -213,6 +216,10 @@ mod tests {
     fn the_kernels_count_is_taken_only_where_the_pages_were_logged() {
         assert_eq!(judge(DirtyMode::Bitmap, 3, Some(900)), (Tier::Ebpf, 900));
         assert_eq!(judge(DirtyMode::Bitmap, 3, None), (Tier::DirtyLog, 768));
+        assert_eq!(judge(DirtyMode::Bitmap, 3, Some(256)), (Tier::Ebpf, 256));
+        let missed = judge(DirtyMode::Bitmap, 3, Some(255));
+        assert_eq!(missed, (Tier::DirtyLog, 768));
+        assert_eq!(judge(DirtyMode::Bitmap, 1, Some(0)), (Tier::Ebpf, 0));
         let sampled = (Tier::PageSampling, 768);
         assert_eq!(judge(DirtyMode::Sampling, 3, Some(900)), sampled);
         assert_eq!(judge(DirtyMode::Sampling, 3, None), sampled);

@@ -13,6 +13,9 @@ use crate::sample::now;
 const SELDOM: Duration = Duration::from_secs(1);
 /// The longest pause before a libvirt that did not answer is asked again.
 const LONGEST: Duration = Duration::from_secs(16);
+/// However often it is wished, there is that long between two lists: whoever may name a thread may
+/// cause a wish.
+const APART: Duration = Duration::from_millis(100);
 /// A vCPU's thread is there before libvirt tells of its vCPU or guest: after a wish to list now, the
 /// guests are listed again so long after it.
 const AGAIN: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(450)];
@@ -67,6 +70,7 @@ impl Lister {
             let mut next = Instant::now();
             let mut failures = 0;
             let mut again: Vec<Instant> = Vec::new();
+            let mut listed: Option<Instant> = None;
             loop {
                 let mut due = again.first().copied().unwrap_or(next).min(next);
                 match wished.recv_timeout(due.saturating_duration_since(Instant::now())) {
@@ -74,6 +78,9 @@ impl Lister {
                     Ok(Wish::Now) => {
                         due = Instant::now();
                         again = AGAIN.map(|pause| due + pause).to_vec();
+                        if listed.is_some_and(|at| due < at + APART) {
+                            continue;
+                        }
                     }
                     Ok(Wish::Often) => {
                         period = often;
@@ -86,6 +93,7 @@ impl Lister {
                     Err(RecvTimeoutError::Timeout) => {}
                 }
                 let listing = Listing::make(&mut list);
+                listed = Some(Instant::now());
                 failures = listing.guests.as_ref().map_or(failures + 1, |_| 0);
                 if send.send(listing).is_err() {
                     return;
@@ -146,6 +154,20 @@ mod tests {
             "{times:?}"
         );
         assert!(after(times[3]) >= 1400, "{times:?}");
+    }
+
+    #[test]
+    fn many_wishes_are_few_lists() {
+        let lister = Lister::start(|| Ok(Vec::new()), Duration::from_millis(100));
+        lister.wait().unwrap();
+        let begin = Instant::now();
+        let mut lists = 0;
+        while begin.elapsed() < Duration::from_millis(550) {
+            lister.ask();
+            lists += lister.news().count();
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert!((1..=6).contains(&lists), "{lists}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::tick::{GuestTick, Tick};
 const FORGOTTEN: u64 = 30_000_000;
 
 /// The state of the daemon.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Live {
     guests: BTreeMap<Uuid, GuestLive>,
     arrivals: u64,
@@ -43,7 +43,7 @@ pub(crate) struct Live {
 }
 
 /// How the history does.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct HistoryLive {
     pub(crate) extent: Extent,
     pub(crate) rows: u64,
@@ -54,7 +54,7 @@ pub(crate) struct HistoryLive {
 }
 
 /// How the server does.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ServerLive {
     pub(crate) requests: u64,
     pub(crate) connections: u64,
@@ -68,7 +68,7 @@ pub(crate) struct ServerLive {
 }
 
 /// One guest.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct GuestLive {
     arrival: u64,
     seen_us: u64,

@@ -36,6 +36,8 @@ pub struct Settings {
     pub best: Tier,
     /// The cores of this host, above which its guests overload it; `None`: those that are online.
     pub cores: Option<MilliCores>,
+    /// The vCPUs that can be followed by eBPF at once.
+    pub vcpus: u32,
     /// The libvirt that may be asked for guests' dirty rates; `None`: they are not measured.
     pub dirty: Option<String>,
 }
@@ -49,6 +51,7 @@ impl Default for Settings {
             proc: PathBuf::from("/proc"),
             best: Tier::Ebpf,
             cores: None,
+            vcpus: ebpf::VCPUS,
             dirty: None,
         }
     }
@@ -367,6 +370,7 @@ impl Measurement {
             if weigh || guest.resident.is_none() {
                 guest.remember_resident(&self.settings, seen);
                 guest.quota.refresh();
+                self.source.cap(&seen.name, guest.quota.is_some());
             }
             let (first, window) = guest.count(at, seen, self.settings.speed);
             windows.extend(window);
@@ -382,7 +386,7 @@ fn best_source(settings: &Settings) -> (Box<dyn Source>, Option<String>) {
     let mut why = None;
     if settings.best == Tier::Ebpf {
         let cores = settings.cores.unwrap_or_else(online_cores);
-        match Ebpf::start(settings.window, settings.speed, cores, ebpf::VCPUS) {
+        match Ebpf::start(settings.window, settings.speed, cores, settings.vcpus) {
             Ok(source) => return (Box::new(source), None),
             Err(error) => why = Some(error.to_string()),
         }
@@ -430,19 +434,22 @@ impl Guest {
     ) {
         let name = seen.name.as_str();
         let found = threads::find(&settings.proc, processes, name, seen.uuid);
-        let followed = found
-            .map_err(|unseen| unseen.to_string())
-            .and_then(|(process, threads)| {
-                source
-                    .follow(&seen.name, seen.uuid, process, &threads)
-                    .map(|()| (process, threads))
-                    .map_err(|e| format!("cannot read its threads: {e}"))
-            });
+        let followed = match found {
+            Ok((process, threads)) => source
+                .follow(&seen.name, seen.uuid, process, &threads)
+                .map(|()| (process, threads))
+                .map_err(|e| format!("cannot read its threads: {e}")),
+            Err(unseen) => {
+                source.forget(&seen.name);
+                Err(unseen.to_string())
+            }
+        };
         match followed {
             Ok((process, threads)) => {
                 let mounts = settings.proc.join("mounts");
                 let mounts = std::fs::read_to_string(mounts).unwrap_or_default();
                 self.quota = Quota::of(&settings.proc, &mounts, process, &threads);
+                source.cap(&seen.name, self.quota.is_some());
                 let is_kvms = |thread: &i32| threads::is_kvms(&settings.proc, process, *thread);
                 self.kvm = threads.iter().all(is_kvms);
                 let count = threads.len();
@@ -451,7 +458,6 @@ impl Guest {
             }
             Err(why) => {
                 tracing::debug!("{name}: {why}");
-                source.forget(&seen.name);
                 if !matches!(self.by, By::Listings { .. }) {
                     self.lose(&why);
                 }
@@ -532,7 +538,36 @@ impl Guest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tests::observed;
+    use crate::tests::{Pretender, observed};
+
+    #[test]
+    fn guests_beyond_the_room_are_counted_and_named() {
+        let (one, two) = (observed("one", 1), observed("two", 1));
+        let _qemus =
+            [&one, &two].map(|guest| Pretender::start(guest, "while :; do sleep 0.01; done"));
+        let settings = Settings {
+            vcpus: 1,
+            ..Settings::default()
+        };
+        let listing = vec![one, two];
+        let mut measurement = Measurement::start(settings, move || Ok(listing.clone())).unwrap();
+        if measurement.tier() != Tier::Ebpf {
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("skipped: {:?}\n", measurement.notes()).as_bytes(),
+            );
+            return;
+        }
+        // Found again with each list.
+        let end = now() + 2_500_000_000;
+        while now() < end {
+            measurement.step();
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        assert_eq!(measurement.quality().guests_beyond, 1);
+        let unseen = &measurement.guests()["two"].unseen;
+        assert!(unseen.contains("1 vCPUs are followed already"), "{unseen}");
+    }
 
     #[test]
     fn of_guests_that_left_the_newest_are_remembered() {

@@ -2,7 +2,6 @@
 //! bounded number of series, and no more than so many guests have any; the others are counted.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet, text};
@@ -22,12 +21,9 @@ pub(crate) const MEDIA: &str = "application/openmetrics-text; version=1.0.0; cha
 ///
 /// # Errors
 /// Never in practice: writing into a string does not fail.
-pub(crate) fn render(live: &Arc<Mutex<Live>>, bound: usize) -> Result<String, fmt::Error> {
+pub(crate) fn render(live: Live, bound: usize) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
-    registry.register_collector(Box::new(State {
-        live: live.clone(),
-        bound,
-    }));
+    registry.register_collector(Box::new(State { live, bound }));
     let mut answer = String::new();
     text::encode(&mut answer, &registry)?;
     Ok(answer)
@@ -35,17 +31,17 @@ pub(crate) fn render(live: &Arc<Mutex<Live>>, bound: usize) -> Result<String, fm
 
 #[derive(Debug)]
 struct State {
-    live: Arc<Mutex<Live>>,
+    live: Live,
     bound: usize,
 }
 
 impl Collector for State {
     fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
-        let live = self.live.lock().map_err(|_| fmt::Error)?;
+        let live = &self.live;
         let mut out = Out(encoder);
         guests(&mut out, &live.first(self.bound))?;
-        host(&mut out, &live, self.bound)?;
-        own(&mut out, &live)
+        host(&mut out, live, self.bound)?;
+        own(&mut out, live)
     }
 }
 
@@ -298,7 +294,7 @@ fn own(out: &mut Out, live: &Live) -> fmt::Result {
     for (name, help, ns) in [
         (
             "vmpack_probe_run_time_unplaced",
-            "Run time that the scheduler's events did not place exactly",
+            "Run time that the scheduler's events did not place exactly, and waits after a wake-up that were known too late for their windows",
             quality.map(|q| q.lost_ns),
         ),
         (
@@ -534,7 +530,7 @@ mod tests {
         });
         waits.sum = 2_500_000_000;
         live.waited(&[(uuid, waits)]);
-        let text = render(&Arc::new(Mutex::new(live)), 9).unwrap();
+        let text = render(live, 9).unwrap();
         let series = |suffix: &str| {
             let name = format!("vmpack_guest_cpu_wait_seconds_{suffix}");
             let lines = text.lines().filter(|line| line.starts_with(&name));

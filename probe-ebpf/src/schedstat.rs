@@ -122,6 +122,7 @@ impl Source for Schedstat {
         if same {
             return Ok(());
         }
+        self.guests.remove(guest);
         let open = |thread: &i32| File::open(&self.proc, process, *thread);
         let threads: Vec<File> = threads.iter().map(open).collect::<io::Result<_>>()?;
         let mut folding = Folding::default();

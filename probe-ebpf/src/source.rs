@@ -103,7 +103,8 @@ pub struct Quality {
     pub guests_beyond: u64,
     /// Events that the kernel's ring buffer had no room for.
     pub lost_events: u64,
-    /// Run time that the scheduler's events did not place exactly: it counts, up to that long off.
+    /// Run time that the scheduler's events did not place exactly, which counts, up to that long off;
+    /// and waits after a wake-up that were known only when their windows had been read.
     pub lost_ns: u64,
     /// Runs of the kernel programs while the kernel counted them: for a second of each minute, or
     /// always where `kernel.bpf_stats_enabled`.
@@ -155,6 +156,10 @@ pub trait Source {
         process: i32,
         threads: &[i32],
     ) -> io::Result<()>;
+
+    /// Whether the guest has a quota of its own, by which it may be throttled: then its waits are no
+    /// overload of the host.
+    fn cap(&mut self, _guest: &GuestName, _capped: bool) {}
 
     /// The guest is not read any more.
     fn forget(&mut self, guest: &GuestName);

@@ -1,6 +1,8 @@
 //! The dirty half: `bpf/dirty.bpf.c` and `bpf/mark.bpf.c`, which count the pages that a guest
 //! dirties while its dirty log is on. Without a log no hook of the kernel sees a guest's writes.
 
+use std::path::Path;
+
 use aya::maps::{MapData, PerCpuHashMap, PerCpuValues};
 use aya::programs::{FEntry, KProbe, RawTracePoint};
 use aya::util::nr_cpus;
@@ -71,6 +73,16 @@ impl DirtyPages {
             }
             Err(why) => Some(why),
         };
+        // With page tables of the hardware only this hook sees what a bitmap logs: without it a busy
+        // guest would seem idle.
+        if let Some(why) = &missing
+            && !shadow_only(Path::new("/sys/module"))
+        {
+            return Err(NoEbpf::named(
+                "no hook sees the pages that EPT or NPT logs",
+                why,
+            ));
+        }
         hooks.push(Hook {
             name: MARKS,
             sees: "the bitmap of EPT and NPT (untested)",
@@ -115,6 +127,20 @@ impl DirtyPages {
     }
 }
 
+/// Whether KVM keeps shadow page tables for every guest: as PVM, or where EPT and NPT are off; by what
+/// the loaded modules say below that folder.
+fn shadow_only(modules: &Path) -> bool {
+    let off = |module: &str, parameter: &str| {
+        let file = modules.join(module).join("parameters").join(parameter);
+        let told = std::fs::read_to_string(file).ok()?;
+        Some(matches!(told.trim(), "N" | "0"))
+    };
+    let pvm = modules.join("kvm_pvm").exists().then_some(true);
+    let known = [pvm, off("kvm_intel", "ept"), off("kvm_amd", "npt")];
+    let mut known = known.into_iter().flatten().peekable();
+    known.peek().is_some() && known.all(|off| off)
+}
+
 /// The best of the counts: the ring's is exact, and where there is a ring the others see the same
 /// pages again. A shadow MMU tells its pages by its entries, and marks some of them too.
 fn pages(sum: &Dirty) -> u64 {
@@ -152,6 +178,26 @@ fn attach_mark(object: &mut Ebpf, btf: &Btf) -> Result<(), NoEbpf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_a_kvm_that_says_so_has_none_but_shadow_page_tables() {
+        let modules = tempfile::tempdir().unwrap();
+        let at = modules.path();
+        assert!(!shadow_only(at), "no module is loaded");
+        std::fs::create_dir(at.join("kvm_pvm")).unwrap();
+        assert!(shadow_only(at));
+        let intel = at.join("kvm_intel/parameters");
+        std::fs::create_dir_all(&intel).unwrap();
+        assert!(shadow_only(at), "it does not say whether it has EPT");
+        for (ept, only) in [("Y\n", false), ("N\n", true)] {
+            std::fs::write(intel.join("ept"), ept).unwrap();
+            assert_eq!(shadow_only(at), only, "{ept}");
+        }
+        let amd = at.join("kvm_amd/parameters");
+        std::fs::create_dir_all(&amd).unwrap();
+        std::fs::write(amd.join("npt"), "1\n").unwrap();
+        assert!(!shadow_only(at));
+    }
 
     #[test]
     fn the_ring_is_believed_before_the_rest() {

@@ -15,7 +15,7 @@ use aya::{Btf, Ebpf, EbpfLoader};
 
 use super::wire::{Area, Control, Event, Found, SLOT_NS, State, Vcpu, values};
 
-/// vCPU threads that are followed at most, unless asked for more.
+/// vCPU threads that are followed at most, unless asked for more or fewer.
 pub const VCPUS: u32 = 4096;
 
 const OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/vcpu.bpf.o");
@@ -47,6 +47,14 @@ impl NoEbpf {
             cause.push_str("; it takes CAP_BPF and CAP_PERFMON, and no lockdown");
         }
         Self { what, cause }
+    }
+
+    /// What follows from the lack of something else.
+    pub(super) fn named(what: &'static str, cause: &Self) -> Self {
+        Self {
+            what,
+            cause: cause.to_string(),
+        }
     }
 
     /// Of two ways to the same end, neither of which can be gone.

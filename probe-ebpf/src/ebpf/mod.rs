@@ -4,7 +4,8 @@
 //! A slot of the kernel is a step of [`crate::demand`]. It is read [`LAG`] slots after its end: a
 //! wait is known when the thread is switched out again after it, and is then placed where it was.
 //! What is still in progress is added: a thread that runs since before the slot's end ran, one that
-//! was preempted before it waits.
+//! was preempted before it waits. A wait after a wake-up is known at the next switch-out; if the
+//! thread then ran for longer than that, its windows lack the wait, and [`Quality::lost_ns`] has it.
 
 mod cost;
 mod dirty;
@@ -32,10 +33,7 @@ use cost::Cost;
 use dirty::DirtyPages;
 use load::Programs;
 use slots::{Reader, Thread, steps};
-use wire::{CALM, Control, Found, GONE, NAMED, OVERLOAD, SLOT_NS, SLOTS, Vcpu};
-
-/// Slots after which a slot is read.
-pub const LAG: u64 = 6;
+use wire::{CALM, Control, Found, GONE, LAG, NAMED, OVERLOAD, SLOT_NS, SLOTS, Vcpu};
 
 /// Slots that are read at once at most; the rest of the ring is room for being late.
 const CHUNK: u64 = 24;
@@ -229,7 +227,7 @@ impl Ebpf {
         for (name, guest) in &mut self.guests {
             let mut alive = true;
             for thread in &mut guest.threads {
-                let Some(vcpu) = self.programs.vcpus.read_whole(thread.entry) else {
+                let Some(vcpu) = self.programs.vcpus.read_slots(thread.entry, range.clone()) else {
                     continue;
                 };
                 alive &= vcpu.doing != GONE;
@@ -311,6 +309,10 @@ impl Source for Ebpf {
             for thread in &before.threads {
                 waits.add(&self.remove(thread));
             }
+            // It may not be followed any more: then nobody ends its sampling window.
+            if let Some(dirty) = &mut self.dirty {
+                dirty.end(before.process_global);
+            }
         }
         let mut added = Vec::with_capacity(threads.len());
         for here in threads {
@@ -341,6 +343,13 @@ impl Source for Ebpf {
             },
         );
         Ok(())
+    }
+
+    fn cap(&mut self, guest: &GuestName, capped: bool) {
+        let threads = self.guests.get(guest).map_or(&[] as &[_], |g| &g.threads);
+        for thread in threads {
+            self.programs.vcpus.set_capped(thread.entry, capped);
+        }
     }
 
     fn forget(&mut self, guest: &GuestName) {

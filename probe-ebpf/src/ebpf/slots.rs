@@ -38,7 +38,7 @@ impl Thread {
     /// Its waits since it is followed.
     pub(super) fn waits(&self, vcpu: &Vcpu) -> Waits {
         Waits {
-            counts: vcpu.delays.map(u64::from),
+            counts: vcpu.delays,
             sum: vcpu.wait.saturating_sub(self.waited),
         }
     }

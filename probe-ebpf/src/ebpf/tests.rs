@@ -291,6 +291,52 @@ fn an_overload_is_told_with_its_start_and_its_end() {
 }
 
 #[test]
+fn waiting_of_a_guest_with_a_quota_is_no_overload() {
+    let Some(mut source) = start(Micros::millis(50)) else {
+        return;
+    };
+    if let Some(why) = source.no_overload() {
+        let _ = writeln!(std::io::stderr(), "skipped: {why}");
+        return;
+    }
+    // Two that share one CPU want two, run one, and the host has one and a half.
+    source.programs.control.write(
+        0,
+        Control {
+            limit: SLOT_NS * 3 / 2,
+            slots: OVERLOAD_SLOTS,
+            used: 0,
+        },
+    );
+    let vcpus = [780, 781].map(|number| {
+        Busy::start(number, || {
+            crate::tests::bind_to_one_cpu();
+            (0..1000).for_each(|_| burn());
+        })
+    });
+    follow(&mut source, &vcpus.each_ref());
+    let next = |source: &mut Ebpf, seconds: u64| {
+        let end = now() + seconds * 1_000_000_000;
+        while now() < end {
+            sleep_ms(5);
+            if let Some(event) = source.read().overloads.last() {
+                return Some(event.began);
+            }
+        }
+        None
+    };
+    assert_eq!(next(&mut source, 5), Some(true));
+    source.cap(&guest(), true);
+    assert_eq!(next(&mut source, 5), Some(false));
+    assert_eq!(next(&mut source, 1), None);
+    source.cap(&guest(), false);
+    assert_eq!(next(&mut source, 5), Some(true));
+    for vcpu in vcpus {
+        vcpu.stop();
+    }
+}
+
+#[test]
 fn what_an_event_costs_is_sampled() {
     let Some(mut source) = start(Micros::millis(50)) else {
         return;
@@ -318,4 +364,40 @@ fn what_an_event_costs_is_sampled() {
     // From some cycles to what a machine that is short of CPU makes of them.
     assert!((1..100_000).contains(&(ns / runs)), "{ns} {runs}");
     vcpu.stop();
+}
+
+#[test]
+fn an_entry_that_is_read_in_part_has_all_but_the_other_slots() {
+    let Some(mut source) = start(Micros::millis(100)) else {
+        return;
+    };
+    let mut written = Vcpu {
+        sequence: 2,
+        thread: 3,
+        doing: super::wire::WAIT,
+        capped: 5,
+        since: 6,
+        waited: 7,
+        run: 8,
+        wait: 9,
+        lost: 10,
+        ..Vcpu::FREE
+    };
+    for (slot, number) in written.slots.iter_mut().zip(1000u32..) {
+        (slot.epoch, slot.run, slot.wait) = (number, number + 1, number + 2);
+    }
+    // Nobody is followed: no program writes it.
+    let entry = 200;
+    source.programs.vcpus.write(entry, written);
+    let slots = SLOTS as u64 - 2..SLOTS as u64 + 1;
+    let read = source.programs.vcpus.read_slots(entry, slots.clone());
+    let mut expected = written;
+    for (index, slot) in (0u64..).zip(&mut expected.slots) {
+        if !slots.clone().any(|number| number % SLOTS as u64 == index) {
+            *slot = Vcpu::FREE.slots[0];
+        }
+    }
+    assert_eq!(format!("{read:?}"), format!("{:?}", Some(expected)));
+    let past = source.programs.entries;
+    assert!(source.programs.vcpus.read_slots(past, slots).is_none());
 }

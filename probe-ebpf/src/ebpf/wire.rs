@@ -8,6 +8,7 @@
 use std::io;
 use std::marker::PhantomData;
 use std::num::NonZeroUsize;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{Ordering, fence};
@@ -17,6 +18,8 @@ use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 pub(crate) const SLOT_SHIFT: u32 = 24;
 pub(crate) const SLOT_NS: u64 = 1 << SLOT_SHIFT;
 pub(crate) const SLOTS: usize = 64;
+/// Slots after whose end a slot is read.
+pub(crate) const LAG: u64 = 6;
 
 /// What a thread does (`enum doing`); any other number is taken for [`OFF`].
 pub(crate) const OFF: u32 = 0;
@@ -45,13 +48,13 @@ pub(crate) struct Vcpu {
     pub(crate) sequence: u32,
     pub(crate) thread: u32,
     pub(crate) doing: u32,
-    pub(crate) switches: u32,
+    pub(crate) capped: u32,
     pub(crate) since: u64,
     pub(crate) waited: u64,
     pub(crate) run: u64,
     pub(crate) wait: u64,
     pub(crate) lost: u64,
-    pub(crate) delays: [u32; 32],
+    pub(crate) delays: [u64; 32],
     pub(crate) slots: [Slot; SLOTS],
 }
 
@@ -60,7 +63,7 @@ impl Vcpu {
         sequence: 0,
         thread: 0,
         doing: OFF,
-        switches: 0,
+        capped: 0,
         since: 0,
         waited: 0,
         run: 0,
@@ -247,11 +250,52 @@ impl Area<Vcpu> {
     /// An entry as it was between two of the kernel's writes. (A reader that is always disturbed
     /// takes what it gets: at most one switch is then half seen.)
     pub(crate) fn read_whole(&self, entry: u32) -> Option<Vcpu> {
+        self.between_writes(entry, || self.read(entry))
+    }
+
+    /// As [`read_whole`](Self::read_whole), of the slots these only; the others, and the delays, are
+    /// as in [`Vcpu::FREE`]. Most of an entry is slots, and the kernel has them in another CPU's cache.
+    pub(crate) fn read_slots(&self, entry: u32, slots: Range<u64>) -> Option<Vcpu> {
+        let at = self.at(entry)?.as_ptr();
+        self.between_writes(entry, || {
+            let mut vcpu = Vcpu::FREE;
+            macro_rules! take {
+                ($($field:ident),+) => {
+                    // SAFETY: as in `read`, of a part.
+                    $(vcpu.$field = unsafe { (&raw const (*at).$field).read_volatile() };)+
+                };
+            }
+            take!(
+                sequence, thread, doing, capped, since, waited, run, wait, lost
+            );
+            for number in slots.clone() {
+                let index = usize::try_from(number % SLOTS as u64).ok()?;
+                // SAFETY: as in `read`, of a part; the index is below the number of slots.
+                *vcpu.slots.get_mut(index)? = unsafe {
+                    (&raw const (*at).slots)
+                        .cast::<Slot>()
+                        .add(index)
+                        .read_volatile()
+                };
+            }
+            Some(vcpu)
+        })
+    }
+
+    /// Says whether the vCPU's guest has a quota: the one field that only the probe writes.
+    pub(crate) fn set_capped(&mut self, entry: u32, capped: bool) {
+        if let Some(at) = self.at(entry) {
+            // SAFETY: as in `read`, of a part.
+            unsafe { (&raw mut (*at.as_ptr()).capped).write_volatile(capped.into()) };
+        }
+    }
+
+    fn between_writes(&self, entry: u32, read: impl Fn() -> Option<Vcpu>) -> Option<Vcpu> {
         let mut tries = 100;
         loop {
             let before = self.sequence(entry)?;
             fence(Ordering::Acquire);
-            let value = self.read(entry)?;
+            let value = read()?;
             fence(Ordering::Acquire);
             tries -= 1;
             if tries == 0 || (before % 2 == 0 && self.sequence(entry)? == before) {
@@ -337,7 +381,7 @@ mod tests {
         let mirror = vec![
             mirrored!("slot", Slot, epoch, run, wait),
             mirrored!(
-                "vcpu", Vcpu, sequence, thread, doing, switches, since, waited, run, wait, lost,
+                "vcpu", Vcpu, sequence, thread, doing, capped, since, waited, run, wait, lost,
                 delays, slots
             ),
             mirrored!("control", Control, limit, slots, used),
@@ -367,7 +411,7 @@ mod tests {
             mirrored!("dirty", Dirty, ring, mapped, marked),
         ];
         assert_eq!(header(), mirror);
-        let fields: usize = 4 * 4 + 5 * 8 + 32 * 4 + SLOTS * 12;
+        let fields: usize = 4 * 4 + 5 * 8 + 32 * 8 + SLOTS * 12;
         assert_eq!(size_of::<Vcpu>(), fields, "no padding");
     }
 

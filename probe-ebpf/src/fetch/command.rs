@@ -114,7 +114,13 @@ pub(crate) fn run(arguments: &Arguments) -> Ended {
         .span()
         .map_err(|error| (Exit::Usage, error))?;
     let (cluster, probes) = inputs(arguments).map_err(|error| (Exit::BadInput, error))?;
-    fetch_and_write(arguments, span, &cluster, probes).map_err(|error| (Exit::Environment, error))
+    let tls = arguments.tls.client();
+    let client = Client {
+        tls: tls.map_err(|error| (Exit::BadInput, error.into()))?,
+        patience: Duration::from_micros(arguments.timeout.0),
+    };
+    fetch_and_write(arguments, span, &cluster, probes, &client)
+        .map_err(|error| (Exit::Environment, error))
 }
 
 fn inputs(arguments: &Arguments) -> anyhow::Result<(Cluster, BTreeMap<HostName, Address>)> {
@@ -141,18 +147,15 @@ fn fetch_and_write(
     span: Span,
     cluster: &Cluster,
     probes: BTreeMap<HostName, Address>,
+    client: &Client,
 ) -> anyhow::Result<Exit> {
-    let client = Client {
-        tls: arguments.tls.client()?,
-        patience: Duration::from_micros(arguments.timeout.0),
-    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let fetched = runtime.block_on(fetch(
         cluster,
         probes,
-        &client,
+        client,
         span,
         arguments.max_age,
         usize::from(arguments.parallel),

@@ -15,6 +15,7 @@ use vmpack_hypervisor::libvirt::{Observed, Observer};
 
 use super::{Settings, feed, run};
 use crate::cli::{Ended, check_window, environment};
+use crate::ebpf::VCPUS;
 use crate::history::Bounds;
 use crate::measure;
 use crate::sample::online_cores;
@@ -49,6 +50,9 @@ pub(crate) struct Arguments {
     /// The cores of this host that guests may use; by default those that are online
     #[arg(long, value_name = "CORES")]
     cores: Option<MilliCores>,
+    /// The vCPUs that eBPF can follow at once; guests beyond are counted and named
+    #[arg(long, value_name = "N", default_value_t = VCPUS, value_parser = clap::value_parser!(u32).range(1..=65535))]
+    vcpus: u32,
     /// Measure by the scheduler's statistics even where eBPF works
     #[arg(long)]
     without_ebpf: bool,
@@ -116,6 +120,7 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
                 Tier::Ebpf
             },
             cores: arguments.cores,
+            vcpus: arguments.vcpus,
             dirty: arguments.dirty.then(|| arguments.uri.clone()),
             ..measure::Settings::default()
         },

@@ -152,6 +152,16 @@ pub(crate) fn tick(
     }
 }
 
+/// An overload as the stream tells it.
+pub(crate) fn overload_event(overload: &Overload) -> Event {
+    Event::Overload {
+        began: overload.began,
+        at_us: wall(overload.at),
+        demand_mcores: overload.demand.0,
+        cores_mcores: overload.cores.0,
+    }
+}
+
 fn dirty_at(rate: &DirtyRate) -> Dirty {
     let pages = u128::from(rate.pages) * 1_000_000_000;
     let rate_per_second = pages.div_ceil(u128::from(rate.length.max(1)));
@@ -196,14 +206,9 @@ impl Sink {
 
     pub(crate) fn overload(&mut self, overload: Overload) {
         self.shared.live(|live| live.overloaded(overload));
-        let at_us = wall(overload.at);
-        self.tell(&Event::Overload {
-            began: overload.began,
-            at_us,
-            demand_mcores: overload.demand.0,
-            cores_mcores: overload.cores.0,
-        });
+        self.tell(&overload_event(&overload));
         if overload.began {
+            let at_us = wall(overload.at);
             let (wanted, cores) = (overload.demand.0, overload.cores.0);
             // The stream and the metrics have said it.
             let _ = self.store.try_send(Entry::Overload {
@@ -228,8 +233,10 @@ impl Sink {
             TrySendError::Full(Entry::Rows(rows)) | TrySendError::Disconnected(Entry::Rows(rows)),
         ) = self.store.try_send(Entry::Rows(rows))
         {
-            self.shared
-                .live(|live| live.history.rows_lost += rows.len() as u64);
+            self.shared.live(|live| {
+                live.history.rows_lost += rows.len() as u64;
+                live.history.fault = Some("the disk does not keep up; rows are lost".to_owned());
+            });
         }
     }
 

@@ -61,7 +61,10 @@ pub(super) async fn answer(
             "text/plain; charset=utf-8",
             INDEX.to_owned(),
         ),
-        "/metrics" => match metrics::render(&shared.live, shared.settings.metrics_guests) {
+        "/metrics" => match metrics::render(
+            shared.live(|live| live.clone()),
+            shared.settings.metrics_guests,
+        ) {
             Ok(answer) => text(StatusCode::OK, metrics::MEDIA, answer),
             Err(_) => refusal(
                 StatusCode::INTERNAL_SERVER_ERROR,
