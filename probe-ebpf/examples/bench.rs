@@ -227,89 +227,119 @@ fn dirty() -> Result<()> {
     Ok(())
 }
 
-/// CPU time of a switch between two threads on one CPU that wake each other, in nanoseconds.
-fn ping_pong(follow: &mut dyn FnMut(&[i32])) -> Result<f64> {
-    const TIMES: usize = 30_000;
-    let pipes: [(OwnedFd, OwnedFd); 2] = [nix::unistd::pipe()?, nix::unistd::pipe()?];
-    let pipes = Arc::new(pipes);
-    let begin = Arc::new(Barrier::new(3));
-    let (tell, told) = mpsc::channel();
-    let cpu_time = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
-    let player = |first: bool| {
-        let (pipes, begin, tell) = (pipes.clone(), begin.clone(), tell.clone());
-        let thread = std::thread::Builder::new().name(format!("CPU {}/KVM", usize::from(first)));
-        thread.spawn(move || -> Result<Duration> {
-            let mut one = CpuSet::new();
-            one.set(0)?;
-            sched_setaffinity(Pid::from_raw(0), &one)?;
-            tell.send(gettid().as_raw())?;
-            begin.wait();
-            let before = cpu_time()?;
-            let (mine, other) = if first { (0, 1) } else { (1, 0) };
-            let mut byte = [0];
-            for _ in 0..TIMES {
-                if first {
-                    nix::unistd::write(&pipes[other].1, &byte)?;
-                }
-                nix::unistd::read(&pipes[mine].0, &mut byte)?;
-                if !first {
-                    nix::unistd::write(&pipes[other].1, &byte)?;
-                }
-            }
-            Ok(cpu_time()?.saturating_sub(before))
-        })
-    };
-    let players = [player(true)?, player(false)?];
-    follow(&[told.recv()?, told.recv()?]);
-    begin.wait();
-    let mut used = Duration::ZERO;
-    for player in players {
-        used += player.join().expect("a player")?;
-    }
-    Ok(used.as_nanos() as f64 / (2 * TIMES) as f64)
+/// Two threads on one CPU that wake each other through pipes, when told to. They stay the same, so
+/// that where their stacks and pipes lie in the caches is no difference between two measurements.
+struct PingPong {
+    threads: Vec<i32>,
+    go: Vec<mpsc::Sender<()>>,
+    took: mpsc::Receiver<Result<Duration>>,
 }
 
-/// Off, attached, and followed, one after the other in turn.
+impl PingPong {
+    /// How often each wakes the other in one measurement.
+    const TIMES: usize = 5_000;
+
+    fn start() -> Result<Self> {
+        let pipes: [(OwnedFd, OwnedFd); 2] = [nix::unistd::pipe()?, nix::unistd::pipe()?];
+        let pipes = Arc::new(pipes);
+        let (tell, told) = mpsc::channel();
+        let (done, took) = mpsc::channel();
+        let (mut threads, mut go) = (Vec::new(), Vec::new());
+        for first in [true, false] {
+            let (pipes, tell, done) = (pipes.clone(), tell.clone(), done.clone());
+            let (start, started) = mpsc::channel::<()>();
+            let thread = std::thread::Builder::new().name(format!("CPU {}/KVM", u8::from(first)));
+            thread.spawn(move || -> Result<()> {
+                let mut one = CpuSet::new();
+                one.set(0)?;
+                sched_setaffinity(Pid::from_raw(0), &one)?;
+                tell.send(gettid().as_raw())?;
+                while started.recv().is_ok() {
+                    done.send(play(&pipes, first))?;
+                }
+                Ok(())
+            })?;
+            threads.push(told.recv()?);
+            go.push(start);
+        }
+        Ok(Self { threads, go, took })
+    }
+
+    /// CPU time of a switch, in nanoseconds.
+    fn measure(&self) -> Result<f64> {
+        for start in &self.go {
+            start.send(())?;
+        }
+        let used = self.took.recv()?? + self.took.recv()??;
+        Ok(used.as_nanos() as f64 / (2 * Self::TIMES) as f64)
+    }
+}
+
+fn play(pipes: &[(OwnedFd, OwnedFd); 2], first: bool) -> Result<Duration> {
+    let cpu_time = || clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from);
+    let (mine, other) = if first { (0, 1) } else { (1, 0) };
+    let mut byte = [0];
+    let before = cpu_time()?;
+    for _ in 0..PingPong::TIMES {
+        if first {
+            nix::unistd::write(&pipes[other].1, &byte)?;
+        }
+        nix::unistd::read(&pipes[mine].0, &mut byte)?;
+        if !first {
+            nix::unistd::write(&pipes[other].1, &byte)?;
+        }
+    }
+    Ok(cpu_time()?.saturating_sub(before))
+}
+
+/// Off, attached, and followed, one after the other in turn, each against the measurements without
+/// the probe just before and after.
 fn cost_of_a_switch() -> Result<()> {
-    const ROUNDS: usize = 25;
+    const ROUNDS: usize = 100;
+    let players = PingPong::start()?;
     let (mut others, mut followed, mut base) = (Vec::new(), Vec::new(), Vec::new());
+    players.measure()?;
     for round in 0..ROUNDS {
-        let off = || -> Result<f64> { ping_pong(&mut |_| {}) };
-        let without = off()?;
+        let before = players.measure()?;
         let mut attached = source(64)?;
         let hit = |attached: &mut Ebpf| {
-            let mut refused = None;
-            let took = ping_pong(&mut |threads| {
-                refused = follow(attached, Pid::this().as_raw(), threads).err();
-            });
+            follow(attached, Pid::this().as_raw(), &players.threads)?;
+            let took = players.measure();
             attached.forget(&name(0));
-            refused.map_or(took, Err)
+            took
         };
         let (miss, hit) = if round % 2 == 0 {
-            (off()?, hit(&mut attached)?)
+            (players.measure()?, hit(&mut attached)?)
         } else {
             let hit = hit(&mut attached)?;
-            (off()?, hit)
+            (players.measure()?, hit)
         };
         drop(attached);
+        let without = f64::midpoint(before, players.measure()?);
         base.push(without);
         others.push(miss - without);
         followed.push(hit - without);
     }
     row("a switch without the probe", median(base), "ns", None);
-    row(
-        "cost of a switch, other threads",
-        median(others),
-        "ns",
-        Some(60.0),
-    );
-    row(
-        "cost of a switch, vCPU threads",
-        median(followed),
-        "ns",
-        Some(110.0),
-    );
+    for (what, differences, most) in [
+        ("other threads", others, 60.0),
+        ("vCPU threads", followed, 110.0),
+    ] {
+        let what = format!("cost of a switch, {what}");
+        row(&what, median(differences.clone()), "ns", Some(most));
+        row(&format!("{what}: +-"), doubt(differences), "ns", None);
+    }
     Ok(())
+}
+
+/// Half the width of the 95 % confidence interval of a median, by the ranks of the sorted values
+/// (the normal approximation of the binomial).
+fn doubt(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let n = values.len() as f64;
+    let reach = 0.98 * n.sqrt();
+    let rank = |at: f64| values[(at.max(0.0) as usize).min(values.len() - 1)];
+    (rank(n / 2.0 + reach) - rank(n / 2.0 - reach)) / 2.0
 }
 
 /// The load of [`cost_of_the_process`]: threads that work a little, again and again.

@@ -325,7 +325,7 @@ fn row(guest: u64, at: u64, windows: u64, chance: &mut Chance) -> anyhow::Result
         .collect();
     demands.sort_unstable();
     let mut sketch = Sketch::default();
-    demands.iter().for_each(|d| sketch.add(MilliCores(*d)));
+    demands.iter().for_each(|d| sketch.add(MilliCores(*d), 1));
     let percentile = |p| sketch.percentile(p).unwrap_or(MilliCores::ZERO);
     let run_us = demands.iter().sum::<u64>() * STEP * 1000 / windows.max(1);
     Ok(Row {

@@ -7,7 +7,7 @@ use vmpack_domain::units::MilliCores;
 use vmpack_domain::{GuestName, Tier};
 
 use crate::sketch::Sketch;
-use crate::tick::{Dirty, GuestTick, Tick};
+use crate::tick::{Dirty, Tick};
 
 /// Seconds that a row covers. Rows begin at whole multiples of it in Unix time, so that those of
 /// many hosts are joint.
@@ -57,7 +57,9 @@ pub(crate) struct Intervals {
 
 #[derive(Debug)]
 struct Open {
-    last: GuestTick,
+    guest: GuestName,
+    vcpus: u32,
+    dirty: Option<Dirty>,
     tier: Tier,
     length_us: u64,
     run_ns: u64,
@@ -82,7 +84,9 @@ impl Intervals {
         self.at = at;
         for guest in &tick.guests {
             let open = self.open.entry(guest.uuid).or_insert_with(|| Open {
-                last: guest.clone(),
+                guest: guest.guest.clone(),
+                vcpus: 0,
+                dirty: None,
                 tier: guest.tier,
                 length_us: 0,
                 run_ns: 0,
@@ -98,7 +102,9 @@ impl Intervals {
             open.throttled_ns = open.throttled_ns.saturating_add(guest.throttled_ns);
             open.demands.extend(&guest.demand_mcores);
             open.resident_mib = open.resident_mib.max(guest.resident_mib);
-            open.last.clone_from(guest);
+            open.guest.clone_from(&guest.guest);
+            open.vcpus = guest.vcpus;
+            open.dirty = guest.dirty;
         }
         rows
     }
@@ -107,14 +113,14 @@ impl Intervals {
     pub(crate) fn close(&mut self) -> Vec<Row> {
         let at = self.at;
         std::mem::take(&mut self.open)
-            .into_values()
-            .filter_map(|open| open.row(at))
+            .into_iter()
+            .filter_map(|(uuid, open)| open.row(uuid, at))
             .collect()
     }
 }
 
 impl Open {
-    fn row(mut self, at: u64) -> Option<Row> {
+    fn row(mut self, uuid: Uuid, at: u64) -> Option<Row> {
         self.demands.sort_unstable();
         let n = self.demands.len();
         let rank = |percent: usize| {
@@ -123,8 +129,9 @@ impl Open {
         };
         let sum: u64 = self.demands.iter().sum();
         let mut sketch = Sketch::default();
-        for demand in &self.demands {
-            sketch.add(MilliCores(*demand));
+        for same in self.demands.chunk_by(|a, b| a == b) {
+            let demand = same.first().copied().unwrap_or_default();
+            sketch.add(MilliCores(demand), same.len() as u64);
         }
         Some(Row {
             at,
@@ -141,10 +148,10 @@ impl Open {
             run_delay_us: self.run_delay_ns / 1000,
             throttled_us: self.throttled_ns / 1000,
             resident_mib: self.resident_mib,
-            dirty: self.last.dirty,
-            guest: self.last.guest,
-            uuid: self.last.uuid,
-            vcpus: self.last.vcpus,
+            dirty: self.dirty,
+            guest: self.guest,
+            uuid,
+            vcpus: self.vcpus,
         })
     }
 }

@@ -90,10 +90,11 @@ pub(crate) struct GuestLive {
 
 impl Live {
     /// Takes a tick in.
-    pub(crate) fn tick(&mut self, tick: &Tick) {
+    pub(crate) fn tick(&mut self, tick: Tick) {
+        let end_us = tick.end_us;
         self.newest_us = Some(tick.end_us);
         self.host_mcores = tick.host_mcores;
-        for new in &tick.guests {
+        for new in tick.guests {
             let guest = self.guests.entry(new.uuid).or_insert_with(|| {
                 self.arrivals += 1;
                 GuestLive {
@@ -109,16 +110,16 @@ impl Live {
                     waits: None,
                 }
             });
-            guest.seen_us = tick.end_us;
+            guest.seen_us = end_us;
             guest.here = true;
             guest.run_ns = guest.run_ns.saturating_add(new.run_ns);
             guest.run_delay_ns = guest.run_delay_ns.saturating_add(new.run_delay_ns);
             guest.throttled_ns = guest.throttled_ns.saturating_add(new.throttled_ns);
             guest.wanted += u128::from(new.demand().0) * u128::from(new.length_us);
-            guest.tick.clone_from(new);
+            guest.tick = new;
         }
         self.guests
-            .retain(|_, guest| tick.end_us.abs_diff(guest.seen_us) <= FORGOTTEN);
+            .retain(|_, guest| end_us.abs_diff(guest.seen_us) <= FORGOTTEN);
     }
 
     /// Takes an interval's rows in.

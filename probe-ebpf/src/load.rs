@@ -137,7 +137,7 @@ mod tests {
         let mut demands = Sketch::default();
         let known: Vec<u64> = steps.iter().copied().flatten().collect();
         for demand in &known {
-            (0..10).for_each(|_| demands.add(MilliCores(*demand)));
+            demands.add(MilliCores(*demand), 10);
         }
         let span = 10_000_000 * known.len() as u64;
         GuestHistory {

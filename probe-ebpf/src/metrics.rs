@@ -523,7 +523,7 @@ mod tests {
         let mut live = Live::default();
         let guest = guest_tick("a", &[500]);
         let uuid = guest.uuid;
-        live.tick(&Tick {
+        live.tick(Tick {
             end_us: 1,
             host_mcores: 2000,
             guests: vec![guest, guest_tick("b", &[500])],

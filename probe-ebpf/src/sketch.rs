@@ -22,8 +22,9 @@ pub(crate) struct Sketch {
 }
 
 impl Sketch {
-    pub(crate) fn add(&mut self, demand: MilliCores) {
-        *self.buckets.entry(bucket(demand.0)).or_default() += 1;
+    /// Takes in a demand that was seen so many times, at least once.
+    pub(crate) fn add(&mut self, demand: MilliCores, times: u64) {
+        *self.buckets.entry(bucket(demand.0)).or_default() += times;
         self.max = self.max.max(demand.0);
     }
 
@@ -152,7 +153,7 @@ mod tests {
             let mut sum = Sketch::default();
             for part in &parts {
                 let mut sketch = Sketch::default();
-                part.iter().for_each(|v| sketch.add(MilliCores(*v)));
+                part.iter().for_each(|v| sketch.add(MilliCores(*v), 1));
                 sum.merge(&Sketch::from_bytes(&sketch.to_bytes()).unwrap());
             }
             let mut all: Vec<u64> = parts.concat();

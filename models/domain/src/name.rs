@@ -1,8 +1,9 @@
 //! Names of hosts and guests. A name is printable text of 1 to 253 characters without leading or
-//! trailing space, as libvirt accepts it for a domain.
+//! trailing space, as libvirt accepts it for a domain. Names are shared: a copy of one is cheap.
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,15 +15,15 @@ use crate::units::shorten;
 #[error("read `{0}`, expected a name of 1 to 253 printable characters")]
 pub struct NameError(String);
 
-fn accept(text: String) -> Result<String, NameError> {
+fn accept(text: &str) -> Result<Arc<str>, NameError> {
     let ok = !text.is_empty()
         && text.chars().count() <= 253
         && text.trim() == text
         && !text.chars().any(char::is_control);
     if ok {
-        Ok(text)
+        Ok(text.into())
     } else {
-        Err(NameError(shorten(&text)))
+        Err(NameError(shorten(text)))
     }
 }
 
@@ -31,7 +32,7 @@ macro_rules! name {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// The name as text.
@@ -43,18 +44,18 @@ macro_rules! name {
         impl TryFrom<String> for $name {
             type Error = NameError;
             fn try_from(text: String) -> Result<Self, NameError> {
-                accept(text).map(Self)
+                accept(&text).map(Self)
             }
         }
         impl FromStr for $name {
             type Err = NameError;
             fn from_str(text: &str) -> Result<Self, NameError> {
-                accept(text.to_owned()).map(Self)
+                accept(text).map(Self)
             }
         }
         impl From<$name> for String {
             fn from(name: $name) -> String {
-                name.0
+                name.as_str().to_owned()
             }
         }
         impl fmt::Display for $name {

@@ -72,15 +72,14 @@ impl Reader {
         let (mut parts, mut run, mut delay, mut whole) = (Vec::new(), 0, 0, true);
         for reader in readers {
             let inside = usize::try_from(end.saturating_sub(reader.first)).unwrap_or(usize::MAX);
-            let steps: Vec<Step> = reader
-                .steps
-                .drain(..inside.min(reader.steps.len()))
-                .collect();
-            reader.first = end;
+            let inside = inside.min(reader.steps.len());
+            let steps = &reader.steps[..inside];
             whole &= steps.len() as u64 == slots;
             run += steps.iter().map(|s| s.run).sum::<u64>();
             delay += steps.iter().map(|s| s.delay).sum::<u64>();
-            parts.push((wanted(&steps, &[], GRAIN), slots * SLOT_NS));
+            parts.push((wanted(steps, &[], GRAIN), slots * SLOT_NS));
+            reader.steps.drain(..inside);
+            reader.first = end;
         }
         (whole && !parts.is_empty()).then(|| Window {
             start: (end - slots) * SLOT_NS,

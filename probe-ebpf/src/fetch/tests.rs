@@ -202,7 +202,7 @@ fn a_probe_is_where_its_hosts_libvirt_is() {
 fn of_two_guests_that_had_a_name_the_clusters_or_the_newest_counts() {
     let guest = |uuid: u128, newest: u64, demand: u64| {
         let mut demands = crate::sketch::Sketch::default();
-        demands.add(MilliCores(demand));
+        demands.add(MilliCores(demand), 1);
         let seen = GuestHistory {
             guest: "g".parse().unwrap(),
             uuid: uuid::Uuid::from_u128(uuid),

@@ -24,6 +24,9 @@ use crate::tick::{Dirty, GuestTick, Tick};
 
 /// How often the guests' single waits are told to the metrics, in nanoseconds.
 const WAITS: u64 = 1_000_000_000;
+/// How often it is told who is here and how well they are measured, in nanoseconds. It takes a
+/// system call for each program and a look at each vCPU.
+const STATE: u64 = 250_000_000;
 
 /// Where ticks go.
 pub(crate) struct Sink {
@@ -41,22 +44,32 @@ pub(super) fn measure(
 ) {
     let mut measurement = Measurement::begin(shared.settings.measuring.clone(), list);
     let mut dirty = BTreeMap::new();
-    let mut told = now();
+    let (mut told, mut stated) = (now(), 0);
     while !shared.stops() {
         let batch = measurement.step();
         shared.beat();
         for rate in &batch.dirty {
             dirty.insert(rate.uuid, dirty_at(rate));
         }
-        dirty.retain(|uuid, _| measurement.guests().values().any(|g| g.uuid == *uuid));
         for overload in &batch.overloads {
             sink.overload(*overload);
         }
         if batch.seen > 0 || !batch.windows.is_empty() {
             let cores = shared.settings.host_mcores;
-            sink.tick(&tick(&batch, &measurement, &dirty, cores));
+            sink.tick(tick(&batch, &measurement, &dirty, cores));
         }
-        state(shared, &measurement, &batch);
+        let listed = measurement.listing().clone();
+        shared.live(|live| {
+            live.libvirt = Some(listed);
+            live.windows_seen += batch.seen;
+            live.windows_missed += batch.missed;
+        });
+        if now().saturating_sub(stated) > STATE {
+            stated = now();
+            let known: BTreeSet<Uuid> = measurement.guests().values().map(|g| g.uuid).collect();
+            dirty.retain(|uuid, _| known.contains(uuid));
+            state(shared, &measurement);
+        }
         if now().saturating_sub(told) > WAITS {
             told = now();
             let waits = waits(&measurement);
@@ -75,7 +88,7 @@ fn waits(measurement: &Measurement) -> Vec<(Uuid, Waits)> {
 }
 
 /// What the live state says besides the ticks.
-fn state(shared: &Shared, measurement: &Measurement, batch: &Batch) {
+fn state(shared: &Shared, measurement: &Measurement) {
     let not_measured = measurement
         .guests()
         .iter()
@@ -86,13 +99,10 @@ fn state(shared: &Shared, measurement: &Measurement, batch: &Batch) {
     let here = measurement.guests().values();
     let here = here.filter(|guest| guest.here && guest.tier.is_some());
     let here: BTreeSet<Uuid> = here.map(|guest| guest.uuid).collect();
-    let listed = measurement.listing().clone();
+    let quality = measurement.quality();
     shared.live(|live| {
         live.measured_are(&here);
-        live.libvirt = Some(listed);
-        live.quality = Some(measurement.quality());
-        live.windows_seen += batch.seen;
-        live.windows_missed += batch.missed;
+        live.quality = Some(quality);
         live.not_measured = not_measured;
     });
 }
@@ -195,12 +205,15 @@ impl Sink {
         }
     }
 
-    pub(crate) fn tick(&mut self, tick: &Tick) {
-        self.shared.live(|live| live.tick(tick));
+    pub(crate) fn tick(&mut self, tick: Tick) {
+        let rows = self.intervals.add(&tick);
+        let event = Event::Windows(tick);
         if self.shared.events.receiver_count() > 0 {
-            self.tell(&Event::Windows(tick.clone()));
+            self.tell(&event);
         }
-        let rows = self.intervals.add(tick);
+        if let Event::Windows(tick) = event {
+            self.shared.live(|live| live.tick(tick));
+        }
         self.keep(rows);
     }
 

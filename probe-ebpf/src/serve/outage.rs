@@ -107,16 +107,16 @@ fn a_guest_that_left_counts_no_more() {
             .collect(),
     };
     let first = ticks(&["a", "b"], 1_000_000);
-    live.tick(&first);
+    live.tick(first.clone());
     assert_eq!((live.measured(), live.wanted()), (2, 600));
     let here = [first.guests[0].uuid].into();
     live.measured_are(&here);
-    live.tick(&ticks(&["a"], 1_100_000));
+    live.tick(ticks(&["a"], 1_100_000));
     live.measured_are(&here);
     assert_eq!((live.measured(), live.wanted()), (1, 300));
     assert_eq!(live.first(9).len(), 1);
     // It comes back, and its sums go on.
-    live.tick(&ticks(&["a", "b"], 1_200_000));
+    live.tick(ticks(&["a", "b"], 1_200_000));
     assert_eq!(live.measured(), 2);
     let sums: Vec<u64> = live.first(9).iter().map(|guest| guest.run_ns).collect();
     let one = first.guests[0].run_ns;

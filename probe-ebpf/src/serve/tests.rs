@@ -113,7 +113,7 @@ pub(crate) fn steady(guests: &'static [&'static str]) -> impl FnMut(&mut Sink) +
     move |sink| {
         while end + 100_000 <= feed::unix_us() {
             end += 100_000;
-            sink.tick(&Tick {
+            sink.tick(Tick {
                 end_us: end,
                 host_mcores: 2000,
                 guests: guests.iter().map(|g| guest_tick(g, &[500])).collect(),
@@ -326,7 +326,7 @@ fn a_slow_reader_is_dropped_with_a_word_and_delays_nobody() {
         .map(|n| format!("a-guest-with-a-long-name-{n}"))
         .collect();
     let daemon = start(settings(folder.path()), move |sink| {
-        sink.tick(&Tick {
+        sink.tick(Tick {
             end_us: feed::unix_us(),
             host_mcores: 2000,
             guests: names.iter().map(|g| guest_tick(g, &[500])).collect(),
@@ -375,7 +375,7 @@ fn a_reader_that_takes_nothing_is_counted_when_tcp_gives_up() {
     settings.untaken = Duration::from_secs(1);
     // So few that the buffers on the way are not full before TCP gives up.
     let daemon = start(settings, |sink| {
-        sink.tick(&Tick {
+        sink.tick(Tick {
             end_us: feed::unix_us(),
             host_mcores: 2000,
             guests: vec![guest_tick("a", &[500])],
