@@ -332,14 +332,17 @@ fn cost_of_a_switch() -> Result<()> {
     Ok(())
 }
 
-/// Half the width of the 95 % confidence interval of a median, by the ranks of the sorted values
-/// (the normal approximation of the binomial).
+/// Half the width of the 95 % confidence interval of a median, by the ranks of the sorted values: the
+/// normal approximation of the binomial, 1.96/2 standard deviations rounded up to one whole.
 fn doubt(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);
-    let n = values.len() as f64;
-    let reach = 0.98 * n.sqrt();
-    let rank = |at: f64| values[(at.max(0.0) as usize).min(values.len() - 1)];
-    (rank(n / 2.0 + reach) - rank(n / 2.0 - reach)) / 2.0
+    let (middle, reach) = (values.len() / 2, values.len().isqrt());
+    let last = values.len().saturating_sub(1);
+    let below = values.get(middle.saturating_sub(reach));
+    let above = values.get((middle + reach).min(last));
+    below
+        .zip(above)
+        .map_or(f64::NAN, |(below, above)| (above - below) / 2.0)
 }
 
 /// The load of [`cost_of_the_process`]: threads that work a little, again and again.

@@ -168,6 +168,8 @@ fn trouble(guest: GuestName, kind: Trouble, why: &str) -> Done {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vmpack_domain::load::jiff_serde::Timestamp;
+
     use crate::fixture::{a_move, cluster, plan};
 
     #[test]
@@ -181,7 +183,7 @@ mod tests {
             known.hear(&Entry {
                 seq: 1,
                 run: RunId(1),
-                time: jiff::Timestamp::UNIX_EPOCH,
+                time: Timestamp(jiff::Timestamp::UNIX_EPOCH),
                 event,
             })
         };
