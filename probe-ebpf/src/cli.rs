@@ -20,7 +20,7 @@ use vmpack_domain::units::{Micros, Ratio, count};
 use vmpack_hypervisor::libvirt::{DirtyRates, Observer, ask_vcpus, observe};
 
 use crate::doctor::{Ask, examine};
-use crate::measure;
+use crate::measure::{self, listed_once};
 use crate::pki;
 use crate::record::{Progress, Recording, Settings, record};
 use crate::sample::{now, schedstat_grain, tickless_cpus};
@@ -406,7 +406,8 @@ fn doctor(arguments: &DoctorArguments) -> anyhow::Result<()> {
     let proc = Path::new("/proc");
     let writable = DirtyRates::open(&arguments.uri);
     let metrics = metrics(proc, writable.map(drop).map_err(|error| error.to_string()));
-    let guests = observe(&arguments.uri);
+    let uri = arguments.uri.clone();
+    let guests = listed_once(move || observe(&uri));
     let ask = |guest| ask_vcpus(&arguments.uri, guest).map_err(|error| error.to_string());
     let ask: Option<Ask<'_>> = arguments.ask_qemu.then_some(&ask);
     let findings = guests.as_ref().map(|guests| examine(proc, guests, ask));
@@ -512,13 +513,14 @@ pub(crate) fn write_whole(file: &Path, text: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// SIGINT and SIGTERM as something that ends a wait.
+/// SIGINT, SIGTERM and SIGHUP as something that ends a wait.
 struct Interrupt(SignalFd);
 
 impl Interrupt {
     /// Blocks the signals in this thread and those that it starts from now on.
     fn new() -> anyhow::Result<Self> {
-        let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM].into_iter().collect();
+        let ends = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+        let signals: SigSet = ends.into_iter().collect();
         signals.thread_block()?;
         Ok(Self(SignalFd::new(&signals)?))
     }

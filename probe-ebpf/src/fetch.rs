@@ -103,21 +103,32 @@ pub(crate) async fn fetch(
 ) -> Fetched {
     let room = Arc::new(Semaphore::new(parallel));
     let mut asked = JoinSet::new();
+    let mut who = BTreeMap::new();
     for (host, address) in probes {
-        let (room, client) = (room.clone(), client.clone());
-        asked.spawn(async move {
+        let (room, client, its) = (room.clone(), client.clone(), address.clone());
+        let task = asked.spawn(async move {
             let _place = room.acquire_owned().await;
-            let (reached, guests) = ask(&client, &address, span, fresh).await;
-            (host, reached, guests)
+            ask(&client, &its, span, fresh).await
         });
+        who.insert(task.id(), (host, address));
     }
     let mut hosts = BTreeMap::new();
     let mut seen = Vec::new();
-    while let Some(joined) = asked.join_next().await {
-        if let Ok((host, reached, guests)) = joined {
-            seen.extend(guests.into_iter().map(|guest| (host.clone(), guest)));
-            hosts.insert(host, reached);
-        }
+    while let Some(joined) = asked.join_next_with_id().await {
+        let (id, told) = match joined {
+            Ok((id, told)) => (id, Some(told)),
+            Err(bug) => (bug.id(), None),
+        };
+        let Some((host, address)) = who.remove(&id) else {
+            continue;
+        };
+        let (reached, guests) = told.unwrap_or_else(|| {
+            let mut reached = Reached::of(&address);
+            reached.fault = Some("asking it was ended by a bug".to_owned());
+            (reached, Vec::new())
+        });
+        seen.extend(guests.into_iter().map(|guest| (host.clone(), guest)));
+        hosts.insert(host, reached);
     }
     // In whichever order they answered.
     seen.sort_by(|(a, _), (b, _)| a.cmp(b));
@@ -133,15 +144,7 @@ async fn ask(
     span: Span,
     fresh: Micros,
 ) -> (Reached, Vec<GuestHistory>) {
-    let mut reached = Reached {
-        address: address.to_string(),
-        clock_offset_ms: None,
-        age_ms: None,
-        guests: 0,
-        warnings: Vec::new(),
-        fault: None,
-        stale: false,
-    };
+    let mut reached = Reached::of(address);
     match try_ask(client, address, span, fresh, &mut reached).await {
         Ok(guests) => {
             reached.guests = guests.len();
@@ -164,6 +167,51 @@ enum AskError {
     Stale(Micros, Micros),
     #[error("it has measured nothing: {0}")]
     Nothing(String),
+    #[error("it says of {0} what cannot be: {1}")]
+    Absurd(GuestName, &'static str),
+}
+
+impl Reached {
+    /// Nothing is known of it yet.
+    fn of(address: &Address) -> Self {
+        Self {
+            address: address.to_string(),
+            clock_offset_ms: None,
+            age_ms: None,
+            guests: 0,
+            warnings: Vec::new(),
+            fault: None,
+            stale: false,
+        }
+    }
+}
+
+/// The most that is believed of a guest's demand, in thousandths of a core, and of its pages a second.
+const MOST: (u64, u64) = (1_000_000_000, 1 << 40);
+
+/// What of a probe's answer cannot be, if anything: it would spoil the load of all the others.
+fn absurd(guest: &GuestHistory, span: Span) -> Option<&'static str> {
+    let series = &guest.series;
+    let steps = span
+        .until
+        .saturating_sub(span.since)
+        .div_ceil(span.step.max(1));
+    let most = series.mcores.iter().flatten().max().copied();
+    let demand = most.unwrap_or_default().max(guest.mean_mcores);
+    let largest = guest.demands.max().map_or(0, |max| max.0);
+    if series.step != span.step || series.mcores.len() as u64 > steps + 1 {
+        return Some("steps that it was not asked for");
+    }
+    if demand.max(largest) > MOST.0 {
+        return Some("a demand of more than a million cores");
+    }
+    if guest
+        .dirty
+        .is_some_and(|dirty| dirty.pages_per_second > MOST.1)
+    {
+        return Some("a dirty rate of more than 4 PiB/s");
+    }
+    None
 }
 
 async fn try_ask(
@@ -199,8 +247,10 @@ async fn try_ask(
 
     // Asked for by its own clock, to the ten seconds of its rows, so that steps are joint.
     let step = signed(STEP) * 1_000_000;
-    let shift = (ahead + ahead.signum() * step / 2) / step * signed(STEP);
-    let there = |second: u64| u64::try_from(signed(second) + shift).unwrap_or_default();
+    let half = ahead.signum() * step / 2;
+    let shift = ahead.saturating_add(half) / step * signed(STEP);
+    let there =
+        |second: u64| u64::try_from(signed(second).saturating_add(shift)).unwrap_or_default();
     let path = format!(
         "/v1/load?since={}&until={}&step={}s&statistic={}",
         there(span.since),
@@ -211,9 +261,13 @@ async fn try_ask(
     let answer: LoadAnswer = client.get(address, &path, &[]).await?;
     let left_out = left_out(answer.history.rows_left_out);
     reached.warnings.extend(left_out);
-    let here = |second: u64| u64::try_from(signed(second) - shift).unwrap_or_default();
+    let here =
+        |second: u64| u64::try_from(signed(second).saturating_sub(shift)).unwrap_or_default();
     let mut guests = answer.history.guests;
     for guest in &mut guests {
+        if let Some(why) = absurd(guest, span) {
+            return Err(AskError::Absurd(guest.guest.clone(), why));
+        }
         guest.newest = here(guest.newest);
         if let Some(dirty) = &mut guest.dirty {
             dirty.at = here(dirty.at);

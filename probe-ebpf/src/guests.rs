@@ -106,9 +106,9 @@ impl Lister {
         Self { listings, wishes }
     }
 
-    /// Waits for the next listing; `None` when there will be none.
-    pub fn wait(&self) -> Option<Listing> {
-        self.listings.recv().ok()
+    /// Waits for the next listing, so long at most; `None` when there is none.
+    pub fn wait(&self, most: Duration) -> Option<Listing> {
+        self.listings.recv_timeout(most).ok()
     }
 
     /// What has been listed since the last call.
@@ -143,10 +143,10 @@ mod tests {
     #[test]
     fn a_wish_is_followed_by_more_lists_and_then_by_the_usual_pace() {
         let lister = Lister::start(|| Ok(Vec::new()), Duration::from_millis(100));
-        let first = lister.wait().unwrap();
+        let first = lister.wait(LONGEST).unwrap();
         lister.ask();
         // At the wish, twice more, and each second again.
-        let times: Vec<u64> = (0..4).map(|_| lister.wait().unwrap().at).collect();
+        let times: Vec<u64> = (0..4).map(|_| lister.wait(LONGEST).unwrap().at).collect();
         let after = |at: u64| (at - times[0]) / 1_000_000;
         assert!(times[0] >= first.at);
         assert!(
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn many_wishes_are_few_lists() {
         let lister = Lister::start(|| Ok(Vec::new()), Duration::from_millis(100));
-        lister.wait().unwrap();
+        lister.wait(LONGEST).unwrap();
         let begin = Instant::now();
         let mut lists = 0;
         while begin.elapsed() < Duration::from_millis(550) {

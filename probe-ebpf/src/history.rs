@@ -15,6 +15,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,6 +69,8 @@ CREATE TABLE overload (
   cores INTEGER NOT NULL
 );
 ";
+/// What the clock may be ahead of the time that passed, in seconds, and still be believed.
+const AHEAD: u64 = 3600;
 /// What the write-ahead log may hold beside the file.
 const LOG: u64 = 4 << 20;
 const PAGE: u64 = 4096;
@@ -93,6 +96,10 @@ pub(crate) enum HistoryError {
     // Told whole here, and so not once more as a source.
     #[error("{0}: {1}")]
     Sqlite(PathBuf, rusqlite::Error),
+    #[error(
+        "{0} or its lock is no longer the file that was opened: it was deleted, moved away or replaced"
+    )]
+    Replaced(PathBuf),
     #[error("read a bound of {0} bytes on the history, expected at least {least}", least = Bounds::LEAST)]
     Bound(u64),
 }
@@ -107,7 +114,7 @@ pub(crate) struct Bounds {
 }
 
 impl Bounds {
-    const LEAST: u64 = 16 << 20;
+    pub(crate) const LEAST: u64 = 16 << 20;
     /// What the file without its log may have, in bytes.
     fn file(self) -> u64 {
         self.bytes.saturating_sub(2 * LOG)
@@ -121,8 +128,12 @@ pub(crate) struct History {
     connection: Connection,
     bounds: Bounds,
     known: BTreeMap<Uuid, Known>,
+    /// The file that was opened, by its device and number.
+    opened: Option<(u64, u64)>,
+    /// The newest second of the first rows since then.
+    first: Option<u64>,
     /// Held until the history is dropped or the process ends, however it does.
-    _lock: fs::File,
+    lock: fs::File,
 }
 
 #[derive(Debug, Clone)]
@@ -162,17 +173,42 @@ impl History {
             connection,
             bounds,
             known: BTreeMap::new(),
-            _lock: lock,
+            opened: identity(file),
+            first: None,
+            lock,
         })
     }
 
+    /// Where it is, and how much it keeps: to open it anew.
+    pub(crate) fn place(&self) -> (PathBuf, Bounds) {
+        (self.file.clone(), self.bounds)
+    }
+
+    /// The newest second that is believed, when rows say that one. A clock that is set ahead must not
+    /// make the whole history too old.
+    fn believed(&mut self, newest: u64, passed: Duration) -> u64 {
+        let first = *self.first.get_or_insert(newest);
+        let latest = passed.as_secs().saturating_add(AHEAD);
+        newest.min(first.saturating_add(latest))
+    }
+
+    /// SQLite goes on writing to a file that has no name any more.
+    fn is_in_place(&self) -> bool {
+        let held = self.lock.metadata().ok().map(|m| (m.dev(), m.ino()));
+        identity(&self.file) == self.opened && identity(&lock(&self.file)) == held
+    }
+
     /// Commits the rows, all or none, and deletes what is beyond the bounds. Of two rows of one
-    /// guest and interval, as after a restart within it, the one that covers more time stays.
+    /// guest and interval, as after a restart within it, the one that covers more time stays. `passed` is
+    /// the time since the history was opened, by a clock that nobody sets.
     ///
     /// # Errors
     /// When the file cannot be written; then nothing has changed.
-    pub(crate) fn append(&mut self, rows: &[Row]) -> Result<(), HistoryError> {
-        let appended = self.try_append(rows);
+    pub(crate) fn append(&mut self, rows: &[Row], passed: Duration) -> Result<(), HistoryError> {
+        if !self.is_in_place() {
+            return Err(HistoryError::Replaced(self.file.clone()));
+        }
+        let appended = self.try_append(rows, passed);
         if appended.is_err() {
             // What was rolled back is not known.
             self.known.clear();
@@ -180,14 +216,15 @@ impl History {
         appended.map_err(|error| HistoryError::Sqlite(self.file.clone(), error))
     }
 
-    fn try_append(&mut self, rows: &[Row]) -> rusqlite::Result<()> {
+    fn try_append(&mut self, rows: &[Row], passed: Duration) -> rusqlite::Result<()> {
         let Some(newest) = rows.iter().map(|row| row.at).max() else {
             return Ok(());
         };
+        let believed = self.believed(newest, passed);
         // It reads before it writes: begun later, the write lock would be refused at once and not waited for.
         let behavior = rusqlite::TransactionBehavior::Immediate;
         let transaction = self.connection.transaction_with_behavior(behavior)?;
-        delete_old(&transaction, newest, self.bounds)?;
+        delete_old(&transaction, believed, self.bounds)?;
         {
             let mut insert = transaction.prepare_cached(
                 "INSERT INTO load VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17,?18)
@@ -287,6 +324,11 @@ impl History {
             oldest: oldest.and_then(|at| u64::try_from(at).ok()),
         }
     }
+}
+
+/// A file's device and number; `None` where there is none.
+fn identity(file: &Path) -> Option<(u64, u64)> {
+    fs::metadata(file).ok().map(|m| (m.dev(), m.ino()))
 }
 
 /// A file beside the history.

@@ -100,6 +100,9 @@ const NOTES: usize = 100;
 /// Guests that left are remembered, the newest so many of them.
 const DEPARTED: usize = 1000;
 
+/// How long the first list of guests is waited for by who cannot do without.
+const FIRST_LIST: std::time::Duration = std::time::Duration::from_secs(10);
+
 /// What is known of the lists of guests. Moments are nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -145,9 +148,8 @@ impl Measurement {
         list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
     ) -> Result<Self, Error> {
         let mut measurement = Self::begin(settings, list);
-        if let Some(first) = measurement.lister.wait() {
-            measurement.listed(first.at, first.guests?, &mut Vec::new());
-        }
+        let first = first_list(&measurement.lister)?;
+        measurement.listed(first.at, first.guests?, &mut Vec::new());
         Ok(measurement)
     }
 
@@ -381,6 +383,20 @@ impl Measurement {
     }
 }
 
+/// The guests, by one list; a libvirt that hangs is waited for no longer than it should take.
+pub(crate) fn listed_once(
+    list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
+) -> Result<Vec<Observed>, Error> {
+    first_list(&Lister::start(list, FIRST_LIST))?.guests
+}
+
+fn first_list(lister: &Lister) -> Result<Listing, Error> {
+    lister.wait(FIRST_LIST).ok_or_else(|| Error::Refused {
+        host: "this host".to_owned(),
+        cause: format!("libvirt has not answered for {} s", FIRST_LIST.as_secs()),
+    })
+}
+
 /// The best source that works here, and why no better one does.
 fn best_source(settings: &Settings) -> (Box<dyn Source>, Option<String>) {
     let mut why = None;
@@ -566,7 +582,10 @@ mod tests {
         }
         assert_eq!(measurement.quality().guests_beyond, 1);
         let unseen = &measurement.guests()["two"].unseen;
-        assert!(unseen.contains("1 vCPUs are followed already"), "{unseen}");
+        assert!(
+            unseen.contains("1 vCPUs, and there is room for 0 more of 1"),
+            "{unseen}"
+        );
     }
 
     #[test]

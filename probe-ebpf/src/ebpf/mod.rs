@@ -179,12 +179,7 @@ impl Ebpf {
             let why = format!("thread {number} is beyond the table of threads; restart the probe");
             return Err(io::Error::other(why));
         }
-        let entry = self.free.pop().ok_or_else(|| {
-            io::Error::other(format!(
-                "{} vCPUs are followed already",
-                self.programs.entries
-            ))
-        })?;
+        let entry = self.free.pop().ok_or(io::ErrorKind::QuotaExceeded)?;
         let vcpu = Vcpu {
             thread: found.thread,
             run: found.run,
@@ -314,6 +309,15 @@ impl Source for Ebpf {
                 dirty.end(before.process_global);
             }
         }
+        if threads.len() > self.free.len() {
+            self.beyond.insert(guest.clone());
+            return Err(io::Error::other(format!(
+                "{} vCPUs, and there is room for {} more of {}",
+                threads.len(),
+                self.free.len(),
+                self.programs.entries
+            )));
+        }
         let mut added = Vec::with_capacity(threads.len());
         for here in threads {
             match self.add(*here) {
@@ -321,9 +325,6 @@ impl Source for Ebpf {
                 Err(error) => {
                     for thread in &added {
                         self.remove(thread);
-                    }
-                    if self.free.len() < threads.len() {
-                        self.beyond.insert(guest.clone());
                     }
                     return Err(error);
                 }

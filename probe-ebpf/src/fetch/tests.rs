@@ -198,31 +198,35 @@ fn a_probe_is_where_its_hosts_libvirt_is() {
     assert!(!awake(&cluster.hosts[3]) && awake(&cluster.hosts[0]));
 }
 
+/// What was seen of a guest `g` in a step of ten seconds.
+fn one_step(uuid: u128, newest: u64, demand: u64) -> GuestHistory {
+    let mut demands = crate::sketch::Sketch::default();
+    demands.add(MilliCores(demand), 1);
+    GuestHistory {
+        guest: "g".parse().unwrap(),
+        uuid: uuid::Uuid::from_u128(uuid),
+        vcpus: 1,
+        tier: vmpack_domain::Tier::Ebpf,
+        newest,
+        span_us: 1_000_000,
+        mean_mcores: demand,
+        demands,
+        run_us: 0,
+        run_delay_us: 0,
+        throttled_us: 0,
+        resident_mib: None,
+        dirty: None,
+        series: crate::history::Series {
+            step: 10,
+            mcores: vec![Some(demand)],
+        },
+    }
+}
+
 #[test]
 fn of_two_guests_that_had_a_name_the_clusters_or_the_newest_counts() {
     let guest = |uuid: u128, newest: u64, demand: u64| {
-        let mut demands = crate::sketch::Sketch::default();
-        demands.add(MilliCores(demand), 1);
-        let seen = GuestHistory {
-            guest: "g".parse().unwrap(),
-            uuid: uuid::Uuid::from_u128(uuid),
-            vcpus: 1,
-            tier: vmpack_domain::Tier::Ebpf,
-            newest,
-            span_us: 1_000_000,
-            mean_mcores: demand,
-            demands,
-            run_us: 0,
-            run_delay_us: 0,
-            throttled_us: 0,
-            resident_mib: None,
-            dirty: None,
-            series: crate::history::Series {
-                step: 10,
-                mcores: vec![Some(demand)],
-            },
-        };
-        ("h1".parse().unwrap(), seen)
+        ("h1".parse().unwrap(), one_step(uuid, newest, demand))
     };
     let span = Span {
         since: 1000,
@@ -240,4 +244,33 @@ fn of_two_guests_that_had_a_name_the_clusters_or_the_newest_counts() {
     assert_eq!(demand(""), Some(MilliCores(22)));
     let first = ", uuid: 00000000-0000-0000-0000-000000000001";
     assert_eq!(demand(first), Some(MilliCores(11)));
+}
+
+#[test]
+fn an_answer_that_cannot_be_is_not_taken() {
+    let span = Span::last(10_000, 60, 10, Statistic::P95);
+    let guest = |value: u64, step: u64, dirty: u64| {
+        let mut guest = one_step(1, 9_990, value);
+        guest.series.step = step;
+        guest.dirty = Some(crate::tick::Dirty {
+            pages_per_second: dirty,
+            tier: vmpack_domain::Tier::Ebpf,
+            at: 1,
+        });
+        guest
+    };
+    assert_eq!(absurd(&guest(500, 10, 7), span), None);
+    for (guest, why) in [
+        (guest(500, 20, 7), "steps that it was not asked for"),
+        (
+            guest(u64::MAX, 10, 7),
+            "a demand of more than a million cores",
+        ),
+        (
+            guest(500, 10, u64::MAX),
+            "a dirty rate of more than 4 PiB/s",
+        ),
+    ] {
+        assert_eq!(absurd(&guest, span), Some(why));
+    }
 }

@@ -274,6 +274,13 @@ impl Gathered {
             row.get::<_, Option<i64>>(column)
                 .map(|value| value.map(unsigned))
         };
+        // The columns that must be numbers; SQLite lets any of them be a text.
+        let numbers = [0, 2, 3, 4, 5, 7, 8, 9, 14].map(number);
+        let others = [10, 11, 12, 13].map(optional);
+        if numbers.iter().any(Result::is_err) || others.iter().any(Result::is_err) {
+            self.left_out += 1;
+            return Ok(());
+        }
         let at = number(0)?;
         let blob = row.get_ref(6)?.as_blob().unwrap_or_default();
         // A row that does not say what it must is as good as none.
@@ -285,12 +292,12 @@ impl Gathered {
         let (windows, wanted) = (number(3)?, u128::from(number(4)?) * u128::from(number(3)?));
         self.tier = worse(self.tier, tier);
         self.newest = at;
-        self.span_us += number(2)?;
-        self.windows += windows;
-        self.wanted += wanted;
-        self.run_us += number(7)?;
-        self.run_delay_us += number(8)?;
-        self.throttled_us += number(14)?;
+        self.span_us = self.span_us.saturating_add(number(2)?);
+        self.windows = self.windows.saturating_add(windows);
+        self.wanted = self.wanted.saturating_add(wanted);
+        self.run_us = self.run_us.saturating_add(number(7)?);
+        self.run_delay_us = self.run_delay_us.saturating_add(number(8)?);
+        self.throttled_us = self.throttled_us.saturating_add(number(14)?);
         self.resident_mib = optional(10)?.or(self.resident_mib);
         if let (Some(rate), Some(tier), Some(at)) = (
             optional(11)?,
@@ -309,8 +316,8 @@ impl Gathered {
             self.end_step(asked.statistic);
             self.step.index = index;
         }
-        self.step.windows += windows;
-        self.step.wanted += wanted;
+        self.step.windows = self.step.windows.saturating_add(windows);
+        self.step.wanted = self.step.wanted.saturating_add(wanted);
         self.step.max = self.step.max.max(number(5)?);
         if !matches!(asked.statistic, Statistic::Mean | Statistic::Max) {
             self.step.demands.merge(&sketch);

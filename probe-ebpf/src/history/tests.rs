@@ -59,10 +59,10 @@ fn what_is_committed_is_read_back_by_steps_and_over_all() {
                 at: START + 25,
             });
         }
-        history.append(&rows).unwrap();
+        history.append(&rows, Duration::MAX).unwrap();
     }
     history
-        .append(&rows(START + 60, &[("g2", [7, 7])]))
+        .append(&rows(START + 60, &[("g2", [7, 7])]), Duration::MAX)
         .unwrap();
     history
         .overloaded((START + 5) * 1_000_000, 2500, 2000)
@@ -113,7 +113,7 @@ fn of_two_rows_of_one_interval_the_fuller_stays() {
     let mut short = rows(START, &[("g1", [90, 90])]);
     short[0].span_us /= 2;
     for rows in [&short, &full, &short] {
-        history.append(rows).unwrap();
+        history.append(rows, Duration::MAX).unwrap();
     }
     let part = read(&file, asked(START, START + 10, 10, Statistic::Max));
     assert_eq!(part.guests[0].series.mcores, [Some(40)]);
@@ -124,10 +124,12 @@ fn a_guest_keeps_its_history_when_it_is_renamed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("h.db");
     let mut history = History::open(&file, ROOMY).unwrap();
-    history.append(&rows(START, &[("old", [10, 10])])).unwrap();
+    history
+        .append(&rows(START, &[("old", [10, 10])]), Duration::MAX)
+        .unwrap();
     let mut renamed = rows(START + 10, &[("old", [30, 30])]);
     renamed[0].guest = "new".parse().unwrap();
-    history.append(&renamed).unwrap();
+    history.append(&renamed, Duration::MAX).unwrap();
     let part = read(&file, asked(START, START + 20, 10, Statistic::Max));
     let [guest] = part.guests.as_slice() else {
         panic!("{part:?}")
@@ -145,10 +147,14 @@ fn what_is_too_old_goes_and_its_guest_with_it() {
         ..ROOMY
     };
     let mut history = History::open(&file, bounds).unwrap();
-    history.append(&rows(START, &[("gone", [1, 1])])).unwrap();
+    history
+        .append(&rows(START, &[("gone", [1, 1])]), Duration::MAX)
+        .unwrap();
     for k in 1..=4 {
         let at = START + k * 3600;
-        history.append(&rows(at, &[("here", [1, 1])])).unwrap();
+        history
+            .append(&rows(at, &[("here", [1, 1])]), Duration::MAX)
+            .unwrap();
     }
     assert_eq!(history.extent().oldest, Some(START + 3 * 3600));
     let guests: i64 = history
@@ -176,7 +182,7 @@ fn the_file_stays_within_its_bound_and_keeps_the_newest() {
         at += STEP;
         let mut rows = one.clone();
         rows.iter_mut().for_each(|row| row.at = at);
-        history.append(&rows).unwrap();
+        history.append(&rows, Duration::MAX).unwrap();
         assert!(history.extent().bytes <= Bounds::LEAST);
     }
     let oldest = history.extent().oldest.unwrap();
@@ -229,7 +235,9 @@ fn a_full_disk_loses_no_committed_row() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("h.db");
     let mut history = History::open(&file, ROOMY).unwrap();
-    history.append(&rows(START, &[("g1", [5, 5])])).unwrap();
+    history
+        .append(&rows(START, &[("g1", [5, 5])]), Duration::MAX)
+        .unwrap();
     // As full as it can be said to be.
     history
         .connection
@@ -237,7 +245,11 @@ fn a_full_disk_loses_no_committed_row() {
         .unwrap();
     let names: Vec<String> = (0..900).map(|n| format!("guest-{n}")).collect();
     let guests: Vec<(&str, [u64; 2])> = names.iter().map(|n| (n.as_str(), [3, 9])).collect();
-    assert!(history.append(&rows(START + 10, &guests)).is_err());
+    assert!(
+        history
+            .append(&rows(START + 10, &guests), Duration::MAX)
+            .is_err()
+    );
     let part = read(&file, asked(START, START + 20, 10, Statistic::Max));
     assert_eq!(part.guests.len(), 1);
     // There is room again.
@@ -245,7 +257,9 @@ fn a_full_disk_loses_no_committed_row() {
         .connection
         .pragma_update(None, "max_page_count", 9999)
         .unwrap();
-    history.append(&rows(START + 20, &guests)).unwrap();
+    history
+        .append(&rows(START + 20, &guests), Duration::MAX)
+        .unwrap();
     let part = read(&file, asked(START, START + 30, 10, Statistic::Max));
     assert_eq!(part.guests.len(), 901);
 }
@@ -264,7 +278,9 @@ fn one_process_writes_a_history_and_any_may_read_it() {
             lock.display()
         )
     );
-    history.append(&rows(START, &[("g1", [1, 1])])).unwrap();
+    history
+        .append(&rows(START, &[("g1", [1, 1])]), Duration::MAX)
+        .unwrap();
     let part = read(&file, asked(START, START + 10, 10, Statistic::Max));
     assert_eq!(part.guests.len(), 1);
     drop(history);
@@ -287,7 +303,9 @@ fn rows_whose_guest_is_missing_are_left_out_and_counted() {
     let mut history = History::open(&file, ROOMY).unwrap();
     for k in 0..3 {
         let both = [("here", [5, 5]), ("orphan", [7, 7])];
-        history.append(&rows(START + k * STEP, &both)).unwrap();
+        history
+            .append(&rows(START + k * STEP, &both), Duration::MAX)
+            .unwrap();
     }
     let changed = history
         .connection
@@ -313,13 +331,19 @@ fn a_clock_that_was_set_back_makes_no_orphans() {
         ..ROOMY
     };
     let mut history = History::open(&file, bounds).unwrap();
-    history.append(&rows(START, &[("g", [1, 1])])).unwrap();
+    history
+        .append(&rows(START, &[("g", [1, 1])]), Duration::MAX)
+        .unwrap();
     let back = START - 5 * 3600;
-    history.append(&rows(back, &[("g", [1, 1])])).unwrap();
+    history
+        .append(&rows(back, &[("g", [1, 1])]), Duration::MAX)
+        .unwrap();
     // Others go on, and what is an hour old goes.
     for k in 0..3 {
         let at = START + 1800 + k * 600;
-        history.append(&rows(at, &[("other", [1, 1])])).unwrap();
+        history
+            .append(&rows(at, &[("other", [1, 1])]), Duration::MAX)
+            .unwrap();
     }
     let part = read(&file, asked(START, START + 3600, 3600, Statistic::Max));
     assert_eq!((part.guests.len(), part.rows_left_out), (2, 0));
@@ -339,7 +363,7 @@ fn the_log_does_not_stay_long_after_a_reader() {
             at += STEP;
             let mut rows = one.clone();
             rows.iter_mut().for_each(|row| row.at = at);
-            history.append(&rows).unwrap();
+            history.append(&rows, Duration::MAX).unwrap();
         }
     };
     write(&mut history, 20);
@@ -369,4 +393,49 @@ fn the_log_does_not_stay_long_after_a_reader() {
     assert_eq!(part.guests.len(), 500);
     assert!(part.guests.iter().all(|g| g.span_us == 171 * 200_000));
     assert_eq!(pieces.get(), 171 * 500 / 4096);
+}
+
+#[test]
+fn a_history_that_was_deleted_is_not_written_to_and_can_be_opened_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    for gone in ["h.db", "h.db.lock"] {
+        let mut history = History::open(&file, ROOMY).unwrap();
+        let row = rows(START, &[("g1", [1, 2])]);
+        history.append(&row, Duration::ZERO).unwrap();
+        fs::remove_file(folder.path().join(gone)).unwrap();
+        let refused = history.append(&row, Duration::ZERO);
+        assert!(
+            matches!(refused, Err(HistoryError::Replaced(_))),
+            "{refused:?}"
+        );
+        drop(history);
+    }
+    let mut history = History::open(&file, ROOMY).unwrap();
+    history
+        .append(&rows(START, &[("g1", [1, 2])]), Duration::ZERO)
+        .unwrap();
+    let found = read(&file, asked(START, START + 10, 10, Statistic::Max));
+    assert_eq!(found.guests.len(), 1);
+}
+
+#[test]
+fn a_clock_that_is_set_ahead_makes_nothing_too_old() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    let mut history = History::open(&file, ROOMY).unwrap();
+    let mut write = |at, passed| {
+        let row = rows(at, &[("g1", [1, 2])]);
+        history.append(&row, Duration::from_secs(passed)).unwrap();
+    };
+    let year = 365 * 86_400;
+    write(START, 0);
+    write(START + year, 10);
+    write(START + 20, 20);
+    let left =
+        |file: &Path| read(file, asked(START, START + 30, 10, Statistic::Max)).guests[0].clone();
+    assert_eq!(left(&file).series.mcores, [Some(2), None, Some(2)]);
+    // A day and more has passed: what is older goes, by the clock of that day.
+    write(START + 86_400 + 20, 86_400 + 20);
+    assert_eq!(left(&file).series.mcores, [None, None, Some(2)]);
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 use vmpack_domain::Tier;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::units::{MiB, Micros, MilliCores, Ratio};
@@ -69,7 +70,7 @@ pub(crate) struct Arguments {
     tls: Files,
 }
 
-/// Runs the daemon until SIGINT or SIGTERM.
+/// Runs the daemon until SIGINT, SIGTERM or SIGHUP.
 pub(crate) fn serve(arguments: Arguments) -> Ended {
     let settings = settings(&arguments).map_err(|error| (Exit::Usage, error))?;
     // Files that the user gave, so that it is no fault of the environment.
@@ -100,6 +101,12 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
         arguments.history_age >= Micros::secs(60),
         "read `--history-age {}`, expected at least 1m",
         arguments.history_age
+    );
+    let least = MiB(Bounds::LEAST >> 20);
+    anyhow::ensure!(
+        arguments.history_size >= least,
+        "read `--history-size {}`, expected at least {least}",
+        arguments.history_size
     );
     let cores = arguments.cores.unwrap_or_else(online_cores);
     let host = nix::unistd::gethostname()?;
@@ -158,12 +165,13 @@ fn daemon(
         .max_blocking_threads(4)
         .build()?;
     runtime.block_on(async {
-        let mut terminate =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut hang_up = signal(SignalKind::hangup())?;
         let until = async {
             tokio::select! {
                 _ = tokio::signal::ctrl_c() => {}
                 _ = terminate.recv() => {}
+                _ = hang_up.recv() => {}
             }
         };
         run(

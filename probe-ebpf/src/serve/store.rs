@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::{Duration, Instant};
 
 use super::Shared;
-use crate::history::History;
+use crate::history::{History, HistoryError};
 use crate::interval::Row;
 
 /// What is to be kept.
@@ -20,21 +21,28 @@ pub(super) enum Entry {
 }
 
 /// Writes until nobody has anything to write any more. Rows that cannot be written are lost and
-/// counted; the next are tried again.
-pub(super) fn keep(shared: &Arc<Shared>, mut history: History, entries: &Receiver<Entry>) {
+/// counted; the next are tried again. A history that was deleted or replaced is made or opened anew.
+pub(super) fn keep(shared: &Arc<Shared>, history: History, entries: &Receiver<Entry>) {
+    let (file, bounds) = history.place();
+    let (mut open, mut since) = (Some(history), Instant::now());
     for entry in entries {
-        let (written, rows) = match &entry {
-            Entry::Rows(rows) => (history.append(rows), rows.len() as u64),
-            Entry::Overload {
-                at_us,
-                wanted,
-                cores,
-            } => (history.overloaded(*at_us, *wanted, *cores), 0),
+        let mut written = write(open.as_mut(), &entry, since.elapsed());
+        if matches!(written, Err(None | Some(HistoryError::Replaced(_)))) {
+            // Its lock is let go first.
+            drop(open.take());
+            since = Instant::now();
+            written = History::open(&file, bounds)
+                .map_err(Some)
+                .and_then(|history| write(Some(open.insert(history)), &entry, Duration::ZERO));
+        }
+        let rows = match &entry {
+            Entry::Rows(rows) => rows.len() as u64,
+            Entry::Overload { .. } => 0,
         };
-        if let Err(error) = &written {
+        if let Err(Some(error)) = &written {
             tracing::warn!("{error}");
         }
-        let extent = history.extent();
+        let extent = open.as_ref().map(History::extent).unwrap_or_default();
         shared.live(|live| {
             let state = &mut live.history;
             match written {
@@ -44,10 +52,28 @@ pub(super) fn keep(shared: &Arc<Shared>, mut history: History, entries: &Receive
                 }
                 Err(error) => {
                     state.rows_lost += rows;
-                    state.fault = Some(error.to_string());
+                    state.fault = error.map(|error| error.to_string());
                 }
             }
             state.extent = extent;
         });
     }
+}
+
+/// Writes an entry; `Err(None)` where no history is open.
+fn write(
+    history: Option<&mut History>,
+    entry: &Entry,
+    passed: Duration,
+) -> Result<(), Option<HistoryError>> {
+    let history = history.ok_or(None)?;
+    let written = match entry {
+        Entry::Rows(rows) => history.append(rows, passed),
+        Entry::Overload {
+            at_us,
+            wanted,
+            cores,
+        } => history.overloaded(*at_us, *wanted, *cores),
+    };
+    written.map_err(Some)
 }
