@@ -193,7 +193,7 @@ impl Ebpf {
         self.fresh.push(entry);
         let used = self.programs.control.read(0).map_or(0, |c| c.used);
         self.use_entries(used.max(entry + 1));
-        Ok(Thread::new(entry, here, &found))
+        Ok(Thread::new(entry, here, &found, vcpu.since))
     }
 
     fn use_entries(&mut self, used: u32) {
@@ -222,13 +222,16 @@ impl Ebpf {
         for (name, guest) in &mut self.guests {
             let mut alive = true;
             for thread in &mut guest.threads {
+                // Of what was before it was followed nothing is known.
+                let range = range.start.max(thread.from)..range.end;
                 let Some(vcpu) = self.programs.vcpus.read_slots(thread.entry, range.clone()) else {
                     continue;
                 };
                 alive &= vcpu.doing != GONE;
-                thread
-                    .reader
-                    .take(steps(&vcpu, range.clone(), at), range.start);
+                if !range.is_empty() {
+                    let first = range.start;
+                    thread.reader.take(steps(&vcpu, range, at), first);
+                }
             }
             for end in range.clone().map(|slot| slot + 1) {
                 if end.is_multiple_of(self.slots) {

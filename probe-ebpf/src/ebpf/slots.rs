@@ -19,17 +19,20 @@ pub(super) struct Thread {
     /// Its number in our PID namespace, and in the first.
     pub(super) here: i32,
     pub(super) global: u32,
+    /// The first slot in all of which it is followed.
+    pub(super) from: u64,
     /// The kernel's sum of its waits when it was first followed.
     waited: u64,
     pub(super) reader: Reader,
 }
 
 impl Thread {
-    pub(super) fn new(entry: u32, here: i32, found: &Found) -> Self {
+    pub(super) fn new(entry: u32, here: i32, found: &Found, at: u64) -> Self {
         Self {
             entry,
             here,
             global: found.thread,
+            from: at / SLOT_NS + 1,
             waited: found.wait,
             reader: Reader::default(),
         }
