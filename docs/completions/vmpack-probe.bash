@@ -430,7 +430,7 @@ _vmpack__probe() {
             return 0
             ;;
         vmpack__subcmd__probe__subcmd__bench__subcmd__host)
-            opts="-v -h --guests --listen --history --history-size --history-age --window --uri --speed --cores --without-ebpf --dirty --metrics-guests --connections --tls-cert --tls-key --tls-ca --verbose --help"
+            opts="-v -h --guests --listen --history --history-size --history-age --window --uri --speed --cores --vcpus --without-ebpf --dirty --metrics-guests --connections --tls-cert --tls-key --tls-ca --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -469,6 +469,10 @@ _vmpack__probe() {
                     return 0
                     ;;
                 --cores)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vcpus)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1232,7 +1236,7 @@ _vmpack__probe() {
             return 0
             ;;
         vmpack__subcmd__probe__subcmd__serve)
-            opts="-v -h --listen --history --history-size --history-age --window --uri --speed --cores --without-ebpf --dirty --metrics-guests --connections --tls-cert --tls-key --tls-ca --verbose --help"
+            opts="-v -h --listen --history --history-size --history-age --window --uri --speed --cores --vcpus --without-ebpf --dirty --metrics-guests --connections --tls-cert --tls-key --tls-ca --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1267,6 +1271,10 @@ _vmpack__probe() {
                     return 0
                     ;;
                 --cores)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --vcpus)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -60,6 +60,7 @@ complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l wind
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l uri -d 'The libvirt of this host' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l speed -d 'The speed of this host\'s cores, 1 being what demand is counted in' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l cores -d 'The cores of this host that guests may use; by default those that are online' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l vcpus -d 'The vCPUs that eBPF can follow at once; guests beyond are counted and named' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l metrics-guests -d 'Guests that have series of their own in /metrics; the others are counted' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l connections -d 'The most connections at once; a quarter of them may read the stream' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand serve" -l tls-cert -d 'This side\'s certificate, PEM' -r -F
@@ -167,6 +168,7 @@ complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __f
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l uri -d 'The libvirt of this host' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l speed -d 'The speed of this host\'s cores, 1 being what demand is counted in' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l cores -d 'The cores of this host that guests may use; by default those that are online' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l vcpus -d 'The vCPUs that eBPF can follow at once; guests beyond are counted and named' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l metrics-guests -d 'Guests that have series of their own in /metrics; the others are counted' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l connections -d 'The most connections at once; a quarter of them may read the stream' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand bench; and __fish_seen_subcommand_from host" -l tls-cert -d 'This side\'s certificate, PEM' -r -F

@@ -67,6 +67,7 @@ _arguments "${_arguments_options[@]}" : \
 '--uri=[The libvirt of this host]:URI:_default' \
 '--speed=[The speed of this host'\''s cores, 1 being what demand is counted in]:FACTOR:_default' \
 '--cores=[The cores of this host that guests may use; by default those that are online]:CORES:_default' \
+'--vcpus=[The vCPUs that eBPF can follow at once; guests beyond are counted and named]:N:_default' \
 '--metrics-guests=[Guests that have series of their own in /metrics; the others are counted]:N:_default' \
 '--connections=[The most connections at once; a quarter of them may read the stream]:N:_default' \
 '--tls-cert=[This side'\''s certificate, PEM]:FILE:_files' \
@@ -300,6 +301,7 @@ _arguments "${_arguments_options[@]}" : \
 '--uri=[The libvirt of this host]:URI:_default' \
 '--speed=[The speed of this host'\''s cores, 1 being what demand is counted in]:FACTOR:_default' \
 '--cores=[The cores of this host that guests may use; by default those that are online]:CORES:_default' \
+'--vcpus=[The vCPUs that eBPF can follow at once; guests beyond are counted and named]:N:_default' \
 '--metrics-guests=[Guests that have series of their own in /metrics; the others are counted]:N:_default' \
 '--connections=[The most connections at once; a quarter of them may read the stream]:N:_default' \
 '--tls-cert=[This side'\''s certificate, PEM]:FILE:_files' \
