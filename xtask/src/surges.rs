@@ -198,10 +198,22 @@ fn show(found: &[Round], missed: u32, json: bool) -> Result<()> {
     )
 }
 
+/// Has a guest make no load. It may be on its way still, from the surge before.
+fn calm(testbed: &Testbed, guest: &str) -> Result<()> {
+    let tries = 20;
+    for _ in 1..tries {
+        if testbed.steer(guest, IDLE).is_ok() {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    testbed.steer(guest, IDLE)
+}
+
 /// One surge, on the host that has most guests; or why it was not relieved.
 fn round(watched: &Watched, testbed: &Testbed) -> Result<Result<Round, String>> {
     for guest in &testbed.guests {
-        testbed.steer(&guest.name, IDLE)?;
+        calm(testbed, &guest.name)?;
     }
     watched.quiet(Duration::from_secs(4));
     let on = |host: &&Host| testbed.running_on(host).unwrap_or_default();
