@@ -156,6 +156,8 @@ impl<'a> Stage<'a> {
         let (mut running, mut probes) = (Vec::new(), Vec::new());
         for host in &testbed.hosts {
             let mut serve = beside(host);
+            // What is killed is nsenter, which waits for it.
+            serve.args(["setpriv", "--pdeathsig", "KILL"]);
             serve.arg(binaries.path("vmpack-probe"));
             let history = folder.join(format!("{}.db", host.name));
             let cores = format!("{CORES}mcores");
