@@ -20,7 +20,8 @@ use vmpack_domain::units::{Micros, Ratio, count};
 use vmpack_hypervisor::libvirt::{DirtyRates, Observer, ask_vcpus, observe};
 
 use crate::doctor::{Ask, examine};
-use crate::measure::{self, listed_once};
+use crate::guests::listed_once;
+use crate::measure;
 use crate::pki;
 use crate::record::{Progress, Recording, Settings, record};
 use crate::sample::{now, schedstat_grain, tickless_cpus};

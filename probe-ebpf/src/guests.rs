@@ -13,6 +13,8 @@ use crate::sample::now;
 const SELDOM: Duration = Duration::from_secs(1);
 /// The longest pause before a libvirt that did not answer is asked again.
 const LONGEST: Duration = Duration::from_secs(16);
+/// How long a listing is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// However often it is wished, there is that long between two lists: whoever may name a thread may
 /// cause a wish.
 const APART: Duration = Duration::from_millis(100);
@@ -106,9 +108,17 @@ impl Lister {
         Self { listings, wishes }
     }
 
-    /// Waits for the next listing, so long at most; `None` when there is none.
-    pub fn wait(&self, most: Duration) -> Option<Listing> {
-        self.listings.recv_timeout(most).ok()
+    /// Waits for the next listing, for who cannot do without; a libvirt that hangs is not waited for
+    /// any longer than it should take.
+    ///
+    /// # Errors
+    /// When none came.
+    pub fn wait(&self) -> Result<Listing, Error> {
+        let listing = self.listings.recv_timeout(PATIENCE);
+        listing.map_err(|_| Error::Refused {
+            host: "this host".to_owned(),
+            cause: format!("libvirt has not answered for {} s", PATIENCE.as_secs()),
+        })
     }
 
     /// What has been listed since the last call.
@@ -128,6 +138,16 @@ impl Lister {
     }
 }
 
+/// The guests, by one list.
+///
+/// # Errors
+/// When libvirt gives none, or does not answer.
+pub fn listed_once(
+    list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
+) -> Result<Vec<Observed>, Error> {
+    Lister::start(list, SELDOM).wait()?.guests
+}
+
 /// Until the next listing, after so many failures in turn: twice as long after each.
 fn pause(period: Duration, failures: u32) -> Duration {
     match failures {
@@ -143,10 +163,10 @@ mod tests {
     #[test]
     fn a_wish_is_followed_by_more_lists_and_then_by_the_usual_pace() {
         let lister = Lister::start(|| Ok(Vec::new()), Duration::from_millis(100));
-        let first = lister.wait(LONGEST).unwrap();
+        let first = lister.wait().unwrap();
         lister.ask();
         // At the wish, twice more, and each second again.
-        let times: Vec<u64> = (0..4).map(|_| lister.wait(LONGEST).unwrap().at).collect();
+        let times: Vec<u64> = (0..4).map(|_| lister.wait().unwrap().at).collect();
         let after = |at: u64| (at - times[0]) / 1_000_000;
         assert!(times[0] >= first.at);
         assert!(
@@ -159,7 +179,7 @@ mod tests {
     #[test]
     fn many_wishes_are_few_lists() {
         let lister = Lister::start(|| Ok(Vec::new()), Duration::from_millis(100));
-        lister.wait(LONGEST).unwrap();
+        lister.wait().unwrap();
         let begin = Instant::now();
         let mut lists = 0;
         while begin.elapsed() < Duration::from_millis(550) {

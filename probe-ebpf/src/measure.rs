@@ -100,9 +100,6 @@ const NOTES: usize = 100;
 /// Guests that left are remembered, the newest so many of them.
 const DEPARTED: usize = 1000;
 
-/// How long the first list of guests is waited for by who cannot do without.
-const FIRST_LIST: std::time::Duration = std::time::Duration::from_secs(10);
-
 /// What is known of the lists of guests. Moments are nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
@@ -148,7 +145,7 @@ impl Measurement {
         list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
     ) -> Result<Self, Error> {
         let mut measurement = Self::begin(settings, list);
-        let first = first_list(&measurement.lister)?;
+        let first = measurement.lister.wait()?;
         measurement.listed(first.at, first.guests?, &mut Vec::new());
         Ok(measurement)
     }
@@ -383,20 +380,6 @@ impl Measurement {
     }
 }
 
-/// The guests, by one list; a libvirt that hangs is waited for no longer than it should take.
-pub(crate) fn listed_once(
-    list: impl FnMut() -> Result<Vec<Observed>, Error> + Send + 'static,
-) -> Result<Vec<Observed>, Error> {
-    first_list(&Lister::start(list, FIRST_LIST))?.guests
-}
-
-fn first_list(lister: &Lister) -> Result<Listing, Error> {
-    lister.wait(FIRST_LIST).ok_or_else(|| Error::Refused {
-        host: "this host".to_owned(),
-        cause: format!("libvirt has not answered for {} s", FIRST_LIST.as_secs()),
-    })
-}
-
 /// The best source that works here, and why no better one does.
 fn best_source(settings: &Settings) -> (Box<dyn Source>, Option<String>) {
     let mut why = None;
@@ -553,6 +536,8 @@ impl Guest {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
     use crate::tests::{Pretender, observed};
 
@@ -568,10 +553,7 @@ mod tests {
         let listing = vec![one, two];
         let mut measurement = Measurement::start(settings, move || Ok(listing.clone())).unwrap();
         if measurement.tier() != Tier::Ebpf {
-            let _ = std::io::Write::write_all(
-                &mut std::io::stderr(),
-                format!("skipped: {:?}\n", measurement.notes()).as_bytes(),
-            );
+            let _ = writeln!(std::io::stderr(), "skipped: {:?}", measurement.notes());
             return;
         }
         // Found again with each list.

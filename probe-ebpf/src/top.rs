@@ -17,7 +17,7 @@ use crate::client::{Address, Client, ClientError};
 use crate::measure::{Measurement, Settings};
 use crate::sample::online_cores;
 use crate::serve::command::PORT;
-use crate::serve::feed::{overload_event, tick, unix_us, wait};
+use crate::serve::feed::{overload_event, tick, unix_us, wait, wall};
 use crate::serve::wire::{API, Event, Greeting};
 use crate::tls::Files;
 use view::View;
@@ -109,7 +109,9 @@ async fn measure(arguments: &Arguments, send: mpsc::Sender<Event>) -> anyhow::Re
         while open {
             let batch = measurement.step();
             for overload in &batch.overloads {
-                open &= send.blocking_send(overload_event(overload)).is_ok();
+                open &= send
+                    .blocking_send(overload_event(overload, wall(overload.at)))
+                    .is_ok();
             }
             if batch.seen > 0 || !batch.windows.is_empty() {
                 let cores = online_cores().0;

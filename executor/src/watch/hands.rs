@@ -76,6 +76,13 @@ impl Known {
         }
     }
 
+    /// Forgets a move, which is over.
+    fn end(&mut self, key: &(RunId, MoveId)) -> Option<Move> {
+        self.under_way.remove(key);
+        self.stuck.remove(key);
+        self.moves.remove(key)
+    }
+
     /// What an entry means for the watch.
     fn hear(&mut self, entry: &Entry) -> Vec<Done> {
         let run = entry.run;
@@ -110,10 +117,7 @@ impl Known {
             Event::Moved { id, .. } => (id, true),
             Event::Skipped { id, .. } => (id, false),
             Event::Lost { id, cause } => {
-                let key = (run, id.clone());
-                self.under_way.remove(&key);
-                self.stuck.remove(&key);
-                let lost = self.moves.remove(&key);
+                let lost = self.end(&(run, id.clone()));
                 let told = lost.map(|mv| trouble(mv.guest, Trouble::Lost, cause));
                 return told.into_iter().collect();
             }
@@ -135,8 +139,7 @@ impl Known {
                     .cloned()
                     .collect();
                 let ended = rest.into_iter().filter_map(|key| {
-                    self.under_way.remove(&key);
-                    let guest = self.moves.remove(&key)?.guest;
+                    let guest = self.end(&key)?.guest;
                     Some(Done::Ended {
                         guest,
                         moved: false,
@@ -146,11 +149,7 @@ impl Known {
             }
             _ => return Vec::new(),
         };
-        let key = (run, id.clone());
-        self.under_way.remove(&key);
-        self.stuck.remove(&key);
-        let ended = self.moves.remove(&key);
-        ended
+        self.end(&(run, id.clone()))
             .map(|mv| Done::Ended {
                 guest: mv.guest,
                 moved,

@@ -249,24 +249,28 @@ fn guests_beyond_the_room_are_counted() {
     }
 }
 
-#[test]
-fn an_overload_is_told_with_its_start_and_its_end() {
-    let Some(mut source) = start(Micros::millis(50)) else {
-        return;
-    };
+/// The source, on a host that is overloaded by more CPU than that in a slot, in nanoseconds.
+fn start_judging(limit: u64) -> Option<Ebpf> {
+    let mut source = start(Micros::millis(50))?;
     if let Some(why) = source.no_overload() {
         let _ = writeln!(std::io::stderr(), "skipped: {why}");
-        return;
+        return None;
     }
+    let control = Control {
+        limit,
+        slots: OVERLOAD_SLOTS,
+        used: 0,
+    };
+    source.programs.control.write(0, control);
+    Some(source)
+}
+
+#[test]
+fn an_overload_is_told_with_its_start_and_its_end() {
     // A host of half a core.
-    source.programs.control.write(
-        0,
-        Control {
-            limit: SLOT_NS / 2,
-            slots: OVERLOAD_SLOTS,
-            used: 0,
-        },
-    );
+    let Some(mut source) = start_judging(SLOT_NS / 2) else {
+        return;
+    };
     let vcpu = Busy::start(760, burn);
     let began = now();
     follow(&mut source, &[&vcpu]);
@@ -292,22 +296,10 @@ fn an_overload_is_told_with_its_start_and_its_end() {
 
 #[test]
 fn waiting_of_a_guest_with_a_quota_is_no_overload() {
-    let Some(mut source) = start(Micros::millis(50)) else {
+    // Two that share one CPU want two, run one, and the host has one and a half.
+    let Some(mut source) = start_judging(SLOT_NS * 3 / 2) else {
         return;
     };
-    if let Some(why) = source.no_overload() {
-        let _ = writeln!(std::io::stderr(), "skipped: {why}");
-        return;
-    }
-    // Two that share one CPU want two, run one, and the host has one and a half.
-    source.programs.control.write(
-        0,
-        Control {
-            limit: SLOT_NS * 3 / 2,
-            slots: OVERLOAD_SLOTS,
-            used: 0,
-        },
-    );
     let vcpus = [780, 781].map(|number| {
         Busy::start(number, || {
             crate::tests::bind_to_one_cpu();

@@ -274,36 +274,39 @@ impl Gathered {
             row.get::<_, Option<i64>>(column)
                 .map(|value| value.map(unsigned))
         };
-        // The columns that must be numbers; SQLite lets any of them be a text.
-        let numbers = [0, 2, 3, 4, 5, 7, 8, 9, 14].map(number);
-        let others = [10, 11, 12, 13].map(optional);
-        if numbers.iter().any(Result::is_err) || others.iter().any(Result::is_err) {
+        // What must be a number; SQLite lets any of them be a text.
+        let (
+            [Ok(at), Ok(span), Ok(windows), Ok(mean), Ok(max)],
+            [Ok(run), Ok(delay), Ok(throttled), Ok(tier)],
+            [Ok(resident), Ok(rate), Ok(rate_tier), Ok(rate_at)],
+        ) = (
+            [0, 2, 3, 4, 5].map(number),
+            [7, 8, 14, 9].map(number),
+            [10, 11, 12, 13].map(optional),
+        )
+        else {
             self.left_out += 1;
             return Ok(());
-        }
-        let at = number(0)?;
+        };
         let blob = row.get_ref(6)?.as_blob().unwrap_or_default();
         // A row that does not say what it must is as good as none.
-        let (Some(sketch), Some(tier)) = (Sketch::from_bytes(blob), known_tier(number(9)?)) else {
+        let (Some(sketch), Some(tier)) = (Sketch::from_bytes(blob), known_tier(tier)) else {
             self.left_out += 1;
             return Ok(());
         };
         self.rows += 1;
-        let (windows, wanted) = (number(3)?, u128::from(number(4)?) * u128::from(number(3)?));
+        let wanted = u128::from(mean) * u128::from(windows);
         self.tier = worse(self.tier, tier);
         self.newest = at;
-        self.span_us = self.span_us.saturating_add(number(2)?);
+        self.span_us = self.span_us.saturating_add(span);
         self.windows = self.windows.saturating_add(windows);
         self.wanted = self.wanted.saturating_add(wanted);
-        self.run_us = self.run_us.saturating_add(number(7)?);
-        self.run_delay_us = self.run_delay_us.saturating_add(number(8)?);
-        self.throttled_us = self.throttled_us.saturating_add(number(14)?);
-        self.resident_mib = optional(10)?.or(self.resident_mib);
-        if let (Some(rate), Some(tier), Some(at)) = (
-            optional(11)?,
-            optional(12)?.and_then(known_tier),
-            optional(13)?,
-        ) {
+        self.run_us = self.run_us.saturating_add(run);
+        self.run_delay_us = self.run_delay_us.saturating_add(delay);
+        self.throttled_us = self.throttled_us.saturating_add(throttled);
+        self.resident_mib = resident.or(self.resident_mib);
+        if let (Some(rate), Some(tier), Some(at)) = (rate, rate_tier.and_then(known_tier), rate_at)
+        {
             self.dirty = Some(Dirty {
                 pages_per_second: rate,
                 tier,
@@ -318,7 +321,7 @@ impl Gathered {
         }
         self.step.windows = self.step.windows.saturating_add(windows);
         self.step.wanted = self.step.wanted.saturating_add(wanted);
-        self.step.max = self.step.max.max(number(5)?);
+        self.step.max = self.step.max.max(max);
         if !matches!(asked.statistic, Statistic::Mean | Statistic::Max) {
             self.step.demands.merge(&sketch);
         }

@@ -162,11 +162,11 @@ pub(crate) fn tick(
     }
 }
 
-/// An overload as the stream tells it.
-pub(crate) fn overload_event(overload: &Overload) -> Event {
+/// An overload as the stream tells it, of that moment in microseconds of Unix time.
+pub(crate) fn overload_event(overload: &Overload, at_us: u64) -> Event {
     Event::Overload {
         began: overload.began,
-        at_us: wall(overload.at),
+        at_us,
         demand_mcores: overload.demand.0,
         cores_mcores: overload.cores.0,
     }
@@ -219,9 +219,9 @@ impl Sink {
 
     pub(crate) fn overload(&mut self, overload: Overload) {
         self.shared.live(|live| live.overloaded(overload));
-        self.tell(&overload_event(&overload));
+        let at_us = wall(overload.at);
+        self.tell(&overload_event(&overload, at_us));
         if overload.began {
-            let at_us = wall(overload.at);
             let (wanted, cores) = (overload.demand.0, overload.cores.0);
             // The stream and the metrics have said it.
             let _ = self.store.try_send(Entry::Overload {
