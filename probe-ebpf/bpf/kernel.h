@@ -31,8 +31,17 @@ struct pid {
 	struct upid numbers[1];
 } CORE;
 
+struct rq {
+	u64 clock;
+} CORE;
+
+struct cfs_rq {
+	struct rq *rq; /* where groups of tasks are scheduled fairly (CONFIG_FAIR_GROUP_SCHED) */
+} CORE;
+
 struct sched_entity {
 	u64 sum_exec_runtime;
+	struct cfs_rq *cfs_rq; /* there too */
 } CORE;
 
 struct sched_info {

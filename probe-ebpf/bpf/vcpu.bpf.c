@@ -91,6 +91,7 @@ static __always_inline struct vcpu *followed(u32 thread)
 	return bpf_map_lookup_elem(&vcpus, &entry);
 }
 
+/* Without branches: no two waits are alike, and a branch that is guessed wrongly costs more. */
 static __always_inline u32 log2(u64 v)
 {
 	u32 r = 0;
@@ -138,6 +139,32 @@ static __always_inline void place(struct vcpu *v, u64 from, u64 to, int waited)
 	}
 }
 
+#define COMPARED_NS (1ull << 26) /* between two comparisons of the clocks: 67 ms */
+#define BEHIND_NS (1ull << 20)   /* that one CPU's clock may be behind another's */
+
+/* What CLOCK_MONOTONIC is ahead of the scheduler's clock, and when that was found, by the latter. */
+static u64 ahead, compared;
+
+/* CLOCK_MONOTONIC at a switch. Reading it costs most of what a switch may cost. The scheduler has
+ * just set a clock of its own, of which it makes the sums too; what lies between the two is compared
+ * now and then. The scheduler's may be late (it is not set again soon after a wake-up), and the other
+ * then seems too far ahead: so that falls at once, but rises by 1/1024 of the time that has gone,
+ * which is more than the kernel lets a clock be adjusted by (500 ppm). */
+static __always_inline u64 moment(struct task_struct *task)
+{
+	if (!bpf_core_field_exists(task->se.cfs_rq))
+		return bpf_ktime_get_ns();
+	u64 clock = task->se.cfs_rq->rq->clock, gone = clock - compared;
+	if (gone + BEHIND_NS < COMPARED_NS)
+		return clock + ahead;
+	u64 now = bpf_ktime_get_ns(), found = now - clock, most = ahead + (gone >> 10);
+	if (compared && (__s64)(found - most) > 0)
+		found = most;
+	ahead = found;
+	compared = clock;
+	return clock + found;
+}
+
 static __always_inline u64 task_state(struct task_struct *task)
 {
 	if (bpf_core_field_exists(task->__state))
@@ -156,7 +183,7 @@ static __always_inline void switched_out(struct vcpu *v, struct task_struct *tas
 
 	v->sequence++;
 	barrier();
-	u64 seen = v->doing == RUN ? now - v->since : 0;
+	u64 seen = v->doing == RUN && now > v->since ? now - v->since : 0;
 	v->lost += ran > seen ? ran - seen : seen - ran;
 	u64 began = now - ran;
 	place(v, began, now, 0);
@@ -186,16 +213,16 @@ int on_switch(u64 *ctx)
 
 	v = followed(prev->pid);
 	if (v) {
-		now = bpf_ktime_get_ns();
+		now = moment(prev);
 		switched_out(v, prev, now, ctx[0] & 1);
 	}
 	v = followed(next->pid);
 	if (v) {
 		if (!now)
-			now = bpf_ktime_get_ns();
+			now = moment(next);
 		v->sequence++;
 		barrier();
-		v->waited = v->doing == WAIT ? now - v->since : 0;
+		v->waited = v->doing == WAIT && now > v->since ? now - v->since : 0;
 		v->doing = RUN;
 		v->since = now;
 		barrier();

@@ -38,6 +38,7 @@ struct vcpu {
 	u64 run;  /* se.sum_exec_runtime at the last switch-out: the kernel's own sum */
 	u64 wait; /* sched_info.run_delay then */
 	u64 lost; /* run time that the events did not place exactly, and waits that were known too late */
+	u64 unused; /* what a switch writes above is one line of the cache, and so is a slot or two below */
 	u64 delays[32]; /* waits of 2^i ns to 2^(i+1) ns */
 	struct slot slots[SLOTS];
 };

@@ -54,6 +54,7 @@ pub(crate) struct Vcpu {
     pub(crate) run: u64,
     pub(crate) wait: u64,
     pub(crate) lost: u64,
+    pub(crate) unused: u64,
     pub(crate) delays: [u64; 32],
     pub(crate) slots: [Slot; SLOTS],
 }
@@ -69,6 +70,7 @@ impl Vcpu {
         run: 0,
         wait: 0,
         lost: 0,
+        unused: 0,
         delays: [0; 32],
         slots: [Slot {
             epoch: 0,
@@ -382,7 +384,7 @@ mod tests {
             mirrored!("slot", Slot, epoch, run, wait),
             mirrored!(
                 "vcpu", Vcpu, sequence, thread, doing, capped, since, waited, run, wait, lost,
-                delays, slots
+                unused, delays, slots
             ),
             mirrored!("control", Control, limit, slots, used),
             mirrored!(
@@ -411,7 +413,7 @@ mod tests {
             mirrored!("dirty", Dirty, ring, mapped, marked),
         ];
         assert_eq!(header(), mirror);
-        let fields: usize = 4 * 4 + 5 * 8 + 32 * 8 + SLOTS * 12;
+        let fields: usize = 4 * 4 + 6 * 8 + 32 * 8 + SLOTS * 12;
         assert_eq!(size_of::<Vcpu>(), fields, "no padding");
     }
 
