@@ -40,7 +40,7 @@ Examples:
   vmpack plan --cluster cluster.yaml --load load.yaml
 
 Exit codes: 0 done, 1 a bug, 2 wrong usage, 3 bad input (a cluster file or a certificate that cannot be
-read or used), 7 some probes did not answer (fetch), 9 environment (libvirt, /proc, the network or the
+read or used, or is there already), 7 some probes did not answer (fetch), 9 environment (libvirt, /proc, the network or the
 history cannot be used, or no file can be written). Run it on the host itself, inside the host's PID namespace. It needs no root: reading
 /proc and libvirt's read-only socket is enough.";
 
@@ -223,11 +223,13 @@ pub fn run() -> Exit {
 /// How a command ended: well enough, or with an error.
 pub(crate) type Ended = Result<Exit, (Exit, anyhow::Error)>;
 
-/// A command that can only fail by its environment, or by a certificate that is none.
+/// A command that can only fail by its environment, or by a certificate or its name.
 pub(crate) fn environment(result: anyhow::Result<()>) -> Ended {
     match result {
         Ok(()) => Ok(Exit::Done),
-        Err(error) if error.is::<TlsError>() => Err((Exit::BadInput, error)),
+        Err(error) if error.is::<TlsError>() || error.is::<pki::Unfit>() => {
+            Err((Exit::BadInput, error))
+        }
         Err(error) => Err((Exit::Environment, error)),
     }
 }

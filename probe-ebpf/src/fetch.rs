@@ -151,10 +151,16 @@ async fn ask(
             (reached, guests)
         }
         Err(error) => {
-            reached.fault = Some(error.to_string());
+            reached.fault = Some(plain(&error.to_string()));
             (reached, Vec::new())
         }
     }
+}
+
+/// What another machine says, as it may be printed: its control characters could write anything
+/// on a terminal.
+fn plain(said: &str) -> String {
+    said.replace(char::is_control, "\u{fffd}")
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -237,7 +243,7 @@ async fn try_ask(
     let Some(newest) = health.newest_us else {
         return Err(AskError::Nothing(health.faults.join("; ")));
     };
-    reached.warnings = health.faults;
+    reached.warnings = health.faults.iter().map(|fault| plain(fault)).collect();
     let age = Micros(greeting.now_us.saturating_sub(newest));
     reached.age_ms = Some(age.0 / 1000);
     if age > fresh {

@@ -10,7 +10,7 @@
 
 mod read;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -84,6 +84,8 @@ const DELETED_AT_ONCE: u64 = 3600;
 pub(crate) enum HistoryError {
     #[error("read {0}, which is another program's database, expected a history or no file")]
     Foreign(PathBuf),
+    #[error("read {0}, which is no file, expected a history or no file")]
+    NoFile(PathBuf),
     #[error(
         "read {file}, a history of version {found}, expected at most {VERSION}: it was written by \
          a newer vmpack-probe"
@@ -100,8 +102,41 @@ pub(crate) enum HistoryError {
         "{0} or its lock is no longer the file that was opened: it was deleted, moved away or replaced"
     )]
     Replaced(PathBuf),
+    #[error("{0} is damaged and cannot be set aside: {1}")]
+    Aside(PathBuf, io::Error),
     #[error("read a bound of {0} bytes on the history, expected at least {least}", least = Bounds::LEAST)]
     Bound(u64),
+}
+
+impl HistoryError {
+    /// Whether the file itself is damaged: no trying again helps.
+    pub(crate) fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let Self::Sqlite(_, error) = self else {
+            return false;
+        };
+        matches!(
+            error.sqlite_error_code(),
+            Some(DatabaseCorrupt | NotADatabase)
+        )
+    }
+}
+
+/// Renames a damaged history and what belongs to it, so that another can be begun and nothing is
+/// thrown away. Gives its new name. Nobody in this process may have it open.
+///
+/// # Errors
+/// When it cannot be renamed.
+pub(crate) fn set_aside(file: &Path, now: u64) -> io::Result<PathBuf> {
+    let aside = beside(file, &format!(".damaged-{now}"));
+    fs::rename(file, &aside)?;
+    for log in ["-wal", "-shm"] {
+        match fs::rename(beside(file, log), beside(&aside, log)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
 }
 
 /// How much is kept.
@@ -162,6 +197,9 @@ impl History {
     pub(crate) fn open(file: &Path, bounds: Bounds) -> Result<Self, HistoryError> {
         if bounds.bytes < Bounds::LEAST {
             return Err(HistoryError::Bound(bounds.bytes));
+        }
+        if fs::metadata(file).is_ok_and(|there| !there.is_file()) {
+            return Err(HistoryError::NoFile(file.to_path_buf()));
         }
         let failed = |error| HistoryError::Sqlite(file.to_path_buf(), error);
         let connection = Connection::open(file).map_err(failed)?;

@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::live::{GuestLive, Live};
 use crate::process::Process;
 use crate::serve::feed::wall;
-use crate::source::Waits;
+use crate::source::{Runs, Waits};
 use crate::tick::tier_name;
 
 /// The media type of the answer.
@@ -204,8 +204,6 @@ fn host(out: &mut Out, live: &Live, bound: usize) -> fmt::Result {
 fn own(out: &mut Out, live: &Live) -> fmt::Result {
     let own = Process::now();
     let quality = live.quality.as_ref();
-    // Where the kernel has not counted yet there is nothing to tell.
-    let ran = quality.filter(|q| q.program_runs > 0);
     out.info(
         "vmpack_probe",
         "The probe",
@@ -253,11 +251,6 @@ fn own(out: &mut Out, live: &Live) -> fmt::Result {
             quality.map(|q| q.lost_events),
         ),
         (
-            "vmpack_probe_program_runs",
-            "Runs of the kernel programs while the kernel counted them",
-            ran.map(|q| q.program_runs),
-        ),
-        (
             "vmpack_probe_history_rows",
             "Rows that were committed",
             Some(live.history.rows),
@@ -291,21 +284,30 @@ fn own(out: &mut Out, live: &Live) -> fmt::Result {
     for (name, help, value) in counters {
         out.counter(name, help, None, value.map(|value| ([], whole(value))))?;
     }
-    for (name, help, ns) in [
-        (
-            "vmpack_probe_run_time_unplaced",
-            "Run time that the scheduler's events did not place exactly, and waits after a wake-up that were known too late for their windows",
-            quality.map(|q| q.lost_ns),
-        ),
-        (
-            "vmpack_probe_program",
-            "Time that those runs took",
-            ran.map(|q| q.program_ns),
-        ),
-    ] {
-        let value = ns.map(|ns| ([], nanoseconds(ns)));
-        out.counter(name, help, seconds.clone(), value)?;
-    }
+    out.counter(
+        "vmpack_probe_run_time_unplaced",
+        "Run time that the scheduler's events did not place exactly, and waits after a wake-up that were known too late for their windows",
+        seconds.clone(),
+        quality.map(|q| ([], nanoseconds(q.lost_ns))),
+    )?;
+    // Where the kernel has not counted yet there is nothing to tell.
+    let programs = quality.map_or([("", Runs::default()); 2], |q| {
+        [("switch", q.switches), ("judge", q.judge)]
+    });
+    let ran = programs.map(|(name, ran)| ([("program", name.to_owned())], ran));
+    let ran = || ran.iter().filter(|(_, ran)| ran.runs > 0).cloned();
+    out.counter(
+        "vmpack_probe_program_runs",
+        "Runs of a kernel program while the kernel counted them",
+        None,
+        ran().map(|(labels, ran)| (labels, whole(ran.runs))),
+    )?;
+    out.counter(
+        "vmpack_probe_program",
+        "Time that those runs took",
+        seconds.clone(),
+        ran().map(|(labels, ran)| (labels, nanoseconds(ran.ns))),
+    )?;
     let gauges = [
         (
             "vmpack_probe_threads",

@@ -24,6 +24,11 @@ use crate::tls::{self, Side};
 /// The authority's name.
 const AUTHORITY: &str = "vmpack probes";
 
+/// What was given cannot be used, or is there already.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Unfit(String);
+
 /// The flags of `pki`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -121,9 +126,8 @@ pub(crate) fn pki(arguments: &Arguments) -> anyhow::Result<()> {
             }
             for name in &names {
                 let known = ServerName::try_from(name.as_str());
-                known.with_context(|| {
-                    format!("read address `{name}`, expected a host's name or IP address")
-                })?;
+                let why = || format!("read address `{name}`, expected a host's name or IP address");
+                known.map_err(|_| Unfit(why()))?;
             }
             let usage = ExtendedKeyUsagePurpose::ServerAuth;
             sign(
@@ -174,7 +178,7 @@ fn sign(
 ) -> anyhow::Result<()> {
     ensure!(
         name != "ca",
-        "read the name `ca`, which the authority's files have"
+        Unfit("read the name `ca`, which the authority's files have".to_owned())
     );
     let (pem, key) = (file(common, "ca", "pem"), file(common, "ca", "key"));
     let read = |path: &Path| {
@@ -185,16 +189,15 @@ fn sign(
             )
         })
     };
-    let issuer_key =
-        KeyPair::from_pem(&read(&key)?).with_context(|| format!("cannot use {}", key.display()))?;
+    let issuer_key = KeyPair::from_pem(&read(&key)?)
+        .map_err(|e| Unfit(format!("cannot use {}: {e}", key.display())))?;
     // As `authority` made it.
     let issuer = Issuer::new(params(AUTHORITY, Vec::new(), today, today)?, issuer_key);
     // Beyond the authority's last day it would not be believed.
     let last = last.min(expiry(&pem)?);
     ensure!(
         last > today,
-        "{} has expired; renew it first",
-        pem.display()
+        Unfit(format!("{} has expired; renew it first", pem.display()))
     );
 
     let side = match usage {
@@ -210,10 +213,10 @@ fn sign(
     let certificate = params.signed_by(&key, &issuer)?;
     // Not so if ca.pem and ca.key are not of one authority, or of one that was not made here.
     if let Err(why) = tls::judge(&pem, &[certificate.der().clone()], side)? {
-        bail!(
+        bail!(Unfit(format!(
             "cannot use the authority {} with its key: it makes a certificate {why}",
             pem.display()
-        );
+        )));
     }
     write(common, name, &certificate.pem(), &key, last)?;
     if side == Side::Server {
@@ -253,7 +256,9 @@ fn write(common: &Common, name: &str, pem: &str, key: &KeyPair, last: Date) -> a
         .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     ensure!(
         plain && !name.starts_with('.') && !name.is_empty(),
-        "read the name `{name}`, expected letters, digits, `-`, `_` and `.`: files are named by it"
+        Unfit(format!(
+            "read the name `{name}`, expected letters, digits, `-`, `_` and `.`: files are named by it"
+        ))
     );
     let folder = &common.folder.dir;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
@@ -265,8 +270,10 @@ fn write(common: &Common, name: &str, pem: &str, key: &KeyPair, last: Date) -> a
         for (path, ..) in &files {
             ensure!(
                 !path.exists(),
-                "{} is there already; --renew replaces it",
-                path.display()
+                Unfit(format!(
+                    "{} is there already; --renew replaces it",
+                    path.display()
+                ))
             );
         }
     }

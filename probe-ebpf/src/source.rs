@@ -106,11 +106,20 @@ pub struct Quality {
     /// Run time that the scheduler's events did not place exactly, which counts, up to that long off;
     /// and waits after a wake-up that were known only when their windows had been read.
     pub lost_ns: u64,
-    /// Runs of the kernel programs while the kernel counted them: for a second of each minute, or
-    /// always where `kernel.bpf_stats_enabled`.
-    pub program_runs: u64,
-    /// The time that they took.
-    pub program_ns: u64,
+    /// The kernel program at the scheduler's switches.
+    pub switches: Runs,
+    /// The one that judges whether the host is overloaded.
+    pub judge: Runs,
+}
+
+/// What a kernel program did while the kernel counted: for a second of each minute, or always where
+/// `kernel.bpf_stats_enabled`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Runs {
+    /// How often it ran.
+    pub runs: u64,
+    /// The time that it took, in nanoseconds.
+    pub ns: u64,
 }
 
 /// A guest's single waits for a CPU, since it is followed.

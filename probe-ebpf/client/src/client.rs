@@ -18,8 +18,10 @@ use tokio_rustls::TlsConnector;
 
 use crate::wire::{Event, PORT, Refusal};
 
-/// The most that an answer may have, in bytes.
-const ANSWER: usize = 64 << 20;
+/// The most that a history may have, in bytes.
+const HISTORY: usize = 64 << 20;
+/// The most that any other answer may have: read as JSON it takes many times that.
+const ANSWER: usize = 4 << 20;
 /// The most that a line of a stream may have.
 const LINE: usize = 16 << 20;
 
@@ -73,8 +75,17 @@ impl std::str::FromStr for Address {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(wrong());
         }
-        // An IPv6 address stands in brackets.
         let host = uri.host().ok_or_else(wrong)?;
+        // What stands beside the host is a port and nothing else: no user, whom a probe does not know.
+        let beside = uri
+            .authority()
+            .map(|all| all.as_str().replacen(host, "", 1));
+        if beside.is_some_and(|beside| !beside.is_empty()) && uri.port_u16().is_none()
+            || text.contains('@')
+        {
+            return Err(wrong());
+        }
+        // An IPv6 address stands in brackets.
         let host = host
             .trim_start_matches('[')
             .trim_end_matches(']')
@@ -120,7 +131,12 @@ impl Client {
         let asked = async {
             let answer = self.request(at, path).await?;
             let status = answer.status();
-            let body = Limited::new(answer.into_body(), ANSWER).collect().await;
+            let most = if path.starts_with("/v1/load") {
+                HISTORY
+            } else {
+                ANSWER
+            };
+            let body = Limited::new(answer.into_body(), most).collect().await;
             let body = body
                 .map_err(|e| ClientError::Broke(e.to_string()))?
                 .to_bytes();
@@ -251,6 +267,11 @@ mod tests {
             "ftp://h1",
             "http://h1/metrics",
             "http://h1?x",
+            "http://h1:99999",
+            "http://h1:",
+            "http://h1:x",
+            "http://me@h1",
+            "http://me:secret@h1:9742",
             "https://",
         ] {
             assert_eq!(show(text), None, "{text}");

@@ -2,6 +2,7 @@
 //! a client that has one.
 
 use std::net::IpAddr;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -316,7 +317,23 @@ pub fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, TlsErro
 }
 
 fn private_key(file: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    if let Some(mode) = std::fs::metadata(file)
+        .ok()
+        .and_then(|m| open_to_others(m.mode()))
+    {
+        tracing::warn!(
+            "the key {} has mode {mode:o}, so that others can read or change it: chmod 600",
+            file.display()
+        );
+    }
     PrivateKeyDer::from_pem_file(file).map_err(|e| TlsError::Read(file.to_path_buf(), e))
+}
+
+/// The permissions of a key that all may read, or that more than its owner may change. A group may read
+/// it, as where a service runs as one of it.
+fn open_to_others(mode: u32) -> Option<u32> {
+    let mode = mode & 0o777;
+    (mode & 0o027 != 0).then_some(mode)
 }
 
 fn roots(file: &Path) -> Result<RootCertStore, TlsError> {

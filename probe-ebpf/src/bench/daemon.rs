@@ -176,11 +176,22 @@ pub(super) fn daemon(guests: u64, seconds: u64, json: bool) -> anyhow::Result<()
     let kib = whole(text.len() as u64) / 1024.0;
     row("an answer of /metrics", kib, "KiB", None)?;
     let figure = |name: &str| value(&text, name);
-    if let (Some(ns), Some(runs)) = (
-        figure("vmpack_probe_program_seconds_total"),
-        figure("vmpack_probe_program_runs_total"),
-    ) {
-        row("an event, by bpf_stats", 1e9 * ns / runs, "ns", None)?;
+    // The counting itself is in these.
+    for (program, what) in [
+        ("switch", "a switch, by bpf_stats"),
+        (
+            "judge",
+            "judging whether the host is overloaded, by bpf_stats",
+        ),
+    ] {
+        let of = |name: &str| {
+            figure(&format!(
+                "vmpack_probe_program_{name}_total{{program=\"{program}\"}}"
+            ))
+        };
+        if let (Some(seconds), Some(runs)) = (of("seconds"), of("runs")) {
+            row(what, 1e9 * seconds / runs, "ns", None)?;
+        }
     }
     for (what, name) in [
         ("windows missed", "vmpack_probe_windows_missed_total"),
@@ -224,7 +235,7 @@ fn figure(address: &str, name: &str) -> anyhow::Result<Option<f64>> {
     Ok(value(&metrics(address)?, name))
 }
 
-/// The value of a metric without labels.
+/// The value of a metric with just these labels.
 fn value(metrics: &str, name: &str) -> Option<f64> {
     let mut lines = metrics.lines();
     let line = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;

@@ -13,6 +13,8 @@ use aya::programs::{BtfTracePoint, Iter};
 use aya::util::online_cpus;
 use aya::{Btf, Ebpf, EbpfLoader};
 
+use crate::source::Runs;
+
 use super::wire::{Area, Control, Event, Found, SLOT_NS, State, Vcpu, values};
 
 /// vCPU threads that are followed at most, unless asked for more or fewer.
@@ -147,15 +149,16 @@ impl Programs {
         self.events.as_fd()
     }
 
-    /// How often the programs ran and how many nanoseconds they took, while the kernel counted.
-    pub(super) fn statistics(&self) -> (u64, u64) {
-        let of = |(_, program): (&str, &aya::programs::Program)| {
-            let info = program.info().ok()?;
-            let took = u64::try_from(info.run_time().as_nanos()).ok()?;
-            Some((info.run_count(), took))
+    /// How often that program ran, and how long.
+    pub(super) fn runs(&self, program: &str) -> Runs {
+        let told = || {
+            let info = self.ebpf.program(program)?.info().ok()?;
+            Some(Runs {
+                runs: info.run_count(),
+                ns: u64::try_from(info.run_time().as_nanos()).ok()?,
+            })
         };
-        let all = self.ebpf.programs().filter_map(of);
-        all.fold((0, 0), |(runs, took), (r, t)| (runs + r, took + t))
+        told().unwrap_or_default()
     }
 }
 

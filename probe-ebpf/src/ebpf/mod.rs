@@ -418,15 +418,14 @@ impl Source for Ebpf {
             let entry = self.programs.vcpus.read(thread.entry);
             entry.map_or(0, |entry| entry.lost)
         });
-        let (program_runs, program_ns) = self.programs.statistics();
         Quality {
             threads: threads.clone().count() as u64,
             threads_max: u64::from(self.programs.entries),
             guests_beyond: self.beyond.len() as u64,
             lost_events: self.programs.state.read(0).map_or(0, |s| s.lost_events),
             lost_ns: self.lost_ns + lost.sum::<u64>(),
-            program_runs,
-            program_ns,
+            switches: self.programs.runs("on_switch"),
+            judge: self.programs.runs("judge"),
         }
     }
 

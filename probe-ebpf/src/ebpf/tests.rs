@@ -349,12 +349,13 @@ fn what_an_event_costs_is_sampled() {
     assert!(!source.cost.is_counting());
     let after = source.quality();
     let (runs, ns) = (
-        after.program_runs - quality.program_runs,
-        after.program_ns - quality.program_ns,
+        after.switches.runs - quality.switches.runs,
+        after.switches.ns - quality.switches.ns,
     );
     assert!(runs > 100, "{runs}");
     // From some cycles to what a machine that is short of CPU makes of them.
     assert!((1..100_000).contains(&(ns / runs)), "{ns} {runs}");
+    assert!(after.judge.runs > quality.judge.runs, "{after:?}");
     vcpu.stop();
 }
 

@@ -14,7 +14,7 @@ const ROOMY: Bounds = Bounds {
 const START: u64 = 1_699_999_200;
 
 /// The rows of guests in the ten seconds that begin then, each with its two demands.
-fn rows(at: u64, guests: &[(&str, [u64; 2])]) -> Vec<Row> {
+pub(crate) fn rows(at: u64, guests: &[(&str, [u64; 2])]) -> Vec<Row> {
     let mut intervals = Intervals::default();
     intervals.add(&Tick {
         end_us: (at + 1) * 1_000_000,
@@ -438,4 +438,44 @@ fn a_clock_that_is_set_ahead_makes_nothing_too_old() {
     // A day and more has passed: what is older goes, by the clock of that day.
     write(START + 86_400 + 20, 86_400 + 20);
     assert_eq!(left(&file).series.mcores, [None, None, Some(2)]);
+}
+
+#[test]
+fn what_is_no_file_is_no_history() {
+    let refused = History::open(std::path::Path::new("/dev/null"), ROOMY);
+    assert!(
+        matches!(refused, Err(HistoryError::NoFile(_))),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_damaged_history_is_known_as_such_and_set_aside_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("h.db");
+    let mut history = History::open(&file, ROOMY).unwrap();
+    for step in 0..200 {
+        let row = rows(START + step * STEP, &[("g1", [1, 2]), ("g2", [3, 4])]);
+        history.append(&row, Duration::ZERO).unwrap();
+    }
+    drop(history);
+    // All but the first page, which says what the file is.
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[4096..].fill(0xff);
+    fs::write(&file, &bytes).unwrap();
+    let damaged = History::open(&file, ROOMY)
+        .and_then(|mut h| h.append(&rows(START + 9000, &[("g1", [1, 2])]), Duration::ZERO));
+    assert!(
+        damaged.as_ref().is_err_and(HistoryError::is_damage),
+        "{damaged:?}"
+    );
+    let aside = set_aside(&file, START).unwrap();
+    assert!(
+        fs::read(&aside).unwrap()[4096..] == bytes[4096..],
+        "changed"
+    );
+    let mut history = History::open(&file, ROOMY).unwrap();
+    history
+        .append(&rows(START, &[("g1", [1, 2])]), Duration::ZERO)
+        .unwrap();
 }

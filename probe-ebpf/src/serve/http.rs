@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hyper::body::Body;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -38,7 +39,7 @@ pub(super) async fn serve(
     tls: Option<Arc<ServerConfig>>,
 ) {
     let room = Arc::new(Semaphore::new(shared.settings.connections));
-    let silent = Silent::default();
+    let idle = Idle::default();
     let acceptor = tls.map(TlsAcceptor::from);
     for number in 0u64.. {
         let accepted = tokio::select! {
@@ -54,7 +55,7 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let Some(place) = place(&room, &silent).await else {
+        let Some(place) = place(&room, &idle).await else {
             shared.live(|live| live.server.connections_refused += 1);
             refuse(stream, acceptor.is_some());
             continue;
@@ -64,7 +65,7 @@ pub(super) async fn serve(
         let untaken = u32::try_from(shared.settings.untaken.as_millis()).unwrap_or(u32::MAX);
         let _ = setsockopt(&stream, TcpUserTimeout, &untaken);
         let acceptor = acceptor.clone();
-        let open = Open::new(shared.clone(), place, silent.clone(), number);
+        let open = Open::new(shared.clone(), place, idle.clone(), number);
         let task = tokio::spawn(async move {
             match acceptor {
                 None => connection(&open, stream, peer).await,
@@ -76,27 +77,27 @@ pub(super) async fn serve(
             }
         });
         // It runs when this task waits, so not before it is known here.
-        silent.with(|silent| silent.insert(number, task.abort_handle()));
+        idle.with(|idle| idle.insert(number, task.abort_handle()));
     }
 }
 
-/// The connections that have asked for nothing yet, by the order in which they came. Where there is
-/// no room the oldest of them goes, so that whoever only connects keeps nobody out.
+/// The connections on which no request is being answered, by the order in which they came. Where there
+/// is no room the oldest of them goes, so that whoever only stays connected keeps nobody out.
 #[derive(Debug, Clone, Default)]
-struct Silent(Arc<Mutex<BTreeMap<u64, AbortHandle>>>);
+struct Idle(Arc<Mutex<BTreeMap<u64, AbortHandle>>>);
 
-impl Silent {
+impl Idle {
     fn with<R>(&self, with: impl FnOnce(&mut BTreeMap<u64, AbortHandle>) -> R) -> R {
         with(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// A place for a connection, if need be that of the oldest silent one.
-async fn place(room: &Arc<Semaphore>, silent: &Silent) -> Option<OwnedSemaphorePermit> {
+/// A place for a connection, if need be that of the oldest idle one.
+async fn place(room: &Arc<Semaphore>, idle: &Idle) -> Option<OwnedSemaphorePermit> {
     if let Ok(place) = room.clone().try_acquire_owned() {
         return Some(place);
     }
-    let (_, oldest) = silent.with(BTreeMap::pop_first)?;
+    let (_, oldest) = idle.with(BTreeMap::pop_first)?;
     oldest.abort();
     // It goes as soon as it is its turn.
     timeout(Duration::from_secs(1), room.clone().acquire_owned())
@@ -108,36 +109,36 @@ async fn place(room: &Arc<Semaphore>, silent: &Silent) -> Option<OwnedSemaphoreP
 /// An open connection, from when it was accepted until it is over, whatever ends it.
 struct Open {
     shared: Arc<Shared>,
-    silent: Silent,
+    idle: Idle,
     number: u64,
     _place: OwnedSemaphorePermit,
 }
 
 impl Open {
-    fn new(
-        shared: Arc<Shared>,
-        place: OwnedSemaphorePermit,
-        silent: Silent,
-        number: u64,
-    ) -> Arc<Self> {
+    fn new(shared: Arc<Shared>, place: OwnedSemaphorePermit, idle: Idle, number: u64) -> Arc<Self> {
         shared.live(|live| live.server.connections += 1);
         Arc::new(Self {
             shared,
-            silent,
+            idle,
             number,
             _place: place,
         })
     }
 
-    /// It has asked for something.
-    fn spoke(&self) {
-        self.silent.with(|silent| silent.remove(&self.number));
+    /// It asks for something. Gives what ends it, which [`Open::rests`] takes again.
+    fn asks(&self) -> Option<AbortHandle> {
+        self.idle.with(|idle| idle.remove(&self.number))
+    }
+
+    /// It has its answer, and may ask for more.
+    fn rests(&self, end: AbortHandle) {
+        self.idle.with(|idle| idle.insert(self.number, end));
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.spoke();
+        self.asks();
         self.shared.live(|live| live.server.connections -= 1);
     }
 }
@@ -186,10 +187,15 @@ where
     let service = service_fn(|request| {
         let (open, end) = (open.clone(), end.clone());
         async move {
-            open.spoke();
+            let ends = open.asks();
             let shared = open.shared.clone();
             shared.live(|live| live.server.requests += 1);
-            Ok::<_, Infallible>(answer(shared, end, request).await)
+            let answered = answer(shared, end, request).await;
+            // Of a stream the length is not known: its connection is in use until it ends.
+            if let (Some(ends), Some(_)) = (ends, answered.body().size_hint().exact()) {
+                open.rests(ends);
+            }
+            Ok::<_, Infallible>(answered)
         }
     });
     let served = http1::Builder::new()

@@ -1,11 +1,15 @@
 //! The writing thread: the disk may stall, the measuring may not.
 
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use crate::history::{History, HistoryError};
+use super::feed::unix_us;
+use crate::history::{Bounds, History, HistoryError, set_aside};
 use crate::interval::Row;
 
 /// What is to be kept.
@@ -20,60 +24,189 @@ pub(super) enum Entry {
     },
 }
 
-/// Writes until nobody has anything to write any more. Rows that cannot be written are lost and
-/// counted; the next are tried again. A history that was deleted or replaced is made or opened anew.
+/// The intervals that wait for a disk that refuses them; beyond that the oldest is lost.
+const WAITING: usize = 30;
+
+/// Writes until nobody has anything to write any more. What cannot be written is tried again with the
+/// next; what waits for too long is lost and counted. A history that was deleted or replaced is made
+/// or opened anew, one that is damaged is set aside first.
 pub(super) fn keep(shared: &Arc<Shared>, history: History, entries: &Receiver<Entry>) {
-    let (file, bounds) = history.place();
-    let (mut open, mut since) = (Some(history), Instant::now());
+    let mut file = Kept::new(history);
+    let mut waiting = VecDeque::new();
     for entry in entries {
-        let mut written = write(open.as_mut(), &entry, since.elapsed());
-        if matches!(written, Err(None | Some(HistoryError::Replaced(_)))) {
-            // Its lock is let go first.
-            drop(open.take());
-            since = Instant::now();
-            written = History::open(&file, bounds)
-                .map_err(Some)
-                .and_then(|history| write(Some(open.insert(history)), &entry, Duration::ZERO));
+        waiting.push_back(entry);
+        let done = write_all(&mut waiting, |entry| file.write(entry));
+        if let Some(fault) = &done.fault {
+            tracing::warn!("{fault}");
         }
-        let rows = match &entry {
-            Entry::Rows(rows) => rows.len() as u64,
-            Entry::Overload { .. } => 0,
-        };
-        if let Err(Some(error)) = &written {
-            tracing::warn!("{error}");
-        }
-        let extent = open.as_ref().map(History::extent).unwrap_or_default();
+        let extent = file.open.as_ref().map(History::extent).unwrap_or_default();
         shared.live(|live| {
             let state = &mut live.history;
-            match written {
-                Ok(()) => {
-                    state.rows += rows;
-                    state.fault = None;
-                }
-                Err(error) => {
-                    state.rows_lost += rows;
-                    state.fault = error.map(|error| error.to_string());
-                }
-            }
+            state.rows += done.written;
+            state.rows_lost += done.lost;
+            state.fault = done.fault;
             state.extent = extent;
         });
     }
 }
 
-/// Writes an entry; `Err(None)` where no history is open.
-fn write(
-    history: Option<&mut History>,
-    entry: &Entry,
-    passed: Duration,
-) -> Result<(), Option<HistoryError>> {
-    let history = history.ok_or(None)?;
-    let written = match entry {
+/// What became of entries.
+#[derive(Debug, PartialEq, Eq)]
+struct Done {
+    /// Rows.
+    written: u64,
+    /// Rows.
+    lost: u64,
+    /// Why the others wait.
+    fault: Option<String>,
+}
+
+/// Writes what waits, in order, until something is refused.
+fn write_all<E: Display>(
+    waiting: &mut VecDeque<Entry>,
+    mut write: impl FnMut(&Entry) -> Result<(), E>,
+) -> Done {
+    let (mut written, mut fault) = (0, None);
+    while let Some(entry) = waiting.front() {
+        if let Err(error) = write(entry) {
+            fault = Some(error.to_string());
+            break;
+        }
+        written += entry.rows();
+        waiting.pop_front();
+    }
+    let beyond = waiting.len().saturating_sub(WAITING);
+    let lost = waiting.drain(..beyond).map(|entry| entry.rows()).sum();
+    Done {
+        written,
+        lost,
+        fault,
+    }
+}
+
+impl Entry {
+    fn rows(&self) -> u64 {
+        match self {
+            Self::Rows(rows) => rows.len() as u64,
+            Self::Overload { .. } => 0,
+        }
+    }
+}
+
+/// The history, whatever becomes of its file.
+struct Kept {
+    place: (PathBuf, Bounds),
+    open: Option<History>,
+    /// When it was opened.
+    since: Instant,
+}
+
+impl Kept {
+    fn new(history: History) -> Self {
+        Self {
+            place: history.place(),
+            open: Some(history),
+            since: Instant::now(),
+        }
+    }
+
+    fn write(&mut self, entry: &Entry) -> Result<(), HistoryError> {
+        if let Some(history) = &mut self.open {
+            match write(history, entry, self.since.elapsed()) {
+                Err(error) if error.is_damage() => {
+                    drop(self.open.take());
+                    let (file, _) = &self.place;
+                    let aside = set_aside(file, unix_us() / 1_000_000);
+                    let aside = aside.map_err(|e| HistoryError::Aside(file.clone(), e))?;
+                    tracing::error!("{error}: set aside as {}", aside.display());
+                }
+                // Its lock is let go before another is opened.
+                Err(HistoryError::Replaced(_)) => drop(self.open.take()),
+                other => return other,
+            }
+        }
+        self.since = Instant::now();
+        let (file, bounds) = &self.place;
+        let opened = self.open.insert(History::open(file, *bounds)?);
+        write(opened, entry, Duration::ZERO)
+    }
+}
+
+fn write(history: &mut History, entry: &Entry, passed: Duration) -> Result<(), HistoryError> {
+    match entry {
         Entry::Rows(rows) => history.append(rows, passed),
         Entry::Overload {
             at_us,
             wanted,
             cores,
         } => history.overloaded(*at_us, *wanted, *cores),
-    };
-    written.map_err(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vmpack_domain::units::Micros;
+
+    use super::*;
+    use crate::history::tests::rows;
+
+    const START: u64 = 1_790_000_000;
+
+    fn entry(step: u64) -> Entry {
+        Entry::Rows(rows(START + step * 10, &[("g1", [1, 2]), ("g2", [3, 4])]))
+    }
+
+    #[test]
+    fn what_is_refused_waits_and_the_oldest_of_too_much_is_lost() {
+        let mut waiting = VecDeque::new();
+        let refuse = |_: &Entry| Err("busy");
+        for step in 0..WAITING as u64 {
+            waiting.push_back(entry(step));
+            let done = write_all(&mut waiting, refuse);
+            assert_eq!((done.written, done.lost), (0, 0));
+            assert_eq!(done.fault.as_deref(), Some("busy"));
+        }
+        waiting.push_back(entry(99));
+        assert_eq!(write_all(&mut waiting, refuse).lost, 2);
+        let mut seen = Vec::new();
+        let done = write_all(&mut waiting, |entry| {
+            if let Entry::Rows(rows) = entry {
+                seen.push((rows[0].at - START) / 10);
+            }
+            Ok::<_, &str>(())
+        });
+        assert_eq!((done.written, done.lost, done.fault), (60, 0, None));
+        let in_order: Vec<u64> = (1..WAITING as u64).chain([99]).collect();
+        assert_eq!(seen, in_order);
+        assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn a_history_that_is_damaged_is_set_aside_and_another_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("h.db");
+        let bounds = Bounds {
+            bytes: 64 << 20,
+            age: Micros::secs(86_400),
+        };
+        let mut history = History::open(&file, bounds).unwrap();
+        for step in 0..200 {
+            write(&mut history, &entry(step), Duration::ZERO).unwrap();
+        }
+        drop(history);
+        let mut bytes = std::fs::read(&file).unwrap();
+        bytes[4096..].fill(0xff);
+        std::fs::write(&file, bytes).unwrap();
+        let mut kept = Kept::new(History::open(&file, bounds).unwrap());
+        kept.write(&entry(200)).unwrap();
+        kept.write(&entry(201)).unwrap();
+        let aside = std::fs::read_dir(folder.path()).unwrap();
+        let aside = aside.filter_map(|e| e.ok()?.file_name().into_string().ok());
+        assert_eq!(
+            aside
+                .filter(|name| name.starts_with("h.db.damaged-"))
+                .count(),
+            1
+        );
+    }
 }

@@ -432,7 +432,11 @@ fn a_thread_that_begins_has_more_time_than_one_that_measures() {
 #[test]
 fn what_is_no_request_of_ours_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let daemon = start(settings(folder.path()), steady(&["a"]));
+    let settings = Settings {
+        streams: 8,
+        ..settings(folder.path())
+    };
+    let daemon = start(settings, steady(&["a"]));
     assert!(get(daemon.address, "/nothing").starts_with("HTTP/1.1 404"));
     let post =
         "POST /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -451,17 +455,15 @@ fn what_is_no_request_of_ours_is_refused() {
     let two =
         "GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
     assert_eq!(raw(daemon.address, two).matches("HTTP/1.1 200").count(), 2);
-    // More than eight at once.
-    let held: Vec<TcpStream> = (0..8)
-        .map(|_| {
-            let mut stream = TcpStream::connect(daemon.address).unwrap();
-            stream
-                .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
-                .unwrap();
-            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
-            stream
-        })
-        .collect();
+    // More than eight at once: readers of the stream.
+    let ask = |request: &str| {
+        let mut stream = TcpStream::connect(daemon.address).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        stream
+    };
+    let stream = "GET /v1/stream HTTP/1.1\r\nhost: x\r\n\r\n";
+    let held: Vec<TcpStream> = (0..8).map(|_| ask(stream)).collect();
     wait_for(|| {
         get(daemon.address, "/")
             .starts_with("HTTP/1.1 503")
@@ -473,12 +475,13 @@ fn what_is_no_request_of_ours_is_refused() {
             .starts_with("HTTP/1.1 200")
             .then_some(())
     });
-    // The first of many that asked for nothing goes when there is somebody to be served.
-    let silent: Vec<TcpStream> = (0..8)
-        .map(|_| TcpStream::connect(daemon.address).unwrap())
-        .collect();
+    // The first of many that asked for nothing, or for nothing more, goes when there is somebody to be
+    // served.
+    let silent = |_| TcpStream::connect(daemon.address).unwrap();
+    let resting = |_| ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
+    let kept: Vec<TcpStream> = (0..8).map(silent).chain((0..8).map(resting)).collect();
     assert!(get(daemon.address, "/").starts_with("HTTP/1.1 200"));
-    drop(silent);
+    drop(kept);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A host's running guests, read-only, for the probe.
 
+use std::collections::BTreeSet;
+
 use uuid::Uuid;
 use virt_sys as sys;
 use vmpack_domain::GuestName;
@@ -46,6 +48,8 @@ pub struct VcpuTime {
 pub struct Observer {
     uri: String,
     connection: Option<Connection>,
+    /// Guests of which it was said that they cannot be told of.
+    untold: BTreeSet<Uuid>,
 }
 
 impl Observer {
@@ -55,10 +59,12 @@ impl Observer {
         Self {
             uri: uri.to_owned(),
             connection: None,
+            untold: BTreeSet::new(),
         }
     }
 
-    /// The running guests, in order of their names.
+    /// The running guests, in order of their names. One whose name is none of ours, or whose vCPUs or
+    /// memory libvirt does not tell, is left out, with a warning the first time.
     ///
     /// # Errors
     /// When the daemon cannot be reached or refuses.
@@ -73,7 +79,16 @@ impl Observer {
         let all = statistics(&connection, groups).map_err(|e| refused(&self.uri, &e))?;
         // One that failed is closed.
         self.connection = Some(connection);
-        let mut observed: Vec<Observed> = all.iter().filter_map(guest).collect();
+        let mut observed = Vec::with_capacity(all.len());
+        for one in &all {
+            match guest(one) {
+                Ok(guest) => observed.push(guest),
+                Err(why) if self.untold.insert(one.uuid) => {
+                    tracing::warn!("guest {:?} ({}) is left out: {why}", one.name, one.uuid);
+                }
+                Err(_) => {}
+            }
+        }
         observed.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(observed)
     }
@@ -87,7 +102,7 @@ pub fn observe(uri: &str) -> Result<Vec<Observed>, Error> {
     Observer::new(uri).guests()
 }
 
-fn guest(one: &Statistics) -> Option<Observed> {
+fn guest(one: &Statistics) -> Result<Observed, String> {
     let count = |name: &str| one.figures.get(name).and_then(Figure::count);
     let number = |name: &str| count(name).and_then(|n| u32::try_from(n).ok());
     // libvirt speaks of KiB.
@@ -109,11 +124,12 @@ fn guest(one: &Statistics) -> Option<Observed> {
         })
         .collect();
     vcpu_times.sort_by_key(|v| v.number);
-    Some(Observed {
-        name: one.name.parse().ok()?,
+    let untold = |what: &str| format!("libvirt does not tell its {what}");
+    Ok(Observed {
+        name: one.name.parse().map_err(|e| format!("{e}"))?,
         uuid: one.uuid,
-        vcpus: number("vcpu.current")?,
-        memory: memory("balloon.maximum")?,
+        vcpus: number("vcpu.current").ok_or_else(|| untold("vCPUs"))?,
+        memory: memory("balloon.maximum").ok_or_else(|| untold("memory"))?,
         resident: memory("balloon.rss"),
         cpu_time_ns: count("cpu.time"),
         vcpu_times,
