@@ -19,7 +19,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 use uuid::Uuid;
 use vmpack_domain::GuestName;
 use vmpack_domain::units::Micros;
@@ -300,9 +300,12 @@ impl History {
             }
         }
         transaction.commit()?;
-        self.connection
-            .query_row("PRAGMA incremental_vacuum(256)", [], |_| Ok(()))
-            .optional()?;
+        {
+            // Each row that it gives is a page that it has freed.
+            let mut vacuum = self.connection.prepare("PRAGMA incremental_vacuum(256)")?;
+            let mut freed = vacuum.query([])?;
+            while freed.next()?.is_some() {}
+        }
         self.shorten_log()
     }
 

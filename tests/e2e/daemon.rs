@@ -247,6 +247,14 @@ fn it_runs_under_the_capabilities_of_its_unit_alone() {
         Some(daemon.get("/healthz")).filter(|answer| answer.starts_with("HTTP/1.1 200"))
     });
     assert!(answer.is_some(), "{}", daemon.get("/healthz"));
+    // As well as root could: of the sources only eBPF says how many threads it could follow.
+    let doctor = ["doctor", "--json", "--uri", "test:///default"];
+    let told = Command::new(bin("vmpack-probe")).args(doctor).output();
+    let told: Value = serde_json::from_slice(&told.expect("it runs").stdout).expect("JSON");
+    let best = &told["metrics"]["run time, run delay, demand"]["tier"];
+    let metrics = daemon.get("/metrics");
+    let by_ebpf = metrics.contains("\nvmpack_probe_threads_max ");
+    assert_eq!(*best == "ebpf", by_ebpf, "{told} {metrics}");
 }
 
 #[test]

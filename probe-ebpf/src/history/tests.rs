@@ -168,30 +168,35 @@ fn what_is_too_old_goes_and_its_guest_with_it() {
 fn the_file_stays_within_its_bound_and_keeps_the_newest() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("h.db");
-    let bounds = Bounds {
-        bytes: Bounds::LEAST,
-        age: DAY,
-    };
-    let mut history = History::open(&file, bounds).unwrap();
+    let bounds = |bytes| Bounds { bytes, age: DAY };
+    let mut history = History::open(&file, bounds(2 * Bounds::LEAST)).unwrap();
     let names: Vec<String> = (0..500).map(|n| format!("guest-{n}")).collect();
     let guests: Vec<(&str, [u64; 2])> = names.iter().map(|n| (n.as_str(), [300, 9000])).collect();
     let one = rows(0, &guests);
-    // Some 40 MB, were there no bound.
     let mut at = START;
-    for _ in 0..1000 {
+    let mut append = |history: &mut History| {
         at += STEP;
         let mut rows = one.clone();
         rows.iter_mut().for_each(|row| row.at = at);
         history.append(&rows, Duration::MAX).unwrap();
-        assert!(history.extent().bytes <= Bounds::LEAST);
+        history.extent().bytes
+    };
+    while append(&mut history) < Bounds::LEAST * 3 / 2 {}
+    drop(history);
+    // A smaller bound shrinks the file at the next appends.
+    let mut history = History::open(&file, bounds(Bounds::LEAST)).unwrap();
+    let shrunk = (0..50).map(|_| append(&mut history)).last();
+    assert!(shrunk < Some(Bounds::LEAST), "{shrunk:?}");
+    // Some 40 MB, were there no bound.
+    for _ in 0..1000 {
+        assert!(append(&mut history) <= Bounds::LEAST);
     }
+    let held = history.extent().bytes;
+    assert!(held > Bounds::LEAST / 3, "{held}");
     let oldest = history.extent().oldest.unwrap();
     assert!(START + STEP < oldest && oldest < at - 50 * STEP, "{oldest}");
     let part = read(&file, asked(at, at + STEP, STEP, Statistic::Max));
     assert_eq!(part.guests.len(), 500);
-    // A smaller bound shrinks the file at the next appends.
-    let held = history.extent().bytes;
-    assert!(held > Bounds::LEAST / 3);
 }
 
 #[test]
