@@ -41,6 +41,8 @@ pub(crate) struct Answer {
     bound: f64,
     /// How many columns the model had.
     columns: usize,
+    /// How long it took, by HiGHS's own clock.
+    pub(crate) took: Micros,
 }
 
 impl Answer {
@@ -80,6 +82,7 @@ pub(crate) fn solve(model: HighsProblem, start: Option<&[f64]>, limits: &Limits)
         values: None,
         bound: f64::NEG_INFINITY,
         columns,
+        took: Micros::ZERO,
     };
     let mut model = match model.try_into_inner() {
         Ok(model) => model,
@@ -110,6 +113,8 @@ pub(crate) fn solve(model: HighsProblem, start: Option<&[f64]>, limits: &Limits)
     let values = (solved.int_info_value(c"primal_solution_status") == Ok(feasible))
         .then(|| solved.get_solution().columns().to_vec());
     let bound = solved.double_info_value(c"mip_dual_bound");
+    // SAFETY: the instance of `solved` is live; the call only reads its clock.
+    let took = unsafe { highs_sys::Highs_getRunTime(solved.as_ptr()) };
     let end = match solved.status() {
         HighsModelStatus::Optimal => End::Closed,
         HighsModelStatus::Infeasible => End::Infeasible,
@@ -130,6 +135,9 @@ pub(crate) fn solve(model: HighsProblem, start: Option<&[f64]>, limits: &Limits)
         values,
         bound: bound.unwrap_or(f64::NEG_INFINITY),
         columns,
+        took: std::time::Duration::try_from_secs_f64(took).map_or(Micros::ZERO, |t| {
+            Micros(u64::try_from(t.as_micros()).unwrap_or(u64::MAX))
+        }),
     }
 }
 
@@ -302,6 +310,7 @@ mod tests {
                 values: None,
                 bound,
                 columns: 1000,
+                took: Micros::ZERO,
             }
             .proves()
         };

@@ -29,6 +29,7 @@
 
 use good_lp::SolverModel;
 use good_lp::solvers::highs::highs;
+use vmpack_domain::units::Micros;
 
 use crate::highs::End;
 use crate::model::{Column, Columns, Sum, Term};
@@ -239,13 +240,18 @@ fn at_most(rows: &mut Vec<good_lp::Constraint>, sum: &Sum, most: i64) {
 
 /// The best moves, by overload ended and then by harm; `warm` is an answer that holds. Bounds are of
 /// the harm, of answers that end as much as `warm` does or more. `most` is an overload beyond which
-/// nothing can be ended, as is known from elsewhere.
+/// nothing can be ended, as is known from elsewhere. The first objective may take half of the time, the
+/// second what the first leaves of it.
 #[must_use]
 pub fn solve(p: &Relief, warm: &Moves, most: i64, limits: &Limits) -> Solved<Moves> {
     debug_assert!(p.holds(warm), "the warm start does not hold");
+    let within = |time| Limits { time, ..*limits };
     let mut best = warm.clone();
+    let mut left = limits.time;
     if p.worth(&best).0 < most {
-        match stage(p, &best, None, limits) {
+        let (solved, took) = stage(p, &best, None, &within(Micros(left.0 / 2)));
+        left = left.saturating_sub(took);
+        match solved {
             Solved::Optimal { answer, .. } => best = answer,
             Solved::Feasible { answer, .. } => {
                 return Solved::Feasible { answer, bound: 0 };
@@ -254,11 +260,12 @@ pub fn solve(p: &Relief, warm: &Moves, most: i64, limits: &Limits) -> Solved<Mov
         }
     }
     let ended = p.worth(&best).0;
-    stage(p, &best, Some(ended), limits)
+    stage(p, &best, Some(ended), &within(left)).0
 }
 
 /// One objective: the most ended, as −Σ o·z; or the least harm where so much is ended.
-fn stage(p: &Relief, warm: &Moves, ended: Option<i64>, limits: &Limits) -> Solved<Moves> {
+/// Also how long it took.
+fn stage(p: &Relief, warm: &Moves, ended: Option<i64>, limits: &Limits) -> (Solved<Moves>, Micros) {
     let mut columns = Columns::new();
     let f = Formulation::new(p, warm, &mut columns);
     let mut objective = Sum::new();
@@ -295,6 +302,7 @@ fn stage(p: &Relief, warm: &Moves, ended: Option<i64>, limits: &Limits) -> Solve
         model.add_constraint(row);
     }
     let answer = crate::highs::solve(model, Some(&start), limits);
+    let took = answer.took;
     let found = answer.values.as_ref().map(|v| f.moves(v));
     let found = found.filter(|m| p.holds(m));
     let best = found
@@ -303,7 +311,7 @@ fn stage(p: &Relief, warm: &Moves, ended: Option<i64>, limits: &Limits) -> Solve
         .filter_map(|m| Some((value(&m)?, m)))
         .min_by_key(|(v, _)| *v);
     let bound = answer.proves().unwrap_or(i64::MIN);
-    match (best, answer.end) {
+    let solved = match (best, answer.end) {
         (Some((v, answer)), _) if v <= bound => Solved::Optimal { answer, bound: v },
         (Some((_, answer)), _) => Solved::Feasible { answer, bound },
         (None, End::Infeasible) => Solved::Infeasible,
@@ -311,13 +319,13 @@ fn stage(p: &Relief, warm: &Moves, ended: Option<i64>, limits: &Limits) -> Solve
             limit: format!("{end:?}"),
             bound,
         },
-    }
+    };
+    (solved, took)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vmpack_domain::units::Micros;
 
     fn limits() -> Limits<'static> {
         Limits {

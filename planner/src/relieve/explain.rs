@@ -220,7 +220,8 @@ fn outlook(scene: &Scene, h: usize, slots: i64, wake: &[usize]) -> (String, Stri
         sends: 0,
     };
     let over = scene.overload(h);
-    let enough = cheapest(free.iter().map(item).collect(), over, i64::MAX, i64::MAX).guests;
+    let items: Vec<_> = free.iter().map(item).collect();
+    let enough = cheapest(&items, (over, over), i64::MAX, i64::MAX).guests;
     let Some(needed) = enough else {
         let rests = scene
             .guests_on(h)

@@ -2,9 +2,10 @@
 //!
 //! 1. A [`scene`] is made of the situation: what each host surely carries, and what it may carry.
 //! 2. Where all guests together want more than all hosts awake have, nothing moves: hosts are woken.
-//! 3. For each overloaded host the least harmful guests that take enough off it leave ([`cure`]), each
-//!    to where it harms least ([`greedy`]): the answer at once. Where each host could take the best for
-//!    itself alone nothing is better, and that is the proof.
+//! 3. For each overloaded host, the least harmful guests that take enough off it, by how many they are
+//!    ([`cure`]); of those, what ends most with the moves that may be made in all; each guest goes to where
+//!    it harms least ([`greedy`]): the answer at once. Where the targets have room for all of it nothing is
+//!    better, and that is the proof.
 //! 4. Else the integer program of `vmpack_ilp::relief` settles it, within the limits ([`exact`]).
 //! 5. A host whose overload no moves end at once is lessened as far as it goes; sleeping hosts that
 //!    would end it are woken; what nothing can end is said, with what would ([`explain`]).

@@ -243,21 +243,30 @@ impl<'a> Scene<'a> {
     /// The way of a guest to a host that could take it now, by room, rules, slots and time in split
     /// state.
     pub(super) fn way(&self, g: usize, to: usize) -> Option<Way> {
+        let from = self.guests[g].at.filter(|from| *from != to)?;
+        let there = self.takes(g, to).then(|| self.journey(g, from, to));
+        there.flatten().filter(|way| self.may_go(g, from, way))
+    }
+
+    /// Whether the host has a place for it now.
+    fn takes(&self, g: usize, to: usize) -> bool {
         let (guest, host) = (&self.guests[g], &self.hosts[to]);
-        let from = guest.at.filter(|from| *from != to)?;
         let fits = (0..3).all(|r| host.taken[r] + guest.need[r] <= host.room[r]);
-        if !host.open || host.into <= 0 || !fits || !guest.guest.runs_on(host.host) {
-            return None;
-        }
-        let way = self.journey(g, from, to)?;
-        (way.sends <= host.pipe_in.min(self.hosts[from].pipe_out) && self.rules.allow(g, to))
-            .then_some(way)
+        host.open && host.into > 0 && fits && guest.guest.runs_on(host.host)
+    }
+
+    fn may_go(&self, g: usize, from: usize, way: &Way) -> bool {
+        let pipe = self.hosts[way.to].pipe_in.min(self.hosts[from].pipe_out);
+        way.sends <= pipe && self.rules.allow(g, way.to)
     }
 
     /// The kind of migration there and what it costs; `None` where it would not end.
     pub(super) fn journey(&self, g: usize, from: usize, to: usize) -> Option<Way> {
+        self.journey_by(g, to, self.link(from, to))
+    }
+
+    fn journey_by(&self, g: usize, to: usize, link: MiBPerSec) -> Option<Way> {
         let guest = self.guests[g].guest;
-        let link = self.link(from, to);
         let load = self.s.load.guests.get(&guest.name);
         let (mode, predicted) = choose(&self.s.policy.migrations, guest, load, link, true);
         predicted.converges.then(|| Way {
@@ -280,12 +289,32 @@ impl<'a> Scene<'a> {
 
     /// The least harmful ways of a guest, those to the host with the most CPU left first among equals.
     pub(super) fn ways(&self, g: usize, most: usize) -> Vec<Way> {
+        let Some(from) = self.guests[g].at else {
+            return Vec::new();
+        };
+        // Hosts differ in their links, not in what a journey over one of them costs.
+        let mut journeys: Vec<(MiBPerSec, Option<Way>)> = Vec::new();
+        let mut way = |to: usize| {
+            if to == from || !self.takes(g, to) {
+                return None;
+            }
+            let link = self.link(from, to);
+            let known = journeys.iter().find(|(l, _)| *l == link);
+            let journey = match known {
+                Some((_, journey)) => *journey,
+                None => {
+                    let journey = self.journey_by(g, to, link);
+                    journeys.push((link, journey));
+                    journey
+                }
+            };
+            let way = Way { to, ..journey? };
+            self.may_go(g, from, &way).then_some(way)
+        };
         let mut ways: Vec<Way> = if self.scope.is_empty() {
-            let all = 0..self.hosts.len();
-            all.filter_map(|to| self.way(g, to)).collect()
+            (0..self.hosts.len()).filter_map(&mut way).collect()
         } else {
-            let some = self.scope.iter();
-            some.filter_map(|to| self.way(g, *to)).collect()
+            self.scope.iter().filter_map(|to| way(*to)).collect()
         };
         let left = |h: usize| self.hosts[h].room[0] - self.hosts[h].taken[0];
         let order = |w: &Way| (w.harm, -left(w.to), w.to);

@@ -145,11 +145,45 @@ fn the_smallest_guest_that_suffices_goes_to_the_emptiest_host() {
 }
 
 #[test]
+fn of_guests_that_harm_alike_one_goes_that_leaves_room_for_a_surge_that_still_rises() {
+    // 1.5 cores are too many, and a tenth of the 11 that are wanted is to spare: c would just suffice.
+    assert_eq!(three().moves(), ["a h1 h3"]);
+    let mut world = three();
+    world.policy.relief.margin = vmpack_domain::units::Permille(40);
+    assert_eq!(world.moves(), ["c h1 h3"]);
+}
+
+#[test]
+fn moves_that_are_few_go_where_they_end_most() {
+    // h1 is overloaded by more, and only by two moves.
+    let mut world = World::new(
+        &["h1", "h2", "h3", "h4"],
+        &[
+            ("a", "h1", 4000),
+            ("b", "h1", 4000),
+            ("c", "h1", 4000),
+            ("d", "h1", 3500),
+            ("e", "h2", 4000),
+            ("f", "h2", 4000),
+            ("g", "h2", 3000),
+        ],
+    );
+    world.policy.migrations.at_once = std::num::NonZeroU32::MIN;
+    let relief = world.relieved();
+    assert_eq!(relief.worth.ended, MilliCores(1500));
+    assert!(relief.worth.proven, "{relief:#?}");
+    world.policy.migrations.at_once = std::num::NonZeroU32::MIN.saturating_add(1);
+    let relief = world.relieved();
+    assert_eq!(relief.worth.ended, MilliCores(6000));
+    assert!(relief.worth.proven, "{relief:#?}");
+}
+
+#[test]
 fn what_is_not_believed_or_not_known_neither_moves_nor_makes_room() {
     let mut world = three();
     world.demand.remove(&name::<GuestName>("g"));
-    // g may want its 4 vCPUs; 4 and c's 2.2 fit.
-    assert_eq!(world.moves(), ["c h1 h3"]);
+    // g may want its 4 vCPUs; 4 and a's 4.4 fit.
+    assert_eq!(world.moves(), ["a h1 h3"]);
     world.silent.insert(name("h3"));
     assert_eq!(world.moves(), ["c h1 h2"]);
     let starved = Demand::Starved {
