@@ -5,7 +5,7 @@
 //! target only by QEMU's own switch, which ends it at the source. A half that was left over goes only
 //! where the hosts say that the guest is whole at the target; otherwise it is named and left to a person.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -76,16 +76,30 @@ pub(crate) struct Attempt {
     pub(crate) decided: Instant,
 }
 
-/// How long the hosts were asked.
+/// What the hosts were asked, and how long each answer took.
 #[derive(Default)]
-struct Asking(Cell<Duration>);
+struct Asking(RefCell<Vec<(&'static str, Duration)>>);
 
 impl Asking {
-    fn of<T>(&self, ask: impl FnOnce() -> T) -> T {
+    fn of<T>(&self, what: &'static str, ask: impl FnOnce() -> T) -> T {
         let began = Instant::now();
         let answer = ask();
-        self.0.set(self.0.get() + began.elapsed());
+        self.0.borrow_mut().push((what, began.elapsed()));
         answer
+    }
+
+    fn all(&self) -> Duration {
+        self.0.borrow().iter().map(|(_, took)| *took).sum()
+    }
+}
+
+impl std::fmt::Display for Asking {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let each = self.0.borrow();
+        let each = each
+            .iter()
+            .map(|(what, took)| format!("{what} {:.3}s", took.as_secs_f64()));
+        f.write_str(&each.collect::<Vec<_>>().join(", "))
     }
 }
 
@@ -104,12 +118,12 @@ impl Attempt {
         if off.load(Ordering::Relaxed) {
             return Ended::Failed("called off before it began".to_owned());
         }
-        if let Err(ended) = asking.of(|| self.claim()) {
+        if let Err(ended) = asking.of("lease", || self.claim()) {
             return ended;
         }
-        let asked = asking.0.get();
+        let asked = asking.all();
         tracing::info!(
-            "move {}: its preconditions hold; the executor's own part was {:.6}s, that of the hosts asked {:.6}s",
+            "move {}: its preconditions hold; the executor's own part was {:.6}s, that of the hosts asked {:.6}s ({asking})",
             self.mv.id,
             self.decided.elapsed().saturating_sub(asked).as_secs_f64(),
             asked.as_secs_f64()
@@ -217,8 +231,8 @@ impl Attempt {
     fn may_begin(&self, underway: &[Move], asking: &Asking) -> Result<(), Ended> {
         let failed = |e: Error| Ended::Failed(e.to_string());
         let mv = &self.mv;
-        let now = asking.of(|| self.survey()).map_err(failed)?;
-        let seen = asking.of(|| self.locate()).seen;
+        let now = asking.of("both hosts", || self.survey()).map_err(failed)?;
+        let seen = asking.of("where it is", || self.locate()).seen;
         let changes = recheck(&self.plan, mv, &now, &seen, underway);
         if !changes.is_empty() {
             let all: Vec<String> = changes.into_iter().map(|c| c.detail).collect();
@@ -226,7 +240,7 @@ impl Attempt {
         }
         let ends = (&mv.from, &mv.to);
         let obstacles = || self.scene.hypervisor.obstacles(&mv.guest, ends, mv.mode);
-        let obstacles = asking.of(obstacles).map_err(failed)?;
+        let obstacles = asking.of("obstacles", obstacles).map_err(failed)?;
         if obstacles.is_empty() {
             return Ok(());
         }

@@ -4,7 +4,8 @@
 //! Room is judged as the plan was made: by the policy in the plan, with the guest at both ends
 //! while it moves. Memory and vCPUs come from the snapshot. CPU demand is known only of the guests
 //! that the plan moves; others count with what is reserved for them, and a guest that the plan did
-//! not expect on a host counts with all its vCPUs.
+//! not expect on a host counts with all its vCPUs, or, where another plan moves it there, with what
+//! that says it wants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -307,11 +308,14 @@ impl View<'_> {
         }
         for guest in &self.now.guests {
             let there = placement.get(&guest.name) == Some(&mv.to);
-            let coming = underway
-                .iter()
-                .any(|m| m.guest == guest.name && m.to == mv.to);
-            if guest.name != mv.guest && (there || coming) {
-                takes.cpu += self.demand(Some(guest), &guest.name, &mv.to);
+            let mut coming = underway.iter();
+            let coming = coming.find(|m| m.guest == guest.name && m.to == mv.to);
+            if guest.name != mv.guest && (there || coming.is_some()) {
+                // What is known of one that comes for another plan stands in its own move.
+                takes.cpu += coming.map_or_else(
+                    || self.demand(Some(guest), &guest.name, &mv.to),
+                    |other| u128::from(other.demand.max(guest.reserved).0),
+                );
                 takes.memory += u128::from((guest.memory + self.plan.policy.overhead.memory).0);
                 takes.vcpus += u128::from(guest.vcpus);
             }

@@ -152,6 +152,23 @@ fn a_guest_that_is_on_its_way_to_the_target_takes_room_there() {
 }
 
 #[test]
+fn a_guest_that_another_plan_sends_to_the_target_counts_with_what_that_says() {
+    let mut now = cluster(&["h1", "h2"], &[("web", "h1"), ("db", "h1")]);
+    now.guests[1].vcpus = 7;
+    let other = a_move("m1", "db", "h1", "h2");
+    let own = plan(&now, vec![a_move("m2", "web", "h1", "h2")]);
+    let seen = [sighting("h1", GuestState::Running)];
+    let found =
+        |now: &Cluster, underway: &[Move]| recheck(&own, &own.moves[0], now, &seen, underway);
+    assert_eq!(found(&now, std::slice::from_ref(&other)), []);
+    // It has switched: nothing else has changed.
+    now.guests[1].host = Some("h2".parse().unwrap());
+    assert_eq!(found(&now, &[other]), []);
+    // Of one that came by nobody's plan nothing is known.
+    assert_eq!(found(&now, &[])[0].of, Precondition::Room);
+}
+
+#[test]
 fn a_guest_that_does_not_run_is_left_alone() {
     let now = cluster(&["h1", "h2"], &[("web", "h1")]);
     let mv = a_move("m1", "web", "h1", "h2");

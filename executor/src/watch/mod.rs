@@ -485,6 +485,7 @@ impl Shell<'_> {
             self.watch.cluster(),
             &self.load,
             &self.policy,
+            self.watch.flights(),
             &decision.relief,
         );
         if carried_out {

@@ -3,15 +3,25 @@
 use std::collections::BTreeSet;
 
 use vmpack_domain::plan::{Base, Claim, HostChange, MoveClaim, Plan, PlanStatus, TimeClaim};
-use vmpack_domain::relief::Relief;
+use vmpack_domain::relief::{Flight, Relief};
 use vmpack_domain::units::{MiB, Micros, Ratio};
 use vmpack_domain::{Cluster, HostName, Load, Policy, digest::digest};
 
-/// The plan that makes those moves at once: as many at a host as relief may, which its policy says.
-/// It claims nothing but what it does.
+/// The plan that makes those moves at once: as many at a host as relief may, and as full as relief fills
+/// hosts, which its policy says. Guests that are under way it expects where they go. It claims nothing but
+/// what it does.
 #[must_use]
-pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, relief: &Relief) -> Plan {
+pub fn plan(
+    cluster: &Cluster,
+    load: &Load,
+    policy: &Policy,
+    flights: &[Flight],
+    relief: &Relief,
+) -> Plan {
     let mut target = cluster.placement();
+    for flight in flights {
+        target.insert(flight.guest.clone(), flight.to.clone());
+    }
     for mv in &relief.moves {
         target.insert(mv.guest.clone(), mv.to.clone());
     }
@@ -29,6 +39,8 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, relief: &Relief) ->
     let cost = Ratio(after.iter().map(|h| policy.costs.of(h).0).sum());
     let mut policy = policy.clone();
     policy.migrations.per_host = policy.relief.per_host;
+    policy.headroom = policy.overload();
+    policy.relief.cpu = Some(policy.headroom.cpu);
     let origin = "relief: not sought to be least";
     Plan {
         base: Base {
@@ -63,5 +75,31 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, relief: &Relief) ->
         moves: relief.moves.clone(),
         starts: Vec::new(),
         reasons: relief.reasons.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::cluster;
+    use vmpack_domain::units::MilliCores;
+
+    #[test]
+    fn who_is_under_way_is_expected_where_it_goes_and_hosts_are_filled_as_relief_fills_them() {
+        let hosts = cluster(&["h1", "h2"], &[("a", "h1"), ("b", "h1")]);
+        let flight = Flight {
+            guest: "a".parse().unwrap(),
+            from: "h1".parse().unwrap(),
+            to: "h2".parse().unwrap(),
+            demand: MilliCores(500),
+            margin: MilliCores::ZERO,
+            memory: MiB(2048),
+        };
+        let (policy, relief) = (Policy::default(), Relief::default());
+        let made = plan(&hosts, &Load::default(), &policy, &[flight], &relief);
+        let at = |guest: &str| made.target[&guest.parse().unwrap()].to_string();
+        assert_eq!((at("a"), at("b")), ("h2".to_owned(), "h1".to_owned()));
+        assert_eq!(made.policy.headroom, policy.overload());
+        assert_eq!(made.policy.overload(), policy.overload());
     }
 }

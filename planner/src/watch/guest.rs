@@ -8,6 +8,9 @@ use vmpack_domain::units::{Micros, MilliCores};
 /// How many of the newest windows say what a guest wants now: 100 ms of the 34 ms that a watch is best
 /// served with.
 const NEWEST: usize = 3;
+/// The same where the kernel says that the host is overloaded: it has seen a rise that older windows have
+/// no part in.
+const RISEN: usize = 2;
 /// A vCPU of which no more than this was idle, in thousandths of the window, is taken to have had no rest.
 const REST: u64 = 20;
 /// How far back its margin looks.
@@ -33,10 +36,11 @@ pub(super) struct Recent {
 
 impl Recent {
     /// Takes windows in, and says what the guest wants now, and what it wanted more than that at most in
-    /// the last ten seconds.
-    pub(super) fn push(&mut self, now: Micros, windows: &[Window]) -> Demand {
+    /// the last ten seconds; `risen` says whether its host's kernel calls that overloaded.
+    pub(super) fn push(&mut self, now: Micros, windows: &[Window], risen: bool) -> Demand {
+        let most = if risen { RISEN } else { NEWEST };
         self.newest.extend(windows);
-        let more = self.newest.len().saturating_sub(NEWEST);
+        let more = self.newest.len().saturating_sub(most);
         self.newest.drain(..more);
         let wanted = self.now();
         while self.wanted.front().is_some_and(|(t, _)| *t + BACK <= now) {
@@ -91,7 +95,7 @@ mod tests {
             run: MilliCores(*run),
         };
         let windows: Vec<Window> = windows.iter().map(window).collect();
-        let demand = Recent::default().push(Micros::ZERO, &windows);
+        let demand = Recent::default().push(Micros::ZERO, &windows, false);
         let Demand::Seen { now, .. } = demand else {
             panic!("{demand:?}");
         };

@@ -15,13 +15,16 @@
 //! ```
 //!
 //! *wanted* counts what is under way as arrived, so that a host whose relief is decided is calm as soon
-//! as that suffices, and nothing is decided twice for one overload. A guest under way is not believed,
+//! as that suffices, and nothing is decided twice for one overload. Where it does not suffice, more is
+//! decided only once that has lasted: see [`phase`]. A guest under way is not believed,
 //! nor is it until a window that began after its memory was whole. An overload that no moves end is
 //! sought relief for again after [`AGAIN`], sooner at first, and as soon as a migration ends or a host is
 //! heard anew.
 
 mod answer;
 mod guest;
+mod heard;
+mod phase;
 mod picture;
 #[cfg(test)]
 mod tests;
@@ -37,8 +40,11 @@ use vmpack_domain::{Cluster, GuestName, HostName, Load, Policy};
 use crate::relieve::{Contingency, Limits, Surge, host_room, relieve, still};
 use answer::same;
 use guest::Recent;
+use phase::Seen;
 
 pub use guest::Window;
+pub use heard::Heard;
+pub use phase::Phase;
 pub use picture::Picture;
 
 /// A host of which nothing was heard for so long is unknown; its probe speaks ten times a second.
@@ -47,54 +53,9 @@ pub const SILENCE: Micros = Micros::secs(1);
 /// answer, since what is measured in a surge's first moments is little, then after twice as long.
 pub const AGAIN: Micros = Micros::secs(2);
 /// See [`AGAIN`].
-pub const SOON: Micros = Micros::millis(100);
+pub const SOON: Micros = Micros::millis(34);
 /// How long a move is remembered, beyond every cooldown and budget.
 const MEMORY: Micros = Micros::secs(3600);
-
-/// What is heard. Times are on the watch's clock.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Heard {
-    /// Windows of a host's guests.
-    Windows {
-        /// Of which host.
-        host: HostName,
-        /// What was measured of each guest in each, oldest first.
-        guests: Vec<(GuestName, Vec<Window>)>,
-    },
-    /// The host's kernel says that runnable vCPUs exceed its cores, or no longer do.
-    Overload {
-        /// Which host.
-        host: HostName,
-        /// Whether it began.
-        began: bool,
-    },
-    /// Nothing more is heard of the host.
-    Silent(HostName),
-    /// A migration is over.
-    Ended {
-        /// Whose.
-        guest: GuestName,
-        /// Whether the guest is at the target, else at the source.
-        moved: bool,
-    },
-    /// Hosts and guests as they are now.
-    Cluster(Cluster),
-}
-
-/// In which phase a host is, and since when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Its guests have what they want.
-    Calm,
-    /// They want more, not for long.
-    Suspected(Micros),
-    /// They have wanted more for long enough.
-    Overloaded(Micros),
-    /// Moves are decided; counting them they have what they want.
-    Relieving(Micros),
-    /// Nothing is heard.
-    Unknown,
-}
 
 /// What is decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +100,8 @@ pub struct Watch {
 #[derive(Debug)]
 struct HostWatch {
     phase: Phase,
+    /// Since when the relief that is under way does not suffice, if so.
+    short: Option<Micros>,
     room: MilliCores,
     heard: Option<Micros>,
     /// Whether its kernel says that it is overloaded.
@@ -235,18 +198,25 @@ impl Watch {
         let recalled = surge.and_then(|surge| self.ahead.recall(&situation, &surge));
         let ahead = recalled.is_some();
         let relief = recalled.unwrap_or_else(|| relieve(&situation, limits, &mut |_| {}));
-        self.decided(relief, ahead, now)
+        let onset = overloaded.values().copied().min()?;
+        self.decided(relief, (onset, ahead), now)
     }
 
     /// What of an answer that took longer to find is still to be done: where hosts are overloaded yet,
     /// and each of its moves is possible now and they end those overloads.
     pub fn better(&mut self, relief: &Relief, now: Micros) -> Option<Decision> {
-        let picture = self.picture(now);
+        let mut picture = self.picture(now);
+        let short = self.hosts.iter().filter_map(|(host, w)| match w.phase {
+            Phase::Relieving(since) => w.short.map(|_| (host.clone(), since)),
+            _ => None,
+        });
+        picture.overloaded.extend(short);
         let over = |m: &&Move| picture.overloaded.contains_key(&m.from);
         let moves = relief.moves.iter().filter(over);
         let moves: Vec<_> = moves.map(|m| (m.guest.clone(), m.to.clone())).collect();
         let relief = still(&picture.situation(), &moves)?;
-        self.decided(relief, false, now)
+        let onset = picture.overloaded.values().copied().min()?;
+        self.decided(relief, (onset, false), now)
     }
 
     /// Whether relief is to be sought now.
@@ -256,8 +226,12 @@ impl Watch {
         (!waits && self.hosts.values().any(over)).then_some(())
     }
 
-    fn decided(&mut self, relief: Relief, ahead: bool, now: Micros) -> Option<Decision> {
-        let onset = self.overloaded().values().copied().min()?;
+    fn decided(
+        &mut self,
+        relief: Relief,
+        (onset, ahead): (Micros, bool),
+        now: Micros,
+    ) -> Option<Decision> {
         let known = self.last.as_ref().filter(|(old, ..)| same(old, &relief));
         let wait = known.map_or(SOON, |(.., wait)| AGAIN.min(*wait + *wait));
         let news = known.is_none();
@@ -309,6 +283,13 @@ impl Watch {
                 at: now,
                 relief,
             });
+        }
+        for mv in moves {
+            if let Some(from) = self.hosts.get_mut(&mv.from)
+                && let Phase::Overloaded(since) = from.phase
+            {
+                from.phase = Phase::Relieving(since);
+            }
         }
         for host in moves.iter().flat_map(|mv| [&mv.from, &mv.to]) {
             self.look(host, now);
@@ -436,6 +417,7 @@ impl Watch {
                 host.name.clone(),
                 HostWatch {
                     phase,
+                    short: None,
                     room: host_room(host, &self.policy),
                     heard,
                     kernel,
@@ -470,6 +452,7 @@ impl Watch {
             return;
         };
         watched.heard = Some(now);
+        let kernel = watched.kernel;
         if watched.phase == Phase::Unknown {
             watched.phase = Phase::Calm;
             self.last = None;
@@ -481,7 +464,7 @@ impl Watch {
             };
             let under_way = self.flights.iter().any(|f| f.guest == guest);
             if !under_way && now >= known.believed && !windows.is_empty() {
-                known.demand = known.recent.push(now, &windows);
+                known.demand = known.recent.push(now, &windows, kernel);
                 // Somebody moved it, or the snapshot is older than that.
                 let at = &mut self.cluster.guests[known.index].host;
                 if at.as_ref() != Some(host) {
@@ -575,27 +558,25 @@ impl Watch {
         let wanted = self.wanted(host, watched);
         let relief = &self.policy.relief;
         let slack = watched.room.0 / 1000 * relief.hysteresis.0;
-        let under = MilliCores(watched.room.0.saturating_sub(slack));
-        let leaving = self.flights.iter().any(|f| f.from == *host);
         let above = wanted > watched.room;
-        let long = |since: Micros| watched.kernel || now.saturating_sub(since) >= relief.after;
-        // What the kernel says has lasted so long at least.
-        let latest = now.saturating_sub(relief.after);
-        let phase = match watched.phase {
-            Phase::Unknown => Phase::Unknown,
-            Phase::Calm if above && long(now) => Phase::Overloaded(latest),
-            Phase::Calm if above => Phase::Suspected(now),
-            Phase::Suspected(since) if above && long(since) => Phase::Overloaded(since.min(latest)),
-            Phase::Suspected(since) if above => Phase::Suspected(since),
-            Phase::Calm | Phase::Suspected(_) => Phase::Calm,
-            Phase::Overloaded(_) | Phase::Relieving(_) if wanted <= under => Phase::Calm,
-            Phase::Overloaded(since) | Phase::Relieving(since) if above => Phase::Overloaded(since),
-            Phase::Overloaded(since) if leaving => Phase::Relieving(since),
-            // Between the thresholds it is as it was.
-            other => other,
-        };
+        let lacks = above && self.is_relieving(host);
+        let short = lacks.then(|| watched.short.unwrap_or(now));
+        let phase = watched.phase.next(Seen {
+            above,
+            under: wanted.0 <= watched.room.0.saturating_sub(slack),
+            kernel: watched.kernel,
+            leaving: self.flights.iter().any(|f| f.from == *host),
+            short,
+            after: relief.after,
+            now,
+        });
+        let began = matches!(phase, Phase::Overloaded(_)) && phase != watched.phase;
+        // An overload that nothing ends elsewhere is no reason for this one to wait.
+        if began && let Some((_, again, _)) = &mut self.last {
+            *again = now;
+        }
         if let Some(watched) = self.hosts.get_mut(host) {
-            watched.phase = phase;
+            (watched.phase, watched.short) = (phase, short);
         }
     }
 

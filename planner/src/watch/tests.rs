@@ -305,6 +305,50 @@ fn the_kernels_word_is_as_good_as_time() {
 }
 
 #[test]
+fn what_relief_under_way_leaves_is_relieved_only_where_it_lasts() {
+    let surge = Micros::secs(10);
+    // Two guests rise; then for `long` two more, while the first relief is under way.
+    let run = |long: Micros| {
+        let mut own = Loop::new(2, 5);
+        own.run(Micros::secs(14), &|guest, now| match guest {
+            "g0" | "g1" if now >= surge => 4000,
+            "g2" | "g3" if now >= surge + Micros::millis(300) && now < surge + long => 4000,
+            "g0" | "g1" | "g2" | "g3" | "g4" => 1000,
+            _ => 200,
+        });
+        own.is_stable();
+        own.made
+    };
+    let short = run(Micros::millis(600));
+    assert_eq!(short.len(), 1, "{short:?}");
+    let lasting = run(Micros::secs(60));
+    assert_eq!(lasting.len(), 2, "{lasting:?}");
+    let between = lasting[1].3.saturating_sub(lasting[0].3);
+    assert!(between <= Micros::millis(900), "{lasting:?}");
+}
+
+#[test]
+fn an_overload_does_not_wait_for_one_elsewhere_that_nothing_ends() {
+    let mut own = Loop::new(3, 5);
+    let mut cluster = own.watch.cluster().clone();
+    for guest in cluster.guests.iter_mut().take(5) {
+        guest.movable = false;
+    }
+    own.watch.hear(Heard::Cluster(cluster), own.now);
+    let later = Micros::secs(60);
+    own.run(Micros::secs(64), &|guest, now| {
+        let n: u64 = guest[1..].parse().expect("a number");
+        match n {
+            0..5 => 2600,
+            5..10 if now >= later => 2600,
+            _ => 500,
+        }
+    });
+    let first = own.made.first().expect("a move");
+    assert!(first.3 <= later + Micros::millis(300), "{:?}", own.made);
+}
+
+#[test]
 fn a_guest_that_was_sent_back_is_an_oscillation() {
     let mut own = Loop::new(2, 5);
     own.run(Micros::secs(1), &|_, _| 1000);

@@ -1,7 +1,8 @@
 //! Connections to libvirt's daemons.
 
+use std::collections::BTreeSet;
 use std::ops::Deref;
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use virt::connect::Connect;
 
@@ -11,7 +12,14 @@ use crate::Error;
 const KEEPALIVE: (i32, u32) = (5, 3);
 
 /// An open connection; closed when it is dropped.
-pub(super) struct Connection(Connect);
+pub(super) struct Connection {
+    connect: Connect,
+    /// Machines that this host said it can run.
+    runs: Mutex<BTreeSet<Machine<String>>>,
+}
+
+/// Emulator, architecture, machine, hypervisor; what is not named is the host's default.
+pub(super) type Machine<T> = [Option<T>; 4];
 
 impl Connection {
     /// A connection that may act.
@@ -44,7 +52,24 @@ impl Connection {
         if let Err(e) = connect.set_keep_alive(KEEPALIVE.0, KEEPALIVE.1) {
             tracing::debug!(uri, "no keepalive: {}", e.message());
         }
-        Ok(Self(connect))
+        Ok(Self {
+            connect,
+            runs: Mutex::default(),
+        })
+    }
+
+    /// Asks whether the host can run such a machine; the error is libvirt's answer that it cannot. What it
+    /// said it can it is not asked again: that answer may come only once a migration to it is over.
+    pub(super) fn runs(&self, machine: Machine<&str>) -> Result<(), virt::error::Error> {
+        let key = machine.map(|text| text.map(str::to_owned));
+        let known = || self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        if known().contains(&key) {
+            return Ok(());
+        }
+        let [emulator, arch, kind, hypervisor] = machine;
+        self.get_domain_capabilities(emulator, arch, kind, hypervisor, 0)?;
+        known().insert(key);
+        Ok(())
     }
 }
 
@@ -57,13 +82,13 @@ impl std::fmt::Debug for Connection {
 impl Deref for Connection {
     type Target = Connect;
     fn deref(&self) -> &Connect {
-        &self.0
+        &self.connect
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Err(e) = self.0.close() {
+        if let Err(e) = self.connect.close() {
             tracing::debug!("closing a connection: {}", e.message());
         }
     }

@@ -3,6 +3,7 @@
 
 use roxmltree::{Document, Node};
 use vmpack_domain::PostCopy;
+use vmpack_domain::units::MiB;
 
 /// The namespace of the element in a domain's metadata by which its owner opts out of moves:
 /// `<guest xmlns="urn:vmpack:guest:1" movable="false" post-copy="never"/>`. Both attributes are
@@ -31,6 +32,8 @@ pub(super) struct Description {
     pub(super) post_copy: PostCopy,
     /// It runs on its host's very CPU model, so it can only go to a host of the same.
     pub(super) host_cpu: bool,
+    /// Its size, where that is stated: the most memory that it may have, and its vCPUs that are plugged.
+    pub(super) size: Option<(MiB, u32)>,
 }
 
 /// Reads a domain's XML; the error says what was read and what is accepted.
@@ -72,7 +75,18 @@ pub(super) fn describe(xml: &str) -> Result<Description, String> {
         post_copy,
         host_cpu: matches!(cpu_mode, Some("host-passthrough" | "maximum"))
             && accelerator == Accelerator::Kvm,
+        size: size(domain),
     })
+}
+
+/// libvirt writes memory in KiB.
+fn size(domain: Node) -> Option<(MiB, u32)> {
+    let number = |text: Option<&str>| text?.trim().parse::<u64>().ok();
+    let memory = child(domain, "memory")?;
+    let kib = number(memory.text()).filter(|_| memory.attribute("unit") == Some("KiB"))?;
+    let vcpu = child(domain, "vcpu")?;
+    let plugged = number(vcpu.attribute("current").or(vcpu.text()))?;
+    Some((MiB(kib.div_ceil(1024)), u32::try_from(plugged).ok()?))
 }
 
 /// A host's CPU model, from its capabilities' XML, where it is stated.
@@ -110,6 +124,7 @@ mod tests {
             movable: true,
             post_copy: PostCopy::Allowed,
             host_cpu: false,
+            size: None,
         };
         assert_eq!(plain, expected);
         assert_eq!(

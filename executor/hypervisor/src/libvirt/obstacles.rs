@@ -54,7 +54,7 @@ pub(super) fn obstacles(
     let [emulator, arch, machine, kind] =
         [&made.emulator, &made.arch, &made.machine, &made.kind].map(Option::as_deref);
     // A libvirt without this question is no obstacle; one that has no such machine is.
-    if let Err(e) = target.get_domain_capabilities(emulator, arch, machine, kind, 0)
+    if let Err(e) = target.runs([emulator, arch, machine, kind])
         && e.code() != virt::error::ErrorNumber::NoSupport
     {
         found.push(format!(

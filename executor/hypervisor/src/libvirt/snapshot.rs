@@ -80,7 +80,7 @@ type Found = Result<(Guest, Sight), Error>;
 
 /// One guest; the inner error is about what the domain says, the outer one about asking it.
 fn guest(domain: &Domain, host: &Host) -> Result<Found, virt::error::Error> {
-    let (name, info) = (domain.get_name()?, domain.get_info()?);
+    let name = domain.get_name()?;
     let (uuid, xml) = (domain.get_uuid()?, domain.get_xml_desc(0)?);
     let (state, reason) = domain.get_state()?;
     let sight = Sight {
@@ -95,12 +95,20 @@ fn guest(domain: &Domain, host: &Host) -> Result<Found, virt::error::Error> {
         Ok(said) => said,
         Err(e) => return Ok(Err(wrong(e))),
     };
+    let (memory, vcpus) = match said.size {
+        Some(size) => size,
+        // Of a guest that only just comes in, libvirt may answer this once its migration is over.
+        None => {
+            let info = domain.get_info()?;
+            (MiB(info.max_mem.div_ceil(1024)), info.nr_virt_cpu)
+        }
+    };
     let cpu = host.labels.get(CPU_LABEL).filter(|_| said.host_cpu);
     let guest = name.parse().map(|name| Guest {
         name,
         uuid: Some(uuid),
-        vcpus: info.nr_virt_cpu,
-        memory: MiB(info.max_mem.div_ceil(1024)),
+        vcpus,
+        memory,
         host: Some(host.name.clone()),
         reserved: MilliCores::ZERO,
         movable: said.movable,
