@@ -2028,7 +2028,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__replay)
-            opts="-v -h --trace --policies --order --hosts --count-memory --keep-resting --wake-time --failing --seed --kill --events --curve --report --json --verbose --help"
+            opts="-v -h --trace --policies --order --hosts --scenario --guests --surges --count-memory --keep-resting --wake-time --failing --seed --kill --events --curve --report --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2047,6 +2047,18 @@ _vmpack() {
                     return 0
                     ;;
                 --hosts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --scenario)
+                    COMPREPLY=($(compgen -W "surge" -- "${cur}"))
+                    return 0
+                    ;;
+                --guests)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --surges)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -132,7 +132,10 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand explain" -s h -l help -d '
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l trace -d 'The trace\'s format (planetlab), and the folder or .tar.gz that holds it; replayed to the end of the longest of its files' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l policies -d 'Policies, each replayed by itself' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l order -d 'The order of the guests, a name a line [default: DAY.order beside the trace DAY, if there is one; else by name]' -r -F
-complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l hosts -d 'How many hosts, of the two kinds in turn' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l hosts -d 'How many hosts, of the two kinds in turn [default: 800; of a scenario 200, all alike]' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l scenario -d 'In place of a trace a scenario of 24 hours: packed guests, and surges in some of them, without packing and relieved by either kind of migration' -r -f -a "surge\t'Guests rise from little to all their vCPUs, for some minutes'"
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l guests -d 'How many guests the scenario has' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l surges -d 'How many surges it has' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l wake-time -d 'Let hosts take so long to wake, such as `60s`, and draw their idle power until they sleep [without it: hosts without load draw nothing and wake at once, as in CloudSim]' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l failing -d 'Let so many migrations fail, such as `1%`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l seed -d 'Which of them fail' -r
@@ -144,7 +147,7 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l count-memory -d
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l keep-resting -d 'Let guests stay that want nothing for a while, which CloudSim takes for finished'
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l json -d 'Print a JSON object a line for each policy'
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
-complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -s h -l help -d 'Print help'
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l compare -d 'Compare two results of `regress --json` or `bench pack --json` instead: what changed, and whether status, hosts, bound, gap or time is worse' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l time-budget -d 'How many times longer than before a case may take, from 0.1 s on' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l filter -d 'Only cases whose path contains this' -r

@@ -150,7 +150,10 @@ _arguments "${_arguments_options[@]}" : \
 '*--trace=[The trace'\''s format (planetlab), and the folder or .tar.gz that holds it; replayed to the end of the longest of its files]:FORMAT:_files:FORMAT:_files' \
 '*--policies=[Policies, each replayed by itself]:NAME:_default' \
 '--order=[The order of the guests, a name a line \[default\: DAY.order beside the trace DAY, if there is one; else by name\]]:FILE:_files' \
-'--hosts=[How many hosts, of the two kinds in turn]:N:_default' \
+'--hosts=[How many hosts, of the two kinds in turn \[default\: 800; of a scenario 200, all alike\]]:N:_default' \
+'(--trace)--scenario=[In place of a trace a scenario of 24 hours\: packed guests, and surges in some of them, without packing and relieved by either kind of migration]:NAME:((surge\:"Guests rise from little to all their vCPUs, for some minutes"))' \
+'--guests=[How many guests the scenario has]:N:_default' \
+'--surges=[How many surges it has]:N:_default' \
 '--wake-time=[Let hosts take so long to wake, such as \`60s\`, and draw their idle power until they sleep \[without it\: hosts without load draw nothing and wake at once, as in CloudSim\]]:TIME:_default' \
 '--failing=[Let so many migrations fail, such as \`1%\`]:SHARE:_default' \
 '--seed=[Which of them fail]:N:_default' \
@@ -163,8 +166,8 @@ _arguments "${_arguments_options[@]}" : \
 '--json[Print a JSON object a line for each policy]' \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
 '*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
-'-h[Print help]' \
-'--help[Print help]' \
+'-h[Print help (see more with '\''--help'\'')]' \
+'--help[Print help (see more with '\''--help'\'')]' \
 && ret=0
 ;;
 (regress)

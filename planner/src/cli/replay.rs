@@ -2,6 +2,7 @@
 
 pub(crate) mod curve;
 mod page;
+mod surge;
 pub(crate) mod trace;
 mod watch;
 
@@ -35,11 +36,14 @@ struct Line<'a> {
 
 /// Replays the trace under each policy.
 pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<Exit, Failure> {
+    if arguments.scenario.is_some() {
+        return surge::run(arguments, session);
+    }
     for name in &arguments.policies {
         replay::policy(name).map_err(|e| Failure::usage(e.to_string()))?;
     }
     let setup = Setup {
-        hosts: arguments.hosts as usize,
+        hosts: hosts(arguments),
         memory: arguments.count_memory,
         resting_stay: arguments.keep_resting,
         wake: arguments.wake_time,
@@ -85,6 +89,10 @@ pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<
     Ok(Exit::Done)
 }
 
+fn hosts(arguments: &ReplayArguments) -> usize {
+    arguments.hosts.unwrap_or(800) as usize
+}
+
 /// Hosts are numbered as their names are: `h003` is the fourth.
 fn deaths(arguments: &ReplayArguments) -> Result<Vec<(Micros, usize)>, Failure> {
     let wrong = |text: &str| {
@@ -95,7 +103,7 @@ fn deaths(arguments: &ReplayArguments) -> Result<Vec<(Micros, usize)>, Failure> 
     let one = |text: &String| {
         let (host, at) = text.split_once('@').ok_or_else(|| wrong(text))?;
         let number = host.strip_prefix('h').and_then(|n| n.parse().ok());
-        let number = number.filter(|n| *n < arguments.hosts as usize);
+        let number = number.filter(|n| *n < hosts(arguments));
         let at = at.parse().ok();
         number
             .zip(at)

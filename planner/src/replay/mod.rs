@@ -9,6 +9,7 @@ mod heuristic;
 mod name;
 mod outcome;
 mod still;
+pub mod surge;
 mod vmpack;
 
 pub use heuristic::{Detect, Heuristic, Place, Select};

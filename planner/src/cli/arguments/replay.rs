@@ -13,6 +13,7 @@ Examples:
   vmpack replay --trace planetlab 20110303/ --policies vmpack --events events.jsonl
   vmpack replay --trace planetlab 20110303/ --policies thr-mmt,lr-mmt,vmpack --curve curve.svg
   vmpack replay --trace planetlab 20110303/ --policies thr-mmt,lr-mmt,vmpack --report policies.html
+  vmpack replay --scenario surge --hosts 200 --guests 2000
 
 Policies: none (all hosts at full power), dvfs (first fit, no migrations), and the heuristics of
 CloudSim's power package: thr-mmt-0.8, iqr-mmt-1.5, mad-mmt-2.5, lr-mmt-1.2 (mc instead of mmt for maximum
@@ -23,11 +24,18 @@ The world is that of CloudSim 3.0.3's power examples: two kinds of hosts in turn
 policy sees the present and the past. Shares (slav, slatah, pdm, unserved) are fractions. The same call
 gives the same result, but for the time it took.";
 
+/// What is made up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Scenario {
+    /// Guests rise from little to all their vCPUs, for some minutes
+    Surge,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ReplayArguments {
     /// The trace's format (planetlab), and the folder or .tar.gz that holds it; replayed to the end of the
     /// longest of its files
-    #[arg(long, value_names = ["FORMAT", "PATH"], num_args = 2, required = true)]
+    #[arg(long, value_names = ["FORMAT", "PATH"], num_args = 2, required_unless_present = "scenario")]
     pub(crate) trace: Vec<PathBuf>,
     /// Policies, each replayed by itself
     #[arg(
@@ -41,9 +49,19 @@ pub(crate) struct ReplayArguments {
     /// one; else by name]
     #[arg(long, value_name = "FILE")]
     pub(crate) order: Option<PathBuf>,
-    /// How many hosts, of the two kinds in turn
-    #[arg(long, value_name = "N", default_value_t = 800, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub(crate) hosts: u32,
+    /// How many hosts, of the two kinds in turn [default: 800; of a scenario 200, all alike]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) hosts: Option<u32>,
+    /// In place of a trace a scenario of 24 hours: packed guests, and surges in some of them, without packing
+    /// and relieved by either kind of migration
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "trace")]
+    pub(crate) scenario: Option<Scenario>,
+    /// How many guests the scenario has
+    #[arg(long, value_name = "N", default_value_t = 2000, requires = "scenario", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) guests: u32,
+    /// How many surges it has
+    #[arg(long, value_name = "N", default_value_t = 400, requires = "scenario")]
+    pub(crate) surges: u32,
     /// Let memory limit every migration, not only where guests start
     #[arg(long)]
     pub(crate) count_memory: bool,
