@@ -172,20 +172,24 @@ impl Testbed {
         Some(names.split_whitespace().map(str::to_owned).collect())
     }
 
-    /// The host a guest runs on now.
+    /// The host a guest runs on now. In the middle of a switch it is on none for a moment, and is waited
+    /// for.
     ///
     /// # Errors
-    /// When it runs on none.
+    /// When it runs on none for 5 s.
     pub fn locate(&self, guest: &str) -> Result<&Host> {
         self.guest(guest)?;
         let runs_here = |host: &&Host| {
             self.running_on(host)
                 .is_some_and(|names| names.iter().any(|name| name == guest))
         };
-        self.hosts
-            .iter()
-            .find(runs_here)
-            .with_context(|| format!("guest {guest} runs on no host"))
+        for _ in 0..20 {
+            if let Some(host) = self.hosts.iter().find(runs_here) {
+                return Ok(host);
+            }
+            std::thread::sleep(Duration::from_millis(250));
+        }
+        bail!("guest {guest} runs on no host")
     }
 
     /// Tells a guest what load to make from now on.
