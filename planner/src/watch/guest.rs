@@ -27,30 +27,51 @@ pub struct Window {
     pub run: MilliCores,
 }
 
-/// The newest windows; and the last ten seconds: when, and what it wanted then.
+/// What it wanted for less than this is no reason for a margin: a program that starts takes all it gets
+/// for a tenth of a second.
+const STEADY: Micros = Micros::millis(500);
+
+/// The newest windows; and the last ten seconds.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
     newest: VecDeque<Window>,
-    wanted: VecDeque<(Micros, MilliCores)>,
+    past: VecDeque<Then>,
+}
+
+/// What a guest wanted at a moment, and in the mean of [`STEADY`] before it.
+#[derive(Debug, Clone, Copy)]
+struct Then {
+    at: Micros,
+    wanted: MilliCores,
+    steady: MilliCores,
 }
 
 impl Recent {
     /// Takes windows in, and says what the guest wants now, and what it wanted more than that at most in
-    /// the last ten seconds; `risen` says whether its host's kernel calls that overloaded.
+    /// the last ten seconds in any mean of half a second; `risen` says whether its host's kernel calls that overloaded.
     pub(super) fn push(&mut self, now: Micros, windows: &[Window], risen: bool) -> Demand {
         let most = if risen { RISEN } else { NEWEST };
         self.newest.extend(windows);
         let more = self.newest.len().saturating_sub(most);
         self.newest.drain(..more);
         let wanted = self.now();
-        while self.wanted.front().is_some_and(|(t, _)| *t + BACK <= now) {
-            self.wanted.pop_front();
+        while self.past.front().is_some_and(|then| then.at + BACK <= now) {
+            self.past.pop_front();
         }
-        self.wanted.push_back((now, wanted));
-        let most = self.wanted.iter().map(|(_, d)| *d).max().unwrap_or(wanted);
+        let lately = self.past.iter().rev();
+        let lately = lately.take_while(|then| then.at + STEADY > now);
+        let (sum, count) =
+            lately.fold((wanted.0, 1), |(sum, n), then| (sum + then.wanted.0, n + 1));
+        let steady = MilliCores(sum.div_ceil(count));
+        self.past.push_back(Then {
+            at: now,
+            wanted,
+            steady,
+        });
+        let most = self.past.iter().map(|then| then.steady).max();
         Demand::Seen {
             now: wanted,
-            margin: most.saturating_sub(wanted),
+            margin: most.unwrap_or(wanted).saturating_sub(wanted),
         }
     }
 
@@ -71,17 +92,15 @@ impl Recent {
 
     /// Whether nothing was told of it lately.
     pub(super) fn stale(&self, now: Micros) -> bool {
-        self.wanted
-            .back()
-            .is_none_or(|(t, _)| *t + FORGOTTEN <= now)
+        let last = self.past.back();
+        last.is_none_or(|then| then.at + FORGOTTEN <= now)
     }
 
     /// By how much it wants more now than the least of the last ten seconds, in milli-cores.
     pub(super) fn rise(&self) -> u64 {
-        let least = self.wanted.iter().map(|(_, d)| d.0).min().unwrap_or(0);
-        self.wanted
-            .back()
-            .map_or(0, |(_, d)| d.0.saturating_sub(least))
+        let least = self.past.iter().map(|then| then.wanted.0).min();
+        let last = self.past.back().map_or(0, |then| then.wanted.0);
+        last.saturating_sub(least.unwrap_or(last))
     }
 }
 
@@ -116,5 +135,34 @@ mod tests {
         assert_eq!(wanted(&[(2000, 200), (1500, 300), (1500, 400)]), 1334);
         // Only the newest three count.
         assert_eq!(wanted(&[(1000, 0), (90, 90), (90, 90), (90, 90)]), 90);
+    }
+
+    #[test]
+    fn what_it_takes_for_a_moment_as_it_starts_is_no_margin_and_what_lasts_is() {
+        let margin = |high: u64| {
+            let mut recent = Recent::default();
+            let mut last = None;
+            // Windows of 34 ms: idle for a second, all of a vCPU for `high` of them, then a third of it.
+            for n in 0..90 {
+                let wants = match n {
+                    0..30 => 20,
+                    n if n < 30 + high => 1000,
+                    _ => 300,
+                };
+                let wants = MilliCores(wants);
+                let window = Window {
+                    demand: wants,
+                    run: wants,
+                };
+                last = Some(recent.push(Micros::millis(34 * n), &[window], false));
+            }
+            let Some(Demand::Seen { now, margin }) = last else {
+                panic!("{last:?}");
+            };
+            assert_eq!(now.0, 300);
+            margin.0
+        };
+        assert!(margin(3) < 150, "{}", margin(3));
+        assert!(margin(20) > 600, "{}", margin(20));
     }
 }
