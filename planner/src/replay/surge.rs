@@ -251,7 +251,6 @@ impl World {
         });
         let load_profile = Load {
             guests: dirty.collect(),
-            ..Load::default()
         };
         Ok(Self {
             now: Micros::ZERO,
@@ -298,7 +297,7 @@ impl World {
     /// First fit, the largest first; hosts without a guest sleep.
     fn pack(&mut self) -> Result<(), String> {
         let filled = self.filled();
-        let free = u64::from(self.policy.headroom.memory.0);
+        let free = self.policy.headroom.memory.0;
         let most = HOST.0 * (1000 - free) / 1000 / (GUEST.0 + self.policy.overhead.memory.0);
         let mut order: Vec<usize> = (0..self.wants.len()).collect();
         order.sort_by_key(|g| (std::cmp::Reverse(self.wants[*g]), *g));
