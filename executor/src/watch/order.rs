@@ -97,7 +97,9 @@ mod tests {
         };
         let (policy, relief) = (Policy::default(), Relief::default());
         let made = plan(&hosts, &Load::default(), &policy, &[flight], &relief);
-        let at = |guest: &str| made.target[&guest.parse().unwrap()].to_string();
+        let at = |guest: &str| {
+            made.target[&guest.parse::<vmpack_domain::GuestName>().unwrap()].to_string()
+        };
         assert_eq!((at("a"), at("b")), ("h2".to_owned(), "h1".to_owned()));
         assert_eq!(made.policy.headroom, policy.overload());
         assert_eq!(made.policy.overload(), policy.overload());
