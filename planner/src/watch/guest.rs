@@ -8,9 +8,6 @@ use vmpack_domain::units::{Micros, MilliCores};
 /// How many of the newest windows say what a guest wants now: 100 ms of the 34 ms that a watch is best
 /// served with.
 const NEWEST: usize = 3;
-/// The same where the kernel says that the host is overloaded: it has seen a rise that older windows have
-/// no part in.
-const RISEN: usize = 2;
 /// A vCPU of which no more than this was idle, in thousandths of the window, is taken to have had no rest.
 const REST: u64 = 20;
 /// How far back its margin looks.
@@ -48,11 +45,10 @@ struct Then {
 
 impl Recent {
     /// Takes windows in, and says what the guest wants now, and what it wanted more than that at most in
-    /// the last ten seconds in any mean of half a second; `risen` says whether its host's kernel calls that overloaded.
-    pub(super) fn push(&mut self, now: Micros, windows: &[Window], risen: bool) -> Demand {
-        let most = if risen { RISEN } else { NEWEST };
+    /// the last ten seconds in any mean of half a second.
+    pub(super) fn push(&mut self, now: Micros, windows: &[Window]) -> Demand {
         self.newest.extend(windows);
-        let more = self.newest.len().saturating_sub(most);
+        let more = self.newest.len().saturating_sub(NEWEST);
         self.newest.drain(..more);
         let wanted = self.now();
         while self.past.front().is_some_and(|then| then.at + BACK <= now) {
@@ -114,7 +110,7 @@ mod tests {
             run: MilliCores(*run),
         };
         let windows: Vec<Window> = windows.iter().map(window).collect();
-        let demand = Recent::default().push(Micros::ZERO, &windows, false);
+        let demand = Recent::default().push(Micros::ZERO, &windows);
         let Demand::Seen { now, .. } = demand else {
             panic!("{demand:?}");
         };
@@ -154,7 +150,7 @@ mod tests {
                     demand: wants,
                     run: wants,
                 };
-                last = Some(recent.push(Micros::millis(34 * n), &[window], false));
+                last = Some(recent.push(Micros::millis(34 * n), &[window]));
             }
             let Some(Demand::Seen { now, margin }) = last else {
                 panic!("{last:?}");

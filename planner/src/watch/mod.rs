@@ -452,7 +452,6 @@ impl Watch {
             return;
         };
         watched.heard = Some(now);
-        let kernel = watched.kernel;
         if watched.phase == Phase::Unknown {
             watched.phase = Phase::Calm;
             self.last = None;
@@ -464,7 +463,7 @@ impl Watch {
             };
             let under_way = self.flights.iter().any(|f| f.guest == guest);
             if !under_way && now >= known.believed && !windows.is_empty() {
-                known.demand = known.recent.push(now, &windows, kernel);
+                known.demand = known.recent.push(now, &windows);
                 // Somebody moved it, or the snapshot is older than that.
                 let at = &mut self.cluster.guests[known.index].host;
                 if at.as_ref() != Some(host) {
