@@ -288,6 +288,9 @@ static long add_vcpu(u32 entry, void *unused)
 	if (!v || !s || !v->thread)
 		return 0;
 	u64 epoch = s->epoch;
+	/* Asleep since before the slot: most are, and it is in none of their lines but this one. */
+	if (v->doing == OFF && v->since < epoch << SLOT_SHIFT)
+		return 0;
 	struct slot *slot = &v->slots[epoch & (SLOTS - 1)];
 	u64 busy = slot->epoch == (u32)epoch ? (u64)slot->run + (v->capped ? 0 : slot->wait) : 0;
 	/* What it is doing is in no slot yet. */
@@ -299,7 +302,8 @@ static long add_vcpu(u32 entry, void *unused)
 	return 0;
 }
 
-/* Judges the slot before the one that was judged last. */
+/* Judges the slot before the one that was judged last, and no further if that is as it was: then
+ * nothing has changed. */
 static long judge_slot(u32 back, void *unused)
 {
 	u32 zero = 0;
@@ -310,14 +314,15 @@ static long judge_slot(u32 back, void *unused)
 	s->epoch--;
 	s->busy = 0;
 	bpf_loop(c->used, add_vcpu, 0, 0);
-	if (s->busy > c->limit)
-		s->over++;
 	if (!back)
 		s->demand = s->busy;
+	if ((s->busy > c->limit) == s->overloaded)
+		return 1;
+	s->against++;
 	return 0;
 }
 
-/* Runs four times a slot on one CPU: the switches themselves keep no account of the host. */
+/* Runs twice a slot on one CPU: the switches themselves keep no account of the host. */
 SEC("perf_event")
 int judge(void *ctx)
 {
@@ -328,14 +333,12 @@ int judge(void *ctx)
 		return 0;
 	u64 now = bpf_ktime_get_ns();
 	s->epoch = now >> SLOT_SHIFT;
-	s->over = 0;
+	s->against = 0;
 	u32 slots = c->slots < OVERLOAD_MOST ? c->slots : OVERLOAD_MOST;
 	bpf_loop(slots, judge_slot, 0, 0);
-	/* All of the slots must agree, or it stays what it was. */
-	u32 overloaded = s->over == slots ? 1 : !s->over ? 0 : s->overloaded;
 	/* What found no room in the ring is told the next time. */
-	if (overloaded != s->overloaded &&
-	    tell(overloaded ? OVERLOAD : CALM, 0, now, s->epoch << SLOT_SHIFT, s->demand))
-		s->overloaded = overloaded;
+	if (s->against == slots &&
+	    tell(s->overloaded ? CALM : OVERLOAD, 0, now, s->epoch << SLOT_SHIFT, s->demand))
+		s->overloaded = !s->overloaded;
 	return 0;
 }

@@ -55,7 +55,7 @@ struct state {
 	u64 lost_events; /* events that the ring had no room for */
 	u32 overloaded;
 	/* What the judge of overload finds, for itself. */
-	u32 over;   /* slots above the limit */
+	u32 against; /* slots that say otherwise than `overloaded` */
 	u64 epoch;  /* the slot that it judges */
 	u64 busy;   /* CPU run or waited for in it */
 	u64 demand; /* the same of the newest slot */

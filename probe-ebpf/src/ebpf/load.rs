@@ -185,7 +185,7 @@ fn area<T: super::wire::Plain>(ebpf: &mut Ebpf, name: &str) -> Result<Area<T>, N
     Area::map(map.fd(), entries.max_entries()).map_err(|e| NoEbpf::new("mapping a map", &e))
 }
 
-/// Has the overload judged four times a slot, on the first CPU.
+/// Has the overload judged twice a slot, on the first CPU.
 fn attach_judge(ebpf: &mut Ebpf) -> Result<(), NoEbpf> {
     let what = "the judge of overload";
     let cpus = online_cpus().map_err(|(_, e)| NoEbpf::new(what, &e))?;
@@ -195,7 +195,7 @@ fn attach_judge(ebpf: &mut Ebpf) -> Result<(), NoEbpf> {
     let attached = judge.attach(
         PerfEventConfig::Software(SoftwareEvent::CpuClock),
         PerfEventScope::AllProcessesOneCpu { cpu },
-        SamplePolicy::Period(SLOT_NS / 4),
+        SamplePolicy::Period(SLOT_NS / 2),
         false,
     );
     attached.map_err(|e| NoEbpf::new(what, &e))?;

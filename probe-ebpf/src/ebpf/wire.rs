@@ -95,7 +95,7 @@ pub(crate) struct Control {
 pub(crate) struct State {
     pub(crate) lost_events: u64,
     pub(crate) overloaded: u32,
-    pub(crate) over: u32,
+    pub(crate) against: u32,
     pub(crate) epoch: u64,
     pub(crate) busy: u64,
     pub(crate) demand: u64,
@@ -392,7 +392,7 @@ mod tests {
                 State,
                 lost_events,
                 overloaded,
-                over,
+                against,
                 epoch,
                 busy,
                 demand

@@ -18,6 +18,7 @@ use vmpack_domain::Statistic;
 use vmpack_domain::units::Micros;
 
 use super::Shared;
+use super::feed::{overload_event, wall};
 use super::http::Ending;
 use super::wire::{API, Event, Greeting, LoadAnswer, Refusal, line};
 use crate::history::{Asked, HistoryError, Reader};
@@ -235,8 +236,16 @@ fn stream(shared: &Arc<Shared>, end: Arc<Ending>) -> Response<Body> {
     let mut events = shared.events.subscribe();
     let shared = shared.clone();
     tokio::spawn(async move {
-        shared.live(|live| live.server.streams += 1);
-        let hello = Bytes::from(line(&Event::Hello(shared.greeting())));
+        let overload = shared.live(|live| {
+            live.server.streams += 1;
+            live.overload
+        });
+        let mut hello = line(&Event::Hello(shared.greeting()));
+        // One that began before is on: its reader is not to wait for the next.
+        if let Some(overload) = overload {
+            hello.push_str(&line(&overload_event(&overload, wall(overload.at))));
+        }
+        let hello = Bytes::from(hello);
         if let Some((why, lines)) = pass_on(&mut sender, &mut events, hello, &end).await {
             shared.live(|live| {
                 live.server.streams_dropped += 1;

@@ -318,6 +318,40 @@ fn the_stream_tells_windows_and_overloads_as_they_happen() {
 }
 
 #[test]
+fn a_reader_that_comes_later_hears_of_the_overload_that_is_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut windows = steady(&["a"]);
+    let mut told = [true, false, true].into_iter();
+    let daemon = start(settings(folder.path()), move |sink| {
+        if let Some(began) = told.next() {
+            sink.overload(Overload {
+                began,
+                at: now(),
+                since: now(),
+                demand: MilliCores(3000),
+                cores: MilliCores(2000),
+            });
+        }
+        windows(sink);
+    });
+    wait_for(|| {
+        let metrics = get(daemon.address, "/metrics");
+        metrics
+            .contains("vmpack_host_overloads_total 2")
+            .then_some(())
+    });
+    let first = block_on(async {
+        let mut events = client().stream(&daemon.url()).await.unwrap();
+        events.next().await.unwrap();
+        events.next().await.unwrap().unwrap()
+    });
+    let Event::Overload { began, at_us, .. } = first else {
+        panic!("{first:?}");
+    };
+    assert!(began && at_us <= feed::unix_us());
+}
+
+#[test]
 fn a_slow_reader_is_dropped_with_a_word_and_delays_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let ticks = Arc::new(AtomicU64::new(0));
