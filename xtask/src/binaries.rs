@@ -49,11 +49,19 @@ impl Binaries {
     }
 }
 
-/// The cargo that runs us, in the checkout.
+/// The cargo that runs us, in the checkout, without what it told us of our own package: a build script
+/// that asks for that, such as ring's, would take it for a change, and be built anew with all that
+/// needs it each time that cargo is run by hand and from here in turn.
 #[must_use]
 pub fn cargo() -> Command {
     let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut cargo = command([program]);
     cargo.current_dir(workspace());
+    for (name, _) in std::env::vars_os() {
+        let told = name.to_string_lossy();
+        if told.starts_with("CARGO_PKG_") || told.starts_with("CARGO_MANIFEST_") {
+            cargo.env_remove(&name);
+        }
+    }
     cargo
 }
