@@ -139,30 +139,44 @@ static __always_inline void place(struct vcpu *v, u64 from, u64 to, int waited)
 	}
 }
 
-#define COMPARED_NS (1ull << 26) /* between two comparisons of the clocks: 67 ms */
-#define BEHIND_NS (1ull << 20)   /* that one CPU's clock may be behind another's */
+#define COMPARED_NS (1ull << 26)  /* between two comparisons of the clocks: 67 ms */
+#define BEHIND_NS (1ull << 22)    /* that one CPU's clock may be behind another's: a tick */
+#define FORGOTTEN_NS (1ull << 30) /* after which older comparisons say nothing: the clocks drift */
+#define COMPARISONS 4
 
-/* What CLOCK_MONOTONIC is ahead of the scheduler's clock, and when that was found, by the latter. */
-static u64 ahead, compared;
+/* What CLOCK_MONOTONIC is ahead of the scheduler's clock; when that was compared last, by the latter;
+ * and what was found then and before. */
+static struct {
+	u64 ahead, compared, found[COMPARISONS];
+	u32 next;
+} clocks;
 
 /* CLOCK_MONOTONIC at a switch. Reading it costs most of what a switch may cost. The scheduler has
  * just set a clock of its own, of which it makes the sums too; what lies between the two is compared
  * now and then. The scheduler's may be late (it is not set again soon after a wake-up), and the other
- * then seems too far ahead: so that falls at once, but rises by 1/1024 of the time that has gone,
- * which is more than the kernel lets a clock be adjusted by (500 ppm). */
+ * then seems too far ahead: so the least of the last comparisons counts. It follows the fastest that a
+ * clock may be adjusted (10 %, adjtimex) within 27 ms, less than two slots. */
 static __always_inline u64 moment(struct task_struct *task)
 {
 	if (!bpf_core_field_exists(task->se.cfs_rq))
 		return bpf_ktime_get_ns();
-	u64 clock = task->se.cfs_rq->rq->clock, gone = clock - compared;
+	u64 clock = task->se.cfs_rq->rq->clock, gone = clock - clocks.compared;
 	if (gone + BEHIND_NS < COMPARED_NS)
-		return clock + ahead;
-	u64 now = bpf_ktime_get_ns(), found = now - clock, most = ahead + (gone >> 10);
-	if (compared && (__s64)(found - most) > 0)
-		found = most;
-	ahead = found;
-	compared = clock;
-	return clock + found;
+		return clock + clocks.ahead;
+	u64 least = bpf_ktime_get_ns() - clock;
+	int afresh = !clocks.compared || gone >= FORGOTTEN_NS;
+	clocks.found[clocks.next++ % COMPARISONS] = least;
+	for (int i = 0; i < COMPARISONS; i++) {
+		if (afresh)
+			clocks.found[i] = least;
+		else if ((__s64)(clocks.found[i] - least) < 0)
+			least = clocks.found[i];
+	}
+	/* In this order: another CPU must not take the old one for what was just compared. */
+	*(volatile u64 *)&clocks.ahead = least;
+	barrier();
+	*(volatile u64 *)&clocks.compared = clock;
+	return clock + least;
 }
 
 static __always_inline u64 task_state(struct task_struct *task)
@@ -302,8 +316,8 @@ static long add_vcpu(u32 entry, void *unused)
 	return 0;
 }
 
-/* Judges the slot before the one that was judged last, and no further if that is as it was: then
- * nothing has changed. */
+/* Judges the slot before the one that was judged last, and goes on only while all say otherwise than
+ * what was last told. */
 static long judge_slot(u32 back, void *unused)
 {
 	u32 zero = 0;
@@ -322,7 +336,11 @@ static long judge_slot(u32 back, void *unused)
 	return 0;
 }
 
-/* Runs twice a slot on one CPU: the switches themselves keep no account of the host. */
+/* Runs twice a slot on one CPU: the switches themselves keep no account of the host.
+ *
+ * An overload begins when the newest slots all say so. A wait after a wake-up is known only when the
+ * thread has run again, so a newest slot may say too little: to end, neither the newest nor the one LATE
+ * slots before may say so for QUIET slots. */
 SEC("perf_event")
 int judge(void *ctx)
 {
@@ -331,14 +349,29 @@ int judge(void *ctx)
 	struct state *s = bpf_map_lookup_elem(&state, &zero);
 	if (!c || !s || !c->slots)
 		return 0;
-	u64 now = bpf_ktime_get_ns();
-	s->epoch = now >> SLOT_SHIFT;
+	u64 now = bpf_ktime_get_ns(), epoch = now >> SLOT_SHIFT;
+	s->epoch = epoch;
 	s->against = 0;
-	u32 slots = c->slots < OVERLOAD_MOST ? c->slots : OVERLOAD_MOST;
-	bpf_loop(slots, judge_slot, 0, 0);
 	/* What found no room in the ring is told the next time. */
-	if (s->against == slots &&
-	    tell(s->overloaded ? CALM : OVERLOAD, 0, now, s->epoch << SLOT_SHIFT, s->demand))
-		s->overloaded = !s->overloaded;
+	if (!s->overloaded) {
+		u32 slots = c->slots < OVERLOAD_MOST ? c->slots : OVERLOAD_MOST;
+		bpf_loop(slots, judge_slot, 0, 0);
+		if (s->against == slots && tell(OVERLOAD, 0, now, s->epoch << SLOT_SHIFT, s->demand)) {
+			s->overloaded = 1;
+			s->last = epoch;
+		}
+		return 0;
+	}
+	bpf_loop(1, judge_slot, 0, 0);
+	u64 demand = s->demand;
+	if (s->against) {
+		s->epoch = epoch - LATE + 1;
+		s->against = 0;
+		bpf_loop(1, judge_slot, 0, 0);
+	}
+	if (!s->against)
+		s->last = epoch;
+	else if (epoch - s->last >= QUIET && tell(CALM, 0, now, s->last << SLOT_SHIFT, demand))
+		s->overloaded = 0;
 	return 0;
 }

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use vmpack_domain::units::Micros;
 use vmpack_domain::{Cluster, GuestName, HostName, Load, Statistic};
 
-use crate::client::{Address, Client, ClientError};
+use crate::client::{Address, Client, ClientError, plain};
 use crate::export::left_out;
 use crate::history::GuestHistory;
 use crate::interval::STEP;
@@ -30,6 +30,9 @@ use crate::serve::wire::{API, Greeting, Health, LoadAnswer};
 
 /// Rows of ten seconds are committed when they are over; until then they are not asked for.
 const UNWRITTEN: u64 = 2 * STEP;
+
+/// In microseconds.
+const MINUTE: u64 = 60_000_000;
 
 /// What is fetched.
 #[derive(Debug, Clone, Copy)]
@@ -157,12 +160,6 @@ async fn ask(
     }
 }
 
-/// What another machine says, as it may be printed: its control characters could write anything
-/// on a terminal.
-fn plain(said: &str) -> String {
-    said.replace(char::is_control, "\u{fffd}")
-}
-
 #[derive(Debug, thiserror::Error)]
 enum AskError {
     #[error(transparent)]
@@ -171,6 +168,8 @@ enum AskError {
     Version(u32),
     #[error("its newest window is {0} old, more than {1}")]
     Stale(Micros, Micros),
+    #[error("its newest window is {0} ahead of its own clock")]
+    Future(Micros),
     #[error("it has measured nothing: {0}")]
     Nothing(String),
     #[error("it says of {0} what cannot be: {1}")]
@@ -192,6 +191,8 @@ impl Reached {
     }
 }
 
+/// The most memory of a guest that is believed, in MiB.
+const MEMORY: u64 = 1 << 30;
 /// The most that is believed of a guest's demand, in thousandths of a core, and of its pages a second.
 const MOST: (u64, u64) = (1_000_000_000, 1 << 40);
 
@@ -207,6 +208,19 @@ fn absurd(guest: &GuestHistory, span: Span) -> Option<&'static str> {
     let largest = guest.demands.max().map_or(0, |max| max.0);
     if series.step != span.step || series.mcores.len() as u64 > steps + 1 {
         return Some("steps that it was not asked for");
+    }
+    // Of a span of its own, so that it may be a little more than was asked for.
+    let longest = 2 * span.until.saturating_sub(span.since).max(STEP) * 1_000_000;
+    let vcpus = u64::from(guest.vcpus);
+    let times = guest.run_us.max(guest.run_delay_us).max(guest.throttled_us);
+    if !(1..=65_536).contains(&vcpus) {
+        return Some("no vCPU, or more than 65536");
+    }
+    if guest.span_us > longest || times > longest.saturating_mul(vcpus) {
+        return Some("more time than there was");
+    }
+    if guest.resident_mib.is_some_and(|mib| mib > MEMORY) {
+        return Some("more memory than 1 PiB");
     }
     if demand.max(largest) > MOST.0 {
         return Some("a demand of more than a million cores");
@@ -244,6 +258,10 @@ async fn try_ask(
         return Err(AskError::Nothing(health.faults.join("; ")));
     };
     reached.warnings = health.faults.iter().map(|fault| plain(fault)).collect();
+    // Clocks of one machine: what is told was, and windows end a little before they are told of.
+    if newest > greeting.now_us.saturating_add(MINUTE) {
+        return Err(AskError::Future(Micros(newest - greeting.now_us)));
+    }
     let age = Micros(greeting.now_us.saturating_sub(newest));
     reached.age_ms = Some(age.0 / 1000);
     if age > fresh {

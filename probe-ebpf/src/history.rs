@@ -99,7 +99,7 @@ pub(crate) enum HistoryError {
     #[error("{0}: {1}")]
     Sqlite(PathBuf, rusqlite::Error),
     #[error(
-        "{0} or its lock is no longer the file that was opened: it was deleted, moved away or replaced"
+        "{0}, its log or its lock is no longer the file that was opened: it was deleted, moved away or replaced"
     )]
     Replaced(PathBuf),
     #[error("{0} is damaged and cannot be set aside: {1}")]
@@ -165,6 +165,8 @@ pub(crate) struct History {
     known: BTreeMap<Uuid, Known>,
     /// The file that was opened, by its device and number.
     opened: Option<(u64, u64)>,
+    /// Its log, once there is one.
+    log: Option<(u64, u64)>,
     /// The newest second of the first rows since then.
     first: Option<u64>,
     /// Held until the history is dropped or the process ends, however it does.
@@ -212,6 +214,7 @@ impl History {
             bounds,
             known: BTreeMap::new(),
             opened: identity(file),
+            log: None,
             first: None,
             lock,
         })
@@ -233,7 +236,10 @@ impl History {
     /// SQLite goes on writing to a file that has no name any more.
     fn is_in_place(&self) -> bool {
         let held = self.lock.metadata().ok().map(|m| (m.dev(), m.ino()));
-        identity(&self.file) == self.opened && identity(&lock(&self.file)) == held
+        let log = identity(&beside(&self.file, "-wal"));
+        identity(&self.file) == self.opened
+            && identity(&lock(&self.file)) == held
+            && (self.log.is_none() || self.log == log)
     }
 
     /// Commits the rows, all or none, and deletes what is beyond the bounds. Of two rows of one
@@ -247,9 +253,10 @@ impl History {
             return Err(HistoryError::Replaced(self.file.clone()));
         }
         let appended = self.try_append(rows, passed);
-        if appended.is_err() {
+        match appended {
+            Ok(()) => self.log = identity(&beside(&self.file, "-wal")),
             // What was rolled back is not known.
-            self.known.clear();
+            Err(_) => self.known.clear(),
         }
         appended.map_err(|error| HistoryError::Sqlite(self.file.clone(), error))
     }

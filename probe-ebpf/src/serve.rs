@@ -36,7 +36,7 @@ use hyper::body::Bytes;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
-use crate::history::{Bounds, History};
+use crate::history::Bounds;
 use crate::live::Live;
 use crate::measure;
 use crate::sample::now;
@@ -83,6 +83,8 @@ struct Shared {
     events: broadcast::Sender<Bytes>,
     readings: Arc<Semaphore>,
     streams: Arc<Semaphore>,
+    /// A reader met damage in the history.
+    damaged: AtomicBool,
     stop: AtomicBool,
     stopped: Notify,
     /// When the daemon began, and when the measuring thread last did something, by
@@ -98,6 +100,7 @@ impl Shared {
             events: broadcast::Sender::new(BEHIND),
             readings: Arc::new(Semaphore::new(2)),
             streams: Arc::new(Semaphore::new(settings.streams)),
+            damaged: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             stopped: Notify::new(),
             began: now(),
@@ -148,7 +151,7 @@ async fn run(
 ) -> anyhow::Result<()> {
     let tls = settings.tls.server()?;
     let history =
-        History::open(&settings.history, settings.bounds).context("cannot use the history")?;
+        store::open(&settings.history, settings.bounds).context("cannot use the history")?;
     let listener = TcpListener::bind(settings.listen)
         .await
         .with_context(|| format!("cannot listen on {}", settings.listen))?;

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use vmpack_hypervisor::libvirt::Observer;
 
-use crate::client::{Address, Client, ClientError};
+use crate::client::{Address, Client, ClientError, plain};
 use crate::measure::{Measurement, Settings};
 use crate::sample::online_cores;
 use crate::serve::command::PORT;
@@ -85,7 +85,7 @@ async fn feed(arguments: &Arguments, send: mpsc::Sender<Event>) -> anyhow::Resul
     };
     while let Some(event) = events.next().await? {
         if let Event::Dropped { why, .. } = event {
-            anyhow::bail!("{address} ended the stream: {why}");
+            anyhow::bail!("{address} ended the stream: {}", plain(&why));
         }
         if send.send(event).await.is_err() {
             break;

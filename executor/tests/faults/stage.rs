@@ -106,9 +106,23 @@ impl State {
         }
     }
 
-    /// Lets time pass, and what happens then happen.
+    /// Lets time pass, and what happens then happen. The judge looks after each moment: what another
+    /// fault strikes a little later must not seem to have been as it was before the first.
     pub(crate) fn pass(&mut self, until: Micros) {
+        while let Some(next) = self.world.next_event().filter(|next| *next <= until) {
+            if self.pass_to(next) {
+                self.judge.look(&self.world);
+            }
+        }
+        self.pass_to(until);
+        self.judge.look(&self.world);
+    }
+
+    /// Gives whether anything but progress happened.
+    fn pass_to(&mut self, until: Micros) -> bool {
+        let mut happened = false;
         for event in self.world.step_until(until) {
+            happened |= !matches!(event.what, Happening::Progress { .. });
             self.judge.event(&event);
             // Bars would move on; nothing hangs on it, and each is a turn.
             let often = event.at.0 % PROGRESS.0 >= 1_000_000;
@@ -120,7 +134,7 @@ impl State {
                 unheard.1.push_back(what);
             }
         }
-        self.judge.look(&self.world);
+        happened
     }
 
     /// An executor dies: its threads with it, and nobody asks any more for what it has begun.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Empty, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::handshake;
 use hyper::header::HOST;
@@ -137,9 +137,11 @@ impl Client {
                 ANSWER
             };
             let body = Limited::new(answer.into_body(), most).collect().await;
-            let body = body
-                .map_err(|e| ClientError::Broke(e.to_string()))?
-                .to_bytes();
+            let body = body.map_err(|e| match e.is::<LengthLimitError>() {
+                true => ClientError::Answer(format!("more than {} MiB", most >> 20)),
+                false => ClientError::Broke(e.to_string()),
+            });
+            let body = body?.to_bytes();
             if status == StatusCode::OK || accepted.contains(&status) {
                 return serde_json::from_slice(&body)
                     .map_err(|e| ClientError::Answer(e.to_string()));
@@ -163,6 +165,7 @@ impl Client {
             return Ok(Events {
                 body: answer.into_body(),
                 read: Vec::new(),
+                searched: 0,
             });
         }
         Err(refused(answer.status(), b""))
@@ -210,11 +213,20 @@ fn refused(status: StatusCode, body: &[u8]) -> ClientError {
     ClientError::Refused(status, said.unwrap_or_default())
 }
 
+/// What another machine says, as it may be printed: its control characters could write anything
+/// on a terminal.
+#[must_use]
+pub fn plain(said: &str) -> String {
+    said.replace(char::is_control, "\u{fffd}")
+}
+
 /// Events as they come.
 #[derive(Debug)]
 pub struct Events {
     body: Incoming,
     read: Vec<u8>,
+    /// As far as that holds no end of a line.
+    searched: usize,
 }
 
 impl Events {
@@ -224,12 +236,15 @@ impl Events {
     /// When the connection breaks or says something else.
     pub async fn next(&mut self) -> Result<Option<Event>, ClientError> {
         loop {
-            if let Some(end) = self.read.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.read.drain(..=end).collect();
+            let fresh = self.read.get(self.searched..).unwrap_or_default();
+            if let Some(end) = fresh.iter().position(|byte| *byte == b'\n') {
+                let line: Vec<u8> = self.read.drain(..=self.searched + end).collect();
+                self.searched = 0;
                 return serde_json::from_slice(&line)
                     .map(Some)
                     .map_err(|e| ClientError::Answer(e.to_string()));
             }
+            self.searched = self.read.len();
             if self.read.len() > LINE {
                 return Err(ClientError::Answer("a line without an end".to_owned()));
             }

@@ -10,7 +10,7 @@ use clap::Args;
 use comfy_table::Table;
 use serde_json::json;
 use vmpack_domain::exit::Exit;
-use vmpack_domain::file::{Source, read_cluster, write_load};
+use vmpack_domain::file::{Source, read_cluster, read_load, write_load};
 use vmpack_domain::units::{Micros, count};
 use vmpack_domain::{Cluster, HostName, Statistic};
 use vmpack_probe_client::place::{place, probes};
@@ -167,6 +167,12 @@ fn fetch_and_write(
     anyhow::ensure!(silent < fetched.hosts.len(), "no probe gave its load");
 
     let text = write_load(&fetched.load);
+    // What no planner could read is not written: whatever a probe said, the others' load is in it too.
+    let source = Source {
+        name: "what was fetched".to_owned(),
+        text: text.clone(),
+    };
+    read_load(&[source])?;
     if let Some(file) = &arguments.output {
         write_whole(file, &text).with_context(|| format!("cannot write {}", file.display()))?;
     }

@@ -50,7 +50,7 @@ pub(crate) struct HistoryPart {
     /// Rows that were left out: their guest is missing, or they do not say what they must.
     #[serde(default)]
     pub(crate) rows_left_out: u64,
-    /// When the host was overloaded, in microseconds of Unix time.
+    /// When the host's overloads began, in microseconds of Unix time: the newest 10,000 of them.
     pub(crate) overloads_us: Vec<u64>,
 }
 
@@ -180,9 +180,12 @@ impl Reader {
         let span = [asked.since, asked.until].map(|s| signed(s.saturating_mul(1_000_000)));
         part.overloads_us = self
             .connection
-            .prepare_cached("SELECT at FROM overload WHERE at >= ?1 AND at < ?2 ORDER BY at")?
+            .prepare_cached(
+                "SELECT at FROM overload WHERE at >= ?1 AND at < ?2 ORDER BY at DESC LIMIT 10000",
+            )?
             .query_map(span, |row| row.get(0).map(unsigned))?
             .collect::<rusqlite::Result<_>>()?;
+        part.overloads_us.reverse();
         Ok(part)
     }
 

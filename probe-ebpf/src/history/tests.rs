@@ -404,7 +404,7 @@ fn the_log_does_not_stay_long_after_a_reader() {
 fn a_history_that_was_deleted_is_not_written_to_and_can_be_opened_anew() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("h.db");
-    for gone in ["h.db", "h.db.lock"] {
+    for gone in ["h.db", "h.db.lock", "h.db-wal"] {
         let mut history = History::open(&file, ROOMY).unwrap();
         let row = rows(START, &[("g1", [1, 2])]);
         history.append(&row, Duration::ZERO).unwrap();

@@ -14,7 +14,7 @@ use vmpack_hypervisor::Error;
 use vmpack_hypervisor::libvirt::Observed;
 
 use super::Shared;
-use super::store::Entry;
+use super::store::{Began, Entry};
 use super::wire::{Event, line};
 use crate::interval::{Intervals, Row};
 use crate::measure::Measurement;
@@ -32,8 +32,13 @@ const STATE: u64 = 250_000_000;
 pub(crate) struct Sink {
     shared: Arc<Shared>,
     intervals: Intervals,
+    /// That began since the last rows.
+    overloads: Vec<Began>,
     store: SyncSender<Entry>,
 }
+
+/// The most overloads of ten seconds that are kept.
+const OVERLOADS: usize = 100;
 
 /// Measures until the daemon stops. It never waits for libvirt, which may not be up yet or hang:
 /// guests that are known go on being measured.
@@ -201,6 +206,7 @@ impl Sink {
         Self {
             shared,
             intervals: Intervals::default(),
+            overloads: Vec::new(),
             store,
         }
     }
@@ -222,13 +228,14 @@ impl Sink {
         let at_us = wall(overload.at);
         self.tell(&overload_event(&overload, at_us));
         if overload.began {
-            let (wanted, cores) = (overload.demand.0, overload.cores.0);
-            // The stream and the metrics have said it.
-            let _ = self.store.try_send(Entry::Overload {
-                at_us,
-                wanted,
-                cores,
-            });
+            // The stream and the metrics have said it; the history says no more of ten seconds.
+            if self.overloads.len() < OVERLOADS {
+                self.overloads.push(Began {
+                    at_us,
+                    wanted: overload.demand.0,
+                    cores: overload.cores.0,
+                });
+            }
         }
     }
 
@@ -242,12 +249,11 @@ impl Sink {
             return;
         }
         self.shared.live(|live| live.interval(&rows));
-        if let Err(
-            TrySendError::Full(Entry::Rows(rows)) | TrySendError::Disconnected(Entry::Rows(rows)),
-        ) = self.store.try_send(Entry::Rows(rows))
-        {
+        let overloads = std::mem::take(&mut self.overloads);
+        let sent = self.store.try_send(Entry { rows, overloads });
+        if let Err(TrySendError::Full(entry) | TrySendError::Disconnected(entry)) = sent {
             self.shared.live(|live| {
-                live.history.rows_lost += rows.len() as u64;
+                live.history.rows_lost += entry.rows.len() as u64;
                 live.history.fault = Some("the disk does not keep up; rows are lost".to_owned());
             });
         }

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::error::Error;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::body::Body;
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -136,6 +138,41 @@ impl Open {
     }
 }
 
+/// An answer that is being sent: when that is over and this is dropped, its connection rests.
+struct Sending<B> {
+    body: B,
+    open: Arc<Open>,
+    ends: Option<AbortHandle>,
+}
+
+impl<B> Drop for Sending<B> {
+    fn drop(&mut self) {
+        if let Some(ends) = self.ends.take() {
+            self.open.rests(ends);
+        }
+    }
+}
+
+impl<B: Body + Unpin> Body for Sending<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 impl Drop for Open {
     fn drop(&mut self) {
         self.asks();
@@ -191,11 +228,7 @@ where
             let shared = open.shared.clone();
             shared.live(|live| live.server.requests += 1);
             let answered = answer(shared, end, request).await;
-            // Of a stream the length is not known: its connection is in use until it ends.
-            if let (Some(ends), Some(_)) = (ends, answered.body().size_hint().exact()) {
-                open.rests(ends);
-            }
-            Ok::<_, Infallible>(answered)
+            Ok::<_, Infallible>(answered.map(|body| Sending { body, open, ends }))
         }
     });
     let served = http1::Builder::new()

@@ -91,7 +91,7 @@ fn a_libvirt_that_hangs_from_the_start_does_not_keep_the_daemon_from_ending() {
     assert!(!metrics.contains("\nvmpack_host_guests_not_measured 0"));
     drop(daemon);
     // It was closed: another may write it.
-    assert!(History::open(&file, bounds).is_ok());
+    assert!(crate::history::History::open(&file, bounds).is_ok());
     drop(hold);
 }
 

@@ -1,13 +1,15 @@
 //! The answers: what each path says.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http_body_util::BodyExt;
 use http_body_util::channel::{Channel, Sender};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
@@ -33,6 +35,8 @@ const LINES: &str = "application/x-ndjson";
 const STEPS: u64 = 2000;
 /// How long a reading of the history may take.
 const READING: Duration = Duration::from_secs(20);
+/// What is handed over of an answer at once.
+const PIECE: usize = 64 << 10;
 /// How long a reader of the stream may take nothing.
 const UNTAKEN: Duration = Duration::from_secs(10);
 
@@ -74,6 +78,9 @@ pub(super) async fn answer(
         },
         "/healthz" => health(&shared),
         "/v1/load" => load(&shared, request.uri().query().unwrap_or_default()).await,
+        "/v1/stream" if request.method() == Method::HEAD => {
+            text(StatusCode::OK, LINES, String::new())
+        }
         "/v1/stream" => stream(&shared, end),
         path => refusal(
             StatusCode::NOT_FOUND,
@@ -114,7 +121,13 @@ async fn load(shared: &Arc<Shared>, query: &str) -> Response<Body> {
     drop(listener);
     match ended {
         Ok(Ok(Ok(Ok(answer)))) => text(StatusCode::OK, JSON, answer),
-        Ok(Ok(Err(error))) => refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string()),
+        Ok(Ok(Err(error))) => {
+            if error.is_damage() {
+                // The writer sets it aside.
+                shared.damaged.store(true, Ordering::Relaxed);
+            }
+            refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+        }
         Err(_) => refusal(
             StatusCode::SERVICE_UNAVAILABLE,
             "the span is too long to be read in time",
@@ -328,7 +341,7 @@ fn refusal(status: StatusCode, error: &str) -> Response<Body> {
 }
 
 fn text(status: StatusCode, media: &'static str, text: String) -> Response<Body> {
-    let mut answer = Response::new(Full::new(Bytes::from(text)).boxed());
+    let mut answer = Response::new(Pieces(Bytes::from(text)).boxed());
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(media));
@@ -337,6 +350,31 @@ fn text(status: StatusCode, media: &'static str, text: String) -> Response<Body>
         hyper::header::HeaderValue::from_static("no-store"),
     );
     answer
+}
+
+/// A body that is handed over piece by piece, so that it lasts until its reader has nearly all of it.
+struct Pieces(Bytes);
+
+impl hyper::body::Body for Pieces {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let piece = self.0.len().min(PIECE);
+        let piece = self.0.split_to(piece);
+        Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.len() as u64)
+    }
 }
 
 impl Shared {

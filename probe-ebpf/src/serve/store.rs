@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -12,16 +13,20 @@ use super::feed::unix_us;
 use crate::history::{Bounds, History, HistoryError, set_aside};
 use crate::interval::Row;
 
-/// What is to be kept.
-#[derive(Debug)]
-pub(super) enum Entry {
-    Rows(Vec<Row>),
-    /// In microseconds of Unix time and thousandths of a core.
-    Overload {
-        at_us: u64,
-        wanted: u64,
-        cores: u64,
-    },
+/// What is to be kept of ten seconds.
+#[derive(Debug, Default)]
+pub(super) struct Entry {
+    pub(super) rows: Vec<Row>,
+    pub(super) overloads: Vec<Began>,
+}
+
+/// An overload that began: when, in microseconds of Unix time, and what was wanted of how much, in
+/// thousandths of a core.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Began {
+    pub(super) at_us: u64,
+    pub(super) wanted: u64,
+    pub(super) cores: u64,
 }
 
 /// The intervals that wait for a disk that refuses them; beyond that the oldest is lost.
@@ -35,7 +40,11 @@ pub(super) fn keep(shared: &Arc<Shared>, history: History, entries: &Receiver<En
     let mut waiting = VecDeque::new();
     for entry in entries {
         waiting.push_back(entry);
-        let done = write_all(&mut waiting, |entry| file.write(entry));
+        let damaged = shared.damaged.swap(false, Ordering::Relaxed);
+        let mut damaged = Some(damaged).filter(|met| *met);
+        let done = write_all(&mut waiting, |entry| {
+            file.write(entry, damaged.take().is_some())
+        });
         if let Some(fault) = &done.fault {
             tracing::warn!("{fault}");
         }
@@ -86,10 +95,7 @@ fn write_all<E: Display>(
 
 impl Entry {
     fn rows(&self) -> u64 {
-        match self {
-            Self::Rows(rows) => rows.len() as u64,
-            Self::Overload { .. } => 0,
-        }
+        self.rows.len() as u64
     }
 }
 
@@ -110,15 +116,18 @@ impl Kept {
         }
     }
 
-    fn write(&mut self, entry: &Entry) -> Result<(), HistoryError> {
+    /// `damaged` if a reader met damage.
+    fn write(&mut self, entry: &Entry, damaged: bool) -> Result<(), HistoryError> {
+        let (file, bounds) = &self.place;
         if let Some(history) = &mut self.open {
             match write(history, entry, self.since.elapsed()) {
                 Err(error) if error.is_damage() => {
                     drop(self.open.take());
-                    let (file, _) = &self.place;
-                    let aside = set_aside(file, unix_us() / 1_000_000);
-                    let aside = aside.map_err(|e| HistoryError::Aside(file.clone(), e))?;
-                    tracing::error!("{error}: set aside as {}", aside.display());
+                    put_aside(file, &error)?;
+                }
+                Ok(()) if damaged => {
+                    drop(self.open.take());
+                    put_aside(file, &"a reader met damage")?;
                 }
                 // Its lock is let go before another is opened.
                 Err(HistoryError::Replaced(_)) => drop(self.open.take()),
@@ -126,21 +135,36 @@ impl Kept {
             }
         }
         self.since = Instant::now();
-        let (file, bounds) = &self.place;
-        let opened = self.open.insert(History::open(file, *bounds)?);
+        let opened = self.open.insert(open(file, *bounds)?);
         write(opened, entry, Duration::ZERO)
     }
 }
 
-fn write(history: &mut History, entry: &Entry, passed: Duration) -> Result<(), HistoryError> {
-    match entry {
-        Entry::Rows(rows) => history.append(rows, passed),
-        Entry::Overload {
-            at_us,
-            wanted,
-            cores,
-        } => history.overloaded(*at_us, *wanted, *cores),
+/// Opens a history, or begins another where it is damaged.
+pub(super) fn open(file: &Path, bounds: Bounds) -> Result<History, HistoryError> {
+    match History::open(file, bounds) {
+        Err(error) if error.is_damage() => {
+            put_aside(file, &error)?;
+            History::open(file, bounds)
+        }
+        other => other,
     }
+}
+
+fn put_aside(file: &Path, why: &dyn Display) -> Result<(), HistoryError> {
+    let aside = set_aside(file, unix_us() / 1_000_000);
+    let aside = aside.map_err(|e| HistoryError::Aside(file.to_path_buf(), e))?;
+    tracing::error!("{why}: the history was set aside as {}", aside.display());
+    Ok(())
+}
+
+/// Both may be written again: a second time changes nothing.
+fn write(history: &mut History, entry: &Entry, passed: Duration) -> Result<(), HistoryError> {
+    history.append(&entry.rows, passed)?;
+    for began in &entry.overloads {
+        history.overloaded(began.at_us, began.wanted, began.cores)?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -153,7 +177,10 @@ mod tests {
     const START: u64 = 1_790_000_000;
 
     fn entry(step: u64) -> Entry {
-        Entry::Rows(rows(START + step * 10, &[("g1", [1, 2]), ("g2", [3, 4])]))
+        Entry {
+            rows: rows(START + step * 10, &[("g1", [1, 2]), ("g2", [3, 4])]),
+            overloads: Vec::new(),
+        }
     }
 
     #[test]
@@ -170,9 +197,7 @@ mod tests {
         assert_eq!(write_all(&mut waiting, refuse).lost, 2);
         let mut seen = Vec::new();
         let done = write_all(&mut waiting, |entry| {
-            if let Entry::Rows(rows) = entry {
-                seen.push((rows[0].at - START) / 10);
-            }
+            seen.push((entry.rows[0].at - START) / 10);
             Ok::<_, &str>(())
         });
         assert_eq!((done.written, done.lost, done.fault), (60, 0, None));
@@ -198,8 +223,8 @@ mod tests {
         bytes[4096..].fill(0xff);
         std::fs::write(&file, bytes).unwrap();
         let mut kept = Kept::new(History::open(&file, bounds).unwrap());
-        kept.write(&entry(200)).unwrap();
-        kept.write(&entry(201)).unwrap();
+        kept.write(&entry(200), false).unwrap();
+        kept.write(&entry(201), false).unwrap();
         let aside = std::fs::read_dir(folder.path()).unwrap();
         let aside = aside.filter_map(|e| e.ok()?.file_name().into_string().ok());
         assert_eq!(

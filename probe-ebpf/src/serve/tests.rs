@@ -485,6 +485,9 @@ fn what_is_no_request_of_ours_is_refused() {
         "x: y\r\n".repeat(1000)
     );
     assert!(raw(daemon.address, &many).starts_with("HTTP/1.1 431"));
+    // Of the stream there is no head, and it keeps no connection.
+    let head = "HEAD /v1/stream HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    assert!(raw(daemon.address, head).starts_with("HTTP/1.1 200"));
     // Two requests on one connection.
     let two =
         "GET / HTTP/1.1\r\nhost: x\r\n\r\nGET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
@@ -513,7 +516,9 @@ fn what_is_no_request_of_ours_is_refused() {
     // served.
     let silent = |_| TcpStream::connect(daemon.address).unwrap();
     let resting = |_| ask("GET / HTTP/1.1\r\nhost: x\r\n\r\n");
-    let kept: Vec<TcpStream> = (0..8).map(silent).chain((0..8).map(resting)).collect();
+    let headed = |_| ask("HEAD /v1/stream HTTP/1.1\r\nhost: x\r\n\r\n");
+    let kept = (0..8).map(silent).chain((0..8).map(resting));
+    let kept: Vec<TcpStream> = kept.chain((0..8).map(headed)).collect();
     assert!(get(daemon.address, "/").starts_with("HTTP/1.1 200"));
     drop(kept);
 }

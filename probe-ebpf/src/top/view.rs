@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Style};
 use uuid::Uuid;
 use vmpack_domain::Tier;
 
+use crate::client;
 use crate::serve::wire::Event;
 use crate::tick::{GuestTick, Tick, tier_name};
 
@@ -52,7 +53,7 @@ struct Row {
 impl View {
     pub(crate) fn take(&mut self, event: Event) {
         match event {
-            Event::Hello(greeting) => self.host = greeting.host,
+            Event::Hello(greeting) => self.host = client::plain(&greeting.host),
             Event::Windows(tick) => self.tick(tick),
             Event::Overload {
                 began,
