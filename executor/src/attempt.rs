@@ -121,6 +121,12 @@ impl Attempt {
         if let Err(ended) = asking.of("lease", || self.claim()) {
             return ended;
         }
+        // While the hosts were asked, too.
+        if off.load(Ordering::Relaxed) {
+            let ended = Ended::Failed("called off before it began".to_owned());
+            self.let_go(&ended);
+            return ended;
+        }
         let asked = asking.all();
         tracing::info!(
             "move {}: its preconditions hold; the executor's own part was {:.6}s, that of the hosts asked {:.6}s ({asking})",

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 use vmpack_domain::plan::{Move, Plan};
 use vmpack_domain::units::{MiB, Micros};
-use vmpack_domain::{GuestName, HostName};
+use vmpack_domain::{GuestName, HostName, Mode};
 use vmpack_hypervisor::sim::{CopyState, Event, Happening, MigrationId, Traffic, Trouble, World};
 use vmpack_hypervisor::{Lease, Method, MigrationRequest};
 
@@ -377,19 +377,23 @@ impl Judge {
             );
             self.wrong(Wrong::OverCapacity, why);
         }
-        // Moves of relief count only one another.
-        let relief = |r: &vmpack_hypervisor::sim::Request| {
-            let mut plans = of.plans.iter().skip(1);
-            plans.any(|p| {
-                p.moves
-                    .iter()
-                    .any(|m| m.guest == r.guest && m.from == r.from && m.to == r.to)
-            })
+        // Moves of relief count only one another; and a move of a plan that is to switch at once and was
+        // begun before relief came is not called off for it.
+        let has = |p: &Plan, r: &vmpack_hypervisor::sim::Request| {
+            let same = |m: &Move| (&m.guest, &m.from, &m.to) == (&r.guest, &r.from, &r.to);
+            p.moves.iter().any(same)
         };
+        let relief =
+            |r: &vmpack_hypervisor::sim::Request| of.plans.iter().skip(1).any(|p| has(p, r));
         let counts = |t: &Traffic| self.ours.get(&t.id) == Some(&controller);
         let mut underway: Vec<Traffic> = world.traffic().into_iter().filter(counts).collect();
-        if underway.iter().any(|t| t.id == id && relief(&t.request)) {
+        // What a plan and relief both ask for may be either's.
+        let own = underway.iter().find(|t| t.id == id);
+        let planned = own.is_some_and(|t| of.plans.first().is_some_and(|p| has(p, &t.request)));
+        if own.is_some_and(|t| relief(&t.request)) && !planned {
             underway.retain(|t| relief(&t.request));
+        } else if request.mode == Mode::PostCopy {
+            underway.retain(|t| t.id == id || !relief(&t.request));
         }
         let leave = underway
             .iter()
