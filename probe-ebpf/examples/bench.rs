@@ -463,7 +463,8 @@ fn overload() -> Result<()> {
     }
     let (mut raised, mut heard) = (Vec::new(), Vec::new());
     for round in 0..100_u64 {
-        std::thread::sleep(Duration::from_millis(200));
+        // Until the one before has ended, which is told when none was seen for a while.
+        std::thread::sleep(Duration::from_millis(500));
         source.read();
         // At any place in a slot.
         let began = now() + 50 * MS + round * 7_919_113 % (17 * MS);
