@@ -273,4 +273,17 @@ fn an_answer_that_cannot_be_is_not_taken() {
     ] {
         assert_eq!(absurd(&guest, span), Some(why));
     }
+    let changed = |change: fn(&mut GuestHistory)| {
+        let mut guest = guest(500, 10, 7);
+        change(&mut guest);
+        absurd(&guest, span)
+    };
+    let vcpus = Some("no vCPU, or more than 65536");
+    assert_eq!(changed(|guest| guest.vcpus = 0), vcpus);
+    assert_eq!(changed(|guest| guest.vcpus = 65_537), vcpus);
+    let time = Some("more time than there was");
+    assert_eq!(changed(|guest| guest.span_us = u64::MAX), time);
+    assert_eq!(changed(|guest| guest.run_delay_us = u64::MAX), time);
+    let memory = Some("more memory than 1 PiB");
+    assert_eq!(changed(|guest| guest.resident_mib = Some(u64::MAX)), memory);
 }
