@@ -339,8 +339,8 @@ static long judge_slot(u32 back, void *unused)
 /* Runs twice a slot on one CPU: the switches themselves keep no account of the host.
  *
  * An overload begins when the newest slots all say so. A wait after a wake-up is known only when the
- * thread has run again, so a newest slot may say too little: to end, neither the newest nor the one LATE
- * slots before may say so for QUIET slots. */
+ * thread has run again, so a newest slot may say too little: to end, those LATE slots before must say
+ * so too. Not for longer: a host that is nearly full has a slot above its limit now and then. */
 SEC("perf_event")
 int judge(void *ctx)
 {
@@ -352,26 +352,20 @@ int judge(void *ctx)
 	u64 now = bpf_ktime_get_ns(), epoch = now >> SLOT_SHIFT;
 	s->epoch = epoch;
 	s->against = 0;
-	/* What found no room in the ring is told the next time. */
-	if (!s->overloaded) {
-		u32 slots = c->slots < OVERLOAD_MOST ? c->slots : OVERLOAD_MOST;
-		bpf_loop(slots, judge_slot, 0, 0);
-		if (s->against == slots && tell(OVERLOAD, 0, now, s->epoch << SLOT_SHIFT, s->demand)) {
-			s->overloaded = 1;
-			s->last = epoch;
-		}
+	u32 slots = c->slots < OVERLOAD_MOST ? c->slots : OVERLOAD_MOST;
+	bpf_loop(slots, judge_slot, 0, 0);
+	if (s->against != slots)
 		return 0;
-	}
-	bpf_loop(1, judge_slot, 0, 0);
-	u64 demand = s->demand;
-	if (s->against) {
-		s->epoch = epoch - LATE + 1;
+	u64 since = s->epoch << SLOT_SHIFT, demand = s->demand;
+	if (s->overloaded) {
+		s->epoch = epoch - LATE;
 		s->against = 0;
-		bpf_loop(1, judge_slot, 0, 0);
+		bpf_loop(slots, judge_slot, 0, 0);
+		if (s->against != slots)
+			return 0;
 	}
-	if (!s->against)
-		s->last = epoch;
-	else if (epoch - s->last >= QUIET && tell(CALM, 0, now, s->last << SLOT_SHIFT, demand))
-		s->overloaded = 0;
+	/* What found no room in the ring is told the next time. */
+	if (tell(s->overloaded ? CALM : OVERLOAD, 0, now, since, demand))
+		s->overloaded = !s->overloaded;
 	return 0;
 }

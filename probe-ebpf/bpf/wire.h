@@ -12,7 +12,6 @@
 #define LAG 6         /* slots after whose end a slot is read */
 #define OVERLOAD_MOST 8 /* slots that an overload may be judged by */
 #define LATE 8        /* slots after which most waits of a slot are known */
-#define QUIET 16      /* slots without overload that end one: 268 ms */
 
 /* What a vCPU thread does, as the last event told. */
 enum doing {
@@ -58,7 +57,6 @@ struct state {
 	u32 overloaded;
 	/* What the judge of overload finds, for itself. */
 	u32 against; /* slots that say otherwise than `overloaded` */
-	u64 last;   /* of an overload: when a slot said so last */
 	u64 epoch;  /* the slot that it judges */
 	u64 busy;   /* CPU run or waited for in it */
 	u64 demand; /* the same of the newest slot */
@@ -74,7 +72,7 @@ struct event {
 	u32 kind;
 	u32 thread;
 	u64 at;
-	u64 since;  /* OVERLOAD: start of the first slot that was judged; CALM: when a slot was last too full */
+	u64 since;  /* start of the first slot that was judged */
 	u64 demand; /* CPU run or waited for in the last slot */
 };
 

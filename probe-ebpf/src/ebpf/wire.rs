@@ -96,7 +96,6 @@ pub(crate) struct State {
     pub(crate) lost_events: u64,
     pub(crate) overloaded: u32,
     pub(crate) against: u32,
-    pub(crate) last: u64,
     pub(crate) epoch: u64,
     pub(crate) busy: u64,
     pub(crate) demand: u64,
@@ -394,7 +393,6 @@ mod tests {
                 lost_events,
                 overloaded,
                 against,
-                last,
                 epoch,
                 busy,
                 demand
