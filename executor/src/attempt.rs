@@ -115,15 +115,18 @@ impl Attempt {
         if let Err(ended) = self.may_begin(underway, &asking) {
             return ended;
         }
-        if off.load(Ordering::Relaxed) {
-            return Ended::Failed("called off before it began".to_owned());
+        let called_off = || {
+            let off = off.load(Ordering::Relaxed);
+            off.then(|| Ended::Failed("called off before it began".to_owned()))
+        };
+        if let Some(ended) = called_off() {
+            return ended;
         }
         if let Err(ended) = asking.of("lease", || self.claim()) {
             return ended;
         }
         // While the hosts were asked, too.
-        if off.load(Ordering::Relaxed) {
-            let ended = Ended::Failed("called off before it began".to_owned());
+        if let Some(ended) = called_off() {
             self.let_go(&ended);
             return ended;
         }

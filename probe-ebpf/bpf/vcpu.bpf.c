@@ -91,7 +91,6 @@ static __always_inline struct vcpu *followed(u32 thread)
 	return bpf_map_lookup_elem(&vcpus, &entry);
 }
 
-/* Without branches: no two waits are alike, and a branch that is guessed wrongly costs more. */
 static __always_inline u32 log2(u64 v)
 {
 	u32 r = 0;

@@ -11,7 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::live::{GuestLive, Live};
 use crate::process::Process;
 use crate::serve::feed::wall;
-use crate::source::{Runs, Waits};
+use crate::source::Waits;
 use crate::tick::tier_name;
 
 /// The media type of the answer.
@@ -291,11 +291,14 @@ fn own(out: &mut Out, live: &Live) -> fmt::Result {
         quality.map(|q| ([], nanoseconds(q.lost_ns))),
     )?;
     // Where the kernel has not counted yet there is nothing to tell.
-    let programs = quality.map_or([("", Runs::default()); 2], |q| {
-        [("switch", q.switches), ("judge", q.judge)]
-    });
-    let ran = programs.map(|(name, ran)| ([("program", name.to_owned())], ran));
-    let ran = || ran.iter().filter(|(_, ran)| ran.runs > 0).cloned();
+    let ran = || {
+        let programs = quality.map(|q| [("switch", q.switches), ("judge", q.judge)]);
+        let ran = programs
+            .into_iter()
+            .flatten()
+            .filter(|(_, ran)| ran.runs > 0);
+        ran.map(|(name, ran)| ([("program", name.to_owned())], ran))
+    };
     out.counter(
         "vmpack_probe_program_runs",
         "Runs of a kernel program while the kernel counted them",

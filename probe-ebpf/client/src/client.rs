@@ -75,14 +75,11 @@ impl std::str::FromStr for Address {
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(wrong());
         }
-        let host = uri.host().ok_or_else(wrong)?;
+        let authority = uri.authority().ok_or_else(wrong)?;
+        let host = authority.host();
         // What stands beside the host is a port and nothing else: no user, whom a probe does not know.
-        let beside = uri
-            .authority()
-            .map(|all| all.as_str().replacen(host, "", 1));
-        if beside.is_some_and(|beside| !beside.is_empty()) && uri.port_u16().is_none()
-            || text.contains('@')
-        {
+        let alone = authority.as_str() == host;
+        if !alone && authority.port_u16().is_none() || authority.as_str().contains('@') {
             return Err(wrong());
         }
         // An IPv6 address stands in brackets.

@@ -14,7 +14,7 @@ use crate::history::{Bounds, History, HistoryError, set_aside};
 use crate::interval::Row;
 
 /// What is to be kept of ten seconds.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Entry {
     pub(super) rows: Vec<Row>,
     pub(super) overloads: Vec<Began>,
@@ -40,11 +40,12 @@ pub(super) fn keep(shared: &Arc<Shared>, history: History, entries: &Receiver<En
     let mut waiting = VecDeque::new();
     for entry in entries {
         waiting.push_back(entry);
-        let damaged = shared.damaged.swap(false, Ordering::Relaxed);
-        let mut damaged = Some(damaged).filter(|met| *met);
-        let done = write_all(&mut waiting, |entry| {
-            file.write(entry, damaged.take().is_some())
-        });
+        if shared.damaged.swap(false, Ordering::Relaxed)
+            && let Err(error) = file.put_aside(&"a reader met damage")
+        {
+            tracing::warn!("{error}");
+        }
+        let done = write_all(&mut waiting, |entry| file.write(entry));
         if let Some(fault) = &done.fault {
             tracing::warn!("{fault}");
         }
@@ -116,25 +117,28 @@ impl Kept {
         }
     }
 
-    /// `damaged` if a reader met damage.
-    fn write(&mut self, entry: &Entry, damaged: bool) -> Result<(), HistoryError> {
-        let (file, bounds) = &self.place;
+    /// Sets the open file aside, as it is damaged.
+    fn put_aside(&mut self, why: &dyn Display) -> Result<(), HistoryError> {
+        match self.open.take() {
+            Some(history) => {
+                drop(history);
+                put_aside(&self.place.0, why)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn write(&mut self, entry: &Entry) -> Result<(), HistoryError> {
         if let Some(history) = &mut self.open {
             match write(history, entry, self.since.elapsed()) {
-                Err(error) if error.is_damage() => {
-                    drop(self.open.take());
-                    put_aside(file, &error)?;
-                }
-                Ok(()) if damaged => {
-                    drop(self.open.take());
-                    put_aside(file, &"a reader met damage")?;
-                }
+                Err(error) if error.is_damage() => self.put_aside(&error)?,
                 // Its lock is let go before another is opened.
                 Err(HistoryError::Replaced(_)) => drop(self.open.take()),
                 other => return other,
             }
         }
         self.since = Instant::now();
+        let (file, bounds) = &self.place;
         let opened = self.open.insert(open(file, *bounds)?);
         write(opened, entry, Duration::ZERO)
     }
@@ -223,8 +227,8 @@ mod tests {
         bytes[4096..].fill(0xff);
         std::fs::write(&file, bytes).unwrap();
         let mut kept = Kept::new(History::open(&file, bounds).unwrap());
-        kept.write(&entry(200), false).unwrap();
-        kept.write(&entry(201), false).unwrap();
+        kept.write(&entry(200)).unwrap();
+        kept.write(&entry(201)).unwrap();
         let aside = std::fs::read_dir(folder.path()).unwrap();
         let aside = aside.filter_map(|e| e.ok()?.file_name().into_string().ok());
         assert_eq!(
