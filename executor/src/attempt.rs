@@ -207,7 +207,12 @@ impl Attempt {
             self.mv.guest
         );
         match hypervisor.recover(&self.request(), method, told) {
-            Ok(report) => Ended::Moved(Some(report)),
+            // A libvirtd that was begun anew at the source since the switch knows of no migration, and lets
+            // its half stand when the resumed one has ended.
+            Ok(report) => match self.look(true, None) {
+                Ended::Moved(_) => Ended::Moved(Some(report)),
+                other => other,
+            },
             Err(failure) => self.halves(&failure.to_string()),
         }
     }

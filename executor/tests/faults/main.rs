@@ -144,3 +144,32 @@ fn an_executor_that_is_killed_after_any_event_is_resumed_to_the_same_end() {
         }
     }
 }
+
+#[test]
+fn what_a_resumed_post_copy_leaves_at_its_source_is_removed() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let blow = |after, what, mended| Upset::Blow {
+        when: Strikes::In(0, Phase::Fetch, after),
+        what,
+        at: Side::Source,
+        mended: Some(mended),
+    };
+    // The post-copy is broken after 30 s; then the libvirtd of its source dies and is begun anew.
+    let history = History {
+        hosts: 2,
+        guests: vec![(0, 800, 0)],
+        moves: vec![(0, 1, Mode::PostCopy)],
+        upsets: vec![
+            blow(300, Blow::LinkDown, 37_000),
+            blow(35_000, Blow::DaemonDies, 0),
+        ],
+        ..eventful(vec![])
+    };
+    let outcome = happen(&history);
+    let log = outcome.log.join("\n");
+    assert!(outcome.wrongs.is_empty(), "{log}");
+    let told = |what: &str| outcome.log.iter().any(|line| line.contains(what));
+    assert!(told("is to be resumed"), "{log}");
+    assert!(told("what g0 left on h0 when it went to h1: Ok"), "{log}");
+    assert!(outcome.words().contains(&"moved"), "{log}");
+}
