@@ -8,6 +8,7 @@
 //! The size is bounded twice: rows that are too old or too many are deleted, oldest first, and
 //! SQLite itself refuses to let the file grow beyond the bound.
 
+mod aside;
 mod read;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -26,6 +27,7 @@ use vmpack_domain::units::Micros;
 
 use crate::interval::{Row, code};
 
+pub(crate) use aside::set_aside;
 #[cfg(test)]
 pub(crate) use read::Series;
 pub(crate) use read::{Asked, GuestHistory, HistoryPart, Reader};
@@ -120,23 +122,6 @@ impl HistoryError {
             Some(DatabaseCorrupt | NotADatabase)
         )
     }
-}
-
-/// Renames a damaged history and what belongs to it, so that another can be begun and nothing is
-/// thrown away. Gives its new name. Nobody in this process may have it open.
-///
-/// # Errors
-/// When it cannot be renamed.
-pub(crate) fn set_aside(file: &Path, now: u64) -> io::Result<PathBuf> {
-    let aside = beside(file, &format!(".damaged-{now}"));
-    fs::rename(file, &aside)?;
-    for log in ["-wal", "-shm"] {
-        match fs::rename(beside(file, log), beside(&aside, log)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(aside)
 }
 
 /// How much is kept.

@@ -18,6 +18,8 @@ mod notify;
 mod outage;
 #[cfg(test)]
 mod prometheus;
+#[cfg(test)]
+mod readers;
 mod routes;
 mod store;
 #[cfg(test)]
@@ -73,6 +75,10 @@ pub(crate) struct Settings {
     pub(crate) streams: usize,
     /// Until data that the other side does not take ends a connection.
     pub(crate) untaken: Duration,
+    /// Until the reader of a large answer must have taken it.
+    pub(crate) taking: Duration,
+    /// What is held of such answers in all, in KiB.
+    pub(crate) unread_kib: u32,
 }
 
 /// What the threads share.
@@ -82,6 +88,7 @@ struct Shared {
     live: Arc<Mutex<Live>>,
     events: broadcast::Sender<Bytes>,
     readings: Arc<Semaphore>,
+    unread: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     /// A reader met damage in the history.
     damaged: AtomicBool,
@@ -99,6 +106,7 @@ impl Shared {
             live: Arc::default(),
             events: broadcast::Sender::new(BEHIND),
             readings: Arc::new(Semaphore::new(2)),
+            unread: Arc::new(Semaphore::new(settings.unread_kib as usize)),
             streams: Arc::new(Semaphore::new(settings.streams)),
             damaged: AtomicBool::new(false),
             stop: AtomicBool::new(false),

@@ -137,6 +137,8 @@ fn settings(arguments: &Arguments) -> anyhow::Result<Settings> {
         connections: usize::from(arguments.connections),
         streams: usize::from(arguments.connections / 4),
         untaken: Duration::from_secs(30),
+        taking: Duration::from_secs(60),
+        unread_kib: 64 << 10,
     })
 }
 

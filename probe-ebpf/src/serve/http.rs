@@ -183,7 +183,7 @@ impl Drop for Open {
 /// What a connection and the stream on it, if there is one, tell each other.
 #[derive(Debug, Default)]
 pub(super) struct Ending {
-    /// Ends the connection from within, when its reader takes nothing any more.
+    /// Ends the connection from within, when its reader takes nothing any more, or too little.
     pub(super) now: Notify,
     /// The other side took nothing for so long that TCP gave up. A stream's task learns afterwards
     /// that it cannot send: it runs when this connection's waits.
@@ -242,6 +242,6 @@ where
             tracing::debug!("{peer}: {error}");
             end.timed_out.store(is_timeout(&error), Ordering::Relaxed);
         },
-        () = end.now.notified() => tracing::info!("{peer}: takes nothing, closed"),
+        () = end.now.notified() => tracing::info!("{peer}: takes too little, closed"),
     }
 }

@@ -13,8 +13,10 @@ use hyper::body::{Bytes, Frame, Incoming, SizeHint};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use hyper::{Method, Request, Response, StatusCode};
 use serde::Serialize;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
+use tokio::task::AbortHandle;
 use tokio::time::timeout;
 use vmpack_domain::Statistic;
 use vmpack_domain::units::Micros;
@@ -66,18 +68,18 @@ pub(super) async fn answer(
             "text/plain; charset=utf-8",
             INDEX.to_owned(),
         ),
-        "/metrics" => match metrics::render(
-            shared.live(|live| live.clone()),
-            shared.settings.metrics_guests,
-        ) {
-            Ok(answer) => text(StatusCode::OK, metrics::MEDIA, answer),
-            Err(_) => refusal(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                "the metrics cannot be told",
-            ),
-        },
+        "/metrics" => {
+            let live = shared.live(|live| live.clone());
+            match metrics::render(live, shared.settings.metrics_guests) {
+                Ok(answer) => large(&shared, end, metrics::MEDIA, answer).await,
+                Err(_) => refusal(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the metrics cannot be told",
+                ),
+            }
+        }
         "/healthz" => health(&shared),
-        "/v1/load" => load(&shared, request.uri().query().unwrap_or_default()).await,
+        "/v1/load" => load(&shared, end, request.uri().query().unwrap_or_default()).await,
         "/v1/stream" if request.method() == Method::HEAD => {
             text(StatusCode::OK, LINES, String::new())
         }
@@ -99,7 +101,7 @@ fn health(shared: &Shared) -> Response<Body> {
     json(status, &health)
 }
 
-async fn load(shared: &Arc<Shared>, query: &str) -> Response<Body> {
+async fn load(shared: &Arc<Shared>, end: Arc<Ending>, query: &str) -> Response<Body> {
     let asked = match read_query(query, shared.greeting().now_us / 1_000_000) {
         Ok(asked) => asked,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, &error),
@@ -113,14 +115,15 @@ async fn load(shared: &Arc<Shared>, query: &str) -> Response<Body> {
     let (file, listens) = (shared.settings.history.clone(), listener.0.clone());
     let greeting = shared.greeting();
     let read = tokio::task::spawn_blocking(move || {
-        let _place = place;
         let history = Reader::open(&file)?.read(asked, || listens.load(Ordering::Relaxed))?;
-        Ok::<_, HistoryError>(serde_json::to_string(&LoadAnswer { greeting, history }))
+        let answer = serde_json::to_string(&LoadAnswer { greeting, history });
+        Ok::<_, HistoryError>((answer, place))
     });
     let ended = timeout(READING, read).await;
     drop(listener);
     match ended {
-        Ok(Ok(Ok(Ok(answer)))) => text(StatusCode::OK, JSON, answer),
+        // The next is read when this one has its room.
+        Ok(Ok(Ok((Ok(answer), _place)))) => large(shared, end, JSON, answer).await,
         Ok(Ok(Err(error))) => {
             if error.is_damage() {
                 // The writer sets it aside.
@@ -132,7 +135,7 @@ async fn load(shared: &Arc<Shared>, query: &str) -> Response<Body> {
             StatusCode::SERVICE_UNAVAILABLE,
             "the span is too long to be read in time",
         ),
-        Ok(Err(_) | Ok(Ok(Err(_)))) => refusal(
+        Ok(Err(_) | Ok(Ok((Err(_), _)))) => refusal(
             StatusCode::INTERNAL_SERVER_ERROR,
             "the history cannot be told",
         ),
@@ -340,8 +343,75 @@ fn refusal(status: StatusCode, error: &str) -> Response<Body> {
     json(status, &refusal)
 }
 
+/// An answer that may be large. It is held until its reader has taken it, so all of these together
+/// have a bound, and each has a time.
+async fn large(
+    shared: &Shared,
+    end: Arc<Ending>,
+    media: &'static str,
+    text: String,
+) -> Response<Body> {
+    let size = u32::try_from(text.len().div_ceil(1024)).unwrap_or(u32::MAX);
+    // One that is larger than all that there is takes all.
+    let room = size.clamp(1, shared.settings.unread_kib);
+    let room = shared.unread.clone().acquire_many_owned(room);
+    let Ok(Ok(room)) = timeout(READING, room).await else {
+        let error = "the answers to others wait for their readers";
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, error);
+    };
+    let patience = shared.settings.taking;
+    let late = tokio::spawn(async move {
+        tokio::time::sleep(patience).await;
+        end.now.notify_one();
+    });
+    let held = Held {
+        pieces: Pieces(Bytes::from(text)),
+        late: late.abort_handle(),
+        _room: room,
+    };
+    respond(StatusCode::OK, media, held.boxed())
+}
+
+/// What is held of a large answer, until it is taken or its connection ends.
+struct Held {
+    pieces: Pieces,
+    /// Ends the connection where that takes too long.
+    late: AbortHandle,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.late.abort();
+    }
+}
+
+impl hyper::body::Body for Held {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.pieces).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.pieces.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.pieces.size_hint()
+    }
+}
+
 fn text(status: StatusCode, media: &'static str, text: String) -> Response<Body> {
-    let mut answer = Response::new(Pieces(Bytes::from(text)).boxed());
+    respond(status, media, Pieces(Bytes::from(text)).boxed())
+}
+
+fn respond(status: StatusCode, media: &'static str, body: Body) -> Response<Body> {
+    let mut answer = Response::new(body);
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(media));

@@ -60,6 +60,8 @@ pub(crate) fn settings(folder: &Path) -> Settings {
         connections: 8,
         streams: 2,
         untaken: Duration::from_secs(30),
+        taking: Duration::from_secs(60),
+        unread_kib: 64 << 10,
     }
 }
 
