@@ -46,6 +46,7 @@ struct sched_entity {
 
 struct sched_info {
 	u64 run_delay;
+	u64 last_queued; /* since when it waits to run, by its run queue's clock; 0: it does not */
 } CORE;
 
 struct task_struct {

@@ -212,6 +212,7 @@ static __always_inline void switched_out(struct vcpu *v, struct task_struct *tas
 	v->wait = wait;
 	v->since = now;
 	v->waited = 0;
+	v->task = (u64)task;
 	v->doing = preempted || state == TASK_RUNNING ? WAIT : state == TASK_DEAD ? GONE : OFF;
 	barrier();
 	v->sequence++;
@@ -290,6 +291,19 @@ int find(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+/* Since when a thread that no switch tells of waits to be switched in; 0: it sleeps, or that cannot be
+ * known. Its task may be gone: then another number is read, or none. */
+static __always_inline u64 woken(struct vcpu *v)
+{
+	struct task_struct *task = (void *)v->task;
+	if (!task || !clocks.compared)
+		return 0;
+	u64 queued = BPF_CORE_READ(task, sched_info.last_queued);
+	if (!queued || (u32)BPF_CORE_READ(task, pid) != v->thread)
+		return 0;
+	return queued + clocks.ahead;
+}
+
 /* Adds what a vCPU ran and waited for in the slot that is judged; only what it ran, if its guest has a
  * quota: that a guest is throttled by it is no contention. What the judge finds is in a map,
  * as the verifier would follow each value that it can take on the stack. */
@@ -301,15 +315,21 @@ static long add_vcpu(u32 entry, void *unused)
 	if (!v || !s || !v->thread)
 		return 0;
 	u64 epoch = s->epoch;
+	u64 start = epoch << SLOT_SHIFT, end = start + SLOT_NS;
+	/* Looked at for the end of an overload only: it is in lines of the cache that nobody else needs. */
+	u64 since = v->doing == OFF && s->overloaded && !v->capped ? woken(v) : 0;
+	int waits = since && since < end;
 	/* Asleep since before the slot: most are, and it is in none of their lines but this one. */
-	if (v->doing == OFF && v->since < epoch << SLOT_SHIFT)
+	if (v->doing == OFF && v->since < start && !waits)
 		return 0;
 	struct slot *slot = &v->slots[epoch & (SLOTS - 1)];
 	u64 busy = slot->epoch == (u32)epoch ? (u64)slot->run + (v->capped ? 0 : slot->wait) : 0;
 	/* What it is doing is in no slot yet. */
-	u64 start = epoch << SLOT_SHIFT, end = start + SLOT_NS;
-	u64 since = v->since - (v->capped ? 0 : v->waited);
-	if ((v->doing == RUN || (v->doing == WAIT && !v->capped)) && since < end)
+	if (v->doing == RUN || (v->doing == WAIT && !v->capped)) {
+		since = v->since - (v->capped ? 0 : v->waited);
+		waits = since < end;
+	}
+	if (waits)
 		busy += end - (since > start ? since : start);
 	s->busy += busy < SLOT_NS ? busy : SLOT_NS;
 	return 0;
@@ -337,9 +357,9 @@ static long judge_slot(u32 back, void *unused)
 
 /* Runs twice a slot on one CPU: the switches themselves keep no account of the host.
  *
- * An overload begins when the newest slots all say so. A wait after a wake-up is known only when the
- * thread has run again, so a newest slot may say too little: to end, those LATE slots before must say
- * so too. Not for longer: a host that is nearly full has a slot above its limit now and then. */
+ * An overload begins when the newest slots all say so, and ends when twice as many say that it is none: a
+ * host that is nearly full goes to and fro. A wait after a wake-up is told by no switch until the thread
+ * runs again: to end, those are asked for. */
 SEC("perf_event")
 int judge(void *ctx)
 {
@@ -351,18 +371,13 @@ int judge(void *ctx)
 	u64 now = bpf_ktime_get_ns(), epoch = now >> SLOT_SHIFT;
 	s->epoch = epoch;
 	s->against = 0;
-	u32 slots = c->slots < OVERLOAD_MOST ? c->slots : OVERLOAD_MOST;
+	u32 slots = s->overloaded ? c->slots * 2 : c->slots;
+	if (slots > OVERLOAD_MOST)
+		slots = OVERLOAD_MOST;
 	bpf_loop(slots, judge_slot, 0, 0);
 	if (s->against != slots)
 		return 0;
 	u64 since = s->epoch << SLOT_SHIFT, demand = s->demand;
-	if (s->overloaded) {
-		s->epoch = epoch - LATE;
-		s->against = 0;
-		bpf_loop(slots, judge_slot, 0, 0);
-		if (s->against != slots)
-			return 0;
-	}
 	/* What found no room in the ring is told the next time. */
 	if (tell(s->overloaded ? CALM : OVERLOAD, 0, now, since, demand))
 		s->overloaded = !s->overloaded;

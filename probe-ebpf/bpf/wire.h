@@ -11,7 +11,6 @@
 #define SLOTS 64      /* slots that a vCPU keeps: 1.07 s */
 #define LAG 6         /* slots after whose end a slot is read */
 #define OVERLOAD_MOST 8 /* slots that an overload may be judged by */
-#define LATE 8        /* slots after which most waits of a slot are known */
 
 /* What a vCPU thread does, as the last event told. */
 enum doing {
@@ -39,7 +38,7 @@ struct vcpu {
 	u64 run;  /* se.sum_exec_runtime at the last switch-out: the kernel's own sum */
 	u64 wait; /* sched_info.run_delay then */
 	u64 lost; /* run time that the events did not place exactly, and waits that were known too late */
-	u64 unused; /* what a switch writes above is one line of the cache, and so is a slot or two below */
+	u64 task; /* the kernel's own; what a switch writes up to here is one line of the cache */
 	u64 delays[32]; /* waits of 2^i ns to 2^(i+1) ns */
 	struct slot slots[SLOTS];
 };

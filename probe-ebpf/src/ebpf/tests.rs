@@ -294,6 +294,62 @@ fn an_overload_is_told_with_its_start_and_its_end() {
     assert!(!events[0].began, "{events:?}");
 }
 
+/// Lets the thread run before any that shares its CPU, for as long as it wants to.
+fn run_first(vcpu: &Busy) -> bool {
+    let mut chrt = std::process::Command::new("chrt");
+    chrt.args(["--fifo", "--pid", "1"]);
+    chrt.arg(vcpu.thread.to_string())
+        .status()
+        .unwrap()
+        .success()
+}
+
+#[test]
+fn an_overload_whose_waits_are_known_late_is_told_once() {
+    // A host of half a core.
+    let Some(mut source) = start_judging(SLOT_NS / 2) else {
+        return;
+    };
+    // They want little.
+    let vcpus = [790, 791, 792].map(|number| {
+        Busy::start(number, || {
+            crate::tests::bind_to_one_cpu();
+            burn();
+            sleep_ms(10);
+        })
+    });
+    follow(&mut source, &vcpus.each_ref());
+    let events = |source: &mut Ebpf, seconds: u64| {
+        let end = now() + seconds * 1_000_000_000;
+        let mut events = Vec::new();
+        while now() < end {
+            sleep_ms(5);
+            events.extend(source.read().overloads.iter().map(|event| event.began));
+        }
+        events
+    };
+    events(&mut source, 1);
+    // It keeps their CPU for much longer than an overload takes to be told, and again after less: once
+    // woken, they wait, and that is known when they have run.
+    let other = Busy::start(799, || {
+        crate::tests::bind_to_one_cpu();
+        let end = now() + 300_000_000;
+        while now() < end {}
+        sleep_ms(20);
+    });
+    if !run_first(&other) {
+        let _ = writeln!(std::io::stderr(), "skipped: no right to run first");
+    } else {
+        assert_eq!(events(&mut source, 4), [true]);
+    }
+    other.stop();
+    events(&mut source, 1);
+    assert_eq!(source.programs.state.read(0).unwrap().overloaded, 0);
+    for vcpu in vcpus {
+        vcpu.stop();
+    }
+}
+
 #[test]
 fn waiting_of_a_guest_with_a_quota_is_no_overload() {
     // Two that share one CPU want two, run one, and the host has one and a half.

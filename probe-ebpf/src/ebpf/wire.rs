@@ -54,7 +54,7 @@ pub(crate) struct Vcpu {
     pub(crate) run: u64,
     pub(crate) wait: u64,
     pub(crate) lost: u64,
-    pub(crate) unused: u64,
+    pub(crate) task: u64,
     pub(crate) delays: [u64; 32],
     pub(crate) slots: [Slot; SLOTS],
 }
@@ -70,7 +70,7 @@ impl Vcpu {
         run: 0,
         wait: 0,
         lost: 0,
-        unused: 0,
+        task: 0,
         delays: [0; 32],
         slots: [Slot {
             epoch: 0,
@@ -384,7 +384,7 @@ mod tests {
             mirrored!("slot", Slot, epoch, run, wait),
             mirrored!(
                 "vcpu", Vcpu, sequence, thread, doing, capped, since, waited, run, wait, lost,
-                unused, delays, slots
+                task, delays, slots
             ),
             mirrored!("control", Control, limit, slots, used),
             mirrored!(
