@@ -93,6 +93,10 @@ pub(crate) enum HistoryError {
          a newer vmpack-probe"
     )]
     Newer { file: PathBuf, found: i32 },
+    #[error(
+        "there is no history {0}: `vmpack-probe serve` keeps one, and `--history` says where it is"
+    )]
+    Missing(PathBuf),
     #[error("another vmpack-probe writes {0} (it holds {lock})", lock = lock(.0).display())]
     Locked(PathBuf),
     #[error("cannot lock {0}: {1}")]

@@ -18,6 +18,7 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
 };
 use rustls::pki_types::ServerName;
+use vmpack_domain::units::count;
 
 use crate::tls::{self, Side};
 
@@ -108,9 +109,7 @@ pub(crate) fn pki(arguments: &Arguments) -> anyhow::Result<()> {
             common,
             leaf,
         } => {
-            let old = common.renew.then(|| file(common, name, "pem"));
-            let old = old.filter(|pem| pem.exists());
-            let old = old.map_or(Ok(Vec::new()), |pem| named(&pem))?;
+            let old = renewed(common, name, Side::Server)?;
             let mut names = addresses.clone();
             if names.is_empty() {
                 names.clone_from(&old);
@@ -140,6 +139,7 @@ pub(crate) fn pki(arguments: &Arguments) -> anyhow::Result<()> {
             )
         }
         What::Client { name, common, leaf } => {
+            renewed(common, name, Side::Client)?;
             let usage = ExtendedKeyUsagePurpose::ClientAuth;
             sign(
                 common,
@@ -151,6 +151,34 @@ pub(crate) fn pki(arguments: &Arguments) -> anyhow::Result<()> {
             )
         }
         What::Show { folder } => show(&folder.dir),
+    }
+}
+
+/// The names that a certificate is for which is to be renewed; none where there is none.
+fn renewed(common: &Common, name: &str, side: Side) -> anyhow::Result<Vec<String>> {
+    let pem = file(common, name, "pem");
+    if !common.renew || !pem.exists() {
+        return Ok(Vec::new());
+    }
+    let names = named(&pem)?;
+    let is = whose(&names);
+    ensure!(
+        is == side,
+        Unfit(format!(
+            "read {}, which is {}'s certificate, expected {}'s to renew",
+            pem.display(),
+            is.whom(),
+            side.whom()
+        ))
+    );
+    Ok(names)
+}
+
+/// Whose a certificate for these names is that was made here.
+fn whose(names: &[String]) -> Side {
+    match names {
+        [] => Side::Client,
+        _ => Side::Server,
     }
 }
 
@@ -329,36 +357,40 @@ fn show(folder: &Path) -> anyhow::Result<()> {
     if files.is_empty() {
         bail!("no certificate is in {}", folder.display());
     }
-    for path in files {
-        let said = told(folder, &path).unwrap_or_else(|error| format!("{error:#}"));
+    let mut unfit = 0;
+    for path in &files {
+        let (said, fit) = told(folder, path).unwrap_or_else(|error| (format!("{error:#}"), false));
         writeln!(io::stdout(), "{}: {said}", path.display())?;
+        unfit += usize::from(!fit);
     }
+    ensure!(
+        unfit == 0,
+        Unfit(format!(
+            "{unfit} of {} cannot be used",
+            count(files.len(), "certificate")
+        ))
+    );
     Ok(())
 }
 
-/// What a certificate is, until when, and what is wrong with it.
-fn told(folder: &Path, pem: &Path) -> anyhow::Result<String> {
+/// What a certificate is, until when, and what is wrong with it; and whether it can be used.
+fn told(folder: &Path, pem: &Path) -> anyhow::Result<(String, bool)> {
     let last = expiry(pem)?;
     let authority = folder.join("ca.pem");
     if pem == authority {
         let past = last <= jiff::Timestamp::now().to_zoned(TimeZone::UTC).date();
         let mark = if past { ", which has expired" } else { "" };
-        return Ok(format!("the authority, valid until {last}{mark}"));
+        return Ok((format!("the authority, valid until {last}{mark}"), !past));
     }
     let chain = tls::certificates(pem)?;
-    let names = named(pem)?.join(", ");
-    let whom = match names.as_str() {
-        "" => "a client".to_owned(),
-        names => format!("the server {names}"),
+    let names = named(pem)?;
+    let side = whose(&names);
+    let whom = match side {
+        Side::Client => "a client".to_owned(),
+        Side::Server => format!("the server {}", names.join(", ")),
     };
-    let side = if names.is_empty() {
-        Side::Client
-    } else {
-        Side::Server
-    };
-    let mark = match tls::judge(&authority, &chain, side)? {
-        Ok(()) => String::new(),
-        Err(why) => format!(", {why}"),
-    };
-    Ok(format!("{whom}, valid until {last}{mark}"))
+    let judged = tls::judge(&authority, &chain, side)?;
+    let fit = judged.is_ok();
+    let mark = judged.map_or_else(|why| format!(", {why}"), |()| String::new());
+    Ok((format!("{whom}, valid until {last}{mark}"), fit))
 }

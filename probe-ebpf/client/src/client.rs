@@ -16,6 +16,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
+use crate::tls;
 use crate::wire::{Event, PORT, Refusal};
 
 /// The most that a history may have, in bytes.
@@ -41,7 +42,7 @@ pub enum ClientError {
     #[error("cannot connect: {0}")]
     Connect(std::io::Error),
     /// The handshake failed.
-    #[error("no TLS: {0}")]
+    #[error("no TLS: {}", tls::refusal(.0).unwrap_or_else(|| .0.to_string()))]
     Tls(std::io::Error),
     /// It broke off.
     #[error("the connection broke: {0}")]
@@ -191,8 +192,13 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let broke = |e: hyper::Error| {
+        if e.is_parse() {
+            return ClientError::Answer("it is no HTTP; is it https:// there?".to_owned());
+        }
         // What the peer said, such as that it wants a certificate, is further down.
-        let cause = std::error::Error::source(&e).map(ToString::to_string);
+        let cause = std::error::Error::source(&e);
+        let refusal = cause.and_then(|c| tls::refusal(c.downcast_ref()?));
+        let cause = refusal.or_else(|| cause.map(ToString::to_string));
         ClientError::Broke(cause.unwrap_or_else(|| e.to_string()))
     };
     let (mut sender, connection) = handshake(TokioIo::new(stream)).await.map_err(broke)?;

@@ -87,7 +87,7 @@ impl Files {
             return Err(TlsError::Unfit {
                 file: cert.to_path_buf(),
                 why,
-                whom: "a server",
+                whom: Side::Server.whom(),
                 authority: ca.to_path_buf(),
             });
         }
@@ -142,6 +142,17 @@ pub enum Side {
     Client,
 }
 
+impl Side {
+    /// As in a sentence.
+    #[must_use]
+    pub fn whom(self) -> &'static str {
+        match self {
+            Self::Server => "a server",
+            Self::Client => "a client",
+        }
+    }
+}
+
 /// Whether those who trust an authority will believe a certificate with those between them, as that
 /// side's; else why not. The names in it are not looked at.
 ///
@@ -184,6 +195,35 @@ pub fn judge(
         }
     };
     Ok(believed.map_err(|error| reason(&error)))
+}
+
+/// Why TLS ended a connection, in words for who asked; `None` where it was not TLS that did.
+pub(crate) fn refusal(error: &std::io::Error) -> Option<String> {
+    use rustls::AlertDescription as Alert;
+    let error = error.get_ref()?.downcast_ref::<Error>()?;
+    Some(match error {
+        Error::InvalidCertificate(
+            why @ (CertificateError::NotValidForName
+            | CertificateError::NotValidForNameContext { .. }),
+        ) => format!("its {why}"),
+        Error::InvalidCertificate(_) => format!("it has a certificate {}", reason(error)),
+        Error::InvalidMessage(_) => "it speaks no TLS; is it http:// there?".to_owned(),
+        Error::AlertReceived(Alert::CertificateRequired) => {
+            "it wants a certificate of its authority".to_owned()
+        }
+        Error::AlertReceived(Alert::CertificateExpired) => {
+            "this side's certificate has expired".to_owned()
+        }
+        Error::AlertReceived(
+            Alert::UnknownCA
+            | Alert::BadCertificate
+            | Alert::CertificateUnknown
+            | Alert::UnsupportedCertificate
+            | Alert::DecryptError,
+        ) => "it refuses this side's certificate, as one of another authority or for another use"
+            .to_owned(),
+        other => other.to_string(),
+    })
 }
 
 fn reason(error: &Error) -> String {

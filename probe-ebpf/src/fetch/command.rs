@@ -77,6 +77,9 @@ fn statistic(text: &str) -> Result<Statistic, String> {
         .ok_or_else(|| "expected mean, p50, p90, p95, p99 or max".to_owned())
 }
 
+/// The shortest time that a request may have.
+const LEAST: Micros = Micros::millis(10);
+
 /// The flags of `fetch`.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -113,6 +116,13 @@ pub(crate) fn run(arguments: &Arguments) -> Ended {
         .span
         .span()
         .map_err(|error| (Exit::Usage, error))?;
+    if arguments.timeout < LEAST {
+        let error = anyhow::anyhow!(
+            "read `--timeout {}`, expected at least {LEAST}",
+            arguments.timeout
+        );
+        return Err((Exit::Usage, error));
+    }
     let (cluster, probes) = inputs(arguments).map_err(|error| (Exit::BadInput, error))?;
     let tls = arguments.tls.client();
     let client = Client {

@@ -94,6 +94,9 @@ impl Reader {
     /// # Errors
     /// When it is none, is newer than this program, or cannot be read.
     pub(crate) fn open(file: &Path) -> Result<Self, HistoryError> {
+        if !file.exists() {
+            return Err(HistoryError::Missing(file.to_path_buf()));
+        }
         let failed = |error| HistoryError::Sqlite(file.to_path_buf(), error);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(file, flags).map_err(failed)?;

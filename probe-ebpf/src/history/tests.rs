@@ -296,7 +296,9 @@ fn one_process_writes_a_history_and_any_may_read_it() {
 fn an_error_of_sqlite_is_told_once() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("none/h.db");
-    let error = Reader::open(&missing).map(drop).unwrap_err();
+    let none = Reader::open(&missing).map(drop).unwrap_err();
+    assert!(matches!(none, HistoryError::Missing(_)), "{none}");
+    let error = History::open(&missing, ROOMY).map(drop).unwrap_err();
     let told = format!("{:#}", anyhow::Error::from(error).context("cannot use it"));
     assert_eq!(told.matches("unable to open").count(), 1, "{told}");
 }

@@ -93,6 +93,7 @@ fn only_a_certificate_of_the_authority_opens_a_probe() {
     for folder in [fleet.path(), others.path()] {
         make(folder, "ca").unwrap();
         make(folder, "server h1 --address 127.0.0.1").unwrap();
+        make(folder, "server h2").unwrap();
         make(folder, "client reader").unwrap();
     }
     let state = tempfile::tempdir().unwrap();
@@ -123,22 +124,42 @@ fn only_a_certificate_of_the_authority_opens_a_probe() {
         .with_root_certificates(roots)
         .with_no_client_auth();
     let refused = ask("https", Some(Arc::new(nobody))).unwrap_err();
-    assert!(
-        refused.to_string().to_lowercase().contains("certificate"),
-        "{refused}"
-    );
+    let said = "it wants a certificate of its authority";
+    assert!(refused.to_string().contains(said), "{refused}");
 
     // One of another authority, that trusts ours.
     let mut stranger = files(others.path(), "reader");
     stranger.ca = Some(fleet.path().join("ca.pem"));
-    assert!(ask("https", stranger.client().unwrap()).is_err());
+    let refused = ask("https", stranger.client().unwrap()).unwrap_err();
+    let said = "it refuses this side's certificate";
+    assert!(refused.to_string().contains(said), "{refused}");
     // A server's certificate is none of a client.
     let server = files(fleet.path(), "h1").client().unwrap();
     assert!(ask("https", server).is_err());
     // It trusts another authority than the probe's.
     let wary = files(others.path(), "reader").client().unwrap();
-    assert!(matches!(ask("https", wary), Err(ClientError::Tls(_))));
-    assert!(ask("http", None).is_err());
+    let refused = ask("https", wary).unwrap_err();
+    assert!(matches!(refused, ClientError::Tls(_)), "{refused}");
+    let said = "no TLS: it has a certificate which another authority signed";
+    assert_eq!(refused.to_string(), said);
+    let refused = ask("http", None).unwrap_err();
+    assert!(refused.to_string().contains("https://"), "{refused}");
+    // One that is reached by another name.
+    let mut settings = crate::serve::tests::settings(state.path());
+    settings.history = state.path().join("other.db");
+    settings.tls = files(fleet.path(), "h2");
+    let other = start(settings, |_| {});
+    let address: Address = format!("https://{}", other.address).parse().unwrap();
+    let client = Client {
+        tls: own,
+        patience: Duration::from_secs(10),
+    };
+    let refused = block_on(client.get::<Health>(&address, "/healthz", &[])).unwrap_err();
+    let refused = refused.to_string();
+    assert!(
+        refused.contains("127.0.0.1") && refused.contains("h2"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -159,6 +180,24 @@ fn a_renewed_certificate_is_for_the_same_names() {
     assert_eq!(names(), ["h1"]);
     make(folder.path(), "client reader").unwrap();
     assert!(named(&folder.path().join("reader.pem")).unwrap().is_empty());
+    make(folder.path(), "client reader --renew").unwrap();
+    for (line, said) in [
+        (
+            "client h1 --renew",
+            "which is a server's certificate, expected a client's",
+        ),
+        (
+            "server reader --renew",
+            "which is a client's certificate, expected a server's",
+        ),
+    ] {
+        let error = make(folder.path(), line).unwrap_err();
+        assert!(
+            error.is::<Unfit>() && error.to_string().contains(said),
+            "{error}"
+        );
+    }
+    assert_eq!(names(), ["h1"]);
 }
 
 #[test]
@@ -188,7 +227,8 @@ fn a_certificate_that_no_client_would_believe_is_refused_and_marked() {
     fs::write(fleet.path().join("old.key"), key.serialize_pem()).unwrap();
 
     assert!(files(fleet.path(), "h1").server().is_ok());
-    let shown = |name: &str| told(fleet.path(), &fleet.path().join(name)).unwrap();
+    let judged = |name: &str| told(fleet.path(), &fleet.path().join(name)).unwrap();
+    let shown = |name: &str| judged(name).0;
     assert!(shown("h1.pem").starts_with("the server h1, valid until "));
     assert!(!shown("h1.pem").contains("which"));
     assert!(shown("reader.pem").starts_with("a client, valid until "));
@@ -205,7 +245,12 @@ fn a_certificate_that_no_client_would_believe_is_refused_and_marked() {
         // As a client's, the first is as it is to be.
         let marked = shown(&format!("{name}.pem")).ends_with(why);
         assert_eq!(marked, name != "reader", "{name}");
+        assert_eq!(judged(&format!("{name}.pem")).1, !marked, "{name}");
     }
+    let error = make(fleet.path(), "show").unwrap_err();
+    assert!(error.is::<Unfit>(), "{error:?}");
+    assert_eq!(error.to_string(), "2 of 5 certificates cannot be used");
+    make(others.path(), "show").unwrap();
 }
 
 #[test]
