@@ -219,14 +219,17 @@ impl Ebpf {
     fn read_slots(&mut self, until: u64, reading: &mut Reading) {
         let range = self.next..until;
         let at = now();
+        let mut vcpu = Vcpu::FREE;
         for (name, guest) in &mut self.guests {
             let mut alive = true;
             for thread in &mut guest.threads {
                 // Of what was before it was followed nothing is known.
                 let range = range.start.max(thread.from)..range.end;
-                let Some(vcpu) = self.programs.vcpus.read_slots(thread.entry, range.clone()) else {
+                let vcpus = &self.programs.vcpus;
+                let read = vcpus.read_slots(thread.entry, range.clone(), &mut vcpu);
+                if read.is_none() {
                     continue;
-                };
+                }
                 alive &= vcpu.doing != GONE;
                 if !range.is_empty() {
                     let first = range.start;

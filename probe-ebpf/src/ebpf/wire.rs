@@ -255,12 +255,12 @@ impl Area<Vcpu> {
         self.between_writes(entry, || self.read(entry))
     }
 
-    /// As [`read_whole`](Self::read_whole), of the slots these only; the others, and the delays, are
-    /// as in [`Vcpu::FREE`]. Most of an entry is slots, and the kernel has them in another CPU's cache.
-    pub(crate) fn read_slots(&self, entry: u32, slots: Range<u64>) -> Option<Vcpu> {
+    /// As [`read_whole`](Self::read_whole), into `vcpu`, of the slots these only; the others, and the
+    /// delays, stay. Most of an entry is slots, and the kernel has them in another CPU's cache. `None`
+    /// beyond the last entry.
+    pub(crate) fn read_slots(&self, entry: u32, slots: Range<u64>, vcpu: &mut Vcpu) -> Option<()> {
         let at = self.at(entry)?.as_ptr();
         self.between_writes(entry, || {
-            let mut vcpu = Vcpu::FREE;
             macro_rules! take {
                 ($($field:ident),+) => {
                     // SAFETY: as in `read`, of a part.
@@ -280,7 +280,7 @@ impl Area<Vcpu> {
                         .read_volatile()
                 };
             }
-            Some(vcpu)
+            Some(())
         })
     }
 
@@ -292,7 +292,7 @@ impl Area<Vcpu> {
         }
     }
 
-    fn between_writes(&self, entry: u32, read: impl Fn() -> Option<Vcpu>) -> Option<Vcpu> {
+    fn between_writes<R>(&self, entry: u32, mut read: impl FnMut() -> Option<R>) -> Option<R> {
         let mut tries = 100;
         loop {
             let before = self.sequence(entry)?;
