@@ -141,7 +141,7 @@ _vmpack__executor() {
             return 0
             ;;
         vmpack__subcmd__executor__subcmd__apply)
-            opts="-y -v -h --reverse --cluster --dry-run --yes --parallel --simulated --load --speed-up --seed --verbose --journal --json --help"
+            opts="-y -v -h --reverse --cluster --dry-run --yes --parallel --report --simulated --load --speed-up --seed --verbose --journal --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -156,6 +156,10 @@ _vmpack__executor() {
                     return 0
                     ;;
                 --parallel)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -481,13 +485,17 @@ _vmpack__executor() {
             return 0
             ;;
         vmpack__subcmd__executor__subcmd__resume)
-            opts="-v -h --parallel --verbose --journal --json --help"
+            opts="-v -h --parallel --report --verbose --journal --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --parallel)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --report)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -635,12 +643,16 @@ _vmpack__executor() {
             return 0
             ;;
         vmpack__subcmd__executor__subcmd__status)
-            opts="-v -h --verbose --journal --json --help"
+            opts="-v -h --report --verbose --journal --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --report)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --journal)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0

@@ -51,11 +51,12 @@ _arguments "${_arguments_options[@]}" : \
 '()--reverse=[Instead of a plan, the way back of the newest run in that journal\: what happened of it is taken back, on the hosts as they are now]:JOURNAL:_files' \
 '*--cluster=[The cluster'\''s files or folders, instead of the cluster.yaml beside the plan; with --simulated they are the world at its start]:FILE:_files' \
 '--parallel=[Migrations at once, instead of as many as the plan'\''s policy says]:N:_default' \
+'--report=[Write a page of what came of it\: schedule, moves and why, journal (HTML, one file, works offline)]:FILE:_files' \
 '*--load=[What the simulated guests do; with --reverse, the load by which the way back is judged]:FILE:_files' \
 '--speed-up=[Simulated seconds per second; without it, simulated time jumps]:TIMES:_default' \
 '--seed=[Of the simulation]:SEED:_default' \
 '--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
-'--dry-run[Show what would be done and whether it still can be, and do nothing]' \
+'(--report)--dry-run[Show what would be done and whether it still can be, and do nothing]' \
 '-y[Do not ask]' \
 '--yes[Do not ask]' \
 '--simulated[Act on a simulated world instead of real hosts]' \
@@ -81,6 +82,7 @@ _arguments "${_arguments_options[@]}" : \
 (resume)
 _arguments "${_arguments_options[@]}" : \
 '--parallel=[Migrations at once, instead of as many as the plan'\''s policy says]:N:_default' \
+'--report=[Write a page of what came of it\: schedule, moves and why, journal (HTML, one file, works offline)]:FILE:_files' \
 '--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
 '*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
 '*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
@@ -91,6 +93,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (status)
 _arguments "${_arguments_options[@]}" : \
+'--report=[Write a page of what came of it\: schedule, moves and why, journal (HTML, one file, works offline)]:FILE:_files' \
 '--journal=[The journal, instead of the one in the state folder]:FILE:_files' \
 '*-v[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \
 '*--verbose[Say more\: -v what is done, -vv why (or set RUST_LOG)]' \

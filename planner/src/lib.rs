@@ -19,6 +19,7 @@ pub mod losses;
 mod moves;
 mod pack;
 pub mod packing;
+pub mod page;
 pub mod power;
 pub mod relieve;
 pub mod replay;

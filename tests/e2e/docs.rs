@@ -39,7 +39,7 @@ fn run(program: &str, arguments: &[&str], folder: &Path) -> Vec<u8> {
 const BY_HAND: &[&str] = &["faults.md", "probe.md"];
 
 /// Pages that a benchmark writes when it is run.
-const MEASURED: &[&str] = &["relief.svg", "top.svg", "vector-packing.md"];
+const MEASURED: &[&str] = &["relief.svg", "report.png", "top.svg", "vector-packing.md"];
 
 #[test]
 fn the_pages_in_the_tree_are_those_that_the_programs_write() {

@@ -77,6 +77,34 @@ fn a_browser_shows_the_report_and_nothing_of_the_input_is_markup() {
             .expect("vmpack runs");
         assert!(ran.status.success(), "{ran:?}");
     }
+    // What comes of the plan.
+    for (program, arguments) in [
+        (
+            "vmpack",
+            &["plan", "--nodes", "50", "--output", "plan.yaml"][..],
+        ),
+        (
+            "vmpack-executor",
+            &[
+                "apply",
+                "plan.yaml",
+                "--simulated",
+                "--yes",
+                "--journal",
+                "run.db",
+                "--report",
+                "apply.html",
+            ],
+        ),
+    ] {
+        let ran = Command::new(bin(program))
+            .args(arguments)
+            .args(["--cluster", "cluster.yaml", "--load", "load.yaml"])
+            .current_dir(folder.path())
+            .output()
+            .expect("it runs");
+        assert!(ran.status.success(), "{ran:?}");
+    }
     let Some(browser) = chromium() else {
         return skip(
             "the report",
@@ -111,6 +139,20 @@ fn a_browser_shows_the_report_and_nothing_of_the_input_is_markup() {
         &folder.path().join("whatif.html"),
     );
     assert!(dom.contains("id=\"versus\"") && dom.contains("data-drawn=\"yes\""));
+    let done = folder.path().join("apply.html");
+    let dom = browse(browser, folder.path(), &["--dump-dom"], &done);
+    for part in [
+        "1 of 1 move carried out",
+        "id=\"outcome\"",
+        "class=\"planned\"",
+        "class=\"measured\"",
+        "class=\"split\"",
+        "id=\"moves\"",
+        "accepted: the plan of ",
+    ] {
+        assert!(dom.contains(part), "{part} is not in {dom}");
+    }
+    assert!(!dom.contains("<img") && !dom.contains("<script"));
     // Kept for a person to look at.
     let kept = root().join("target/report");
     std::fs::create_dir_all(&kept).expect("a folder");

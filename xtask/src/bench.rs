@@ -20,6 +20,7 @@ use crate::plans;
 use crate::public;
 use crate::relief;
 use crate::replays;
+use crate::whatifs;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
@@ -32,6 +33,12 @@ enum What {
     /// PlanetLab's days under CloudSim's policies and vmpack's (VMPACK_DATA names the folder with
     /// `planetlab/`)
     Replay {
+        /// Print one JSON line for each row
+        #[arg(long)]
+        json: bool,
+    },
+    /// What-if on an example of 100 hosts and 1,000 guests: how long an answer takes
+    Whatif {
         /// Print one JSON line for each row
         #[arg(long)]
         json: bool,
@@ -367,6 +374,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
     else {
         return match &arguments.what {
             What::Replay { json } => replay(*json),
+            What::Whatif { json } => whatifs::rows(&built(false)?, *json),
             What::Peers { json, seconds } => ganeti::rows(&built(false)?, *seconds, *json),
             what => probe(what),
         };

@@ -2,10 +2,12 @@
 //! the archive of a release.
 
 use std::fs::{self, File};
+use std::path::Path;
+use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use xtask::binaries::{Binaries, cargo};
-use xtask::command::{command, run};
+use xtask::command::{command, on_path, read, run};
 use xtask::setup::{Purpose, setup};
 use xtask::{target_directory, workspace};
 
@@ -19,7 +21,7 @@ pub(crate) fn schema() -> Result<()> {
         .current_dir(workspace()))
 }
 
-/// Writes `docs/cli.md`, `docs/man/` and `docs/completions/`.
+/// Writes `docs/cli.md`, `docs/man/` and `docs/completions/`, and `docs/report.png` where there is a browser.
 pub(crate) fn docs() -> Result<()> {
     let binaries = Binaries::build()?;
     let docs = workspace().join("docs");
@@ -40,7 +42,50 @@ pub(crate) fn docs() -> Result<()> {
                 .stdout(file))?;
         }
     }
-    Ok(())
+    match ["chromium", "chromium-browser", "google-chrome"]
+        .into_iter()
+        .find(|name| on_path(name))
+    {
+        Some(browser) => photograph(&binaries, browser, &docs.join("report.png")),
+        None => {
+            eprintln!("note: docs/report.png stays as it is: it takes chromium or google-chrome");
+            Ok(())
+        }
+    }
+}
+
+/// Takes a picture of the report on an example's plan, as a browser shows it.
+fn photograph(binaries: &Binaries, browser: &str, picture: &Path) -> Result<()> {
+    let folder = std::path::absolute(target_directory().join("report-example"))?;
+    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let made = [
+        "example",
+        "cluster",
+        "--hosts",
+        "12",
+        "--guests",
+        "60",
+        "--seed",
+        "1",
+        "--windows",
+        "24",
+        "--output",
+    ];
+    let mut example = binaries.command("vmpack");
+    run(example.args(made).arg(&folder).stdout(Stdio::null()))?;
+    let mut plan = binaries.command("vmpack");
+    plan.args(["plan", "--nodes", "200", "--report", "report.html"]);
+    for kind in ["cluster", "load", "policy"] {
+        plan.arg(format!("--{kind}")).arg(format!("{kind}.yaml"));
+    }
+    run(plan.current_dir(&folder).stdout(Stdio::null()))?;
+    let mut shoot = command([browser, "--headless", "--no-sandbox", "--disable-gpu"]);
+    shoot.args(["--disable-dev-shm-usage", "--window-size=1000,1500"]);
+    let home = |name: &str| folder.join(name).display().to_string();
+    shoot.arg(format!("--user-data-dir={}", home("profile")));
+    shoot.arg(format!("--screenshot={}", picture.display()));
+    shoot.arg(format!("file://{}", home("report.html")));
+    read(shoot.env("HOME", &folder)).map(drop)
 }
 
 /// Builds for release and packs the programs, their man pages and completions, the probe's unit for

@@ -23,6 +23,7 @@ mod testbed_commands;
 mod testbed_demo;
 mod testbed_faults;
 mod testbed_top;
+mod whatifs;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 use vmpack_domain::exit::Exit;
 use vmpack_domain::journal::{Event, MoveState, RunId};
 
-use super::conduct::{Pace, carry_on, take_lock};
+use super::conduct::{Pace, Reported, carry_on, take_lock};
 use super::failure::Failure;
 use super::files::Place;
 use super::say::{note, out};
@@ -49,9 +49,17 @@ pub(crate) fn run(arguments: &Arguments, place: &Place, json: bool) -> Result<Ex
         end_on_paper(run, &mut journal)?;
     }
     if underway.is_empty() {
-        super::status::show(place, None, json)?;
+        super::status::show(place, None, &Reported::default(), json)?;
     } else {
-        carry_on(underway, None, &Pace::default(), place, &mut journal, json)?;
+        let (pace, reported) = (Pace::default(), Reported::default());
+        carry_on(
+            underway,
+            None,
+            (&pace, &reported),
+            place,
+            &mut journal,
+            json,
+        )?;
     }
     // What was asked for was to stop.
     let left = journal.unfinished()?.iter().any(concerns);
@@ -135,5 +143,5 @@ fn ask_holder(arguments: &Arguments, by: &str, place: &Place, json: bool) -> Res
         // It died before it was through: now the lock is free.
         return run(arguments, place, json);
     }
-    super::status::show(place, None, json)
+    super::status::show(place, None, &Reported::default(), json)
 }

@@ -12,7 +12,7 @@ use vmpack_domain::plan::Plan;
 use vmpack_domain::units::count;
 use vmpack_domain::{Cluster, Load};
 
-use super::conduct::{Pace, Stage, carry_on, scene, take_lock};
+use super::conduct::{Pace, Reported, Stage, carry_on, scene, take_lock};
 use super::failure::Failure;
 use super::files::{Place, read, read_all};
 use super::hand_over::hand_over;
@@ -31,6 +31,7 @@ Examples:
   vmpack-executor apply plan.yaml --cluster cluster.yaml --dry-run
   vmpack-executor apply plan.yaml --cluster cluster.yaml
   vmpack-executor apply plan.yaml --cluster cluster.yaml --yes --json
+  vmpack-executor apply plan.yaml --cluster cluster.yaml --report done.html
   vmpack-executor apply plan.yaml --cluster cluster.yaml --simulated --load load.yaml --yes
   vmpack-executor apply --reverse /var/lib/vmpack/journal.db --cluster cluster.yaml --load load.yaml
 
@@ -53,13 +54,15 @@ pub(crate) struct Apply {
     #[arg(long, value_name = "FILE", num_args = 1..)]
     cluster: Vec<PathBuf>,
     /// Show what would be done and whether it still can be, and do nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "report")]
     dry_run: bool,
     /// Do not ask
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
     pace: Pace,
+    #[command(flatten)]
+    reported: Reported,
     /// Act on a simulated world instead of real hosts
     #[arg(long)]
     simulated: bool,
@@ -86,6 +89,7 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
     if arguments.dry_run {
         return rehearse(&asked, place, json);
     }
+    arguments.reported.ready()?;
     let asks = !arguments.yes && !asked.plan.moves.is_empty();
     if asks && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
         return Err(Failure::new(
@@ -108,7 +112,7 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
             return Ok(Exit::Done);
         }
     }
-    hand_over(asked, &held, place, json)
+    hand_over(asked, &held, place, &arguments.reported, json)
 }
 
 fn asked(arguments: &Apply) -> Result<Asked, Failure> {
@@ -190,7 +194,7 @@ fn begin(
         return carry_on(
             unfinished,
             Some(world),
-            &arguments.pace,
+            (&arguments.pace, &arguments.reported),
             place,
             &mut journal,
             json,
@@ -219,6 +223,7 @@ fn begin(
         runs: vec![run],
         before: now.hosts_in_use(),
         pace: &arguments.pace,
+        reported: &arguments.reported,
         place,
         json,
     }

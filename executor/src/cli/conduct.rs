@@ -2,6 +2,7 @@
 //! is shown at the end.
 
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use vmpack_domain::HostName;
@@ -14,6 +15,7 @@ use vmpack_hypervisor::Hypervisor;
 use super::display::Display;
 use super::failure::Failure;
 use super::files::Place;
+use super::report;
 use super::say::{note, out};
 use super::summary::{lines, remaining, seconds, table};
 use crate::attempt::Scene;
@@ -48,7 +50,44 @@ impl Pace {
     }
 }
 
-pub(crate) fn resume(pace: &Pace, place: &Place, json: bool) -> Result<Exit, Failure> {
+/// Where what came of it is written for people.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Reported {
+    /// Write a page of what came of it: schedule, moves and why, journal (HTML, one file, works offline)
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+}
+
+impl Reported {
+    /// Makes sure that it can be written.
+    pub(super) fn ready(&self) -> Result<(), Failure> {
+        self.report.as_deref().map_or(Ok(()), report::ready)
+    }
+
+    /// Writes it, of these runs of the journal.
+    pub(super) fn write(&self, journal: &Journal, runs: &[RunId]) -> Result<(), Failure> {
+        let Some(file) = &self.report else {
+            return Ok(());
+        };
+        let mut all = journal.all()?;
+        all.retain(|run| runs.contains(&run.id));
+        report::write(file, &all)?;
+        note(format_args!("the report is {}", file.display()));
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Resume {
+    #[command(flatten)]
+    pace: Pace,
+    #[command(flatten)]
+    reported: Reported,
+}
+
+pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Exit, Failure> {
+    let Resume { pace, reported } = arguments;
+    reported.ready()?;
     if Journal::existing(&place.journal)?.is_none() {
         return Err(no_run(place));
     }
@@ -87,13 +126,20 @@ pub(crate) fn resume(pace: &Pace, place: &Place, json: bool) -> Result<Exit, Fai
     }
     let unfinished = journal.unfinished()?;
     if !unfinished.is_empty() {
-        return carry_on(unfinished, None, pace, place, &mut journal, json);
+        return carry_on(
+            unfinished,
+            None,
+            (pace, reported),
+            place,
+            &mut journal,
+            json,
+        );
     }
     match journal.newest()? {
         None => Err(no_run(place)),
         Some(run) => {
             note("the last run is at its end already");
-            super::status::show(place, None, json)?;
+            super::status::show(place, None, reported, json)?;
             Ok(match run.progress().finished {
                 Some(true) => Exit::Done,
                 _ => Exit::PartlyDone,
@@ -147,7 +193,7 @@ pub(super) fn scene(hypervisor: Arc<dyn Hypervisor>, world: &World, place: &Plac
 pub(super) fn carry_on(
     runs: Vec<Run>,
     world: Option<World>,
-    pace: &Pace,
+    (pace, reported): (&Pace, &Reported),
     place: &Place,
     journal: &mut Journal,
     json: bool,
@@ -166,6 +212,7 @@ pub(super) fn carry_on(
         runs,
         before,
         pace,
+        reported,
         place,
         json,
     }
@@ -180,6 +227,7 @@ pub(super) struct Stage<'a> {
     /// The hosts in use at their beginning.
     pub(super) before: Vec<HostName>,
     pub(super) pace: &'a Pace,
+    pub(super) reported: &'a Reported,
     pub(super) place: &'a Place,
     pub(super) json: bool,
 }
@@ -224,7 +272,10 @@ impl Stage<'_> {
         let own = self.runs.iter().map(|r| r.id);
         let own: Vec<(RunId, &Progress)> =
             own.filter_map(|id| Some((id, ended.get(&id)?))).collect();
-        self.sum_up(&own)
+        let exit = self.sum_up(&own)?;
+        let own: Vec<RunId> = self.runs.iter().map(|r| r.id).collect();
+        self.reported.write(journal, &own)?;
+        Ok(exit)
     }
 
     fn sum_up(&self, ended: &[(RunId, &Progress)]) -> Result<Exit, Failure> {

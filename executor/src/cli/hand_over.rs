@@ -6,6 +6,7 @@ use vmpack_domain::exit::Exit;
 use vmpack_domain::journal::{Priority, Progress, RunId};
 
 use super::apply::Asked;
+use super::conduct::Reported;
 use super::display::Display;
 use super::failure::Failure;
 use super::files::Place;
@@ -25,6 +26,7 @@ pub(super) fn hand_over(
     asked: Asked,
     by: &str,
     place: &Place,
+    reported: &Reported,
     json: bool,
 ) -> Result<Exit, Failure> {
     let held = || LockError::Held { by: by.to_owned() };
@@ -73,7 +75,11 @@ pub(super) fn hand_over(
     let Some(run) = accepted else {
         return Err(held().into());
     };
-    sum_up(run, place, json)
+    let exit = sum_up(run, place, json)?;
+    if let Some(journal) = Journal::existing(&place.journal)? {
+        reported.write(&journal, &[run])?;
+    }
+    Ok(exit)
 }
 
 /// What the journal says of the run.

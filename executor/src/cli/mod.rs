@@ -10,6 +10,7 @@ mod files;
 mod hand_over;
 mod ledger;
 mod pause;
+mod report;
 mod run;
 mod say;
 mod snapshot;
@@ -70,12 +71,12 @@ enum Task {
     #[command(
         after_help = "Examples:\n  vmpack-executor resume\n  vmpack-executor resume --journal run.db"
     )]
-    Resume(conduct::Pace),
+    Resume(conduct::Resume),
     /// Show how far a plan has been carried out
     #[command(
-        after_help = "Examples:\n  vmpack-executor status\n  vmpack-executor status --json | jq .moves"
+        after_help = "Examples:\n  vmpack-executor status\n  vmpack-executor status --json | jq .moves\n  vmpack-executor status --report run.html"
     )]
-    Status,
+    Status(conduct::Reported),
     /// Stop what can be stopped safely: migrations that have not switched, and all that wait
     #[command(after_help = "Examples:\n  vmpack-executor abort\n\n\
         A running executor is asked through its socket. When none runs, the unfinished runs are ended.\n\
@@ -149,7 +150,7 @@ fn run(arguments: &Arguments) -> Result<Exit, Failure> {
         Task::Apply(arguments) => apply::apply(arguments, &files::Place::at(journal)?, json),
         Task::Resume(resume) => conduct::resume(resume, &files::Place::at(journal)?, json),
         Task::Pause(pause) => pause::run(pause, &files::Place::at(journal)?),
-        Task::Status => status::run(&files::Place::at(journal)?, json),
+        Task::Status(reported) => status::run(reported, &files::Place::at(journal)?, json),
         Task::Abort(abort) => abort::run(abort, &files::Place::at(journal)?, json),
         Task::Ledger(ledger) => ledger::run(ledger, &files::Place::at(journal)?, json),
         Task::Watch(arguments) => watch::run(arguments, &files::Place::at(journal)?, json),

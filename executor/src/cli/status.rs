@@ -1,9 +1,10 @@
 //! `status`: how far the runs are, from their journal.
 
 use vmpack_domain::exit::Exit;
-use vmpack_domain::journal::{Event, Priority};
+use vmpack_domain::journal::{Event, Priority, RunId};
 use vmpack_domain::load::jiff_serde::Timestamp;
 
+use super::conduct::Reported;
 use super::failure::Failure;
 use super::files::Place;
 use super::say::{answer, note};
@@ -11,14 +12,20 @@ use super::summary::{lines, table};
 use crate::journal::{Journal, Run};
 use crate::lock::Lock;
 
-pub(crate) fn run(place: &Place, json: bool) -> Result<Exit, Failure> {
-    show(place, Lock::holder(&place.lock), json)
+pub(crate) fn run(reported: &Reported, place: &Place, json: bool) -> Result<Exit, Failure> {
+    show(place, Lock::holder(&place.lock), reported, json)
 }
 
 /// Shows the runs that are not at their end, or else the newest; `holder` is the executor at work, if
 /// there is one.
-pub(crate) fn show(place: &Place, holder: Option<String>, json: bool) -> Result<Exit, Failure> {
-    let runs = match Journal::existing(&place.journal)? {
+pub(crate) fn show(
+    place: &Place,
+    holder: Option<String>,
+    reported: &Reported,
+    json: bool,
+) -> Result<Exit, Failure> {
+    let journal = Journal::existing(&place.journal)?;
+    let runs = match &journal {
         Some(journal) => match journal.unfinished()? {
             open if open.is_empty() => journal.newest()?.into_iter().collect(),
             open => open,
@@ -44,6 +51,10 @@ pub(crate) fn show(place: &Place, holder: Option<String>, json: bool) -> Result<
         note(format_args!(
             "paused: {paused}; `vmpack-executor resume` goes on"
         ));
+    }
+    if let Some(journal) = &journal {
+        let shown: Vec<RunId> = runs.iter().map(|run| run.id).collect();
+        reported.write(journal, &shown)?;
     }
     Ok(Exit::Done)
 }

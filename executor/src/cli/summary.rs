@@ -24,6 +24,19 @@ pub(crate) struct MoveLine {
     pub(crate) total_seconds: Option<f64>,
 }
 
+impl MoveLine {
+    /// What went wrong with it, if anything did.
+    pub(crate) fn why(&self) -> Option<&str> {
+        match &self.state {
+            MoveState::Failed { error, .. } => Some(error),
+            MoveState::Skipped { reason } => Some(reason),
+            MoveState::Stuck { detail } | MoveState::Broken { detail, .. } => Some(detail),
+            MoveState::Lost { cause } => Some(cause),
+            _ => None,
+        }
+    }
+}
+
 /// The moves in the plan's order, each with its state.
 pub(crate) fn lines(plan: &Plan, progress: &Progress) -> Vec<MoveLine> {
     plan.moves
@@ -80,16 +93,9 @@ pub(crate) fn table(lines: &[MoveLine]) -> String {
             word(&line.state),
         ]);
     }
-    let details = lines.iter().filter_map(|l| {
-        let why = match &l.state {
-            MoveState::Failed { error, .. } => error,
-            MoveState::Skipped { reason } => reason,
-            MoveState::Stuck { detail } | MoveState::Broken { detail, .. } => detail,
-            MoveState::Lost { cause } => cause,
-            _ => return None,
-        };
-        Some(format!("{} {}: {why}", l.id, word(&l.state)))
-    });
+    let details = lines
+        .iter()
+        .filter_map(|l| Some(format!("{} {}: {}", l.id, word(&l.state), l.why()?)));
     table
         .lines()
         .chain(details)
@@ -98,7 +104,7 @@ pub(crate) fn table(lines: &[MoveLine]) -> String {
 }
 
 /// A move's state in a word or two.
-fn word(state: &MoveState) -> String {
+pub(super) fn word(state: &MoveState) -> String {
     match state {
         MoveState::Waiting => "waiting".to_owned(),
         MoveState::Running { recoveries, .. } if *recoveries > 0 => {

@@ -7,6 +7,7 @@ use vmpack_domain::demand::demands;
 use vmpack_domain::plan::{Outcome, Plan};
 use vmpack_domain::{Guest, GuestName, HostName};
 use vmpack_planner::Summary;
+use vmpack_planner::page::STYLE;
 use vmpack_planner::whatif::{Answer, Broken, Scene};
 
 use super::plan::plan_of;
@@ -79,20 +80,8 @@ pub(crate) fn page(
         .replace('<', "\\u003c")
         .replace('>', "\\u003e")
         .replace('&', "\\u0026");
-    include_str!("page.html").replacen("@DATA@", &json, 1)
-}
-
-/// The looks of a page, for those that need no script.
-pub(crate) fn style() -> &'static str {
-    let page = include_str!("page.html");
-    let style = page.split_once("<style>").map_or("", |p| p.1);
-    style.split_once("</style>").map_or("", |p| p.0)
-}
-
-/// A text as it stands in a page.
-pub(crate) fn escaped(text: &str) -> String {
-    let text = text.replace('&', "&amp;").replace('<', "&lt;");
-    text.replace('>', "&gt;").replace('"', "&quot;")
+    let page = include_str!("page.html").replacen("@STYLE@", STYLE, 1);
+    page.replacen("@DATA@", &json, 1)
 }
 
 fn guests<'a>(scene: &'a Scene, plan: Option<&'a Plan>) -> Vec<Row<'a>> {

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use vmpack_domain::exit::Exit;
 use vmpack_planner::import::planetlab::{self, Setup, Trace};
+use vmpack_planner::page::{step, ticks};
 use vmpack_planner::replay::Outcome;
 
 use super::page::page;
@@ -192,37 +193,9 @@ fn axes(svg: &mut String, (x_end, x_step): (f64, f64), (y_end, y_step): (f64, f6
     );
 }
 
-/// Values at equal steps from 0 to an end, each with its share of the end.
-pub(in crate::cli) fn ticks(end: f64, step: f64) -> impl Iterator<Item = (f64, f64)> {
-    let count = (end / step).round().max(1.0);
-    (0u32..=20)
-        .map(f64::from)
-        .take_while(move |k| *k <= count)
-        .map(move |k| ((k * step * 1e6).round() / 1e6, k / count))
-}
-
-/// A round step of which about five reach a value.
-pub(in crate::cli) fn step(value: f64) -> f64 {
-    let rough = value / 5.0;
-    let power = 10f64.powf(rough.log10().floor());
-    let round = [1.0, 2.0, 5.0, 10.0]
-        .into_iter()
-        .find(|r| r * power >= rough);
-    round.unwrap_or(10.0) * power
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn steps_are_round() {
-        assert!((step(7.2) - 2.0).abs() < 1e-12);
-        assert!((step(198.0) - 50.0).abs() < 1e-12);
-        let ticks: Vec<(f64, f64)> = ticks(8.0, 2.0).collect();
-        assert_eq!(ticks.first(), Some(&(0.0, 0.0)));
-        assert_eq!(ticks.last(), Some(&(8.0, 1.0)));
-    }
 
     #[test]
     fn a_policy_is_replayed_with_its_familys_settings() {

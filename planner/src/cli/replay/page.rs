@@ -4,9 +4,9 @@
 use std::fmt::Write;
 
 use vmpack_planner::import::planetlab::{Setup, Trace, span};
+use vmpack_planner::page::{document, escaped};
 
 use super::curve::{Family, drawn};
-use crate::cli::html;
 
 /// What the columns are, by the metrics' names in the field.
 const METRICS: &[(&str, &str)] = &[
@@ -59,22 +59,14 @@ pub(super) fn page(families: &[Family], traces: &[Trace], setup: &Setup) -> Stri
         },
         env!("CARGO_PKG_VERSION")
     );
-    let mut page = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>vmpack: replay</title>\n<style>{}</style>\n</head>\n<body>\n<main id=\"page\">\n\
-         <h1>replay</h1>\n<p class=\"faint\">{}</p>\n",
-        html::style(),
-        html::escaped(&made)
-    );
+    let mut page = String::new();
     page += "<section id=\"policies\"><h2>Policies</h2>\n<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">policy</th>";
     for (name, _) in METRICS {
         let _ = write!(page, "<th scope=\"col\" class=\"n\">{name}</th>");
     }
     page += "</tr></thead>\n<tbody>\n";
     for (name, o, _) in families.iter().flat_map(|f| &f.1) {
-        let _ = write!(page, "<tr><td>{}</td>", html::escaped(name));
+        let _ = write!(page, "<tr><td>{}</td>", escaped(name));
         for cell in [
             format!("{:.2}", o.kwh),
             o.migrations.to_string(),
@@ -100,5 +92,6 @@ pub(super) fn page(families: &[Family], traces: &[Trace], setup: &Setup) -> Stri
             "<tr><th scope=\"row\">{name}</th><td>{what}</td></tr>"
         );
     }
-    page + "</tbody></table></section>\n</main>\n</body>\n</html>\n"
+    page += "</tbody></table></section>\n";
+    document("replay", &made, &page)
 }

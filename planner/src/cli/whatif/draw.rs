@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use vmpack_planner::page::{escaped, step, ticks};
+
 use super::Swept;
-use crate::cli::replay::curve::{step, ticks};
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 420.0;
@@ -121,12 +122,4 @@ pub(super) fn drawn(swept: &Swept) -> String {
         escaped(swept.range)
     );
     svg + "</svg>\n"
-}
-
-/// Text that means nothing to a reader of XML.
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }
