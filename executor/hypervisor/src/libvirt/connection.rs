@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use virt::connect::Connect;
 
+use super::door::Hub;
 use crate::Error;
 
 /// Seconds between two keepalive messages, and how many may stay unanswered.
@@ -16,6 +17,7 @@ pub(super) struct Connection {
     connect: Connect,
     /// Machines that this host said it can run.
     runs: Mutex<BTreeSet<Machine<String>>>,
+    hub: Hub,
 }
 
 /// Emulator, architecture, machine, hypervisor; what is not named is the host's default.
@@ -55,7 +57,13 @@ impl Connection {
         Ok(Self {
             connect,
             runs: Mutex::default(),
+            hub: Hub::default(),
         })
+    }
+
+    /// Who listens on it.
+    pub(super) fn hub(&self) -> &Hub {
+        &self.hub
     }
 
     /// Asks whether the host can run such a machine; the error is libvirt's answer that it cannot. What it
@@ -88,6 +96,7 @@ impl Deref for Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.hub.close(&self.connect);
         if let Err(e) = self.connect.close() {
             tracing::debug!("closing a connection: {}", e.message());
         }

@@ -7,12 +7,16 @@
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::mem::MaybeUninit;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 use virt::connect::Connect;
 use virt::domain::Domain;
 use virt::error::Error;
 use virt_sys as sys;
+
+use super::connection::Connection;
 
 /// Asks a migration that was begun with the post-copy flag to switch now.
 pub(super) fn start_post_copy(domain: &Domain) -> Result<(), Error> {
@@ -171,7 +175,7 @@ impl Figure {
 }
 
 /// A kind of notice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Lifecycle,
     Pass,
@@ -182,92 +186,140 @@ type Tell = Box<dyn Fn(Notice) + Send + Sync>;
 
 struct Listener {
     uuid: Uuid,
+    kind: Kind,
     tell: Tell,
 }
 
+/// By their number.
+type Listeners = Arc<Mutex<BTreeMap<u64, Listener>>>;
+
+/// Who listens on a connection. libvirt takes a callback once a connection, whoever it is for, so that two
+/// migrations at a host share one: it is registered with the first that listens.
+#[derive(Default)]
+pub(super) struct Hub {
+    listeners: Listeners,
+    /// By kind, libvirt's number of the callback.
+    registered: Mutex<BTreeMap<Kind, c_int>>,
+    last: AtomicU64,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    /// Has libvirt call for that kind of notice, if it does not yet.
+    fn register(&self, connect: &Connect, kind: Kind) -> Result<(), Error> {
+        type Generic = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut c_void);
+        let mut registered = locked(&self.registered);
+        if registered.contains_key(&kind) {
+            return Ok(());
+        }
+        let (id, callback) = match kind {
+            Kind::Lifecycle => (
+                sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                on_lifecycle as *const (),
+            ),
+            Kind::Pass => (
+                sys::VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION,
+                on_pass as *const (),
+            ),
+            Kind::JobCompleted => (sys::VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, on_job as *const ()),
+        };
+        let id = c_int::try_from(id).unwrap_or(c_int::MAX);
+        // SAFETY: libvirt's registration takes every callback as this generic type and calls it by the
+        // event's own type, which is the one that each of the three functions has.
+        let callback: Generic = unsafe { std::mem::transmute::<*const (), Generic>(callback) };
+        let opaque = Arc::into_raw(Arc::clone(&self.listeners));
+        let opaque = opaque.cast_mut().cast::<c_void>();
+        // SAFETY: the connection is open for as long as it is borrowed; `opaque` is a share of the
+        // listeners, which libvirt gives back to `free_listeners` after the last call that uses it.
+        let answer = unsafe {
+            sys::virConnectDomainEventRegisterAny(
+                connect.as_ptr(),
+                std::ptr::null_mut(),
+                id,
+                Some(callback),
+                opaque,
+                Some(free_listeners),
+            )
+        };
+        if answer < 0 {
+            let error = Error::last_error();
+            // SAFETY: libvirt refused the registration and does not know `opaque`.
+            unsafe { free_listeners(opaque) };
+            return Err(error);
+        }
+        registered.insert(kind, answer);
+        Ok(())
+    }
+
+    /// Has libvirt call no more; before the connection is closed.
+    pub(super) fn close(&self, connect: &Connect) {
+        for callback in std::mem::take(&mut *locked(&self.registered)).into_values() {
+            // SAFETY: the connection is still open and the callback was registered on it. A failure
+            // means that the connection is broken, and then nothing is heard either.
+            unsafe { sys::virConnectDomainEventDeregisterAny(connect.as_ptr(), callback) };
+        }
+    }
+}
+
 /// Listening that ends when this is dropped.
-pub(super) struct Watch<'a> {
-    connect: &'a Connect,
-    callback: c_int,
+pub(super) struct Watch {
+    listeners: Listeners,
+    number: u64,
 }
 
 /// Tells `tell` of that kind of notice about that guest on that connection, on libvirt's event
-/// thread, until the watch is dropped.
-pub(super) fn watch<'a>(
-    connect: &'a Connect,
+/// thread, until the watch is dropped. It must not listen or stop listening itself.
+pub(super) fn watch(
+    connection: &Connection,
     uuid: Uuid,
     kind: Kind,
     tell: impl Fn(Notice) + Send + Sync + 'static,
-) -> Result<Watch<'a>, Error> {
-    type Generic = unsafe extern "C" fn(sys::virConnectPtr, sys::virDomainPtr, *mut c_void);
-    let (id, callback) = match kind {
-        Kind::Lifecycle => (
-            sys::VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-            on_lifecycle as *const (),
-        ),
-        Kind::Pass => (
-            sys::VIR_DOMAIN_EVENT_ID_MIGRATION_ITERATION,
-            on_pass as *const (),
-        ),
-        Kind::JobCompleted => (sys::VIR_DOMAIN_EVENT_ID_JOB_COMPLETED, on_job as *const ()),
+) -> Result<Watch, Error> {
+    let hub = connection.hub();
+    let number = hub.last.fetch_add(1, Ordering::Relaxed);
+    let tell: Tell = Box::new(tell);
+    let listener = Listener { uuid, kind, tell };
+    locked(&hub.listeners).insert(number, listener);
+    let watch = Watch {
+        listeners: Arc::clone(&hub.listeners),
+        number,
     };
-    let id = c_int::try_from(id).unwrap_or(c_int::MAX);
-    // SAFETY: libvirt's registration takes every callback as this generic type and calls it by the
-    // event's own type, which is the one that each of the three functions has.
-    let callback: Generic = unsafe { std::mem::transmute::<*const (), Generic>(callback) };
-    let listener = Box::new(Listener {
-        uuid,
-        tell: Box::new(tell),
-    });
-    let opaque = Box::into_raw(listener).cast::<c_void>();
-    // SAFETY: the connection is open for as long as it is borrowed; `opaque` is a leaked
-    // `Listener`, which libvirt gives back to `free_listener` after the last call that uses it.
-    let answer = unsafe {
-        sys::virConnectDomainEventRegisterAny(
-            connect.as_ptr(),
-            std::ptr::null_mut(),
-            id,
-            Some(callback),
-            opaque,
-            Some(free_listener),
-        )
-    };
-    if answer < 0 {
-        let error = Error::last_error();
-        // SAFETY: libvirt refused the registration and does not know `opaque`.
-        unsafe { free_listener(opaque) };
-        return Err(error);
-    }
-    Ok(Watch {
-        connect,
-        callback: answer,
-    })
+    hub.register(connection, kind).map(|()| watch)
 }
 
-impl Drop for Watch<'_> {
+impl Drop for Watch {
     fn drop(&mut self) {
-        // SAFETY: the connection is still borrowed and the callback was registered on it. A
-        // failure means that the connection is broken, and then nothing is heard either.
-        unsafe { sys::virConnectDomainEventDeregisterAny(self.connect.as_ptr(), self.callback) };
+        locked(&self.listeners).remove(&self.number);
     }
 }
 
-unsafe extern "C" fn free_listener(opaque: *mut c_void) {
-    // SAFETY: `opaque` came from `Box::into_raw` in `watch`, and libvirt frees it once.
-    drop(unsafe { Box::from_raw(opaque.cast::<Listener>()) });
+unsafe extern "C" fn free_listeners(opaque: *mut c_void) {
+    // SAFETY: `opaque` came from `Arc::into_raw` in `register`, and libvirt frees it once.
+    drop(unsafe { Arc::from_raw(opaque.cast_const().cast::<Mutex<BTreeMap<u64, Listener>>>()) });
 }
 
-/// Passes a notice on if it is about the listener's guest. Nothing may unwind into C, so a
+/// Passes a notice on to who listens for that kind about that guest. Nothing may unwind into C, so a
 /// listener must not panic: each one only sends on a channel.
 ///
 /// # Safety
-/// `domain` is a valid domain and `opaque` a live `Listener`, as libvirt hands them to a callback.
-unsafe fn hear(domain: sys::virDomainPtr, opaque: *mut c_void, notice: impl FnOnce() -> Notice) {
+/// `domain` is a valid domain and `opaque` a share of the listeners, as libvirt hands them to a callback.
+unsafe fn hear(
+    domain: sys::virDomainPtr,
+    opaque: *mut c_void,
+    kind: Kind,
+    notice: impl Fn() -> Notice,
+) {
     // SAFETY: by this function's contract.
-    let listener = unsafe { &*opaque.cast::<Listener>() };
+    let listeners = unsafe { &*opaque.cast_const().cast::<Mutex<BTreeMap<u64, Listener>>>() };
     // SAFETY: likewise.
-    if unsafe { uuid_of(domain) } == Some(listener.uuid) {
-        (listener.tell)(notice());
+    let uuid = unsafe { uuid_of(domain) };
+    for listener in locked(listeners).values() {
+        if uuid == Some(listener.uuid) && kind == listener.kind {
+            (listener.tell)(notice());
+        }
     }
 }
 
@@ -280,7 +332,7 @@ unsafe extern "C" fn on_lifecycle(
 ) -> c_int {
     if u32::try_from(event) == Ok(sys::VIR_DOMAIN_EVENT_RESUMED) {
         // SAFETY: libvirt's arguments to a callback of this event.
-        unsafe { hear(domain, opaque, || Notice::Resumed) };
+        unsafe { hear(domain, opaque, Kind::Lifecycle, || Notice::Resumed) };
     }
     0
 }
@@ -292,7 +344,7 @@ unsafe extern "C" fn on_pass(
     opaque: *mut c_void,
 ) {
     // SAFETY: libvirt's arguments to a callback of this event.
-    unsafe { hear(domain, opaque, || Notice::Pass(pass)) };
+    unsafe { hear(domain, opaque, Kind::Pass, || Notice::Pass(pass)) };
 }
 
 unsafe extern "C" fn on_job(
@@ -304,7 +356,7 @@ unsafe extern "C" fn on_job(
 ) {
     // SAFETY: libvirt's arguments to a callback of this event: `count` parameters.
     unsafe {
-        hear(domain, opaque, || {
+        hear(domain, opaque, Kind::JobCompleted, || {
             Notice::JobCompleted(figures(parameters, count))
         });
     }

@@ -171,9 +171,9 @@ fn run(
     let at_source = |n| Heard::FromSource(n, Instant::now());
     let at_target = |n| Heard::FromTarget(n, Instant::now());
     let watches = [
-        listen(&**source, Kind::Pass, tell.clone(), at_source),
-        listen(&**source, Kind::JobCompleted, tell.clone(), at_source),
-        listen(&**target, Kind::Lifecycle, tell.clone(), at_target),
+        listen(&source, Kind::Pass, tell.clone(), at_source),
+        listen(&source, Kind::JobCompleted, tell.clone(), at_source),
+        listen(&target, Kind::Lifecycle, tell.clone(), at_target),
     ];
     let watches: Result<Vec<_>, _> = watches.into_iter().collect();
     let _watches = watches.map_err(|e| not_begun(format!("cannot listen: {}", e.message())))?;

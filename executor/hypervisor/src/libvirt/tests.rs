@@ -176,3 +176,44 @@ fn a_host_without_a_uri_and_two_of_one_name_are_refused() {
     let error = Libvirt::from_uris(&twice).unwrap_err().to_string();
     assert!(error.contains("its name is"), "{error}");
 }
+
+#[test]
+fn two_may_listen_on_one_connection_and_each_hears_of_its_own_guest() {
+    use super::door::{Kind, Notice, watch};
+    let directory = tempfile::tempdir().unwrap();
+    let guests = domain("a", 1, "") + &domain("b", 2, "");
+    let uri = host_file(directory.path(), "h1", &guests);
+    let connection = Connection::open("h1", &uri).unwrap();
+    let (tell, heard) = std::sync::mpsc::channel();
+    let listen = |name: &'static str| {
+        let guest = Domain::lookup_by_name(&connection, name).unwrap();
+        let tell = tell.clone();
+        watch(
+            &connection,
+            guest.get_uuid().unwrap(),
+            Kind::Lifecycle,
+            move |notice| tell.send((name, notice)).unwrap(),
+        )
+    };
+    let resume = |name: &str| {
+        let guest = Domain::lookup_by_name(&connection, name).unwrap();
+        guest.suspend().unwrap();
+        guest.resume().unwrap();
+    };
+    let next = || heard.recv_timeout(std::time::Duration::from_secs(20)).ok();
+    let (first, second) = (listen("a").unwrap(), listen("b").unwrap());
+    resume("b");
+    assert_eq!(next(), Some(("b", Notice::Resumed)));
+    // Who has ended hears nothing more, the other still does.
+    drop(second);
+    resume("b");
+    resume("a");
+    assert_eq!(next(), Some(("a", Notice::Resumed)));
+    drop(first);
+    let again = listen("b").unwrap();
+    resume("b");
+    assert_eq!(next(), Some(("b", Notice::Resumed)));
+    drop(again);
+    drop(connection);
+    assert!(heard.try_recv().is_err());
+}
