@@ -149,6 +149,10 @@ struct Shell<'a> {
 
 impl Shell<'_> {
     async fn run(&mut self, asks: &mut mpsc::UnboundedReceiver<Ask>) -> Result<(), JournalError> {
+        // Who followed before this began misses nothing.
+        while let Ok(ask) = asks.try_recv() {
+            self.asked(ask)?;
+        }
         let running: Vec<(Step, bool)> = self.steps_of(|s| s.runs());
         for (step, switched) in running {
             self.spawn(&step, move |attempt, _| attempt.find_out(switched));

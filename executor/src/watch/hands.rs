@@ -12,14 +12,26 @@ use super::{Done, Trouble};
 use crate::holder::Handle;
 use crate::journal::{Entry, Run};
 
-/// Serves until the holder is gone, or nobody listens. `runs` are those that were unfinished before.
-pub async fn serve(
+/// Serves until the holder is gone, or nobody listens. `runs` are those that were unfinished before. It
+/// follows from this call on, whenever what is returned is first polled: a holder that takes up those runs
+/// may be at their end by then.
+pub fn serve(
     handle: Handle,
+    orders: mpsc::UnboundedReceiver<Plan>,
+    runs: &[Run],
+    finish: mpsc::UnboundedSender<Done>,
+) -> impl Future<Output = ()> {
+    let entries = handle.follow();
+    serving(handle, entries, orders, runs, finish)
+}
+
+async fn serving(
+    handle: Handle,
+    mut entries: mpsc::UnboundedReceiver<Entry>,
     mut orders: mpsc::UnboundedReceiver<Plan>,
     runs: &[Run],
     finish: mpsc::UnboundedSender<Done>,
 ) {
-    let mut entries = handle.follow();
     let mut known = Known::default();
     for run in runs {
         for entry in &run.entries {

@@ -168,3 +168,47 @@ fn a_try_to_resume_that_may_not_have_been_made_does_not_count() {
     assert_eq!(with(broken(true)), 1);
     assert_eq!(recoveries(&[broken(true)]), 0);
 }
+
+#[test]
+fn who_followed_before_a_run_is_taken_up_hears_of_its_end() {
+    use crate::watch::{Done, hands};
+    let (desk, scene, _) = left_running(Mode::PreCopy, 0);
+    let mut journal = Journal::open(&desk.journal).unwrap();
+    let runs = journal.unfinished().unwrap();
+    let (handle, mut asks) = channel();
+    let (_orders, ordered) = mpsc::unbounded_channel();
+    let (finish, mut done) = mpsc::unbounded_channel();
+    let terms = Terms {
+        world: runs[0].world.clone(),
+        limits: &|_| LIMITS,
+        stays: false,
+        inhibit: desk.inhibit.clone(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let told = runtime.block_on(async {
+        let hands = hands::serve(handle, ordered, &runs, finish);
+        // The run is at its end before the hands get their first turn.
+        let deaf = &mut |_: Heard<'_>| {};
+        let ended = hold(&scene, &runs, &terms, &mut journal, &mut asks, deaf).await;
+        assert!(ended.unwrap().values().all(|p| p.finished == Some(true)));
+        let hears = async {
+            let mut told = Vec::new();
+            while let Some(news) = done.recv().await.filter(|n| !matches!(n, Done::Gone(_))) {
+                told.push(news);
+            }
+            // Nobody listens any more.
+            drop(done);
+            told
+        };
+        tokio::join!(hands, hears).1
+    });
+    let whole = Done::Ended {
+        guest: "a".parse().unwrap(),
+        moved: true,
+    };
+    assert!(matches!(&told[0], Done::Begun(moves) if moves.len() == 1));
+    assert!(told.contains(&whole), "{told:?}");
+}
