@@ -287,12 +287,18 @@ fn go_all(
 }
 
 /// Moves from hosts whose overload no answer ends at once, for as long as each takes something off it:
-/// of the guests that fit somewhere the one that takes most off for its harm.
+/// of the guests that fit somewhere the one that takes most off for its harm. In the first moments it is
+/// that one alone: it may be all that was needed.
 pub(super) fn lessen(scene: &mut Scene, overloaded: &[usize]) -> Vec<(usize, Way)> {
     let mut moves = Vec::new();
     for h in overloaded {
         let mut tried: BTreeSet<usize> = BTreeSet::new();
-        while scene.overload(*h) > 0 && scene.hosts[*h].out > 0 && scene.starts > 0 {
+        let most = if scene.is_young(*h) { 1 } else { usize::MAX };
+        while tried.len() < most
+            && scene.overload(*h) > 0
+            && scene.hosts[*h].out > 0
+            && scene.starts > 0
+        {
             let over = scene.overload(*h);
             let candidates = candidates(scene, *h, 1);
             let best = candidates

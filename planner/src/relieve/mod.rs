@@ -37,6 +37,10 @@ use scene::{Scene, Way};
 pub use contingency::{Contingency, STALE, Surge, still};
 pub use vmpack_ilp::Limits;
 
+/// What is measured of an overload in so long from its beginning overshoots: programs that start take all
+/// they get, and who waits for a CPU wants it.
+pub const FIRST: Micros = Micros::millis(500);
+
 /// What the guests of a host may want before it is overloaded.
 #[must_use]
 pub fn host_room(host: &Host, policy: &Policy) -> MilliCores {
@@ -59,6 +63,7 @@ pub fn relieve(s: &Situation, limits: &Limits, first: &mut dyn FnMut(&Relief)) -
         decided.wake = wake_for_all(&open);
         return answer(&open, &open, &overloaded, decided);
     }
+    let open = at_first(open, &overloaded);
     let mut scene = open.clone();
     let (found, bound) = greedy::cures(&mut scene, &overloaded);
     decided.moves = found;
@@ -79,6 +84,19 @@ pub fn relieve(s: &Situation, limits: &Limits, first: &mut dyn FnMut(&Relief)) -
     }
     finish(&open, &mut scene, &overloaded, &mut decided);
     answer(&open, &scene, &overloaded, decided)
+}
+
+/// In its first moments an overload is relieved by one guest, where one that may go takes half of it off: it
+/// may be all that is needed, and comes over sooner by itself. What it leaves is seen when that is clear.
+fn at_first<'a>(mut scene: Scene<'a>, overloaded: &[usize]) -> Scene<'a> {
+    for h in overloaded {
+        let takes_half = |g: &usize| scene.guests[*g].least * 2 >= scene.overload(*h);
+        let known = greedy::candidates(&scene, *h, 1);
+        if scene.is_young(*h) && known.keys().any(takes_half) {
+            scene.hosts[*h].out = scene.hosts[*h].out.min(1);
+        }
+    }
+    scene
 }
 
 /// What has been decided so far.
@@ -223,7 +241,8 @@ fn made(scene: &Scene, before: &Scene, g: usize, way: &Way, n: u32) -> Move {
     let guest = scene.guests[g].guest;
     let from = scene.guests[g].at.unwrap_or(way.to);
     let slots = i64::from(s.policy.relief.per_host.get());
-    let at_once = (slots - scene.hosts[from].out)
+    let at_once = scene.hosts[from]
+        .leaving
         .max(slots - scene.hosts[way.to].into)
         .max(1);
     let alone = scene.link(from, way.to);

@@ -40,6 +40,8 @@ pub(super) struct HostNow<'a> {
     pub(super) taken: Amounts,
     /// How many more may leave it, and come to it.
     pub(super) out: i64,
+    /// How many leave it.
+    pub(super) leaving: i64,
     pub(super) into: i64,
     /// MiB that may still leave it, and come to it, with their guests in split state.
     pub(super) pipe_out: i64,
@@ -118,6 +120,7 @@ impl<'a> Scene<'a> {
                     wanted: 0,
                     taken: [0; 3],
                     out: slots,
+                    leaving: 0,
                     into: slots,
                     pipe_out: pipe,
                     pipe_in: pipe,
@@ -160,6 +163,7 @@ impl<'a> Scene<'a> {
                     if let Some(from) = from.map(|h| &mut hosts[h]) {
                         add(&mut from.taken, &bare);
                         from.out -= 1;
+                        from.leaving += 1;
                         from.pipe_out -= int(f.memory.0);
                     }
                     if let Some(to) = to.map(|h| &mut hosts[h]) {
@@ -229,6 +233,12 @@ impl<'a> Scene<'a> {
             .collect();
         hosts.sort_by_key(|h| (-self.overload(*h), *h));
         hosts
+    }
+
+    /// Whether the host's overload is in its first moments, of which the measurements overshoot.
+    pub(super) fn is_young(&self, h: usize) -> bool {
+        let since = self.s.overloaded.get(&self.hosts[h].host.name);
+        since.is_some_and(|since| self.s.now.saturating_sub(*since) < super::FIRST)
     }
 
     /// What all guests surely want beyond the rooms of all hosts that are awake and heard of.
@@ -335,6 +345,7 @@ impl<'a> Scene<'a> {
         let source = &mut self.hosts[from];
         source.wanted -= least;
         source.out -= 1;
+        source.leaving += 1;
         source.pipe_out -= way.sends;
         source.on.retain(|other| *other != g);
         let target = &mut self.hosts[way.to];
@@ -356,6 +367,7 @@ impl<'a> Scene<'a> {
         let source = &mut self.hosts[from];
         source.wanted += least;
         source.out += 1;
+        source.leaving -= 1;
         source.pipe_out += way.sends;
         source.on.push(g);
         let target = &mut self.hosts[way.to];

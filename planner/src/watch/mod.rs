@@ -18,12 +18,17 @@
 //! as that suffices, and nothing is decided twice for one overload. Where it does not suffice, more is
 //! decided only once that has lasted: see [`phase`]. A guest under way is not believed,
 //! nor is it until a window that began after its memory was whole. An overload that no moves end is
-//! sought relief for again after [`AGAIN`], sooner at first, and as soon as a migration ends or a host is
-//! heard anew.
+//! sought relief for again after [`AGAIN`], with each window at first, and as soon as a migration ends or a
+//! host is heard anew.
+//!
+//! Above or not is judged of a mean of 100 ms, which swings. A host is overloaded once what its guests missed
+//! amounts to something ([`host`]); and one that was just relieved, or took a guest of relief, only where
+//! that lasts.
 
 mod answer;
 mod guest;
 mod heard;
+mod host;
 mod phase;
 mod picture;
 #[cfg(test)]
@@ -37,10 +42,10 @@ use vmpack_domain::relief::{Demand, Flight, Past, Relief, Situation};
 use vmpack_domain::units::{Micros, MilliCores};
 use vmpack_domain::{Cluster, GuestName, HostName, Load, Policy};
 
-use crate::relieve::{Contingency, Limits, Surge, host_room, relieve, still};
+use crate::relieve::{Contingency, FIRST, Limits, Surge, host_room, relieve, still};
 use answer::same;
 use guest::Recent;
-use phase::Seen;
+use host::HostWatch;
 
 pub use guest::Window;
 pub use heard::Heard;
@@ -49,11 +54,12 @@ pub use picture::Picture;
 
 /// A host of which nothing was heard for so long is unknown; its probe speaks ten times a second.
 pub const SILENCE: Micros = Micros::secs(1);
-/// After which relief is sought again for an overload that no moves ended: [`SOON`] after the first
-/// answer, since what is measured in a surge's first moments is little, then after twice as long.
+/// After which relief is sought again for an overload that no moves ended. In its first moments
+/// ([`FIRST`]) with each window, since each says much that is new ([`SOON`]); then after twice as long each
+/// time.
 pub const AGAIN: Micros = Micros::secs(2);
-/// See [`AGAIN`].
-pub const SOON: Micros = Micros::millis(34);
+/// Less than the shortest window that a watch is well served with.
+pub const SOON: Micros = Micros::millis(25);
 /// How long a move is remembered, beyond every cooldown and budget.
 const MEMORY: Micros = Micros::secs(3600);
 
@@ -98,18 +104,6 @@ pub struct Watch {
 }
 
 #[derive(Debug)]
-struct HostWatch {
-    phase: Phase,
-    /// Since when the relief that is under way does not suffice, if so.
-    short: Option<Micros>,
-    room: MilliCores,
-    heard: Option<Micros>,
-    /// Whether its kernel says that it is overloaded.
-    kernel: bool,
-    on: BTreeSet<GuestName>,
-}
-
-#[derive(Debug)]
 struct GuestWatch {
     recent: Recent,
     /// What it wants; not believed while it says so.
@@ -147,7 +141,7 @@ impl Watch {
             Heard::Windows { host, guests } => self.windows(&host, guests, now),
             Heard::Overload { host, began } => {
                 if let Some(watched) = self.hosts.get_mut(&host) {
-                    watched.kernel = began;
+                    watched.kernel = began.then_some(now);
                 }
                 self.look(&host, now);
             }
@@ -199,7 +193,8 @@ impl Watch {
         let ahead = recalled.is_some();
         let relief = recalled.unwrap_or_else(|| relieve(&situation, limits, &mut |_| {}));
         let onset = overloaded.values().copied().min()?;
-        self.decided(relief, (onset, ahead), now)
+        let newest = overloaded.values().copied().max()?;
+        self.decided(relief, (onset, newest, ahead), now)
     }
 
     /// What of an answer that took longer to find is still to be done: where hosts are overloaded yet,
@@ -216,7 +211,7 @@ impl Watch {
         let moves: Vec<_> = moves.map(|m| (m.guest.clone(), m.to.clone())).collect();
         let relief = still(&picture.situation(), &moves)?;
         let onset = picture.overloaded.values().copied().min()?;
-        self.decided(relief, (onset, false), now)
+        self.decided(relief, (onset, onset, false), now)
     }
 
     /// Whether relief is to be sought now.
@@ -229,11 +224,14 @@ impl Watch {
     fn decided(
         &mut self,
         relief: Relief,
-        (onset, ahead): (Micros, bool),
+        (onset, newest, ahead): (Micros, Micros, bool),
         now: Micros,
     ) -> Option<Decision> {
         let known = self.last.as_ref().filter(|(old, ..)| same(old, &relief));
-        let wait = known.map_or(SOON, |(.., wait)| AGAIN.min(*wait + *wait));
+        let wait = match known {
+            Some((.., wait)) if newest + FIRST <= now => AGAIN.min(*wait + *wait),
+            _ => SOON,
+        };
         let news = known.is_none();
         self.last = relief
             .moves
@@ -288,7 +286,7 @@ impl Watch {
             if let Some(from) = self.hosts.get_mut(&mv.from)
                 && let Phase::Overloaded(since) = from.phase
             {
-                from.phase = Phase::Relieving(since);
+                from.relieve(since);
             }
         }
         for host in moves.iter().flat_map(|mv| [&mv.from, &mv.to]) {
@@ -353,11 +351,14 @@ impl Watch {
     /// Whether a guest is on its way from the host for its relief, not for a plan.
     #[must_use]
     pub fn is_relieving(&self, host: &HostName) -> bool {
-        self.flights.iter().filter(|f| f.from == *host).any(|f| {
-            let mut past = self.recent.iter().rev();
-            past.find(|p| p.guest == f.guest && p.from == f.from)
-                .is_some_and(|p| p.relief)
-        })
+        let mut from = self.flights.iter().filter(|f| f.from == *host);
+        from.any(|f| self.is_for_relief(f))
+    }
+
+    fn is_for_relief(&self, flight: &Flight) -> bool {
+        let mut past = self.recent.iter().rev();
+        past.find(|p| p.guest == flight.guest && p.from == flight.from)
+            .is_some_and(|p| p.relief)
     }
 
     /// Migrations that it counts as under way.
@@ -410,20 +411,8 @@ impl Watch {
         let mut hosts: BTreeMap<HostName, HostWatch> = BTreeMap::new();
         for host in &cluster.hosts {
             let known = self.hosts.remove(&host.name);
-            let (phase, heard, kernel) = known.map_or((Phase::Unknown, None, false), |w| {
-                (w.phase, w.heard, w.kernel)
-            });
-            hosts.insert(
-                host.name.clone(),
-                HostWatch {
-                    phase,
-                    short: None,
-                    room: host_room(host, &self.policy),
-                    heard,
-                    kernel,
-                    on: BTreeSet::new(),
-                },
-            );
+            let room = host_room(host, &self.policy);
+            hosts.insert(host.name.clone(), HostWatch::of(known, room));
         }
         let mut guests = BTreeMap::new();
         for (index, guest) in cluster.guests.iter().enumerate() {
@@ -451,7 +440,7 @@ impl Watch {
         let Some(watched) = self.hosts.get_mut(host) else {
             return;
         };
-        watched.heard = Some(now);
+        let before = watched.heard.replace(now);
         if watched.phase == Phase::Unknown {
             watched.phase = Phase::Calm;
             self.last = None;
@@ -488,6 +477,7 @@ impl Watch {
                 }
             }
         }
+        self.count_missed(host, before, now);
         self.look(host, now);
     }
 
@@ -496,7 +486,7 @@ impl Watch {
             return;
         };
         watched.phase = Phase::Unknown;
-        watched.kernel = false;
+        watched.kernel = None;
         for guest in &watched.on {
             if let Some(known) = self.guests.get_mut(guest) {
                 known.demand = Demand::Unknown;
@@ -508,6 +498,7 @@ impl Watch {
         let Some(at) = self.flights.iter().position(|f| f.guest == *guest) else {
             return;
         };
+        let relief = self.is_for_relief(&self.flights[at]);
         let flight = self.flights.remove(at);
         if let Some(known) = self.guests.get_mut(guest) {
             known.believed = now;
@@ -526,56 +517,11 @@ impl Watch {
             }
         }
         self.last = None;
-        self.look(&flight.from, now);
-        self.look(&flight.to, now);
-    }
-
-    /// What the guests of a host surely want, what is under way counted as arrived.
-    fn wanted(&self, host: &HostName, watched: &HostWatch) -> MilliCores {
-        let here = watched
-            .on
-            .iter()
-            .filter(|g| self.flights.iter().all(|f| f.guest != **g));
-        let own: MilliCores = here
-            .filter_map(|g| self.guests.get(g))
-            .map(|w| w.demand.least(&self.cluster.guests[w.index]))
-            .sum();
-        let coming: MilliCores = self
-            .flights
-            .iter()
-            .filter(|f| f.to == *host)
-            .map(|f| f.demand)
-            .sum();
-        own + coming
-    }
-
-    /// Looks at a host anew.
-    fn look(&mut self, host: &HostName, now: Micros) {
-        let Some(watched) = self.hosts.get(host) else {
-            return;
-        };
-        let wanted = self.wanted(host, watched);
-        let relief = &self.policy.relief;
-        let slack = watched.room.0 / 1000 * relief.hysteresis.0;
-        let above = wanted > watched.room;
-        let lacks = above && self.is_relieving(host);
-        let short = lacks.then(|| watched.short.unwrap_or(now));
-        let phase = watched.phase.next(Seen {
-            above,
-            under: wanted.0 <= watched.room.0.saturating_sub(slack),
-            kernel: watched.kernel,
-            leaving: self.flights.iter().any(|f| f.from == *host),
-            short,
-            after: relief.after,
-            now,
-        });
-        let began = matches!(phase, Phase::Overloaded(_)) && phase != watched.phase;
-        // An overload that nothing ends elsewhere is no reason for this one to wait.
-        if began && let Some((_, again, _)) = &mut self.last {
-            *again = now;
-        }
-        if let Some(watched) = self.hosts.get_mut(host) {
-            (watched.phase, watched.short) = (phase, short);
+        for host in [&flight.from, &flight.to] {
+            if let Some(watched) = self.hosts.get_mut(host).filter(|_| relief) {
+                watched.settle(now);
+            }
+            self.look(host, now);
         }
     }
 

@@ -2,10 +2,12 @@
 
 use vmpack_domain::units::Micros;
 
-/// A host of which relief is under way is relieved further where what that leaves lasts for so long. What
-/// is measured in a surge's first moments overshoots, and until the switch the guests that stay wait for
-/// those that leave.
-const SHORT: Micros = Micros::millis(500);
+use crate::relieve::FIRST;
+
+/// A host of which relief is under way, or that settles, is relieved further where what that leaves lasts for
+/// so long. What is measured in a surge's first moments overshoots, and until the switch the guests that
+/// stay wait for those that leave.
+const SHORT: Micros = FIRST;
 
 /// In which phase a host is, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +29,15 @@ pub enum Phase {
 pub(super) struct Seen {
     /// Its guests want more than its room, what is under way counted as arrived.
     pub(super) above: bool,
+    /// What they missed so far amounts to something.
+    pub(super) enough: bool,
     /// They want less than that by the hysteresis.
     pub(super) under: bool,
-    /// Its kernel says that it is overloaded.
+    /// Its kernel said lately that it is overloaded.
     pub(super) kernel: bool,
     /// A guest is on its way from it.
     pub(super) leaving: bool,
-    /// Since when relief that is under way from it does not suffice, if so.
+    /// Since when relief that is under way or was just made does not suffice, if so.
     pub(super) short: Option<Micros>,
     /// How long a host must be overloaded.
     pub(super) after: Micros,
@@ -47,7 +51,7 @@ impl Phase {
         let waits = |short: Micros| now.saturating_sub(short) < SHORT;
         let waits = seen.short.is_some_and(waits);
         let old = |since: Micros| now.saturating_sub(since) >= seen.after;
-        let long = |since: Micros| !waits && (seen.kernel || old(since));
+        let long = |since: Micros| !waits && seen.enough && (seen.kernel || old(since));
         // What the kernel says has lasted so long at least.
         let latest = now.saturating_sub(seen.after);
         match self {

@@ -25,6 +25,8 @@ struct Loop {
     /// Σ overload × time, in milli-core-seconds.
     violation: u64,
     silent: BTreeSet<HostName>,
+    /// How often the probes speak.
+    step: Micros,
 }
 
 fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -65,6 +67,7 @@ impl Loop {
             made: Vec::new(),
             violation: 0,
             silent: BTreeSet::new(),
+            step: STEP,
         }
     }
 
@@ -75,7 +78,7 @@ impl Loop {
     }
 
     fn step(&mut self, demand: &dyn Fn(&str, Micros) -> u64) {
-        self.now += STEP;
+        self.now += self.step;
         let now = self.now;
         let over = |(_, end): &(Move, Micros)| *end <= now;
         for (mv, _) in self.moving.extract_if(.., |m| over(m)).collect::<Vec<_>>() {
@@ -110,7 +113,7 @@ impl Loop {
                 .push((guest.clone(), windows));
         }
         for wanted in wanted.values() {
-            self.violation += wanted.saturating_sub(9500) * STEP.0 / 1_000_000;
+            self.violation += wanted.saturating_sub(9500) * self.step.0 / 1_000_000;
         }
         for (host, guests) in on {
             if !self.silent.contains(&host) {
@@ -325,6 +328,88 @@ fn what_relief_under_way_leaves_is_relieved_only_where_it_lasts() {
     assert_eq!(lasting.len(), 2, "{lasting:?}");
     let between = lasting[1].3.saturating_sub(lasting[0].3);
     assert!(between <= Micros::millis(900), "{lasting:?}");
+}
+
+/// The kernel of h0 says all the time that it is overloaded.
+fn kernel_says(own: &mut Loop) {
+    let (host, began) = (name("h0"), true);
+    own.watch.hear(Heard::Overload { host, began }, own.now);
+}
+
+#[test]
+fn what_swings_about_the_threshold_moves_nothing_and_the_more_it_is_above_the_sooner() {
+    let surge = Micros::secs(2);
+    // When the first guest leaves h0, whose five guests want that much of its 9.5 cores together.
+    let first = |wanted: &dyn Fn(Micros) -> u64| {
+        let mut own = Loop::new(2, 5);
+        own.step = Micros::millis(34);
+        own.run(surge, &|_, _| 500);
+        kernel_says(&mut own);
+        own.run(Micros::secs(12), &|guest, now| match guest {
+            "g0" | "g1" | "g2" | "g3" | "g4" => wanted(now) / 5,
+            _ => 500,
+        });
+        own.is_stable();
+        own.made.first().map(|m| m.3.saturating_sub(surge))
+    };
+    assert_eq!(
+        first(&|now| if wave(now, Micros::millis(136), Micros::ZERO) {
+            9700
+        } else {
+            9000
+        }),
+        None
+    );
+    let after = |wanted| first(&|_| wanted).expect("it is relieved");
+    assert!(after(11_500) <= Micros::millis(68), "{}", after(11_500));
+    let (little, less) = (after(9700), after(9550));
+    assert!(little > Micros::millis(68) && little <= Micros::millis(170));
+    assert!(less > Micros::millis(300) && less <= Micros::millis(600));
+}
+
+#[test]
+fn a_host_that_settles_is_relieved_again_only_where_its_overload_lasts() {
+    let (surge, again) = (Micros::secs(5), Micros::secs(11));
+    // Two guests surge and one of them leaves; it is whole after 4.6 s. Then two others rise for `long`.
+    let run = |long: Micros| {
+        let mut own = Loop::new(2, 5);
+        own.run(surge, &|_, _| 1000);
+        kernel_says(&mut own);
+        own.run(Micros::secs(16), &|guest, now| match guest {
+            "g0" | "g1" if now >= surge => 4000,
+            "g2" | "g3" if now >= again && now < again + long => 2500,
+            "g2" | "g3" | "g4" => 1000,
+            "g0" | "g1" => 1000,
+            _ => 200,
+        });
+        own.is_stable();
+        own.made
+    };
+    let short = run(Micros::millis(400));
+    assert_eq!(short.len(), 1, "{short:?}");
+    let lasting = run(Micros::secs(60));
+    assert_eq!(lasting.len(), 2, "{lasting:?}");
+    let waited = lasting[1].3.saturating_sub(again);
+    assert!(
+        waited >= Micros::millis(500) && waited <= Micros::millis(900),
+        "{waited}"
+    );
+}
+
+#[test]
+fn in_its_first_moments_an_overload_is_decided_again_with_each_window() {
+    let (surge, room) = (Micros::secs(5), Micros::millis(5360));
+    let mut own = Loop::new(2, 5);
+    own.step = Micros::millis(34);
+    // The other host is full until a third of a second after the surge.
+    own.run(Micros::secs(8), &|guest, now| match guest {
+        "g0" | "g1" if now >= surge => 4000,
+        "g0" | "g1" | "g2" | "g3" | "g4" => 1000,
+        _ if now >= room => 200,
+        _ => 1850,
+    });
+    let (.., at) = own.made.first().expect("a move");
+    assert!(*at >= room && *at <= room + Micros::millis(68), "{at}");
 }
 
 #[test]

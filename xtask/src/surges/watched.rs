@@ -85,7 +85,8 @@ impl Watched {
             })
         });
         for (host, url) in &stage.probes {
-            listen(host, url, tell.clone())?;
+            let kept = stage.folder.join(format!("{host}.stream"));
+            listen(host, url, fs::File::create(kept)?, tell.clone())?;
         }
         let watched = Self { child, told };
         let begun = watched.until(Duration::from_secs(20), |told| match &told.what {
@@ -144,8 +145,9 @@ fn each_line(
     });
 }
 
-/// Hears the overloads of a host from its probe, beside the watch.
-fn listen(host: &str, url: &str, tell: Sender<Told>) -> Result<()> {
+/// Hears the overloads of a host from its probe, beside the watch. All that it says is kept, each line with
+/// the second of the day at which it was heard.
+fn listen(host: &str, url: &str, mut kept: fs::File, tell: Sender<Told>) -> Result<()> {
     let place = url.trim_start_matches("http://").trim_end_matches('/');
     let mut stream =
         TcpStream::connect(place).with_context(|| format!("cannot connect to {place}"))?;
@@ -154,6 +156,7 @@ fn listen(host: &str, url: &str, tell: Sender<Told>) -> Result<()> {
     each_line(stream, tell, move |line| {
         // The other lines are the answer's head and the lengths of its chunks.
         let said: Value = serde_json::from_str(line.trim()).ok()?;
+        let _ = writeln!(kept, "{:.6} {}", now(), line.trim());
         if said["type"] == "windows" {
             let guests = said["guests"].as_array()?.iter();
             let last = guests.filter_map(|g| g["demand_mcores"].as_array()?.last()?.as_f64());

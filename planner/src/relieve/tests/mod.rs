@@ -281,6 +281,50 @@ fn an_overload_that_nothing_can_end_says_what_would() {
 }
 
 #[test]
+fn in_its_first_moments_an_overload_that_nothing_ends_is_lessened_by_one_move() {
+    // 13 of 9.5 cores, and no target has room for more than the small ones.
+    let guests = [
+        ("a", "h1", 4000),
+        ("b", "h1", 4000),
+        ("c", "h1", 3000),
+        ("d", "h1", 1200),
+        ("e", "h1", 800),
+        ("f", "h2", 3600),
+        ("g", "h2", 3600),
+        ("i", "h3", 3600),
+        ("k", "h3", 3600),
+    ];
+    let mut world = World::new(&["h1", "h2", "h3"], &guests);
+    assert_eq!(world.moves(), ["d h1 h2", "e h1 h3"]);
+    world.overloaded.insert(name("h1"), Micros::millis(999_700));
+    assert_eq!(world.moves(), ["d h1 h2"]);
+}
+
+#[test]
+fn in_its_first_moments_an_overload_is_relieved_by_one_guest_where_it_takes_half_of_it_off() {
+    let guests = [
+        ("a", "h1", 4000),
+        ("b", "h1", 3500),
+        ("c", "h1", 2500),
+        ("d", "h1", 2500),
+    ];
+    // 12.5 of 9.5 cores: b and c suffice only together where a does not fit.
+    let others = [
+        ("e", "h2", 3000),
+        ("f", "h2", 3200),
+        ("g", "h3", 3300),
+        ("i", "h3", 3300),
+    ];
+    let mut world = World::new(&["h1", "h2", "h3"], &[&guests[..], &others].concat());
+    assert_eq!(world.moves(), ["c h1 h2", "d h1 h3"]);
+    assert_eq!(world.relieved().moves[0].bandwidth.0, 500);
+    world.overloaded.insert(name("h1"), Micros::millis(999_700));
+    assert_eq!(world.moves(), ["c h1 h2"]);
+    // It has the link to itself.
+    assert_eq!(world.relieved().moves[0].bandwidth.0, 1000);
+}
+
+#[test]
 fn cooldowns_and_budgets_bind() {
     let mut world = three();
     world.recent.push(Past {

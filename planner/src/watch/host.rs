@@ -1,0 +1,165 @@
+//! What is watched of a host, and how its phase follows from it.
+//!
+//! Whether a host is overloaded is not asked of a moment. What its guests want above its room is summed over
+//! time, and what is free meanwhile is taken off again, down to nothing (Page's cumulative sum, Biometrika 41,
+//! 1954): a demand that swings about the threshold comes to nothing, one that lies above it by little comes to
+//! something after a while, a surge within a window. It has to come to the hysteresis over `relief.after`: at
+//! 2 % and 100 ms one window of 34 ms suffices for 6 % too much, and 2 % too much must last for 100 ms.
+
+use std::collections::BTreeSet;
+
+use vmpack_domain::relief::Flight;
+use vmpack_domain::units::{Micros, MilliCores};
+use vmpack_domain::{GuestName, HostName};
+
+use super::phase::{Phase, Seen};
+use super::{SILENCE, Watch};
+
+/// How long a host is taken to settle after guests have left it or come to it for relief: they catch up with
+/// what they missed, and the new neighbours wait for one another. It is relieved then only where its overload
+/// lasts, see [`super::phase`].
+const SETTLES: Micros = Micros::secs(3);
+/// The kernel's word is of a surge that is seen so long after it at the latest: windows come a tenth of a second
+/// late, and the mean is over three. Where vCPUs meet at every turn it says all the time that they wait, also
+/// of a host whose guests want less than it has; then it does not hasten what is seen later.
+const FRESH: Micros = Micros::millis(300);
+
+#[derive(Debug)]
+pub(super) struct HostWatch {
+    pub(super) phase: Phase,
+    /// Since when the relief that is under way or was just made does not suffice, if so.
+    pub(super) short: Option<Micros>,
+    /// Until when it settles.
+    settles: Micros,
+    /// What its guests missed, in milli-cores × microseconds.
+    missed: u64,
+    pub(super) room: MilliCores,
+    pub(super) heard: Option<Micros>,
+    /// Since when its kernel says that it is overloaded, if it does.
+    pub(super) kernel: Option<Micros>,
+    pub(super) on: BTreeSet<GuestName>,
+}
+
+impl HostWatch {
+    /// Of a host with that room, with what is known of it but for its guests.
+    pub(super) fn of(known: Option<Self>, room: MilliCores) -> Self {
+        let new = Self {
+            phase: Phase::Unknown,
+            short: None,
+            settles: Micros::ZERO,
+            missed: 0,
+            room,
+            heard: None,
+            kernel: None,
+            on: BTreeSet::new(),
+        };
+        match known {
+            Some(known) => Self {
+                room,
+                short: None,
+                on: BTreeSet::new(),
+                ..known
+            },
+            None => new,
+        }
+    }
+
+    /// Relief of it is decided.
+    pub(super) fn relieve(&mut self, since: Micros) {
+        self.phase = Phase::Relieving(since);
+        self.missed = 0;
+    }
+
+    /// A guest has left it or come to it for relief.
+    pub(super) fn settle(&mut self, now: Micros) {
+        self.settles = now + SETTLES;
+    }
+}
+
+impl Watch {
+    /// What the guests of a host surely want, what is under way counted as arrived.
+    fn wanted(&self, host: &HostName, watched: &HostWatch) -> MilliCores {
+        let here = watched
+            .on
+            .iter()
+            .filter(|g| self.flights.iter().all(|f| f.guest != **g));
+        let own: MilliCores = here
+            .filter_map(|g| self.guests.get(g))
+            .map(|w| w.demand.least(&self.cluster.guests[w.index]))
+            .sum();
+        let coming: MilliCores = self
+            .flights
+            .iter()
+            .filter(|f| f.to == *host)
+            .map(|f| f.demand)
+            .sum();
+        own + coming
+    }
+
+    /// What is enough to be missed, in milli-cores × microseconds.
+    fn enough(&self, watched: &HostWatch) -> u64 {
+        let relief = &self.policy.relief;
+        let part = watched.room.0.saturating_mul(relief.hysteresis.0) / 1000;
+        part.saturating_mul(relief.after.0)
+    }
+
+    /// Adds what the guests of a host missed since it was heard `before`.
+    pub(super) fn count_missed(&mut self, host: &HostName, before: Option<Micros>, now: Micros) {
+        let Some(watched) = self.hosts.get(host) else {
+            return;
+        };
+        let (wanted, enough) = (self.wanted(host, watched), self.enough(watched));
+        let span = now.saturating_sub(before.unwrap_or(now)).min(SILENCE).0;
+        let over = |more: MilliCores, than: MilliCores| {
+            let amount = more.saturating_sub(than).0;
+            amount.saturating_mul(span)
+        };
+        if let Some(watched) = self.hosts.get_mut(host) {
+            let sum = watched.missed.saturating_add(over(wanted, watched.room));
+            let left = sum.saturating_sub(over(watched.room, wanted));
+            // What is over is forgotten as soon as it was noticed.
+            watched.missed = left.min(enough.saturating_mul(2));
+        }
+    }
+
+    /// Whether a guest of relief leaves the host or comes to it, or just has.
+    fn is_unsettled(&self, host: &HostName, watched: &HostWatch, now: Micros) -> bool {
+        let at = |f: &&Flight| f.from == *host || f.to == *host;
+        let mut here = self.flights.iter().filter(at);
+        now < watched.settles || here.any(|f| self.is_for_relief(f))
+    }
+
+    /// Looks at a host anew.
+    pub(super) fn look(&mut self, host: &HostName, now: Micros) {
+        let Some(watched) = self.hosts.get(host) else {
+            return;
+        };
+        let wanted = self.wanted(host, watched);
+        let slack = watched.room.0 / 1000 * self.policy.relief.hysteresis.0;
+        let above = wanted > watched.room;
+        let lacks = above && self.is_unsettled(host, watched, now);
+        let short = lacks.then(|| watched.short.unwrap_or(now));
+        let since = match watched.phase {
+            Phase::Suspected(since) => since,
+            _ => now,
+        };
+        let phase = watched.phase.next(Seen {
+            above,
+            enough: watched.missed >= self.enough(watched),
+            under: wanted.0 <= watched.room.0.saturating_sub(slack),
+            kernel: watched.kernel.is_some_and(|said| said + FRESH >= since),
+            leaving: self.flights.iter().any(|f| f.from == *host),
+            short,
+            after: self.policy.relief.after,
+            now,
+        });
+        let began = matches!(phase, Phase::Overloaded(_)) && phase != watched.phase;
+        // An overload that nothing ends elsewhere is no reason for this one to wait.
+        if began && let Some((_, again, _)) = &mut self.last {
+            *again = now;
+        }
+        if let Some(watched) = self.hosts.get_mut(host) {
+            (watched.phase, watched.short) = (phase, short);
+        }
+    }
+}
