@@ -170,6 +170,12 @@ pub(super) fn held(scene: &Scene, h: usize) -> Vec<GuestName> {
     held.map(|g| scene.who(g).clone()).collect()
 }
 
+/// Why one guest goes alone, see [`super::relieve`], and what follows.
+const ALONE: (&str, &str) = (
+    "one guest goes alone in its first moments, since what is measured then overshoots",
+    "what is left after half a second is decided then",
+);
+
 /// The overloads that stay.
 pub(super) fn left(
     before: &Scene,
@@ -180,7 +186,12 @@ pub(super) fn left(
     left.iter()
         .map(|h| {
             let slots = before.hosts[*h].out.min(after.starts);
-            let (why, would) = outlook(before, *h, slots, wake);
+            let alone = before.is_young(*h) && slots == 1;
+            let (why, would) = if alone {
+                (ALONE.0.to_owned(), ALONE.1.to_owned())
+            } else {
+                outlook(before, *h, slots, wake)
+            };
             Left {
                 host: before.name(*h).clone(),
                 overload: cores(after.overload(*h)),

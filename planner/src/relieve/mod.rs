@@ -2,7 +2,8 @@
 //!
 //! 1. A [`scene`] is made of the situation: what each host surely carries, and what it may carry.
 //! 2. Where all guests together want more than all hosts awake have, nothing moves: hosts are woken.
-//! 3. For each overloaded host, the least harmful guests that take enough off it, by how many they are
+//! 3. In its first moments an overload is measured too high: one guest goes alone where it takes half of it
+//!    off. Else, for each overloaded host, the least harmful guests that take enough off it, by how many they are
 //!    ([`cure`]); of those, what ends most with the moves that may be made in all; each guest goes to where
 //!    it harms least ([`greedy`]): the answer at once. Where the targets have room for all of it nothing is
 //!    better, and that is the proof.
