@@ -201,11 +201,12 @@ static __always_inline void switched_out(struct vcpu *v, struct task_struct *tas
 	u64 began = now - ran;
 	place(v, began, now, 0);
 	if (waited) {
-		place(v, began - waited, began, 1);
-		/* A wait after a wake-up is known only now; the probe has read its slots if it is long ago. */
-		u64 known = v->waited < waited ? v->waited : waited;
-		if (now - began > (u64)LAG << SLOT_SHIFT)
-			v->lost += waited - known;
+		u64 from = began - waited, read = now - ((u64)LAG << SLOT_SHIFT);
+		place(v, from, began, 1);
+		/* A wait after a wake-up is known only now; what of it lies in slots that the probe has read is
+		 * in no window. */
+		u64 late = from < read ? read - from : 0, unknown = v->waited < waited ? waited - v->waited : 0;
+		v->lost += late < unknown ? late : unknown;
 		v->delays[log2(waited) & 31]++;
 	}
 	v->run = run;
@@ -225,13 +226,14 @@ int on_switch(u64 *ctx)
 	struct vcpu *v;
 	u64 now = 0;
 
+	/* A number may be another thread's once its own is gone. */
 	v = followed(prev->pid);
-	if (v) {
+	if (v && v->doing != GONE) {
 		now = moment(prev);
 		switched_out(v, prev, now, ctx[0] & 1);
 	}
 	v = followed(next->pid);
-	if (v) {
+	if (v && v->doing != GONE) {
 		if (!now)
 			now = moment(next);
 		v->sequence++;
@@ -291,18 +293,31 @@ int find(struct bpf_iter__task *ctx)
 	return 0;
 }
 
+/* Of a task that may be gone: then it is read as nothing, or as another's. */
+static __always_inline u64 state_of(struct task_struct *task)
+{
+	if (bpf_core_field_exists(task->__state))
+		return BPF_CORE_READ(task, __state);
+	return BPF_CORE_READ((struct task_struct___old *)task, state);
+}
+
 /* Since when a thread that no switch tells of waits to be switched in; 0: it sleeps, or that cannot be
- * known. Its task may be gone: then another number is read, or none. */
+ * known. One that sleeps may seem to be queued, where it was moved to another CPU meanwhile. */
 static __always_inline u64 woken(struct vcpu *v)
 {
 	struct task_struct *task = (void *)v->task;
 	if (!task || !clocks.compared)
 		return 0;
 	u64 queued = BPF_CORE_READ(task, sched_info.last_queued);
-	if (!queued || (u32)BPF_CORE_READ(task, pid) != v->thread)
+	if (!queued || (u32)BPF_CORE_READ(task, pid) != v->thread || state_of(task) != TASK_RUNNING)
 		return 0;
 	return queued + clocks.ahead;
 }
+
+/* Whether the judge asks for vCPUs that were woken. It is in lines of the cache that nobody else needs,
+ * so while there is no overload it asks only once in so many runs, every 67 ms. */
+#define ASKED_EVERY 8
+static u32 judged, asks_woken;
 
 /* Adds what a vCPU ran and waited for in the slot that is judged; only what it ran, if its guest has a
  * quota: that a guest is throttled by it is no contention. What the judge finds is in a map,
@@ -316,8 +331,7 @@ static long add_vcpu(u32 entry, void *unused)
 		return 0;
 	u64 epoch = s->epoch;
 	u64 start = epoch << SLOT_SHIFT, end = start + SLOT_NS;
-	/* Looked at for the end of an overload only: it is in lines of the cache that nobody else needs. */
-	u64 since = v->doing == OFF && s->overloaded && !v->capped ? woken(v) : 0;
+	u64 since = v->doing == OFF && asks_woken && !v->capped ? woken(v) : 0;
 	int waits = since && since < end;
 	/* Asleep since before the slot: most are, and it is in none of their lines but this one. */
 	if (v->doing == OFF && v->since < start && !waits)
@@ -359,7 +373,7 @@ static long judge_slot(u32 back, void *unused)
  *
  * An overload begins when the newest slots all say so, and ends when twice as many say that it is none: a
  * host that is nearly full goes to and fro. A wait after a wake-up is told by no switch until the thread
- * runs again: to end, those are asked for. */
+ * runs again: those are asked for, to begin now and then, to end always. */
 SEC("perf_event")
 int judge(void *ctx)
 {
@@ -371,6 +385,7 @@ int judge(void *ctx)
 	u64 now = bpf_ktime_get_ns(), epoch = now >> SLOT_SHIFT;
 	s->epoch = epoch;
 	s->against = 0;
+	asks_woken = s->overloaded || judged++ % ASKED_EVERY == 0;
 	u32 slots = s->overloaded ? c->slots * 2 : c->slots;
 	if (slots > OVERLOAD_MOST)
 		slots = OVERLOAD_MOST;

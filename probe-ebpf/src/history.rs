@@ -393,7 +393,7 @@ fn take_lock(file: &Path) -> Result<fs::File, HistoryError> {
     }
 }
 
-/// Whether the file is one of ours, or empty.
+/// Whether the file is one of ours, or empty. One beside which a lock of ours stands was.
 fn identify(connection: &Connection, file: &Path) -> Result<(), HistoryError> {
     let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i32>(0));
     let read = || -> rusqlite::Result<(i32, i32, i32)> {
@@ -411,7 +411,7 @@ fn identify(connection: &Connection, file: &Path) -> Result<(), HistoryError> {
         Ok((APPLICATION, _, _) | (0, 0, 0)) => Ok(()),
         Ok(_) => Err(HistoryError::Foreign(file.to_path_buf())),
         Err(rusqlite::Error::SqliteFailure(error, _))
-            if error.code == rusqlite::ErrorCode::NotADatabase =>
+            if error.code == rusqlite::ErrorCode::NotADatabase && !lock(file).exists() =>
         {
             Err(HistoryError::Foreign(file.to_path_buf()))
         }

@@ -2,15 +2,19 @@
 //! That is no contention, though the scheduler counts it as run delay; what a limit on the whole
 //! host throttles is.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::sample::online_cores;
+
 /// The throttling of one guest by its own cgroups that have a quota.
 #[derive(Debug, Default)]
 pub(crate) struct Quota {
-    /// All of its cgroups, and the statistics of those that have a quota.
-    folders: Vec<PathBuf>,
+    /// All of its cgroups with how many of its threads are in each, and the statistics of those that have
+    /// a quota.
+    folders: BTreeMap<PathBuf, u64>,
     files: Vec<Statistics>,
     /// Nanoseconds of throttling that no run delay was found for yet.
     open: u64,
@@ -21,21 +25,22 @@ struct Statistics {
     folder: PathBuf,
     file: File,
     last: u64,
+    /// How many threads wait at once where a run queue is throttled, at most: the kernel counts the time
+    /// by run queue, and their waits by thread.
+    queued: u64,
 }
 
 impl Quota {
     /// Of these threads of a process, below a mount of procfs. Without a quota it is empty.
     pub(crate) fn of(proc: &Path, mounts: &str, process: i32, threads: &[i32]) -> Self {
-        let mut folders: Vec<PathBuf> = threads
-            .iter()
-            .filter_map(|thread| {
-                let file = proc.join(format!("{process}/task/{thread}/cgroup"));
-                fs::read_to_string(file).ok()
-            })
-            .flat_map(|text| own_folders(&text, mounts))
-            .collect();
-        folders.sort();
-        folders.dedup();
+        let mut folders = BTreeMap::new();
+        for thread in threads {
+            let file = proc.join(format!("{process}/task/{thread}/cgroup"));
+            let text = fs::read_to_string(file).unwrap_or_default();
+            for folder in own_folders(&text, mounts) {
+                *folders.entry(folder).or_default() += 1;
+            }
+        }
         let mut quota = Self {
             folders,
             ..Self::default()
@@ -47,14 +52,20 @@ impl Quota {
     /// Looks again which of its cgroups have a quota: one may be set or lifted at any time.
     pub(crate) fn refresh(&mut self) {
         self.files.retain(|known| has_quota(&known.folder));
-        for folder in &self.folders {
+        let cpus = (online_cores().0 / 1000).max(1);
+        for (folder, threads) in &self.folders {
             let known = self.files.iter().any(|known| known.folder == *folder);
             if known || !has_quota(folder) {
                 continue;
             }
             let statistics = File::open(folder.join("cpu.stat")).ok().and_then(|file| {
                 let (last, folder) = (throttled(&file)?, folder.clone());
-                Some(Statistics { folder, file, last })
+                Some(Statistics {
+                    folder,
+                    file,
+                    last,
+                    queued: threads.div_ceil(cpus),
+                })
             });
             self.files.extend(statistics);
         }
@@ -72,7 +83,8 @@ impl Quota {
         let mut new = 0;
         for statistics in &mut self.files {
             if let Some(now) = throttled(&statistics.file) {
-                new += now.saturating_sub(statistics.last);
+                let passed = now.saturating_sub(statistics.last);
+                new += passed.saturating_mul(statistics.queued);
                 statistics.last = now;
             }
         }
@@ -209,7 +221,7 @@ mod tests {
         write("cpu.max", "max 100000\n");
         write("cpu.stat", "throttled_usec 5\n");
         let mut quota = Quota {
-            folders: vec![folder.path().to_owned()],
+            folders: [(folder.path().to_owned(), 1)].into(),
             ..Quota::default()
         };
         quota.refresh();
@@ -225,6 +237,13 @@ mod tests {
         write("cpu.max", "max 100000\n");
         quota.refresh();
         assert!(!quota.is_some());
+        // Of more threads than there are CPUs, several wait in each run queue.
+        let cpus = online_cores().0 / 1000;
+        quota.folders = [(folder.path().to_owned(), 3 * cpus)].into();
+        write("cpu.max", "50000 100000\n");
+        quota.refresh();
+        write("cpu.stat", "throttled_usec 8\n");
+        assert_eq!(quota.take(9000), 3000);
     }
 
     #[test]

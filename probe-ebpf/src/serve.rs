@@ -157,6 +157,11 @@ async fn run(
     until: impl Future<Output = ()>,
     listening: impl FnOnce(SocketAddr),
 ) -> anyhow::Result<()> {
+    let mut settings = settings;
+    if let Ok(followed) = std::fs::canonicalize(&settings.history) {
+        // What belongs to it stands beside the file that a link names.
+        settings.history = followed;
+    }
     let tls = settings.tls.server()?;
     let history =
         store::open(&settings.history, settings.bounds).context("cannot use the history")?;

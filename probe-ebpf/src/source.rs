@@ -88,7 +88,7 @@ pub struct Reading {
     pub missed: u64,
     /// Guests whose threads ended; they are no longer followed.
     pub lost: Vec<GuestName>,
-    /// Threads of guests appeared: whoever lists guests should do so now.
+    /// Threads of guests appeared, or some of one's ended: whoever lists guests should do so now.
     pub appeared: bool,
 }
 

@@ -215,13 +215,41 @@ impl Ebpf {
         thread.waits(&last)
     }
 
-    /// Reads the slots up to that one into the guests' windows.
-    fn read_slots(&mut self, until: u64, reading: &mut Reading) {
+    fn is_gone(&self, thread: &Thread) -> bool {
+        let entry = self.programs.vcpus.read(thread.entry);
+        entry.is_none_or(|entry| entry.doing == GONE)
+    }
+
+    /// Follows threads that have ended no more; of a guest that has none left, nothing.
+    fn part_with(&mut self, ended: Vec<(GuestName, i32)>, reading: &mut Reading) {
+        for (name, here) in ended {
+            let Some(guest) = self.guests.get_mut(&name) else {
+                continue;
+            };
+            if guest.threads.len() == 1 {
+                self.forget(&name);
+                reading.lost.push(name);
+                continue;
+            }
+            // A vCPU was unplugged, or the guest is ending: the listing says which.
+            reading.appeared = true;
+            let parted = guest.threads.extract_if(.., |thread| thread.here == here);
+            for thread in parted.collect::<Vec<_>>() {
+                let waits = self.remove(&thread);
+                if let Some(guest) = self.guests.get_mut(&name) {
+                    guest.waits.add(&waits);
+                }
+            }
+        }
+    }
+
+    /// Reads the slots up to that one into the guests' windows. Gives the threads that have ended.
+    fn read_slots(&mut self, until: u64, reading: &mut Reading) -> Vec<(GuestName, i32)> {
+        let mut ended = Vec::new();
         let range = self.next..until;
         let at = now();
         let mut vcpu = Vcpu::FREE;
         for (name, guest) in &mut self.guests {
-            let mut alive = true;
             for thread in &mut guest.threads {
                 // Of what was before it was followed nothing is known.
                 let range = range.start.max(thread.from)..range.end;
@@ -230,7 +258,9 @@ impl Ebpf {
                 if read.is_none() {
                     continue;
                 }
-                alive &= vcpu.doing != GONE;
+                if vcpu.doing == GONE {
+                    ended.push((name.clone(), thread.here));
+                }
                 if !range.is_empty() {
                     let first = range.start;
                     thread.reader.take(steps(&vcpu, range, at), first);
@@ -249,12 +279,10 @@ impl Ebpf {
                     }));
                 }
             }
-            if !alive {
-                reading.lost.push(name.clone());
-            }
         }
         reading.seen += until / self.slots - self.next / self.slots;
         self.next = until;
+        ended
     }
 }
 
@@ -305,18 +333,27 @@ impl Source for Ebpf {
         if self.guests.get(guest).is_some_and(|g| g.process != process) {
             self.forget(guest);
         }
+        // Threads that it had and has are followed on, without a gap.
+        let mut kept = BTreeMap::new();
         if let Some(before) = self.guests.remove(guest) {
             waits = before.waits;
-            for thread in &before.threads {
-                waits.add(&self.remove(thread));
+            for thread in before.threads {
+                if before.uuid == uuid && threads.contains(&thread.here) && !self.is_gone(&thread) {
+                    kept.insert(thread.here, thread);
+                } else {
+                    waits.add(&self.remove(&thread));
+                }
             }
             // It may not be followed any more: then nobody ends its sampling window.
             if let Some(dirty) = &mut self.dirty {
                 dirty.end(before.process_global);
             }
         }
-        if threads.len() > self.free.len() {
+        if threads.len() > self.free.len() + kept.len() {
             self.beyond.insert(guest.clone());
+            for thread in kept.values() {
+                self.remove(thread);
+            }
             return Err(io::Error::other(format!(
                 "{} vCPUs, and there is room for {} more of {}",
                 threads.len(),
@@ -326,10 +363,10 @@ impl Source for Ebpf {
         }
         let mut added = Vec::with_capacity(threads.len());
         for here in threads {
-            match self.add(*here) {
+            match kept.remove(here).map_or_else(|| self.add(*here), Ok) {
                 Ok(thread) => added.push(thread),
                 Err(error) => {
-                    for thread in &added {
+                    for thread in added.iter().chain(kept.values()) {
                         self.remove(thread);
                     }
                     return Err(error);
@@ -407,10 +444,8 @@ impl Source for Ebpf {
             self.next = first;
         }
         if until > self.next {
-            self.read_slots(until, &mut reading);
-        }
-        for name in &reading.lost {
-            self.forget(name);
+            let ended = self.read_slots(until, &mut reading);
+            self.part_with(ended, &mut reading);
         }
         reading
     }

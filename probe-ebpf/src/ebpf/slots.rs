@@ -65,26 +65,27 @@ impl Reader {
         self.steps.extend(steps);
     }
 
-    /// The window of so many slots that ends before the slot `end`, if all threads have all of it.
+    /// The window of so many slots that ends before the slot `end`, if a thread has all of it; of one that
+    /// came within it, as a vCPU that is plugged in, it has what was seen.
     pub(super) fn close<'a>(
         readers: impl Iterator<Item = &'a mut Self>,
         end: u64,
         slots: u64,
         speed: Ratio,
     ) -> Option<Window> {
-        let (mut parts, mut run, mut delay, mut whole) = (Vec::new(), 0, 0, true);
+        let (mut parts, mut run, mut delay, mut whole) = (Vec::new(), 0, 0, false);
         for reader in readers {
             let inside = usize::try_from(end.saturating_sub(reader.first)).unwrap_or(usize::MAX);
             let inside = inside.min(reader.steps.len());
             let steps = &reader.steps[..inside];
-            whole &= steps.len() as u64 == slots;
+            whole |= steps.len() as u64 == slots;
             run += steps.iter().map(|s| s.run).sum::<u64>();
             delay += steps.iter().map(|s| s.delay).sum::<u64>();
             parts.push((wanted(steps, &[], GRAIN), slots * SLOT_NS));
             reader.steps.drain(..inside);
             reader.first = end;
         }
-        (whole && !parts.is_empty()).then(|| Window {
+        whole.then(|| Window {
             start: (end - slots) * SLOT_NS,
             length: slots * SLOT_NS,
             run,
@@ -185,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_counts_when_every_vcpu_has_all_its_slots() {
+    fn a_window_counts_when_a_vcpu_has_all_its_slots() {
         let speed = Ratio::ONE;
         let mut readers = [Reader::default(), Reader::default()];
         let half = || std::iter::repeat_n(step(SLOT_NS / 2, 0), 3);
@@ -194,7 +195,8 @@ mod tests {
         readers[1].take(half().take(2), 4);
         let close =
             |readers: &mut [Reader; 2], end| Reader::close(readers.iter_mut(), end, 3, speed);
-        assert_eq!(close(&mut readers, 6), None);
+        let window = close(&mut readers, 6).unwrap();
+        assert_eq!((window.run, window.demand.0), (5 * SLOT_NS / 2, 834));
         for reader in &mut readers {
             reader.take(half(), 6);
         }

@@ -1,6 +1,8 @@
 //! Against the running kernel, where it lets us.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use nix::unistd::Pid;
@@ -324,23 +326,34 @@ fn an_overload_whose_waits_are_known_late_is_told_once() {
         let mut events = Vec::new();
         while now() < end {
             sleep_ms(5);
-            events.extend(source.read().overloads.iter().map(|event| event.began));
+            events.extend(source.read().overloads);
         }
         events
     };
     events(&mut source, 1);
     // It keeps their CPU for much longer than an overload takes to be told, and again after less: once
     // woken, they wait, and that is known when they have run.
-    let other = Busy::start(799, || {
+    let lost = source.quality().lost_ns;
+    let released = Arc::new(AtomicU64::new(0));
+    let first = released.clone();
+    let other = Busy::start(799, move || {
         crate::tests::bind_to_one_cpu();
         let end = now() + 300_000_000;
         while now() < end {}
+        let _ = first.compare_exchange(0, now(), Ordering::Relaxed, Ordering::Relaxed);
         sleep_ms(20);
     });
     if !run_first(&other) {
         let _ = writeln!(std::io::stderr(), "skipped: no right to run first");
     } else {
-        assert_eq!(events(&mut source, 4), [true]);
+        let told = events(&mut source, 4);
+        let began: Vec<bool> = told.iter().map(|event| event.began).collect();
+        assert_eq!(began, [true]);
+        // Before any of them had run again.
+        assert!(told[0].at < released.load(Ordering::Relaxed), "{told:?}");
+        // What they waited in windows that were told long ago is counted.
+        let late = source.quality().lost_ns - lost;
+        assert!(late > 300_000_000, "{late}");
     }
     other.stop();
     events(&mut source, 1);
@@ -348,6 +361,59 @@ fn an_overload_whose_waits_are_known_late_is_told_once() {
     for vcpu in vcpus {
         vcpu.stop();
     }
+}
+
+#[test]
+fn a_vcpu_that_is_unplugged_or_plugged_interrupts_nothing() {
+    // A host of half a core.
+    let Some(mut source) = start_judging(SLOT_NS / 2) else {
+        return;
+    };
+    let [one, two, three] = [800, 801, 802].map(|number| Busy::start(number, burn));
+    follow(&mut source, &[&one, &two]);
+    let mut readings = read_for(&mut source, 600);
+    two.stop();
+    readings.extend(read_for(&mut source, 600));
+    assert_eq!(source.quality().threads, 1);
+    assert!(readings.iter().any(|reading| reading.appeared));
+    follow(&mut source, &[&one, &three]);
+    readings.extend(read_for(&mut source, 600));
+    let lost: usize = readings.iter().map(|reading| reading.lost.len()).sum();
+    assert_eq!(lost, 0, "{readings:?}");
+    let overloads = readings.iter().flat_map(|reading| &reading.overloads);
+    let began: Vec<bool> = overloads.map(|overload| overload.began).collect();
+    assert_eq!(began, [true]);
+    // One window after the other, from the first with it on.
+    let windows: Vec<_> = readings
+        .iter()
+        .flat_map(|reading| &reading.windows)
+        .collect();
+    let follows = |pair: &[&GuestWindow]| {
+        let (before, after) = (&pair[0].window, &pair[1].window);
+        before.start + before.length == after.start
+    };
+    assert!(windows.windows(2).all(follows), "{windows:?}");
+    assert!(windows.len() > 20, "{windows:?}");
+    for vcpu in [one, three] {
+        vcpu.stop();
+    }
+}
+
+#[test]
+fn a_number_that_is_used_again_is_not_the_thread_that_ended() {
+    let Some(mut source) = start(Micros::millis(50)) else {
+        return;
+    };
+    let vcpu = Busy::start(810, || sleep_ms(1));
+    follow(&mut source, &[&vcpu]);
+    let entry = source.guests[&guest()].threads[0].entry;
+    let mut gone = source.programs.vcpus.read_whole(entry).unwrap();
+    gone.doing = GONE;
+    source.programs.vcpus.write(entry, gone);
+    sleep_ms(50);
+    let now = source.programs.vcpus.read_whole(entry).unwrap();
+    assert_eq!((now.doing, now.run), (GONE, gone.run));
+    vcpu.stop();
 }
 
 #[test]

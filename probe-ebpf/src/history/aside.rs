@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::beside;
@@ -18,7 +17,7 @@ const ASIDE: usize = 3;
 /// have it open.
 ///
 /// # Errors
-/// When it cannot be renamed, or an old one cannot be deleted.
+/// When it cannot be renamed.
 pub(crate) fn set_aside(file: &Path, mut now: u64) -> io::Result<PathBuf> {
     let mut aside = beside(file, &format!("{DAMAGED}{now}"));
     while aside.try_exists()? {
@@ -32,13 +31,17 @@ pub(crate) fn set_aside(file: &Path, mut now: u64) -> io::Result<PathBuf> {
             _ => {}
         }
     }
-    let mut kept = set_aside_before(file)?;
-    while kept.len() > ASIDE
-        && let Some((_, oldest)) = kept.pop_first()
+    // The disk may be full of them; that one cannot be deleted is no reason not to go on.
+    let mut before = set_aside_before(file).unwrap_or_default();
+    before.retain(|_, other| *other != aside);
+    while before.len() >= ASIDE
+        && let Some((_, oldest)) = before.pop_first()
     {
         for part in ["-shm", "-wal", ""] {
             match fs::remove_file(beside(&oldest, part)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    tracing::warn!("cannot delete {}: {error}", oldest.display());
+                }
                 _ => {}
             }
         }
@@ -51,14 +54,23 @@ fn set_aside_before(file: &Path) -> io::Result<BTreeMap<u64, PathBuf>> {
     let folder = file
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty());
-    let prefix = beside(file.file_name().unwrap_or_default().as_ref(), DAMAGED);
+    let folder = folder.unwrap_or(Path::new("."));
     let mut found = BTreeMap::new();
-    for entry in fs::read_dir(folder.unwrap_or(Path::new(".")))? {
+    for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let second = name.as_bytes().strip_prefix(prefix.as_os_str().as_bytes());
-        let second = second.and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        found.extend(second.map(|second| (second, entry.path())));
+        let second = name.to_str().and_then(|name| name.rsplit_once('-'));
+        let Some(second) = second.and_then(|(_, digits)| digits.parse().ok()) else {
+            continue;
+        };
+        // Written as it is written here, and a file.
+        let own = folder.join(beside(
+            file.file_name().unwrap_or_default().as_ref(),
+            &format!("{DAMAGED}{second}"),
+        ));
+        if own == folder.join(&name) && entry.file_type()?.is_file() {
+            found.insert(second, own);
+        }
     }
     Ok(found)
 }
@@ -85,5 +97,15 @@ mod tests {
         assert_eq!(kept.collect::<Vec<_>>(), [(102, 2), (103, 3), (104, 4)]);
         // Three, their logs, and the lock.
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 7);
+        // What has another name, or is no file, is nobody's; the newest goes by no clock.
+        for other in ["h.db.damaged-+5", "h.db.damaged-007", "h.db.damaged-x"] {
+            fs::write(folder.path().join(other), "").unwrap();
+        }
+        fs::create_dir(folder.path().join("h.db.damaged-1")).unwrap();
+        fs::write(&file, "").unwrap();
+        let aside = set_aside(&file, 99).unwrap();
+        assert!(aside.exists() && aside.ends_with("h.db.damaged-99"));
+        assert_eq!(set_aside_before(&file).unwrap().len(), 3);
+        assert!(folder.path().join("h.db.damaged-007").exists());
     }
 }

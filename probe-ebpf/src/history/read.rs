@@ -113,6 +113,22 @@ impl Reader {
         })
     }
 
+    /// How many guests may have a row from that second on, at most.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn guests(&self, since: u64) -> Result<u64, HistoryError> {
+        let seen = signed(since) - signed(super::DELETED_AT_ONCE);
+        self.connection
+            .query_row(
+                "SELECT count(*) FROM guest WHERE seen >= ?1",
+                [seen],
+                |row| row.get(0),
+            )
+            .map(unsigned)
+            .map_err(|error| HistoryError::Sqlite(self.file.clone(), error))
+    }
+
     /// What it says of that span, guests in order of their names. `go_on` is asked now and then and
     /// ends the reading.
     ///

@@ -234,6 +234,8 @@ where
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
+        // Who sends no more may still read.
+        .half_close(true)
         .max_buf_size(BUFFER)
         .max_headers(64)
         .serve_connection(TokioIo::new(stream), service);

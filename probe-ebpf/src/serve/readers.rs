@@ -18,7 +18,7 @@ fn an_answer_that_is_not_taken_makes_room_for_the_next() {
     let folder = tempfile::tempdir().unwrap();
     let settings = Settings {
         taking: Duration::from_secs(1),
-        unread_kib: 1024,
+        unread_kib: 60_000,
         ..settings(folder.path())
     };
     let names: Vec<String> = (0..1000).map(|n| format!("guest-{n}")).collect();
@@ -38,7 +38,7 @@ fn an_answer_that_is_not_taken_makes_room_for_the_next() {
     let mut first = [0; 12];
     slow.read_exact(&mut first).unwrap();
     assert_eq!(&first, b"HTTP/1.1 200");
-    // There is room for one, and the first has it.
+    // What it takes to read as much again is not there until the first is gone.
     let answer = get(daemon.address, &path);
     assert!(answer.starts_with("HTTP/1.1 200"), "{}", &answer[..200]);
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -50,6 +50,31 @@ fn an_answer_that_is_not_taken_makes_room_for_the_next() {
         metrics.contains("\nvmpack_probe_http_connections 1"),
         "{metrics}"
     );
+}
+
+#[test]
+fn an_answer_that_would_take_too_much_is_refused_with_what_helps() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        unread_kib: 10,
+        ..settings(folder.path())
+    };
+    let mut history = History::open(&settings.history, settings.bounds).unwrap();
+    history
+        .append(&rows(START, &[("a", [1, 2])]), Duration::ZERO)
+        .unwrap();
+    drop(history);
+    let daemon = start(settings, |_| {});
+    let path = format!("/v1/load?since={START}&until={}&step=", START + 20_000);
+    let refused = get(daemon.address, &format!("{path}10s"));
+    assert!(refused.starts_with("HTTP/1.1 400"), "{refused}");
+    assert!(refused.contains("1 guests in 2000 steps"), "{refused}");
+    let answer = get(daemon.address, &format!("{path}200s"));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // Of guests that were there before it, nothing is read.
+    let later = path.replace(&START.to_string(), &(START + 9000).to_string());
+    let answer = get(daemon.address, &format!("{later}10s"));
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[test]
@@ -67,7 +92,12 @@ fn damage_that_only_a_reader_meets_is_set_aside() {
     drop(history);
     let file = settings.history.clone();
     let mut end = (START + 2000) * 1_000_000;
+    let still = Arc::new(AtomicBool::new(false));
+    let stands = still.clone();
     let daemon = start(settings, move |sink| {
+        if stands.load(Ordering::Relaxed) {
+            return;
+        }
         // Ten seconds each time.
         for _ in 0..100 {
             end += 100_000;
@@ -99,12 +129,16 @@ fn damage_that_only_a_reader_meets_is_set_aside() {
     };
     assert_eq!(aside(), 0);
 
+    // Though there is nothing more to write.
+    still.store(true, Ordering::Relaxed);
     let path = format!("/v1/load?since={START}&until={}", START + 20_000);
     let answer = get(daemon.address, &path);
     assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
     assert!(answer.contains("malformed"), "{answer}");
     wait_for(|| (aside() == 1).then_some(()));
-    let answer = wait_for(|| Some(get(daemon.address, &path)).filter(|a| a.contains("\"a\"")));
-    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let ok = |answer: &String| answer.starts_with("HTTP/1.1 200");
+    let answer = wait_for(|| Some(get(daemon.address, &path)).filter(ok));
     assert!(!answer.contains("guest-1"), "{answer}");
+    still.store(false, Ordering::Relaxed);
+    wait_for(|| Some(get(daemon.address, &path)).filter(|answer| answer.contains("\"a\"")));
 }

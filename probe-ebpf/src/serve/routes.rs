@@ -36,7 +36,12 @@ const LINES: &str = "application/x-ndjson";
 /// The most steps of a series that are told at once.
 const STEPS: u64 = 2000;
 /// How long a reading of the history may take.
-const READING: Duration = Duration::from_secs(20);
+const READING: Duration = Duration::from_secs(15);
+/// How long one that may not begin yet waits. Together less than `fetch` does.
+const WAITING: Duration = Duration::from_secs(2);
+/// What a step of a guest's series takes, and a guest besides, in bytes: as it is read and as text.
+const STEP_TAKES: u64 = 24;
+const GUEST_TAKES: u64 = 4096;
 /// What is handed over of an answer at once.
 const PIECE: usize = 64 << 10;
 /// How long a reader of the stream may take nothing.
@@ -71,7 +76,7 @@ pub(super) async fn answer(
         "/metrics" => {
             let live = shared.live(|live| live.clone());
             match metrics::render(live, shared.settings.metrics_guests) {
-                Ok(answer) => large(&shared, end, metrics::MEDIA, answer).await,
+                Ok(answer) => held(&shared, end, metrics::MEDIA, answer, None),
                 Err(_) => refusal(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "the metrics cannot be told",
@@ -106,8 +111,46 @@ async fn load(shared: &Arc<Shared>, end: Arc<Ending>, query: &str) -> Response<B
         Ok(asked) => asked,
         Err(error) => return refusal(StatusCode::BAD_REQUEST, &error),
     };
-    // Two at a time: each takes memory and a core.
-    let Ok(Ok(place)) = timeout(READING, shared.readings.clone().acquire_owned()).await else {
+    let unwell = |error: &HistoryError| {
+        if error.is_damage() {
+            // The writer sets it aside.
+            shared.damaged.store(true, Ordering::Relaxed);
+        }
+        refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
+    };
+    let untold = || {
+        refusal(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the history cannot be told",
+        )
+    };
+    // What it takes is known before it is read.
+    let file = shared.settings.history.clone();
+    let counting = tokio::task::spawn_blocking(move || Reader::open(&file)?.guests(asked.since));
+    let guests = match counting.await {
+        Ok(Ok(guests)) => guests,
+        Ok(Err(error)) => return unwell(&error),
+        Err(_) => return untold(),
+    };
+    let steps = (asked.until - asked.since).div_ceil(asked.step);
+    let kib = guests.saturating_mul(steps * STEP_TAKES + GUEST_TAKES) / 1024;
+    let most = shared.settings.unread_kib;
+    let Some(kib) = u32::try_from(kib).ok().filter(|kib| *kib <= most) else {
+        let error = format!(
+            "read a span of {guests} guests in {steps} steps, which takes {} MiB, expected at most {} \
+             MiB: ask for a longer step or a shorter span",
+            kib >> 10,
+            most >> 10
+        );
+        return refusal(StatusCode::BAD_REQUEST, &error);
+    };
+    let room = shared.unread.clone().acquire_many_owned(kib.max(1));
+    let Ok(Ok(room)) = timeout(WAITING, room).await else {
+        let error = "the answers to others wait for their readers";
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, error);
+    };
+    // Two at a time: each takes a core.
+    let Ok(Ok(place)) = timeout(WAITING, shared.readings.clone().acquire_owned()).await else {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "too many read the history");
     };
     // Dropped, it ends the reading: by the timeout, or when the connection ends.
@@ -115,30 +158,21 @@ async fn load(shared: &Arc<Shared>, end: Arc<Ending>, query: &str) -> Response<B
     let (file, listens) = (shared.settings.history.clone(), listener.0.clone());
     let greeting = shared.greeting();
     let read = tokio::task::spawn_blocking(move || {
+        let _place = place;
         let history = Reader::open(&file)?.read(asked, || listens.load(Ordering::Relaxed))?;
         let answer = serde_json::to_string(&LoadAnswer { greeting, history });
-        Ok::<_, HistoryError>((answer, place))
+        Ok::<_, HistoryError>((answer, room))
     });
     let ended = timeout(READING, read).await;
     drop(listener);
     match ended {
-        // The next is read when this one has its room.
-        Ok(Ok(Ok((Ok(answer), _place)))) => large(shared, end, JSON, answer).await,
-        Ok(Ok(Err(error))) => {
-            if error.is_damage() {
-                // The writer sets it aside.
-                shared.damaged.store(true, Ordering::Relaxed);
-            }
-            refusal(StatusCode::INTERNAL_SERVER_ERROR, &error.to_string())
-        }
+        Ok(Ok(Ok((Ok(answer), room)))) => held(shared, end, JSON, answer, Some(room)),
+        Ok(Ok(Err(error))) => unwell(&error),
         Err(_) => refusal(
             StatusCode::SERVICE_UNAVAILABLE,
             "the span is too long to be read in time",
         ),
-        Ok(Err(_) | Ok(Ok((Err(_), _)))) => refusal(
-            StatusCode::INTERNAL_SERVER_ERROR,
-            "the history cannot be told",
-        ),
+        Ok(Err(_) | Ok(Ok((Err(_), _)))) => untold(),
     }
 }
 
@@ -343,22 +377,20 @@ fn refusal(status: StatusCode, error: &str) -> Response<Body> {
     json(status, &refusal)
 }
 
-/// An answer that may be large. It is held until its reader has taken it, so all of these together
-/// have a bound, and each has a time.
-async fn large(
+/// An answer that may be large. It is held until its reader has taken it, which has a time, and its room
+/// as long.
+fn held(
     shared: &Shared,
     end: Arc<Ending>,
     media: &'static str,
-    text: String,
+    mut text: String,
+    mut room: Option<OwnedSemaphorePermit>,
 ) -> Response<Body> {
-    let size = u32::try_from(text.len().div_ceil(1024)).unwrap_or(u32::MAX);
-    // One that is larger than all that there is takes all.
-    let room = size.clamp(1, shared.settings.unread_kib);
-    let room = shared.unread.clone().acquire_many_owned(room);
-    let Ok(Ok(room)) = timeout(READING, room).await else {
-        let error = "the answers to others wait for their readers";
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, error);
-    };
+    text.shrink_to_fit();
+    if let Some(room) = &mut room {
+        // It was of what reading took, too.
+        drop(room.split(room.num_permits().saturating_sub(text.len() / 1024 + 1)));
+    }
     let patience = shared.settings.taking;
     let late = tokio::spawn(async move {
         tokio::time::sleep(patience).await;
@@ -377,7 +409,7 @@ struct Held {
     pieces: Pieces,
     /// Ends the connection where that takes too long.
     late: AbortHandle,
-    _room: OwnedSemaphorePermit,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Held {

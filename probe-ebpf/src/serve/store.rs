@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::Shared;
@@ -29,6 +29,8 @@ pub(super) struct Began {
     pub(super) cores: u64,
 }
 
+/// How often it is looked whether a reader met damage, where nothing is written.
+const LOOK: Duration = Duration::from_secs(1);
 /// The intervals that wait for a disk that refuses them; beyond that the oldest is lost.
 const WAITING: usize = 30;
 
@@ -38,12 +40,18 @@ const WAITING: usize = 30;
 pub(super) fn keep(shared: &Arc<Shared>, history: History, entries: &Receiver<Entry>) {
     let mut file = Kept::new(history);
     let mut waiting = VecDeque::new();
-    for entry in entries {
-        waiting.push_back(entry);
-        if shared.damaged.swap(false, Ordering::Relaxed)
-            && let Err(error) = file.put_aside(&"a reader met damage")
-        {
+    loop {
+        match entries.recv_timeout(LOOK) {
+            Ok(entry) => waiting.push_back(entry),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        let damaged = shared.damaged.swap(false, Ordering::Relaxed);
+        if damaged && let Err(error) = file.begin_anew(&"a reader met damage") {
             tracing::warn!("{error}");
+        }
+        if waiting.is_empty() && !damaged {
+            continue;
         }
         let done = write_all(&mut waiting, |entry| file.write(entry));
         if let Some(fault) = &done.fault {
@@ -126,6 +134,15 @@ impl Kept {
             }
             None => Ok(()),
         }
+    }
+
+    /// Sets the open file aside and begins another at once: there may be nothing to write for long.
+    fn begin_anew(&mut self, why: &dyn Display) -> Result<(), HistoryError> {
+        self.put_aside(why)?;
+        let (file, bounds) = &self.place;
+        self.open = Some(open(file, *bounds)?);
+        self.since = Instant::now();
+        Ok(())
     }
 
     fn write(&mut self, entry: &Entry) -> Result<(), HistoryError> {
