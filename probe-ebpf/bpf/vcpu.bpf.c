@@ -201,12 +201,10 @@ static __always_inline void switched_out(struct vcpu *v, struct task_struct *tas
 	u64 began = now - ran;
 	place(v, began, now, 0);
 	if (waited) {
-		u64 from = began - waited, read = now - ((u64)LAG << SLOT_SHIFT);
-		place(v, from, began, 1);
-		/* A wait after a wake-up is known only now; what of it lies in slots that the probe has read is
-		 * in no window. */
-		u64 late = from < read ? read - from : 0, unknown = v->waited < waited ? waited - v->waited : 0;
-		v->lost += late < unknown ? late : unknown;
+		place(v, began - waited, began, 1);
+		/* What was not known when it was switched in, and lies in slots that the probe has read. */
+		if (v->waited < waited && now - began > LAG_NS)
+			v->lost += waited - v->waited;
 		v->delays[log2(waited) & 31]++;
 	}
 	v->run = run;
@@ -217,6 +215,14 @@ static __always_inline void switched_out(struct vcpu *v, struct task_struct *tas
 	v->doing = preempted || state == TASK_RUNNING ? WAIT : state == TASK_DEAD ? GONE : OFF;
 	barrier();
 	v->sequence++;
+}
+
+/* How long a thread waited that is switched in: the scheduler adds it to its sum just after this. */
+static __always_inline u64 waited_for(struct vcpu *v, struct task_struct *task, u64 now)
+{
+	u64 queued = task->sched_info.last_queued;
+	u64 since = queued && clocks.compared ? queued + clocks.ahead : v->doing == WAIT ? v->since : now;
+	return now > since ? now - since : 0;
 }
 
 SEC("tp_btf/sched_switch")
@@ -238,7 +244,11 @@ int on_switch(u64 *ctx)
 			now = moment(next);
 		v->sequence++;
 		barrier();
-		v->waited = v->doing == WAIT && now > v->since ? now - v->since : 0;
+		u64 waited = waited_for(v, next, now);
+		/* One that was woken: what lies in slots that the probe has read is in no window. */
+		if (v->doing == OFF && waited > LAG_NS)
+			v->lost += waited - LAG_NS;
+		v->waited = waited;
 		v->doing = RUN;
 		v->since = now;
 		barrier();

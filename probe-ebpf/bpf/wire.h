@@ -9,7 +9,8 @@
 #define SLOT_SHIFT 24 /* a slot is 2^24 ns, 16.8 ms: found by a shift, without a division */
 #define SLOT_NS (1ull << SLOT_SHIFT)
 #define SLOTS 64      /* slots that a vCPU keeps: 1.07 s */
-#define LAG 6         /* slots after whose end a slot is read */
+#define LAG 3         /* slots after whose end a slot is read */
+#define LAG_NS (LAG * SLOT_NS)
 #define OVERLOAD_MOST 8 /* slots that an overload may be judged by */
 
 /* What a vCPU thread does, as the last event told. */
@@ -34,7 +35,7 @@ struct vcpu {
 	u32 doing;
 	u32 capped;   /* set by the probe: its guest has a quota of its own, so its waits may be throttling */
 	u64 since;
-	u64 waited; /* of RUN: the wait that ended at `since`, if it was preempted before; not in `wait` */
+	u64 waited; /* of RUN: the wait that ended at `since`; not in `wait` */
 	u64 run;  /* se.sum_exec_runtime at the last switch-out: the kernel's own sum */
 	u64 wait; /* sched_info.run_delay then */
 	u64 lost; /* run time that the events did not place exactly, and waits that were known too late */

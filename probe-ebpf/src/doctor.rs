@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use uuid::Uuid;
-use vmpack_domain::units::{Micros, MilliCores, Ratio};
+use vmpack_domain::units::{Micros, MilliCores, Ratio, count};
 use vmpack_domain::{GuestName, Tier};
 use vmpack_hypervisor::libvirt::Observed;
 
@@ -70,10 +70,17 @@ fn readable(proc: &Path, process: i32, threads: &[i32]) -> Result<String, String
             .and_then(|file| file.read())
             .map_err(|error| format!("cannot read thread {thread}: {error}"))?;
     }
-    Ok(format!(
-        "{} vCPU threads of process {process}",
-        threads.len()
-    ))
+    let threads_of = count(threads.len(), "vCPU thread");
+    // QEMU 7.2 crashes on being asked for the dirty log of a guest without KVM.
+    let kvm = threads
+        .iter()
+        .all(|thread| threads::is_kvms(proc, process, *thread));
+    let dirty = if kvm {
+        ""
+    } else {
+        "; without KVM: dirty pages by page sampling"
+    };
+    Ok(format!("{threads_of} of process {process}{dirty}"))
 }
 
 /// What QEMU's answer says of the threads that were found by their names.

@@ -49,9 +49,9 @@ enum What {
     },
     /// Make a probe's certificate: NAME.pem and NAME.key
     Server {
-        /// The host's name; by default also the name that it is reached by
+        /// The host's name, by which the probe is reached too
         name: String,
-        /// A name or address that the probe is reached by; with --renew and none, those of the old one
+        /// Another name or address that it is reached by; with --renew and none, all of the old one's stay
         #[arg(long = "address", value_name = "NAME|IP")]
         addresses: Vec<String>,
         #[command(flatten)]
@@ -110,12 +110,16 @@ pub(crate) fn pki(arguments: &Arguments) -> anyhow::Result<()> {
             leaf,
         } => {
             let old = renewed(common, name, Side::Server)?;
-            let mut names = addresses.clone();
-            if names.is_empty() {
-                names.clone_from(&old);
-            }
-            if names.is_empty() {
-                names.push(name.clone());
+            let mut names = match (addresses.as_slice(), old.as_slice()) {
+                ([], [_, ..]) => old.clone(),
+                (others, _) => {
+                    let others = others.iter().filter(|other| *other != name);
+                    std::iter::once(name).chain(others).cloned().collect()
+                }
+            };
+            // A name that nobody can be reached by names the files alone.
+            if names.len() > 1 && ServerName::try_from(name.as_str()).is_err() {
+                names.retain(|other| other != name);
             }
             for left in old.iter().filter(|old| !names.contains(old)) {
                 let _ = writeln!(

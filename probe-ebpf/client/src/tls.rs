@@ -205,7 +205,7 @@ pub(crate) fn refusal(error: &std::io::Error) -> Option<String> {
         Error::InvalidCertificate(
             why @ (CertificateError::NotValidForName
             | CertificateError::NotValidForNameContext { .. }),
-        ) => format!("its {why}"),
+        ) => format!("it goes by another name: {why}"),
         Error::InvalidCertificate(_) => format!("it has a certificate {}", reason(error)),
         Error::InvalidMessage(_) => "it speaks no TLS; is it http:// there?".to_owned(),
         Error::AlertReceived(Alert::CertificateRequired) => {

@@ -1,11 +1,10 @@
 //! The source by eBPF: the kernel keeps each vCPU's windows (`bpf/vcpu.bpf.c`), and the probe reads
 //! them out of shared memory, without a system call a vCPU.
 //!
-//! A slot of the kernel is a step of [`crate::demand`]. It is read [`LAG`] slots after its end: a
-//! wait is known when the thread is switched out again after it, and is then placed where it was.
-//! What is still in progress is added: a thread that runs since before the slot's end ran, one that
-//! was preempted before it waits. A wait after a wake-up is known at the next switch-out; if the
-//! thread then ran for longer than that, its windows lack the wait, and [`Quality::lost_ns`] has it.
+//! A slot of the kernel is a step of [`crate::demand`]. It is read [`LAG`] slots after its end. What is
+//! still in progress is added: a thread that runs since before the slot's end ran, and waited before
+//! that; one that was preempted waits. A wait after a wake-up is known when the thread runs again; if
+//! that is later, its windows lack the wait, and [`Quality::lost_ns`] has what they lack.
 
 mod cost;
 mod dirty;

@@ -19,7 +19,7 @@ pub(crate) const SLOT_SHIFT: u32 = 24;
 pub(crate) const SLOT_NS: u64 = 1 << SLOT_SHIFT;
 pub(crate) const SLOTS: usize = 64;
 /// Slots after whose end a slot is read.
-pub(crate) const LAG: u64 = 6;
+pub(crate) const LAG: u64 = 3;
 
 /// What a thread does (`enum doing`); any other number is taken for [`OFF`].
 pub(crate) const OFF: u32 = 0;

@@ -278,6 +278,7 @@ fn table(fetched: &Fetched) -> Table {
                 .clock_offset_ms
                 .map_or_else(dash, |ms| format!("{ms:+} ms")),
             match (&reached.fault, reached.stale) {
+                (None, _) if !reached.warnings.is_empty() => "warns".to_owned(),
                 (None, _) => "ok".to_owned(),
                 (Some(_), true) => "too old".to_owned(),
                 (Some(_), false) => "silent".to_owned(),

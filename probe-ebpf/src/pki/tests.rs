@@ -172,7 +172,7 @@ fn a_renewed_certificate_is_for_the_same_names() {
         "server h1 --address 10.0.0.1 --address h1.example --address fd00::1",
     )
     .unwrap();
-    let first = ["10.0.0.1", "h1.example", "fd00::1"];
+    let first = ["h1", "10.0.0.1", "h1.example", "fd00::1"];
     assert_eq!(names(), first);
     make(folder.path(), "server h1 --renew").unwrap();
     assert_eq!(names(), first);
