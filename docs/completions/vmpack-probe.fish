@@ -112,7 +112,7 @@ complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fis
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from ca" -l renew -d 'Replace a certificate and key of that name'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from ca" -s v -l verbose -d 'Say more on standard error (RUST_LOG is honoured too)'
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from ca" -s h -l help -d 'Print help'
-complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from server" -l address -d 'A name or address that the probe is reached by; with --renew and none, those of the old one' -r
+complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from server" -l address -d 'Another name or address that it is reached by; with --renew and none, all of the old one\'s stay' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from server" -l dir -d 'Where the files are' -r -F
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from server" -l days -d 'For how many days' -r
 complete -c vmpack-probe -n "__fish_vmpack_probe_using_subcommand pki; and __fish_seen_subcommand_from server" -l renew -d 'Replace a certificate and key of that name'

@@ -160,7 +160,7 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (server)
 _arguments "${_arguments_options[@]}" : \
-'*--address=[A name or address that the probe is reached by; with --renew and none, those of the old one]:NAME|IP:_default' \
+'*--address=[Another name or address that it is reached by; with --renew and none, all of the old one'\''s stay]:NAME|IP:_default' \
 '--dir=[Where the files are]:FOLDER:_files' \
 '--days=[For how many days]:N:_default' \
 '--renew[Replace a certificate and key of that name]' \
@@ -168,7 +168,7 @@ _arguments "${_arguments_options[@]}" : \
 '*--verbose[Say more on standard error (RUST_LOG is honoured too)]' \
 '-h[Print help]' \
 '--help[Print help]' \
-':name -- The host'\''s name; by default also the name that it is reached by:_default' \
+':name -- The host'\''s name, by which the probe is reached too:_default' \
 && ret=0
 ;;
 (client)
