@@ -305,6 +305,32 @@ impl Hypervisor for Kept {
     }
 }
 
+/// Whether [`write_atomically`] could write there now.
+///
+/// # Errors
+/// The system's.
+pub fn writable(path: &Path) -> std::io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+        let mut options = std::fs::OpenOptions::new();
+        return options.write(true).open(path).map(drop);
+    }
+    beside(path).map(drop)
+}
+
+/// The file that is meant, a link followed, and a new one in its folder.
+fn beside(path: &Path) -> std::io::Result<(PathBuf, tempfile::NamedTempFile)> {
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let dir = match path.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir,
+        _ => Path::new("."),
+    };
+    let file = tempfile::Builder::new()
+        .prefix(".vmpack-")
+        .permissions(std::fs::Permissions::from_mode(0o666))
+        .tempfile_in(dir)?;
+    Ok((path, file))
+}
+
 /// Writes a file beside its place and moves it there, so that nobody sees half of it. Its mode is
 /// that of any new file, 0666 less the umask.
 ///
@@ -316,16 +342,7 @@ pub fn write_atomically(path: &Path, text: &str) -> std::io::Result<()> {
         let mut open = std::fs::OpenOptions::new().write(true).open(path)?;
         return open.write_all(text.as_bytes());
     }
-    let followed = std::fs::canonicalize(path);
-    let path = followed.as_deref().unwrap_or(path);
-    let dir = match path.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::Builder::new()
-        .prefix(".vmpack-")
-        .permissions(std::fs::Permissions::from_mode(0o666))
-        .tempfile_in(dir)?;
+    let (path, mut file) = beside(path)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|e| e.error)?;

@@ -97,6 +97,8 @@ pub(crate) enum HistoryError {
         "there is no history {0}: `vmpack-probe serve` keeps one, and `--history` says where it is"
     )]
     Missing(PathBuf),
+    #[error("cannot read {0}: {1}")]
+    Unread(PathBuf, io::Error),
     #[error("another vmpack-probe writes {0} (it holds {lock})", lock = lock(.0).display())]
     Locked(PathBuf),
     #[error("cannot lock {0}: {1}")]

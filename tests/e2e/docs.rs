@@ -38,7 +38,7 @@ fn run(program: &str, arguments: &[&str], folder: &Path) -> Vec<u8> {
 /// Pages that a person writes.
 const BY_HAND: &[&str] = &["faults.md", "probe.md"];
 
-/// Pages that a benchmark writes when it is run.
+/// Pages and pictures that are made when a benchmark, the testbed or a browser is at hand.
 const MEASURED: &[&str] = &["relief.svg", "report.png", "top.svg", "vector-packing.md"];
 
 #[test]

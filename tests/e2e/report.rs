@@ -143,11 +143,11 @@ fn a_browser_shows_the_report_and_nothing_of_the_input_is_markup() {
     let dom = browse(browser, folder.path(), &["--dump-dom"], &done);
     for part in [
         "1 of 1 move carried out",
-        "id=\"outcome\"",
+        "id=\"outcome-1\"",
         "class=\"planned\"",
         "class=\"measured\"",
         "class=\"split\"",
-        "id=\"moves\"",
+        "id=\"moves-1\"",
         "accepted: the plan of ",
     ] {
         assert!(dom.contains(part), "{part} is not in {dom}");

@@ -202,6 +202,7 @@ fn begin(
     }
     let scene = scene(world.open(&place.world)?, &world, place);
     let Some(now) = fits(&plan, &scene, json)? else {
+        arguments.reported.nothing_to_tell();
         return Ok(Exit::Done);
     };
     if asks {

@@ -64,16 +64,37 @@ impl Reported {
         self.report.as_deref().map_or(Ok(()), report::ready)
     }
 
-    /// Writes it, of these runs of the journal.
-    pub(super) fn write(&self, journal: &Journal, runs: &[RunId]) -> Result<(), Failure> {
+    /// Writes it, of these runs of the journal, which ended so. That it cannot be written is told, and is
+    /// how it ended only where all else went well.
+    pub(super) fn write(
+        &self,
+        journal: &Journal,
+        runs: &[RunId],
+        exit: Exit,
+    ) -> Result<Exit, Failure> {
         let Some(file) = &self.report else {
-            return Ok(());
+            return Ok(exit);
         };
-        let mut all = journal.all()?;
-        all.retain(|run| runs.contains(&run.id));
-        report::write(file, &all)?;
-        note(format_args!("the report is {}", file.display()));
-        Ok(())
+        let written = journal.all().map_err(Failure::from).and_then(|mut all| {
+            all.retain(|run| runs.contains(&run.id));
+            report::write(file, &all)
+        });
+        match written {
+            Ok(()) => note(format_args!("the report is {}", file.display())),
+            Err(failure) if exit == Exit::Done => return Err(failure),
+            Err(failure) => note(&failure),
+        }
+        Ok(exit)
+    }
+
+    /// Says that there is none.
+    pub(super) fn nothing_to_tell(&self) {
+        if let Some(file) = &self.report {
+            note(format_args!(
+                "nothing was carried out, so no report was written to {}",
+                file.display()
+            ));
+        }
     }
 }
 
@@ -103,7 +124,10 @@ pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Ex
             let asked = connect(&place.socket)
                 .and_then(|mut stream| ask(&mut stream, &Request::Unpause, |_| false));
             match asked {
-                Ok(()) => note(format_args!("the executor goes on: {by}")),
+                Ok(()) => {
+                    note(format_args!("the executor goes on: {by}"));
+                    reported.nothing_to_tell();
+                }
                 Err(e) => {
                     return Err(LockError::Held {
                         by: format!("{by} ({e})"),
@@ -274,8 +298,7 @@ impl Stage<'_> {
             own.filter_map(|id| Some((id, ended.get(&id)?))).collect();
         let exit = self.sum_up(&own)?;
         let own: Vec<RunId> = self.runs.iter().map(|r| r.id).collect();
-        self.reported.write(journal, &own)?;
-        Ok(exit)
+        self.reported.write(journal, &own, exit)
     }
 
     fn sum_up(&self, ended: &[(RunId, &Progress)]) -> Result<Exit, Failure> {

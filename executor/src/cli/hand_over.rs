@@ -68,6 +68,7 @@ pub(super) fn hand_over(
     if let Some(refusal) = refused {
         if refusal.exit == Exit::Done as u8 {
             out(&refusal.error);
+            reported.nothing_to_tell();
             return Ok(Exit::Done);
         }
         return Err(refusal.into());
@@ -76,10 +77,10 @@ pub(super) fn hand_over(
         return Err(held().into());
     };
     let exit = sum_up(run, place, json)?;
-    if let Some(journal) = Journal::existing(&place.journal)? {
-        reported.write(&journal, &[run])?;
+    match Journal::existing(&place.journal)? {
+        Some(journal) => reported.write(&journal, &[run], exit),
+        None => Ok(exit),
     }
-    Ok(exit)
 }
 
 /// What the journal says of the run.

@@ -14,7 +14,7 @@ use vmpack_planner::page::{document, escaped, step, ticks};
 use super::failure::Failure;
 use super::summary::{MoveLine, lines, seconds, word};
 use crate::journal::{Entry, Run};
-use crate::world::{World, write_atomically};
+use crate::world::{World, writable, write_atomically};
 
 /// The most moves that are drawn; the table has all.
 const DRAWN: usize = 200;
@@ -37,14 +37,7 @@ pub(super) fn write(file: &Path, runs: &[Run]) -> Result<(), Failure> {
 /// # Errors
 /// When it cannot.
 pub(super) fn ready(file: &Path) -> Result<(), Failure> {
-    let tried = if file.exists() {
-        let mut options = std::fs::OpenOptions::new();
-        options.append(true).open(file).map(drop)
-    } else {
-        let folder = file.parent().filter(|f| !f.as_os_str().is_empty());
-        tempfile::tempfile_in(folder.unwrap_or(Path::new("."))).map(drop)
-    };
-    tried.map_err(|e| unwritable(file, &e))
+    writable(file).map_err(|e| unwritable(file, &e))
 }
 
 fn unwritable(file: &Path, error: &std::io::Error) -> Failure {
@@ -73,7 +66,7 @@ fn page(runs: &[Run]) -> String {
         }
         outcome(&mut sections, run, plan, &progress, &moves);
         schedule(&mut sections, run, plan, &moves);
-        table_of(&mut sections, plan, &moves);
+        table_of(&mut sections, run, plan, &moves);
         journal(&mut sections, run, plan);
     }
     let title = match titles.as_slice() {
@@ -127,7 +120,11 @@ fn outcome(page: &mut String, run: &Run, plan: &Plan, progress: &Progress, moves
     if split > 0.0 {
         rows.push(("in split state, over all guests", format!("{split:.1} s")));
     }
-    *page += "<section id=\"outcome\"><h2>What came of it</h2>\n<table><tbody>\n";
+    let _ = write!(
+        page,
+        "<section id=\"outcome-{}\"><h2>What came of it</h2>\n<table><tbody>\n",
+        run.id
+    );
     for (name, value) in rows {
         let value = escaped(&value);
         let _ = writeln!(
@@ -150,8 +147,8 @@ struct Bar {
     start: f64,
     end: f64,
     split: Option<f64>,
-    /// It is not known to have ended well.
-    bad: bool,
+    /// How it is drawn.
+    colour: &'static str,
 }
 
 /// As planned.
@@ -163,7 +160,7 @@ fn planned(mv: &Move) -> Bar {
         start,
         end,
         split: split.map(|split| (end - split).max(start)),
-        bad: false,
+        colour: "line",
     }
 }
 
@@ -211,7 +208,11 @@ fn measured(run: &Run, mv: &Move, line: &MoveLine) -> Option<Bar> {
         start,
         end: end.max(start),
         split: switched.filter(|at| mv.mode != Mode::PreCopy && *at < end),
-        bad: !matches!(line.state, MoveState::Moved { .. }),
+        colour: match line.state {
+            MoveState::Moved { .. } => "a",
+            MoveState::Running { .. } => "b",
+            _ => "bad",
+        },
     })
 }
 
@@ -236,11 +237,16 @@ fn schedule(page: &mut String, run: &Run, plan: &Plan, moves: &[MoveLine]) {
     let x = |at: f64| LEFT + at / end * (WIDTH - LEFT - 10.0);
     #[expect(clippy::cast_precision_loss, reason = "at most DRAWN")]
     let height = TOP + HIGH * drawn.len() as f64 + 4.0;
-    *page += "<section id=\"schedule\" class=\"long\"><h2>Schedule</h2>\n\
+    let _ = write!(
+        page,
+        "<section id=\"schedule-{}\" class=\"long\"><h2>Schedule</h2>\n\
               <p class=\"key\"><span style=\"background:var(--line)\"></span>planned\
               <span style=\"background:var(--a)\"></span>as it was\
+              <span style=\"background:var(--b)\"></span>under way\
               <span style=\"background:var(--split)\"></span>in split state\
-              <span style=\"background:var(--bad)\"></span>did not end well</p>\n";
+              <span style=\"background:var(--bad)\"></span>did not end well</p>\n",
+        run.id
+    );
     let _ = writeln!(
         page,
         "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"moves over time\">"
@@ -274,10 +280,9 @@ fn schedule(page: &mut String, run: &Run, plan: &Plan, moves: &[MoveLine]) {
                 escaped(&told)
             );
         };
-        bar(plan.start, plan.end, y, 6.0, "line", "planned");
+        bar(plan.start, plan.end, y, 6.0, plan.colour, "planned");
         if let Some(is) = is {
-            let colour = if is.bad { "bad" } else { "a" };
-            bar(is.start, is.end, y + 7.0, 12.0, colour, "measured");
+            bar(is.start, is.end, y + 7.0, 12.0, is.colour, "measured");
             if let Some(split) = is.split {
                 bar(split, is.end, y + 7.0, 12.0, "split", "split");
             }
@@ -300,12 +305,16 @@ fn schedule(page: &mut String, run: &Run, plan: &Plan, moves: &[MoveLine]) {
     *page += "</section>\n";
 }
 
-fn table_of(page: &mut String, plan: &Plan, moves: &[MoveLine]) {
+fn table_of(page: &mut String, run: &Run, plan: &Plan, moves: &[MoveLine]) {
     const HEAD: [&str; 8] = [
         "move", "guest", "from", "to", "mode", "memory", "switch", "total",
     ];
-    *page += "<section id=\"moves\" class=\"long\"><h2>Moves: what came of each, and why it was planned</h2>\n\
-              <div class=\"scroll\"><table>\n<thead><tr>";
+    let _ = write!(
+        page,
+        "<section id=\"moves-{}\" class=\"long\"><h2>Moves: what came of each, and why it was planned</h2>\n\
+              <div class=\"scroll\"><table>\n<thead><tr>",
+        run.id
+    );
     for name in HEAD.into_iter().chain(["state", "why"]) {
         let _ = write!(page, "<th scope=\"col\">{name}</th>");
     }
@@ -338,7 +347,11 @@ fn table_of(page: &mut String, plan: &Plan, moves: &[MoveLine]) {
 
 /// What happened, in its order.
 fn journal(page: &mut String, run: &Run, plan: &Plan) {
-    *page += "<section id=\"journal\" class=\"long\"><h2>Journal</h2>\n<div class=\"scroll\"><table>\n<tbody>\n";
+    let _ = write!(
+        page,
+        "<section id=\"journal-{}\" class=\"long\"><h2>Journal</h2>\n<div class=\"scroll\"><table>\n<tbody>\n",
+        run.id
+    );
     for entry in &run.entries {
         let said = match &entry.event {
             // It stands above.

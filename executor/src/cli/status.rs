@@ -54,7 +54,7 @@ pub(crate) fn show(
     }
     if let Some(journal) = &journal {
         let shown: Vec<RunId> = runs.iter().map(|run| run.id).collect();
-        reported.write(journal, &shown)?;
+        return reported.write(journal, &shown, Exit::Done);
     }
     Ok(Exit::Done)
 }

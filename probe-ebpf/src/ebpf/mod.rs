@@ -247,6 +247,7 @@ impl Ebpf {
         let mut ended = Vec::new();
         let range = self.next..until;
         let at = now();
+        reading.windows.reserve(self.guests.len());
         let mut vcpu = Vcpu::FREE;
         for (name, guest) in &mut self.guests {
             for thread in &mut guest.threads {

@@ -94,8 +94,13 @@ impl Reader {
     /// # Errors
     /// When it is none, is newer than this program, or cannot be read.
     pub(crate) fn open(file: &Path) -> Result<Self, HistoryError> {
-        if !file.exists() {
-            return Err(HistoryError::Missing(file.to_path_buf()));
+        match file.metadata() {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(HistoryError::Missing(file.to_path_buf()));
+            }
+            Err(error) => return Err(HistoryError::Unread(file.to_path_buf(), error)),
+            Ok(there) if !there.is_file() => return Err(HistoryError::NoFile(file.to_path_buf())),
+            Ok(_) => {}
         }
         let failed = |error| HistoryError::Sqlite(file.to_path_buf(), error);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -119,7 +119,7 @@ pub(crate) fn tick(
     dirty: &BTreeMap<Uuid, Dirty>,
     host_mcores: u64,
 ) -> Tick {
-    let mut guests: Vec<GuestTick> = Vec::new();
+    let mut guests: Vec<GuestTick> = Vec::with_capacity(batch.windows.len());
     let mut end = None;
     for window in &batch.windows {
         let part = &window.window;

@@ -293,7 +293,7 @@ fn stream(shared: &Arc<Shared>, end: Arc<Ending>) -> Response<Body> {
         let mut hello = line(&Event::Hello(shared.greeting()));
         // One that began before is on: its reader is not to wait for the next.
         if let Some(overload) = overload {
-            hello.push_str(&line(&overload_event(&overload, wall(overload.at))));
+            hello.extend(line(&overload_event(&overload, wall(overload.at))));
         }
         let hello = Bytes::from(hello);
         if let Some((why, lines)) = pass_on(&mut sender, &mut events, hello, &end).await {
