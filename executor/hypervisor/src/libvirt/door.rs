@@ -191,13 +191,14 @@ struct Listener {
 }
 
 /// By their number.
-type Listeners = Arc<Mutex<BTreeMap<u64, Listener>>>;
+type Listeners = Mutex<BTreeMap<u64, Listener>>;
 
-/// Who listens on a connection. libvirt takes a callback once a connection, whoever it is for, so that two
-/// migrations at a host share one: it is registered with the first that listens.
+/// Who listens on a connection. Two migrations at a host share the function that libvirt calls: it is registered
+/// with the first that listens, since libvirt refuses the same function a second time for one event of a
+/// connection ("event callback already tracked").
 #[derive(Default)]
 pub(super) struct Hub {
-    listeners: Listeners,
+    listeners: Arc<Listeners>,
     /// By kind, libvirt's number of the callback.
     registered: Mutex<BTreeMap<Kind, c_int>>,
     last: AtomicU64,
@@ -230,7 +231,7 @@ impl Hub {
         // SAFETY: libvirt's registration takes every callback as this generic type and calls it by the
         // event's own type, which is the one that each of the three functions has.
         let callback: Generic = unsafe { std::mem::transmute::<*const (), Generic>(callback) };
-        let opaque = Arc::into_raw(Arc::clone(&self.listeners));
+        let opaque: *const Listeners = Arc::into_raw(Arc::clone(&self.listeners));
         let opaque = opaque.cast_mut().cast::<c_void>();
         // SAFETY: the connection is open for as long as it is borrowed; `opaque` is a share of the
         // listeners, which libvirt gives back to `free_listeners` after the last call that uses it.
@@ -265,32 +266,32 @@ impl Hub {
 }
 
 /// Listening that ends when this is dropped.
-pub(super) struct Watch {
-    listeners: Listeners,
+pub(super) struct Listening {
+    listeners: Arc<Listeners>,
     number: u64,
 }
 
 /// Tells `tell` of that kind of notice about that guest on that connection, on libvirt's event
-/// thread, until the watch is dropped. It must not listen or stop listening itself.
-pub(super) fn watch(
+/// thread, until what is returned is dropped. It must not listen or stop listening itself.
+pub(super) fn listen(
     connection: &Connection,
     uuid: Uuid,
     kind: Kind,
     tell: impl Fn(Notice) + Send + Sync + 'static,
-) -> Result<Watch, Error> {
+) -> Result<Listening, Error> {
     let hub = connection.hub();
     let number = hub.last.fetch_add(1, Ordering::Relaxed);
     let tell: Tell = Box::new(tell);
     let listener = Listener { uuid, kind, tell };
     locked(&hub.listeners).insert(number, listener);
-    let watch = Watch {
+    let listening = Listening {
         listeners: Arc::clone(&hub.listeners),
         number,
     };
-    hub.register(connection, kind).map(|()| watch)
+    hub.register(connection, kind).map(|()| listening)
 }
 
-impl Drop for Watch {
+impl Drop for Listening {
     fn drop(&mut self) {
         locked(&self.listeners).remove(&self.number);
     }
@@ -298,7 +299,7 @@ impl Drop for Watch {
 
 unsafe extern "C" fn free_listeners(opaque: *mut c_void) {
     // SAFETY: `opaque` came from `Arc::into_raw` in `register`, and libvirt frees it once.
-    drop(unsafe { Arc::from_raw(opaque.cast_const().cast::<Mutex<BTreeMap<u64, Listener>>>()) });
+    drop(unsafe { Arc::from_raw(opaque.cast_const().cast::<Listeners>()) });
 }
 
 /// Passes a notice on to who listens for that kind about that guest. Nothing may unwind into C, so a
@@ -313,7 +314,7 @@ unsafe fn hear(
     notice: impl Fn() -> Notice,
 ) {
     // SAFETY: by this function's contract.
-    let listeners = unsafe { &*opaque.cast_const().cast::<Mutex<BTreeMap<u64, Listener>>>() };
+    let listeners = unsafe { &*opaque.cast_const().cast::<Listeners>() };
     // SAFETY: likewise.
     let uuid = unsafe { uuid_of(domain) };
     for listener in locked(listeners).values() {

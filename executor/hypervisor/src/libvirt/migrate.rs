@@ -27,7 +27,7 @@ use virt::domain::Domain;
 use vmpack_domain::Mode;
 use vmpack_domain::units::{MiB, Micros};
 
-use super::door::{Figure, Kind, Notice, abort_job, start_post_copy, watch};
+use super::door::{Figure, Kind, Notice, abort_job, listen, start_post_copy};
 use super::order::{is_lasting, order, peer, told_why};
 use super::state::{Sight, Verdict, judge, state_of};
 use super::{Door, since};
@@ -162,21 +162,21 @@ fn run(
     let target = to.control().map_err(|e| not_begun(e.to_string()))?;
 
     let (tell, heard) = channel();
-    let listen = |connection, kind, tell: Sender<Heard>, wrap: fn(Notice) -> Heard| {
-        watch(connection, uuid, kind, move |notice| {
+    let hears = |connection, kind, tell: Sender<Heard>, wrap: fn(Notice) -> Heard| {
+        listen(connection, uuid, kind, move |notice| {
             // Nobody listens any more once the migration is over.
             let _ = tell.send(wrap(notice));
         })
     };
     let at_source = |n| Heard::FromSource(n, Instant::now());
     let at_target = |n| Heard::FromTarget(n, Instant::now());
-    let watches = [
-        listen(&source, Kind::Pass, tell.clone(), at_source),
-        listen(&source, Kind::JobCompleted, tell.clone(), at_source),
-        listen(&target, Kind::Lifecycle, tell.clone(), at_target),
+    let listening = [
+        hears(&source, Kind::Pass, tell.clone(), at_source),
+        hears(&source, Kind::JobCompleted, tell.clone(), at_source),
+        hears(&target, Kind::Lifecycle, tell.clone(), at_target),
     ];
-    let watches: Result<Vec<_>, _> = watches.into_iter().collect();
-    let _watches = watches.map_err(|e| not_begun(format!("cannot listen: {}", e.message())))?;
+    let listening: Result<Vec<_>, _> = listening.into_iter().collect();
+    let _listening = listening.map_err(|e| not_begun(format!("cannot listen: {}", e.message())))?;
     let done = move |result| {
         // Nobody waits any more if the caller's listener panicked.
         let _ = tell.send(Heard::Done(result, Instant::now()));

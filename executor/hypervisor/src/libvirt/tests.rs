@@ -179,16 +179,16 @@ fn a_host_without_a_uri_and_two_of_one_name_are_refused() {
 
 #[test]
 fn two_may_listen_on_one_connection_and_each_hears_of_its_own_guest() {
-    use super::door::{Kind, Notice, watch};
+    use super::door::{Kind, Notice, listen};
     let directory = tempfile::tempdir().unwrap();
     let guests = domain("a", 1, "") + &domain("b", 2, "");
     let uri = host_file(directory.path(), "h1", &guests);
     let connection = Connection::open("h1", &uri).unwrap();
     let (tell, heard) = std::sync::mpsc::channel();
-    let listen = |name: &'static str| {
+    let hears = |name: &'static str| {
         let guest = Domain::lookup_by_name(&connection, name).unwrap();
         let tell = tell.clone();
-        watch(
+        listen(
             &connection,
             guest.get_uuid().unwrap(),
             Kind::Lifecycle,
@@ -201,7 +201,7 @@ fn two_may_listen_on_one_connection_and_each_hears_of_its_own_guest() {
         guest.resume().unwrap();
     };
     let next = || heard.recv_timeout(std::time::Duration::from_secs(20)).ok();
-    let (first, second) = (listen("a").unwrap(), listen("b").unwrap());
+    let (first, second) = (hears("a").unwrap(), hears("b").unwrap());
     resume("b");
     assert_eq!(next(), Some(("b", Notice::Resumed)));
     // Who has ended hears nothing more, the other still does.
@@ -210,7 +210,7 @@ fn two_may_listen_on_one_connection_and_each_hears_of_its_own_guest() {
     resume("a");
     assert_eq!(next(), Some(("a", Notice::Resumed)));
     drop(first);
-    let again = listen("b").unwrap();
+    let again = hears("b").unwrap();
     resume("b");
     assert_eq!(next(), Some(("b", Notice::Resumed)));
     drop(again);
