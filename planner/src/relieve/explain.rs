@@ -170,7 +170,8 @@ pub(super) fn held(scene: &Scene, h: usize) -> Vec<GuestName> {
     held.map(|g| scene.who(g).clone()).collect()
 }
 
-/// Why one guest goes alone, see [`super::relieve`], and what follows.
+/// What is said of an overload that stays because only one guest leaves in its first moments: why that is so,
+/// and what is done about the rest (see [`super::relieve`], 3).
 const ALONE: (&str, &str) = (
     "one guest goes alone in its first moments, since what is measured then overshoots",
     "what is left after half a second is decided then",
@@ -186,8 +187,8 @@ pub(super) fn left(
     left.iter()
         .map(|h| {
             let slots = before.hosts[*h].out.min(after.starts);
-            let alone = before.is_young(*h) && slots == 1;
-            let (why, would) = if alone {
+            let (then, now) = (&before.hosts[*h], &after.hosts[*h]);
+            let (why, would) = if now.alone && now.leaving > then.leaving {
                 (ALONE.0.to_owned(), ALONE.1.to_owned())
             } else {
                 outlook(before, *h, slots, wake)

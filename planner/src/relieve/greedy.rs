@@ -2,7 +2,7 @@
 //! the least harmful target that is left; and what nothing better could be, targets that hosts take from
 //! one another left out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::cure::{Cure, Item, cheapest};
 use super::explain::stays;
@@ -292,18 +292,12 @@ fn go_all(
 pub(super) fn lessen(scene: &mut Scene, overloaded: &[usize]) -> Vec<(usize, Way)> {
     let mut moves = Vec::new();
     for h in overloaded {
-        let mut tried: BTreeSet<usize> = BTreeSet::new();
-        let most = if scene.is_young(*h) { 1 } else { usize::MAX };
-        while tried.len() < most
-            && scene.overload(*h) > 0
-            && scene.hosts[*h].out > 0
-            && scene.starts > 0
-        {
+        let mut first = true;
+        while scene.overload(*h) > 0 && scene.hosts[*h].out > 0 && scene.starts > 0 {
             let over = scene.overload(*h);
             let candidates = candidates(scene, *h, 1);
             let best = candidates
                 .iter()
-                .filter(|(g, _)| !tried.contains(g))
                 .filter_map(|(g, ways)| Some((*g, *ways.first()?)))
                 .max_by(|(a, wa), (b, wb)| {
                     let gain = |g: usize| i128::from(scene.guests[g].least.min(over));
@@ -312,7 +306,11 @@ pub(super) fn lessen(scene: &mut Scene, overloaded: &[usize]) -> Vec<(usize, Way
                     left.cmp(&right).then(b.cmp(a))
                 });
             let Some((g, way)) = best else { break };
-            tried.insert(g);
+            if !first && scene.is_young(*h) {
+                scene.hosts[*h].alone = true;
+                break;
+            }
+            first = false;
             scene.go(g, &way);
             moves.push((g, way));
         }

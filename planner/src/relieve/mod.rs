@@ -6,7 +6,8 @@
 //!    off. Else, for each overloaded host, the least harmful guests that take enough off it, by how many they are
 //!    ([`cure`]); of those, what ends most with the moves that may be made in all; each guest goes to where
 //!    it harms least ([`greedy`]): the answer at once. Where the targets have room for all of it nothing is
-//!    better, and that is the proof.
+//!    better, and that is the proof: of answers in which as many leave each host as may leave it now, one where
+//!    one goes alone.
 //! 4. Else the integer program of `vmpack_ilp::relief` settles it, within the limits ([`exact`]).
 //! 5. A host whose overload no moves end at once is lessened as far as it goes; sleeping hosts that
 //!    would end it are woken; what nothing can end is said, with what would ([`explain`]).
@@ -91,10 +92,15 @@ pub fn relieve(s: &Situation, limits: &Limits, first: &mut dyn FnMut(&Relief)) -
 /// may be all that is needed, and comes over sooner by itself. What it leaves is seen when that is clear.
 fn at_first<'a>(mut scene: Scene<'a>, overloaded: &[usize]) -> Scene<'a> {
     for h in overloaded {
+        let several = scene.hosts[*h].out.min(scene.starts) > 1;
+        if !several || !scene.is_young(*h) {
+            continue;
+        }
         let takes_half = |g: &usize| scene.guests[*g].least * 2 >= scene.overload(*h);
         let known = greedy::candidates(&scene, *h, 1);
-        if scene.is_young(*h) && known.keys().any(takes_half) {
-            scene.hosts[*h].out = scene.hosts[*h].out.min(1);
+        if known.keys().any(takes_half) {
+            scene.hosts[*h].out = 1;
+            scene.hosts[*h].alone = true;
         }
     }
     scene

@@ -42,6 +42,8 @@ pub(super) struct HostNow<'a> {
     pub(super) out: i64,
     /// How many leave it.
     pub(super) leaving: i64,
+    /// Of several that could leave it one may, in its overload's first moments.
+    pub(super) alone: bool,
     pub(super) into: i64,
     /// MiB that may still leave it, and come to it, with their guests in split state.
     pub(super) pipe_out: i64,
@@ -121,6 +123,7 @@ impl<'a> Scene<'a> {
                     taken: [0; 3],
                     out: slots,
                     leaving: 0,
+                    alone: false,
                     into: slots,
                     pipe_out: pipe,
                     pipe_in: pipe,

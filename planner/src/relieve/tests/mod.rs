@@ -298,6 +298,21 @@ fn in_its_first_moments_an_overload_that_nothing_ends_is_lessened_by_one_move() 
     assert_eq!(world.moves(), ["d h1 h2", "e h1 h3"]);
     world.overloaded.insert(name("h1"), Micros::millis(999_700));
     assert_eq!(world.moves(), ["d h1 h2"]);
+    assert!(goes_alone(&world));
+    // Where that is all that may be done, or nobody goes, there is another reason.
+    world.policy.relief.per_host = std::num::NonZeroU32::MIN;
+    assert_eq!(world.moves(), ["d h1 h2"]);
+    assert!(!goes_alone(&world));
+    world.policy.relief.moves_per_minute = 0;
+    assert!(world.moves().is_empty());
+    assert!(!goes_alone(&world));
+}
+
+/// Whether it is said that what is left of h1's overload stays because one guest goes alone.
+fn goes_alone(world: &World) -> bool {
+    let left = world.relieved().left;
+    assert_eq!(left[0].host.as_str(), "h1");
+    left[0].why.contains("one guest goes alone")
 }
 
 #[test]
@@ -320,8 +335,13 @@ fn in_its_first_moments_an_overload_is_relieved_by_one_guest_where_it_takes_half
     assert_eq!(world.relieved().moves[0].bandwidth.0, 500);
     world.overloaded.insert(name("h1"), Micros::millis(999_700));
     assert_eq!(world.moves(), ["c h1 h2"]);
+    assert!(goes_alone(&world));
     // It has the link to itself.
     assert_eq!(world.relieved().moves[0].bandwidth.0, 1000);
+    // One start is left of the minute's: no more could go.
+    world.policy.relief.moves_per_minute = 1;
+    assert_eq!(world.moves(), ["c h1 h2"]);
+    assert!(!goes_alone(&world));
 }
 
 #[test]
