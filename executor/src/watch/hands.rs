@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio::sync::mpsc;
 use vmpack_domain::GuestName;
-use vmpack_domain::journal::{Event, RunId};
+use vmpack_domain::journal::{Event, Priority, RunId};
 use vmpack_domain::plan::{Move, MoveId, Plan};
 
 use super::{Done, Trouble};
@@ -38,11 +38,10 @@ async fn serving(
             known.hear(entry);
         }
     }
-    if finish
-        .send(Done::Begun(known.under_way.values().cloned().collect()))
-        .is_err()
-    {
-        return;
+    for ((run, _), mv) in &known.under_way {
+        if finish.send(known.begun(*run, mv)).is_err() {
+            return;
+        }
     }
     loop {
         let news = tokio::select! {
@@ -52,7 +51,7 @@ async fn serving(
                 let answer = handle.relieve(plan.clone()).await;
                 match answer {
                     Ok(Ok(run)) => {
-                        known.learn(run, &plan);
+                        known.learn(run, &plan, Priority::Relief);
                         Vec::new()
                     }
                     Ok(Err(refusal)) => vec![Done::Refused { guests, why: refusal.to_string() }],
@@ -77,14 +76,26 @@ async fn serving(
 struct Known {
     moves: BTreeMap<(RunId, MoveId), Move>,
     under_way: BTreeMap<(RunId, MoveId), Move>,
+    /// Runs that are relief, not a plan's: so are their moves, also when one is tried again.
+    relief: BTreeSet<RunId>,
     /// Those whose guest stays in split state, also when their run is over.
     stuck: BTreeSet<(RunId, MoveId)>,
 }
 
 impl Known {
-    fn learn(&mut self, run: RunId, plan: &Plan) {
+    fn learn(&mut self, run: RunId, plan: &Plan, priority: Priority) {
+        if priority == Priority::Relief {
+            self.relief.insert(run);
+        }
         for mv in &plan.moves {
             self.moves.insert((run, mv.id.clone()), mv.clone());
+        }
+    }
+
+    fn begun(&self, run: RunId, mv: &Move) -> Done {
+        Done::Begun {
+            mv: Box::new(mv.clone()),
+            relief: self.relief.contains(&run),
         }
     }
 
@@ -100,16 +111,17 @@ impl Known {
         let run = entry.run;
         let find = |id: &MoveId| self.moves.get(&(run, id.clone())).cloned();
         let (id, moved) = match &entry.event {
-            Event::Accepted { plan, .. } => {
-                self.learn(run, plan);
+            Event::Accepted { plan, priority, .. } => {
+                self.learn(run, plan, *priority);
                 return Vec::new();
             }
             Event::Intended { id, .. } => {
                 let Some(mv) = find(id) else {
                     return Vec::new();
                 };
-                self.under_way.insert((run, id.clone()), mv.clone());
-                return vec![Done::Begun(vec![mv])];
+                let begun = self.begun(run, &mv);
+                self.under_way.insert((run, id.clone()), mv);
+                return vec![begun];
             }
             Event::Switched { id, .. } => {
                 return find(id)
@@ -143,6 +155,7 @@ impl Known {
                 return told.into_iter().collect();
             }
             Event::Finished { .. } => {
+                self.relief.remove(&run);
                 // Whatever did not begin will not.
                 let rest: Vec<_> = self
                     .moves
@@ -240,5 +253,44 @@ mod tests {
             moved: true,
         };
         assert_eq!(hear(moved), [whole]);
+    }
+
+    #[test]
+    fn a_move_of_relief_is_one_also_when_it_is_tried_again() {
+        let hosts = cluster(&["h1", "h2"], &[("a", "h1")]);
+        let mv = a_move("m1", "a", "h1", "h2");
+        let plan = Box::new(plan(&hosts, vec![mv.clone()]));
+        for (priority, relief) in [(Priority::Relief, true), (Priority::Consolidation, false)] {
+            let mut known = Known::default();
+            let mut hear = |event| {
+                known.hear(&Entry {
+                    seq: 1,
+                    run: RunId(1),
+                    time: Timestamp(jiff::Timestamp::UNIX_EPOCH),
+                    event,
+                })
+            };
+            let plan = plan.clone();
+            hear(Event::Accepted {
+                plan,
+                file: None,
+                priority,
+            });
+            for attempt in [1, 2] {
+                let begun = hear(Event::Intended {
+                    id: mv.id.clone(),
+                    guest: mv.guest.clone(),
+                    from: mv.from.clone(),
+                    to: mv.to.clone(),
+                    mode: mv.mode,
+                    attempt,
+                });
+                let mv = Box::new(mv.clone());
+                let id = mv.id.clone();
+                assert_eq!(begun, [Done::Begun { mv, relief }]);
+                let failed = Event::Interrupted { id };
+                assert_eq!(hear(failed).len(), 1);
+            }
+        }
     }
 }

@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use vmpack_domain::plan::Plan;
+use vmpack_domain::plan::{Move, Plan};
 use vmpack_domain::relief::{Relief, Worth};
 use vmpack_domain::units::{Micros, count};
 use vmpack_domain::{Cluster, GuestName, Host, HostName, Load, Policy};
@@ -104,8 +104,13 @@ pub enum Done {
         /// What died or is in the way, and what is to be done.
         why: String,
     },
-    /// Migrations that somebody else has begun, or that were under way before.
-    Begun(Vec<vmpack_domain::Move>),
+    /// A migration was begun: by this watch, by somebody else, or before it.
+    Begun {
+        /// Which.
+        mv: Box<Move>,
+        /// Whether it is for relief, not for a plan.
+        relief: bool,
+    },
     /// A plan that was asked for, or why there is none.
     Planned(Box<Result<Plan, String>>),
     /// A host was asked to sleep or to wake; what went wrong, if anything did.
@@ -246,7 +251,7 @@ struct Shell<'a> {
     began: Instant,
     /// Hosts of which nothing is heard, and why.
     silent: BTreeMap<HostName, String>,
-    /// When the overload began for which each guest moves.
+    /// When the overload began for which each guest moves, or moved and failed: it may be tried again.
     onsets: BTreeMap<GuestName, Micros>,
     /// Hosts that are overloaded or being relieved, since when.
     overloaded: BTreeMap<HostName, Micros>,
@@ -343,7 +348,10 @@ impl Shell<'_> {
                 }
             }
             Done::Ended { guest, moved } => {
-                let onset_ms = self.onsets.remove(&guest).as_ref().map(since);
+                let onset_ms = self.onsets.get(&guest).map(since);
+                if moved {
+                    self.onsets.remove(&guest);
+                }
                 let name = guest.as_str();
                 self.write(
                     lines,
@@ -371,12 +379,13 @@ impl Shell<'_> {
                     self.watch.hear(Heard::Ended { guest, moved: true }, now);
                 }
             }
-            Done::Begun(moves) => {
-                let known = |m: &vmpack_domain::Move| {
-                    self.watch.flights().iter().all(|f| f.guest != m.guest)
-                };
-                let new: Vec<_> = moves.into_iter().filter(|m| known(m)).collect();
-                self.watch.started(&new, false, now);
+            Done::Begun { mv, relief } => {
+                if !relief {
+                    self.onsets.remove(&mv.guest);
+                }
+                if self.watch.flights().iter().all(|f| f.guest != mv.guest) {
+                    self.watch.started(&[*mv], relief, now);
+                }
             }
             Done::Planned(plan) => self.planned(lines, *plan)?,
             Done::Powered(order, failed) => self.powered(lines, &order, failed)?,
