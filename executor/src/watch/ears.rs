@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use vmpack_domain::units::MilliCores;
+use vmpack_domain::units::{Micros, MilliCores};
 use vmpack_domain::{GuestName, HostName};
 use vmpack_planner::watch::{Heard, SILENCE, Window};
 use vmpack_probe_client::client::{Address, Client};
@@ -94,8 +94,8 @@ async fn hear_out(
                     .guests
                     .into_iter()
                     .map(|g| {
-                        let run = MilliCores(g.run_ns / g.length_us.max(1));
-                        (g.guest, windows(&g.demand_mcores, run))
+                        let windows = windows(&g.demand_mcores, g.run_ns, Micros(g.length_us));
+                        (g.guest, windows)
                     })
                     .collect::<Vec<(GuestName, _)>>(),
             },
@@ -112,13 +112,16 @@ async fn hear_out(
     }
 }
 
-/// `run` is the mean of all, in thousandths of a core: nanoseconds by microseconds.
-fn windows(demands: &[u64], run: MilliCores) -> Vec<Window> {
+/// `run_ns` and `length` are of all windows together. Nanoseconds by microseconds are thousandths of a core.
+fn windows(demands: &[u64], run_ns: u64, length: Micros) -> Vec<Window> {
+    let run = MilliCores(run_ns / length.0.max(1));
+    let length = Micros(length.0 / (demands.len() as u64).max(1));
     let window = |demand: &u64| {
         let demand = MilliCores(*demand);
         Window {
             demand,
             run: run.min(demand),
+            length,
         }
     };
     demands.iter().map(window).collect()

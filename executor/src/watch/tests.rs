@@ -33,6 +33,7 @@ fn window(demand: u64) -> Window {
     Window {
         demand,
         run: demand,
+        length: Micros::millis(17),
     }
 }
 
@@ -151,6 +152,39 @@ fn a_surge_is_ordered_away_followed_and_written_down() {
     ] {
         assert!(events.contains(&event), "{event} is not in {events:?}");
     }
+}
+
+#[test]
+fn a_relief_that_is_tried_again_is_followed_like_the_first() {
+    let cluster = cluster(1);
+    let (orders, _, log) = run(&cluster, Mode::Auto, async |tell, finish| {
+        // g0 alone takes enough off.
+        for _ in 0..4 {
+            for told in say(&cluster, |g| if g == 0 { 4000 } else { 1800 }) {
+                tell.send(told).unwrap();
+            }
+            pause(50).await;
+        }
+        let mv = crate::fixture::a_move("r1", "g0", "h0", "h1");
+        let guest = mv.guest.clone();
+        let ended = |moved| Done::Ended {
+            guest: guest.clone(),
+            moved,
+        };
+        finish.send(ended(false)).unwrap();
+        let mv = Box::new(mv);
+        finish.send(Done::Begun { mv, relief: true }).unwrap();
+        pause(50).await;
+        finish.send(Done::Switched(guest.clone())).unwrap();
+        pause(50).await;
+        finish.send(ended(true)).unwrap();
+        pause(50).await;
+    });
+    assert_eq!(orders.len(), 1, "{log:#?}");
+    assert_eq!(orders[0].moves[0].guest.as_str(), "g0");
+    let after = ["ended", "switched", "ended", "relieved"];
+    let told = events(&log).into_iter().filter(|e| after.contains(e));
+    assert_eq!(told.collect::<Vec<_>>(), after, "{log:#?}");
 }
 
 #[test]

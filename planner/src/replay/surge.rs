@@ -463,6 +463,7 @@ impl World {
             let window = Window {
                 demand,
                 run: demand,
+                length: Micros(LOOK.0 / 3),
             };
             guests.push((self.cluster.guests[g].name.clone(), vec![window; 3]));
         }

@@ -22,6 +22,14 @@ pub struct Window {
     pub demand: MilliCores,
     /// What it ran.
     pub run: MilliCores,
+    /// How long the window was.
+    pub length: Micros,
+}
+
+/// How long the windows were of which the mean is that says what a guest wants now: of those that are told
+/// together, the newest.
+pub(super) fn covered(windows: &[Window]) -> Micros {
+    windows.iter().rev().take(NEWEST).map(|w| w.length).sum()
 }
 
 /// What it wanted for less than this is no reason for a margin: a program that starts takes all it gets
@@ -108,6 +116,7 @@ mod tests {
         let window = |(demand, run): &(u64, u64)| Window {
             demand: MilliCores(*demand),
             run: MilliCores(*run),
+            length: Micros::millis(34),
         };
         let windows: Vec<Window> = windows.iter().map(window).collect();
         let demand = Recent::default().push(Micros::ZERO, &windows);
@@ -149,6 +158,7 @@ mod tests {
                 let window = Window {
                     demand: wants,
                     run: wants,
+                    length: Micros::millis(34),
                 };
                 last = Some(recent.push(Micros::millis(34 * n), &[window]));
             }

@@ -1,10 +1,11 @@
 //! What is watched of a host, and how its phase follows from it.
 //!
 //! Whether a host is overloaded is not asked of a moment. What its guests want above its room is summed over
-//! time, and what is free meanwhile is taken off again, down to nothing (Page's cumulative sum, Biometrika 41,
-//! 1954): a demand that swings about the threshold comes to nothing, one that lies above it by little comes to
-//! something after a while, a surge within a window. It has to come to the hysteresis over `relief.after`: at
-//! 2 % and 100 ms one window of 34 ms suffices for 6 % too much, and 2 % too much must last for 100 ms.
+//! the time of their windows, and what is free meanwhile is taken off again, down to nothing (Page's cumulative
+//! sum, Biometrika 41, 1954): a demand that swings about the threshold comes to nothing, one that lies above it
+//! by little comes to something after a while, a surge within a window. It has to come to the hysteresis over
+//! `relief.after`: at 2 % and 100 ms one window of 34 ms suffices for 6 % too much, and 2 % too much must last
+//! for 100 ms. Time of which nothing was measured counts for nothing, and after a silence the sum begins anew.
 
 use std::collections::BTreeSet;
 
@@ -12,16 +13,17 @@ use vmpack_domain::relief::Flight;
 use vmpack_domain::units::{Micros, MilliCores};
 use vmpack_domain::{GuestName, HostName};
 
+use super::Watch;
 use super::phase::{Phase, Seen};
-use super::{SILENCE, Watch};
 
 /// How long a host is taken to settle after guests have left it or come to it for relief: they catch up with
 /// what they missed, and the new neighbours wait for one another. It is relieved then only where its overload
 /// lasts, see [`super::phase`].
 const SETTLES: Micros = Micros::secs(3);
-/// The kernel's word is of a surge that is seen so long after it at the latest: windows come a tenth of a second
-/// late, and the mean is over three. Where vCPUs meet at every turn it says all the time that they wait, also
-/// of a host whose guests want less than it has; then it does not hasten what is seen later.
+/// The kernel tells of a surge at once, the windows later: they come 50 ms after their end, and what a guest wants
+/// is the mean of three. So its word counts for a suspicion that begins so long after it at the latest. An older
+/// one decides nothing: where vCPUs wait for one another all the time, the kernel says so all the time, also of
+/// a host whose guests want less than it has.
 const FRESH: Micros = Micros::millis(300);
 
 #[derive(Debug)]
@@ -70,6 +72,13 @@ impl HostWatch {
         self.missed = 0;
     }
 
+    /// Nothing more is heard of it.
+    pub(super) fn silence(&mut self) {
+        self.phase = Phase::Unknown;
+        self.kernel = None;
+        self.missed = 0;
+    }
+
     /// A guest has left it or come to it for relief.
     pub(super) fn settle(&mut self, now: Micros) {
         self.settles = now + SETTLES;
@@ -96,28 +105,37 @@ impl Watch {
         own + coming
     }
 
-    /// What is enough to be missed, in milli-cores × microseconds.
-    fn enough(&self, watched: &HostWatch) -> u64 {
-        let relief = &self.policy.relief;
-        let part = watched.room.0.saturating_mul(relief.hysteresis.0) / 1000;
-        part.saturating_mul(relief.after.0)
+    /// The share of the host's room that is the hysteresis.
+    fn hysteresis(&self, watched: &HostWatch) -> MilliCores {
+        MilliCores(
+            watched
+                .room
+                .0
+                .saturating_mul(self.policy.relief.hysteresis.0)
+                / 1000,
+        )
     }
 
-    /// Adds what the guests of a host missed since it was heard `before`.
-    pub(super) fn count_missed(&mut self, host: &HostName, before: Option<Micros>, now: Micros) {
+    /// What is enough to be missed, in milli-cores × microseconds.
+    fn enough(&self, watched: &HostWatch) -> u64 {
+        let part = self.hysteresis(watched).0;
+        part.saturating_mul(self.policy.relief.after.0)
+    }
+
+    /// Adds what the guests of a host missed in windows that cover so long a time.
+    pub(super) fn count_missed(&mut self, host: &HostName, span: Micros) {
         let Some(watched) = self.hosts.get(host) else {
             return;
         };
         let (wanted, enough) = (self.wanted(host, watched), self.enough(watched));
-        let span = now.saturating_sub(before.unwrap_or(now)).min(SILENCE).0;
         let over = |more: MilliCores, than: MilliCores| {
             let amount = more.saturating_sub(than).0;
-            amount.saturating_mul(span)
+            amount.saturating_mul(span.0)
         };
         if let Some(watched) = self.hosts.get_mut(host) {
             let sum = watched.missed.saturating_add(over(wanted, watched.room));
             let left = sum.saturating_sub(over(watched.room, wanted));
-            // What is over is forgotten as soon as it was noticed.
+            // Capped, so that it falls below `enough` again soon after the overload ends.
             watched.missed = left.min(enough.saturating_mul(2));
         }
     }
@@ -135,7 +153,7 @@ impl Watch {
             return;
         };
         let wanted = self.wanted(host, watched);
-        let slack = watched.room.0 / 1000 * self.policy.relief.hysteresis.0;
+        let slack = self.hysteresis(watched);
         let above = wanted > watched.room;
         let lacks = above && self.is_unsettled(host, watched, now);
         let short = lacks.then(|| watched.short.unwrap_or(now));
@@ -146,7 +164,7 @@ impl Watch {
         let phase = watched.phase.next(Seen {
             above,
             enough: watched.missed >= self.enough(watched),
-            under: wanted.0 <= watched.room.0.saturating_sub(slack),
+            under: wanted <= watched.room.saturating_sub(slack),
             kernel: watched.kernel.is_some_and(|said| said + FRESH >= since),
             leaving: self.flights.iter().any(|f| f.from == *host),
             short,

@@ -3,8 +3,9 @@
 //! Each host is in one phase:
 //!
 //! ```text
-//!            wanted > room                  for `relief.after`, or the
-//!          (of what is known)                kernel says that it is so
+//!            wanted > room                  what was missed is enough (`host.rs`); and
+//!          (of what is known)               for `relief.after`, or the kernel has said
+//!                                           so, at most 300 ms before the suspicion
 //!   calm ────────────────────> suspected ────────────────────────────> overloaded <─┐
 //!    ^ <────────────────────────  │                                        │        │ what is under way
 //!    │       wanted ≤ room                                   moves decided │        │ did not suffice
@@ -21,9 +22,8 @@
 //! sought relief for again after [`AGAIN`], with each window at first, and as soon as a migration ends or a
 //! host is heard anew.
 //!
-//! Above or not is judged of a mean of 100 ms, which swings. A host is overloaded once what its guests missed
-//! amounts to something ([`host`]); and one that was just relieved, or took a guest of relief, only where
-//! that lasts.
+//! Above or not is judged of a mean of 100 ms, which swings: hence the sum of what its guests missed. A host that
+//! was just relieved, or took a guest of relief, is overloaded only where that lasts.
 
 mod answer;
 mod guest;
@@ -44,7 +44,7 @@ use vmpack_domain::{Cluster, GuestName, HostName, Load, Policy};
 
 use crate::relieve::{Contingency, FIRST, Limits, Surge, host_room, relieve, still};
 use answer::same;
-use guest::Recent;
+use guest::{Recent, covered};
 use host::HostWatch;
 
 pub use guest::Window;
@@ -58,7 +58,8 @@ pub const SILENCE: Micros = Micros::secs(1);
 /// ([`FIRST`]) with each window, since each says much that is new ([`SOON`]); then after twice as long each
 /// time.
 pub const AGAIN: Micros = Micros::secs(2);
-/// Less than the shortest window that a watch is well served with.
+/// How long it waits before it seeks relief again in an overload's first moments: less than the shortest window
+/// that a watch is well served with, so that each is decided by.
 pub const SOON: Micros = Micros::millis(25);
 /// How long a move is remembered, beyond every cooldown and budget.
 const MEMORY: Micros = Micros::secs(3600);
@@ -440,12 +441,13 @@ impl Watch {
         let Some(watched) = self.hosts.get_mut(host) else {
             return;
         };
-        let before = watched.heard.replace(now);
+        watched.heard = Some(now);
         if watched.phase == Phase::Unknown {
             watched.phase = Phase::Calm;
             self.last = None;
         }
         let mut told: BTreeSet<GuestName> = BTreeSet::new();
+        let span = guests.iter().map(|(_, windows)| covered(windows)).max();
         for (guest, windows) in guests {
             let Some(known) = self.guests.get_mut(&guest) else {
                 continue;
@@ -477,7 +479,7 @@ impl Watch {
                 }
             }
         }
-        self.count_missed(host, before, now);
+        self.count_missed(host, span.unwrap_or(Micros::ZERO));
         self.look(host, now);
     }
 
@@ -485,8 +487,7 @@ impl Watch {
         let Some(watched) = self.hosts.get_mut(host) else {
             return;
         };
-        watched.phase = Phase::Unknown;
-        watched.kernel = None;
+        watched.silence();
         for guest in &watched.on {
             if let Some(known) = self.guests.get_mut(guest) {
                 known.demand = Demand::Unknown;
@@ -518,7 +519,7 @@ impl Watch {
         }
         self.last = None;
         for host in [&flight.from, &flight.to] {
-            if let Some(watched) = self.hosts.get_mut(host).filter(|_| relief) {
+            if let Some(watched) = self.hosts.get_mut(host).filter(|_| relief && moved) {
                 watched.settle(now);
             }
             self.look(host, now);

@@ -105,8 +105,9 @@ impl Loop {
                 Window {
                     demand: looks,
                     run: looks,
+                    length: Micros(self.step.0 / 3),
                 };
-                6
+                3
             ];
             on.entry(host.clone())
                 .or_default()
@@ -394,6 +395,114 @@ fn a_host_that_settles_is_relieved_again_only_where_its_overload_lasts() {
         waited >= Micros::millis(500) && waited <= Micros::millis(900),
         "{waited}"
     );
+}
+
+#[test]
+fn so_is_one_that_took_a_guest_of_relief_while_it_comes_and_after() {
+    let surge = Micros::secs(5);
+    // A guest of h0 goes to h1, since h2 has no room, and is whole after 4.6 s. Then two guests of h1 rise.
+    for later in [Micros::secs(6), Micros::secs(11)] {
+        let mut own = Loop::new(3, 5);
+        own.run(Micros::secs(14), &|guest, now| {
+            let n: u64 = guest[1..].parse().expect("a number");
+            match n {
+                0 | 1 if now >= surge => 4000,
+                5 | 6 if now >= later => 3500,
+                0..5 => 1000,
+                10..15 if now < later => 1500,
+                _ => 200,
+            }
+        });
+        own.is_stable();
+        let [first, second, ..] = &own.made[..] else {
+            panic!("{:?}", own.made);
+        };
+        assert_eq!((first.1.as_str(), first.2.as_str()), ("h0", "h1"));
+        assert_eq!(second.1.as_str(), "h1");
+        let waited = second.3.saturating_sub(later);
+        assert!(
+            waited >= Micros::millis(500) && waited <= Micros::millis(900),
+            "{waited}"
+        );
+    }
+}
+
+#[test]
+fn a_host_that_a_guest_did_not_leave_after_all_does_not_settle() {
+    let surge = Micros::secs(5);
+    let mut own = Loop::new(2, 5);
+    while own.made.is_empty() {
+        own.step(&|guest, now| match guest {
+            "g0" | "g1" if now >= surge => 4000,
+            "g0" | "g1" | "g2" | "g3" | "g4" => 1000,
+            _ => 200,
+        });
+    }
+    assert_eq!(own.watch.phase(&name("h0")), Phase::Calm);
+    let (guest, moved) = (own.made[0].0.clone(), false);
+    own.watch.hear(Heard::Ended { guest, moved }, own.now);
+    own.moving.clear();
+    own.at.insert(own.made[0].0.clone(), name("h0"));
+    own.run(own.now + Micros::millis(200), &|guest, _| match guest {
+        "g0" | "g1" => 4000,
+        "g2" | "g3" | "g4" => 1000,
+        _ => 200,
+    });
+    assert_eq!(own.made.len(), 2, "{:?}", own.made);
+}
+
+#[test]
+fn after_a_silence_nothing_is_missed_yet_and_late_windows_count_for_their_own_time() {
+    let tight = |guest: &str, _: Micros| if guest < "g5" { 1940 } else { 500 };
+    let mut own = Loop::new(2, 5);
+    own.step = Micros::millis(34);
+    own.run(Micros::secs(2), &|_, _| 500);
+    // 9.7 of 9.5 cores for two windows; a third would be enough.
+    own.run(own.now + Micros::millis(68), &tight);
+    assert!(matches!(own.watch.phase(&name("h0")), Phase::Suspected(_)));
+    let host: HostName = name("h0");
+    own.watch.hear(Heard::Silent(host.clone()), own.now);
+    own.now += Micros::secs(60);
+    kernel_says(&mut own);
+    own.step(&tight);
+    assert!(matches!(own.watch.phase(&host), Phase::Suspected(_)));
+    // The next window comes late, and is no longer for that.
+    own.now += Micros::millis(600);
+    own.step(&tight);
+    assert!(matches!(own.watch.phase(&host), Phase::Suspected(_)));
+    own.step(&tight);
+    assert!(own.made.len() == 1, "{:?}", own.watch.phase(&host));
+}
+
+#[test]
+fn what_the_kernel_said_long_before_a_suspicion_decides_nothing() {
+    // How long after its word the phase is looked at, one window into a surge.
+    let overloaded = |after: Micros| {
+        let mut own = Loop::new(2, 5);
+        own.step = Micros::millis(34);
+        own.run(Micros::secs(2), &|_, _| 500);
+        kernel_says(&mut own);
+        own.run(own.now + after, &|_, _| 500);
+        own.step(&|guest, _| if guest < "g5" { 2300 } else { 500 });
+        !own.made.is_empty()
+    };
+    assert!(overloaded(Micros::millis(200)));
+    assert!(!overloaded(Micros::millis(400)));
+}
+
+#[test]
+fn a_host_of_less_than_a_core_is_calm_again_only_below_its_hysteresis_too() {
+    let mut own = Loop::new(1, 5);
+    let mut cluster = own.watch.cluster().clone();
+    cluster.hosts[0].cpu = MilliCores(1000);
+    own.watch.hear(Heard::Cluster(cluster), own.now);
+    // 0.95 cores are its room, and 2 % of that 19 thousandths.
+    own.run(Micros::secs(2), &|_, _| 240);
+    assert!(matches!(own.watch.phase(&name("h0")), Phase::Overloaded(_)));
+    own.run(Micros::secs(3), &|_, _| 188);
+    assert!(matches!(own.watch.phase(&name("h0")), Phase::Overloaded(_)));
+    own.run(Micros::secs(4), &|_, _| 186);
+    assert_eq!(own.watch.phase(&name("h0")), Phase::Calm);
 }
 
 #[test]
