@@ -192,7 +192,8 @@ pub struct Worth {
     pub ended: MilliCores,
     /// Σ harm of the moves that end them (see [`harm`]), without those that only lessen an overload.
     pub harm: u64,
-    /// Whether nothing is better: proven, not supposed.
+    /// Whether nothing is better: proven, not supposed. That is of the moves that may be made now: from a
+    /// host where one guest goes alone, in its overload's first moments, of those of one guest.
     pub proven: bool,
 }
 

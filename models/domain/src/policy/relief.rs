@@ -20,10 +20,14 @@ pub struct Relief {
     /// The same of its memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<Permille>,
-    /// How long a host must be overloaded before guests leave it; 100 ms by default.
+    /// How long a host must be overloaded before guests leave it; 100 ms by default. Together with
+    /// `hysteresis` it also says how much its guests must have missed by then: what they want beyond its
+    /// room, summed over time less what is free meanwhile, must come to room × `hysteresis` × `after`: by
+    /// default 2 % too much must last for 100 ms, 1 % for 200 ms. 0 turns that guard off.
     pub after: Micros,
     /// An overload ends once so much of the host's room is free again beyond the threshold; 2 % by
-    /// default.
+    /// default. It also sets how soon one is noticed, see `after`: the less, the sooner; with 0, demand
+    /// that swings about the threshold may move guests.
     pub hysteresis: Permille,
     /// What is kept free at a target for the guest that comes, beside its demand: at least so much of
     /// its demand, and as much as its demand moved about lately; 10 % by default.
