@@ -39,7 +39,7 @@ struct vcpu {
 	u64 run;  /* se.sum_exec_runtime at the last switch-out: the kernel's own sum */
 	u64 wait; /* sched_info.run_delay then */
 	u64 lost; /* run time that the events did not place exactly, and waits that were known too late */
-	u64 task; /* the kernel's own; what a switch writes up to here is one line of the cache */
+	u64 task; /* where its task_struct was at the last switch-out; a switch writes one line of the cache, up to here */
 	u64 delays[32]; /* waits of 2^i ns to 2^(i+1) ns */
 	struct slot slots[SLOTS];
 };

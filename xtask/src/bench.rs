@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use xtask::binaries::{Binaries, cargo};
 use xtask::command::{command, read, run};
 use xtask::setup::{Purpose, setup};
@@ -20,6 +20,7 @@ use crate::plans;
 use crate::public;
 use crate::relief;
 use crate::replays;
+use crate::row::Shown;
 use crate::whatifs;
 
 #[derive(Args)]
@@ -319,32 +320,6 @@ struct Line {
     #[serde(default)]
     gap: Option<f64>,
     seconds: f64,
-}
-
-/// A row as it is printed.
-#[derive(Serialize)]
-pub(crate) struct Shown {
-    pub(crate) what: String,
-    pub(crate) value: f64,
-    pub(crate) unit: &'static str,
-    pub(crate) target: String,
-    pub(crate) ok: bool,
-}
-
-impl Shown {
-    pub(crate) fn print(&self, json: bool) -> Result<()> {
-        if json {
-            println!("{}", serde_json::to_string(self)?);
-            return Ok(());
-        }
-        let mark = if self.ok { "ok  " } else { "miss" };
-        let (what, value) = (&self.what, self.value);
-        println!(
-            "{mark} {what:<50} {value:>9} {:<6} {}",
-            self.unit, self.target
-        );
-        Ok(())
-    }
 }
 
 pub(crate) fn bench(arguments: &Arguments) -> Result<()> {

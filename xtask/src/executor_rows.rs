@@ -14,7 +14,7 @@ use xtask::command::{read, run};
 use xtask::target_directory;
 use xtask::testbed::{self, Config, Heartbeats, Load, Testbed, judge};
 
-use crate::bench::Shown;
+use crate::row::Shown;
 
 /// Migrations of one guest to and fro; one more, as an even number would lead to where it began.
 const TO_AND_FRO: usize = 101;

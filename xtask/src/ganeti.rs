@@ -16,7 +16,7 @@ use serde_json::Value;
 use xtask::command::{command, on_path};
 use xtask::target_directory;
 
-use crate::bench::Shown;
+use crate::row::Shown;
 
 /// Hosts and guests.
 const SIZES: [(u32, u32); 3] = [(10, 60), (32, 200), (100, 1000)];

@@ -18,6 +18,7 @@ mod plans;
 mod public;
 mod relief;
 mod replays;
+mod row;
 mod surges;
 mod testbed_commands;
 mod testbed_demo;

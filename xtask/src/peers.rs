@@ -8,7 +8,7 @@ use serde::Deserialize;
 use xtask::command::{command, read};
 use xtask::{target_directory, workspace};
 
-use crate::bench::Shown;
+use crate::row::Shown;
 
 /// Another solver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

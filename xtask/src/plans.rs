@@ -11,7 +11,7 @@ use serde::Deserialize;
 use xtask::command::{command, read};
 use xtask::target_directory;
 
-use crate::bench::Shown;
+use crate::row::Shown;
 
 /// A target.
 struct Row {

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use xtask::command::{command, run};
 use xtask::target_directory;
 
-use crate::bench::Shown;
+use crate::row::Shown;
 
 /// The sets, each with its table `SET.known.tsv` and its folder `SET_instances_multidim`.
 const SETS: [&str; 3] = ["New", "Panigrahy", "Triplet"];

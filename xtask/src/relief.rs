@@ -7,7 +7,7 @@ use serde::Deserialize;
 use xtask::binaries::Binaries;
 use xtask::command::read;
 
-use crate::bench::Shown;
+use crate::row::row;
 use crate::surges;
 
 /// A line of `vmpack bench relief`.
@@ -109,24 +109,4 @@ fn decisions(binaries: &Binaries, json: bool) -> Result<()> {
         }
     }
     Ok(())
-}
-
-pub(crate) fn row(
-    name: &str,
-    what: &str,
-    value: f64,
-    unit: &'static str,
-    target: Option<f64>,
-    ok: bool,
-    json: bool,
-) -> Result<()> {
-    let value = (value * 1000.0).round() / 1000.0;
-    let shown = Shown {
-        what: format!("{name}: {what}"),
-        value,
-        unit,
-        target: target.map_or_else(|| "-".to_owned(), |t| format!("<= {t}")),
-        ok: ok && target.is_none_or(|t| value <= t),
-    };
-    shown.print(json)
 }

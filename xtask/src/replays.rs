@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use xtask::command::{command, read};
 
-use crate::bench::Shown;
+use crate::row::Shown;
 
 /// What CloudSim 3.0.3 itself gave on the first day, in this order of guests: kWh, migrations, SLATAH
 /// and PDM (as fractions).

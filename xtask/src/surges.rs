@@ -20,7 +20,7 @@ pub(crate) use lost::lost;
 use stage::{Stage, on_a_testbed};
 use watched::{Told, Watched, What, between, now};
 
-use crate::relief::row;
+use crate::row::row;
 
 /// Three of these want more than a host has; two, or one beside idle ones, do not.
 const SURGE: Load = load(30, 0, 0);

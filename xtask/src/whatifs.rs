@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use xtask::command::{command, run, shown};
 use xtask::target_directory;
 
-use crate::relief::row;
+use crate::row::row;
 
 const NAME: &str = "what if, 100 hosts and 1,000 guests";
 

@@ -196,6 +196,15 @@ mod tests {
 
     use crate::fixture::{a_move, cluster, plan};
 
+    fn entry(event: Event) -> Entry {
+        Entry {
+            seq: 1,
+            run: RunId(1),
+            time: Timestamp(jiff::Timestamp::UNIX_EPOCH),
+            event,
+        }
+    }
+
     #[test]
     fn who_is_lost_or_stuck_is_told_so_and_not_that_it_is_whole_or_stayed() {
         let hosts = cluster(&["h1", "h2"], &[("a", "h1"), ("b", "h1"), ("c", "h1")]);
@@ -203,14 +212,7 @@ mod tests {
         let moves = moves.map(|(id, guest)| a_move(id, guest, "h1", "h2"));
         let plan = Box::new(plan(&hosts, moves.to_vec()));
         let mut known = Known::default();
-        let mut hear = |event| {
-            known.hear(&Entry {
-                seq: 1,
-                run: RunId(1),
-                time: Timestamp(jiff::Timestamp::UNIX_EPOCH),
-                event,
-            })
-        };
+        let mut hear = |event| known.hear(&entry(event));
         let id = |id: &str| MoveId(id.to_owned());
         let died = || "it died".to_owned();
         let in_trouble = |guest: &str, kind| trouble(guest.parse().unwrap(), kind, "it died");
@@ -262,14 +264,7 @@ mod tests {
         let plan = Box::new(plan(&hosts, vec![mv.clone()]));
         for (priority, relief) in [(Priority::Relief, true), (Priority::Consolidation, false)] {
             let mut known = Known::default();
-            let mut hear = |event| {
-                known.hear(&Entry {
-                    seq: 1,
-                    run: RunId(1),
-                    time: Timestamp(jiff::Timestamp::UNIX_EPOCH),
-                    event,
-                })
-            };
+            let mut hear = |event| known.hear(&entry(event));
             let plan = plan.clone();
             hear(Event::Accepted {
                 plan,

@@ -397,16 +397,14 @@ fn held(
         end.now.notify_one();
     });
     let held = Held {
-        pieces: Pieces(Bytes::from(text)),
         late: late.abort_handle(),
         _room: room,
     };
-    respond(StatusCode::OK, media, held.boxed())
+    respond(StatusCode::OK, media, text, Some(held))
 }
 
-/// What is held of a large answer, until it is taken or its connection ends.
+/// What goes with a large answer, until it is taken or its connection ends.
 struct Held {
-    pieces: Pieces,
     /// Ends the connection where that takes too long.
     late: AbortHandle,
     _room: Option<OwnedSemaphorePermit>,
@@ -418,32 +416,21 @@ impl Drop for Held {
     }
 }
 
-impl hyper::body::Body for Held {
-    type Data = Bytes;
-    type Error = std::convert::Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.pieces).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.pieces.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.pieces.size_hint()
-    }
-}
-
 fn text(status: StatusCode, media: &'static str, text: String) -> Response<Body> {
-    respond(status, media, Pieces(Bytes::from(text)).boxed())
+    respond(status, media, text, None)
 }
 
-fn respond(status: StatusCode, media: &'static str, body: Body) -> Response<Body> {
-    let mut answer = Response::new(body);
+fn respond(
+    status: StatusCode,
+    media: &'static str,
+    text: String,
+    held: Option<Held>,
+) -> Response<Body> {
+    let pieces = Pieces {
+        rest: Bytes::from(text),
+        _held: held,
+    };
+    let mut answer = Response::new(pieces.boxed());
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(media));
@@ -455,7 +442,10 @@ fn respond(status: StatusCode, media: &'static str, body: Body) -> Response<Body
 }
 
 /// A body that is handed over piece by piece, so that it lasts until its reader has nearly all of it.
-struct Pieces(Bytes);
+struct Pieces {
+    rest: Bytes,
+    _held: Option<Held>,
+}
 
 impl hyper::body::Body for Pieces {
     type Data = Bytes;
@@ -465,17 +455,17 @@ impl hyper::body::Body for Pieces {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let piece = self.0.len().min(PIECE);
-        let piece = self.0.split_to(piece);
+        let piece = self.rest.len().min(PIECE);
+        let piece = self.rest.split_to(piece);
         Poll::Ready((!piece.is_empty()).then(|| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_empty()
+        self.rest.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.0.len() as u64)
+        SizeHint::with_exact(self.rest.len() as u64)
     }
 }
 

@@ -139,10 +139,13 @@ impl Kept {
     /// Sets the open file aside and begins another at once: there may be nothing to write for long.
     fn begin_anew(&mut self, why: &dyn Display) -> Result<(), HistoryError> {
         self.put_aside(why)?;
-        let (file, bounds) = &self.place;
-        self.open = Some(open(file, *bounds)?);
+        self.reopen().map(drop)
+    }
+
+    fn reopen(&mut self) -> Result<&mut History, HistoryError> {
         self.since = Instant::now();
-        Ok(())
+        let (file, bounds) = &self.place;
+        Ok(self.open.insert(open(file, *bounds)?))
     }
 
     fn write(&mut self, entry: &Entry) -> Result<(), HistoryError> {
@@ -154,10 +157,7 @@ impl Kept {
                 other => return other,
             }
         }
-        self.since = Instant::now();
-        let (file, bounds) = &self.place;
-        let opened = self.open.insert(open(file, *bounds)?);
-        write(opened, entry, Duration::ZERO)
+        write(self.reopen()?, entry, Duration::ZERO)
     }
 }
 

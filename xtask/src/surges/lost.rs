@@ -12,7 +12,7 @@ use xtask::testbed::{Host, Load, Testbed};
 use super::stage::{CORES, Stage, on_a_testbed};
 use super::watched::Watched;
 use super::{IDLE, load, policy, quantile};
-use crate::relief::row;
+use crate::row::row;
 
 /// What of memory is rewritten, in MiB.
 const WORKING_SET: u32 = 48;
