@@ -120,12 +120,27 @@ impl Watched {
         while self.until(span, news).is_some() {}
     }
 
-    /// Ends it.
+    /// Ends it, and lets what moves arrive.
     pub(super) fn end(mut self) -> Result<()> {
-        let child = &mut self.child.0;
-        read(&mut command(["kill", "-TERM", &child.id().to_string()]))?;
-        child.wait()?;
+        self.terminate()?;
+        self.child.0.wait()?;
         Ok(())
+    }
+
+    /// Ends it, and has what has not switched yet stay where it was.
+    pub(super) fn call_off(mut self) -> Result<()> {
+        self.terminate()?;
+        std::thread::sleep(Duration::from_millis(500));
+        if self.child.0.try_wait()?.is_none() {
+            self.terminate()?;
+            self.child.0.wait()?;
+        }
+        Ok(())
+    }
+
+    fn terminate(&self) -> Result<()> {
+        let id = self.child.0.id().to_string();
+        read(&mut command(["kill", "-TERM", &id])).map(drop)
     }
 }
 
