@@ -17,6 +17,10 @@ use crate::plan::Move;
 use crate::policy::Policy;
 use crate::units::{MiB, Micros, MilliCores};
 
+/// What is measured of an overload in so long from its beginning overshoots: programs that start take all
+/// they get, and who waits for a CPU wants it.
+pub const FIRST: Micros = Micros::millis(500);
+
 /// What a guest wants now, in cores of speed 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Demand {

@@ -1,7 +1,8 @@
 //! Relief: the moves that end sudden overloads, decided in milliseconds. Pure, like [`crate::plan`].
 //!
 //! 1. A [`scene`] is made of the situation: what each host surely carries, and what it may carry.
-//! 2. Where all guests together want more than all hosts awake have, nothing moves: hosts are woken.
+//! 2. Where all guests together want more than all hosts awake have, nothing moves: hosts are woken. In an
+//!    overload's first moments that is not believed: one guest of each host goes, whatever it takes off.
 //! 3. In its first moments an overload is measured too high: one guest goes alone where it takes half of it
 //!    off. Else, for each overloaded host, the least harmful guests that take enough off it, by how many they are
 //!    ([`cure`]); of those, what ends most with the moves that may be made in all; each guest goes to where
@@ -37,11 +38,8 @@ use vmpack_domain::{Host, HostState, Policy};
 use scene::{Scene, Way};
 
 pub use contingency::{Contingency, STALE, Surge, still};
+pub use vmpack_domain::relief::FIRST;
 pub use vmpack_ilp::Limits;
-
-/// What is measured of an overload in so long from its beginning overshoots: programs that start take all
-/// they get, and who waits for a CPU wants it.
-pub const FIRST: Micros = Micros::millis(500);
 
 /// What the guests of a host may want before it is overloaded.
 #[must_use]
@@ -60,7 +58,8 @@ pub fn relieve(s: &Situation, limits: &Limits, first: &mut dyn FnMut(&Relief)) -
         decided.proven = true;
         return answer(&open, &open, &overloaded, decided);
     }
-    if open.deficit() > 0 {
+    let young = overloaded.iter().all(|h| open.is_young(*h));
+    if open.deficit() > 0 && !young {
         decided.proven = true;
         decided.wake = wake_for_all(&open);
         return answer(&open, &open, &overloaded, decided);
@@ -89,8 +88,10 @@ pub fn relieve(s: &Situation, limits: &Limits, first: &mut dyn FnMut(&Relief)) -
 }
 
 /// In its first moments an overload is relieved by one guest, where one that may go takes half of it off: it
-/// may be all that is needed, and comes over sooner by itself. What it leaves is seen when that is clear.
+/// may be all that is needed, and comes over sooner by itself. What it leaves is seen when that is clear. So it
+/// is where all together seem to want more than there is: whether they do is clear then, too.
 fn at_first<'a>(mut scene: Scene<'a>, overloaded: &[usize]) -> Scene<'a> {
+    let short = scene.deficit() > 0;
     for h in overloaded {
         let several = scene.hosts[*h].out.min(scene.starts) > 1;
         if !several || !scene.is_young(*h) {
@@ -98,7 +99,7 @@ fn at_first<'a>(mut scene: Scene<'a>, overloaded: &[usize]) -> Scene<'a> {
         }
         let takes_half = |g: &usize| scene.guests[*g].least * 2 >= scene.overload(*h);
         let known = greedy::candidates(&scene, *h, 1);
-        if known.keys().any(takes_half) {
+        if short || known.keys().any(takes_half) {
             scene.hosts[*h].out = 1;
             scene.hosts[*h].alone = true;
         }
@@ -131,7 +132,9 @@ fn finish(open: &Scene, scene: &mut Scene, overloaded: &[usize], decided: &mut D
         .copied()
         .filter(|h| scene.overload(*h) > 0)
         .collect();
-    if !left.is_empty() {
+    if open.deficit() > 0 {
+        decided.wake = wake_for_all(open);
+    } else if !left.is_empty() {
         decided.wake = wake_for(open, decided, &left);
     }
 }

@@ -7,7 +7,7 @@ use super::{Violation, violation};
 use crate::cluster::{Guest, Host, HostState, PostCopy};
 use crate::name::{GuestName, HostName};
 use crate::plan::{Mode, Move};
-use crate::relief::{Relief, Situation};
+use crate::relief::{FIRST, Relief, Situation};
 use crate::rule::{Names, Over, RuleKind};
 use crate::units::Micros;
 
@@ -123,14 +123,21 @@ impl<'a> Judge<'a> {
         wanted.saturating_sub(self.room(host) / 1_000_000)
     }
 
-    /// Where all together want more than there is, nothing moves.
+    /// Where all together want more than there is, nothing moves; but in an overload's first moments, in which
+    /// that is not clear, one guest from each host.
     fn capacity(&self, relief: &Relief) -> Option<Violation> {
         let awake = self.s.cluster.hosts.iter().filter(|h| self.open(h));
         let (wanted, room) = awake.fold((0, 0), |(wanted, room), h| {
             let own = self.least.get(&h.name).copied().unwrap_or(0);
             (wanted + own, room + self.room(h) / 1_000_000)
         });
-        (wanted > room && !relief.moves.is_empty()).then(|| {
+        let young = |host: &HostName| {
+            let since = self.s.overloaded.get(host);
+            since.is_some_and(|since| self.s.now.0 < since.0 + FIRST.0)
+        };
+        let mut left = BTreeSet::new();
+        let wrong = |mv: &Move| !young(&mv.from) || !left.insert(mv.from.clone());
+        (wanted > room && relief.moves.iter().any(wrong)).then(|| {
             let what =
                 format!("guests want {wanted} of {room} milli-cores awake, and some are moved");
             violation("capacity", what)

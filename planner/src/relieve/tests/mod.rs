@@ -252,6 +252,16 @@ fn where_all_want_more_than_there_is_nothing_moves_and_hosts_are_woken() {
         "the guests of h1 are held to their shares"
     );
     assert_eq!(relief.left[0].would, "waking h4");
+    // In its first moments that is not believed: one guest goes, who it may be.
+    world.overloaded.clear();
+    world.overloaded.insert(name("h1"), Micros::millis(999_700));
+    world.demand.insert(name("b"), seen(1200));
+    world.demand.insert(name("a"), seen(12_000));
+    let relief = world.relieved();
+    assert_eq!(relief.moves.len(), 1, "{relief:?}");
+    assert_eq!(relief.moves[0].guest.as_str(), "b");
+    assert_eq!(relief.wake, [name("h4")]);
+    assert!(goes_alone(&world));
 }
 
 #[test]
