@@ -2,14 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use vmpack_domain::Cluster;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::plan::Plan;
+use vmpack_domain::{Cluster, HostName};
 
 use crate::attempt::Scene;
 use crate::claim;
 use crate::holder::Refusal;
 use crate::preflight::{Change, Precondition, Sightings, carried_out, preflight};
+use vmpack_hypervisor::{Error, Hypervisor};
 
 /// What became of a plan before it was begun.
 #[derive(Debug)]
@@ -20,18 +21,32 @@ pub enum Admission {
     CarriedOut(Cluster),
 }
 
+/// Which hosts are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// All that were awake when they were described: each has to answer.
+    All,
+    /// Those between which the plan moves guests. One that sleeps or died elsewhere is no reason to
+    /// leave these as they are.
+    Ends,
+}
+
 /// Asks the hosts. Blocks.
 ///
 /// # Errors
 /// Why the plan is refused: a host does not answer, what it rests on does not hold any more, or a guest
 /// is another's.
-pub fn admit(scene: &Scene, plan: &Plan) -> Result<Admission, Refusal> {
+pub fn admit(scene: &Scene, plan: &Plan, ask: Ask) -> Result<Admission, Refusal> {
     let hypervisor = &scene.hypervisor;
-    let environment = |e: vmpack_hypervisor::Error| {
+    let environment = |e: Error| {
         let hint = "is libvirtd running there, and does it take connections of this kind?";
         Refusal::new(Exit::Environment, e.to_string()).hint(hint)
     };
-    let now = hypervisor.snapshot().map_err(environment)?;
+    let now = match ask {
+        Ask::All => hypervisor.snapshot(),
+        Ask::Ends => ends(hypervisor.as_ref(), plan),
+    };
+    let now = now.map_err(environment)?;
     if carried_out(plan, &now) {
         return Ok(Admission::CarriedOut(now));
     }
@@ -76,4 +91,35 @@ pub fn admit(scene: &Scene, plan: &Plan) -> Result<Admission, Refusal> {
         Refusal::new(Exit::StalePlan, error).hint("take a new snapshot and plan again");
     refusal.changes = changes;
     Err(refusal)
+}
+
+/// The hosts between which the plan moves guests, as they are now. A guest of which two hold a part counts
+/// where the plan expects it.
+fn ends(hypervisor: &dyn Hypervisor, plan: &Plan) -> Result<Cluster, Error> {
+    let hosts = plan.moves.iter().flat_map(|m| [&m.from, &m.to]);
+    let hosts: BTreeSet<&HostName> = hosts.collect();
+    let surveys: Vec<Result<Cluster, Error>> = std::thread::scope(|scope| {
+        let ask = |host| scope.spawn(move || hypervisor.survey(host));
+        let asked: Vec<_> = hosts.into_iter().map(ask).collect();
+        let answers = asked.into_iter().map(|thread| {
+            let broken = |panic| std::panic::resume_unwind(panic);
+            thread.join().unwrap_or_else(broken)
+        });
+        answers.collect()
+    });
+    let mut now = Cluster::default();
+    for survey in surveys {
+        let survey = survey?;
+        now.hosts.extend(survey.hosts);
+        for guest in survey.guests {
+            let expected = plan.moves.iter().find(|m| m.guest == guest.name);
+            let expected = expected.is_some_and(|m| guest.host.as_ref() == Some(&m.from));
+            match now.guests.iter_mut().find(|g| g.name == guest.name) {
+                None => now.guests.push(guest),
+                Some(other) if expected => *other = guest,
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(now)
 }

@@ -101,12 +101,17 @@ pub fn recheck(
     changes
 }
 
-/// Whether the plan was carried out already: it has moves, and every guest is where it puts it.
+/// Whether the plan was carried out already: it has moves, and every guest that it moves, or that is
+/// known, is where it puts it.
 #[must_use]
 pub fn carried_out(plan: &Plan, now: &Cluster) -> bool {
     let placement = now.placement();
-    let mut target = plan.target.iter();
-    !plan.moves.is_empty() && target.all(|(guest, host)| placement.get(guest) == Some(host))
+    let moved: BTreeSet<&GuestName> = plan.moves.iter().map(|m| &m.guest).collect();
+    let there = |guest: &GuestName, host: &HostName| match placement.get(guest) {
+        Some(at) => at == host,
+        None => !moved.contains(guest),
+    };
+    !moved.is_empty() && plan.target.iter().all(|(guest, host)| there(guest, host))
 }
 
 /// Faults of a plan's own, which no snapshot could mend: moves named twice, `after` edges that do

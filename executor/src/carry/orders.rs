@@ -9,7 +9,7 @@ use vmpack_domain::journal::{MoveState, Priority, Progress, RunId};
 use vmpack_domain::plan::{Move, Plan};
 
 use super::{Admitted, Live, Shell, is_open};
-use crate::admit::{Admission, admit};
+use crate::admit::{Admission, Ask, admit};
 use crate::holder::{Order, Refusal};
 use crate::journal::JournalError;
 use crate::preflight::well_formed;
@@ -43,7 +43,7 @@ impl Shell<'_> {
         } else {
             let scene = self.scene.clone();
             self.admissions.spawn_blocking(move || {
-                let admission = admit(&scene, &order.plan);
+                let admission = admit(&scene, &order.plan, Ask::Ends);
                 (order, told, admission)
             });
             return Ok(());

@@ -18,7 +18,7 @@ use super::files::{Place, read, read_all};
 use super::hand_over::hand_over;
 use super::say::{answer, note, out};
 use super::summary::{lines, table};
-use crate::admit::{Admission, admit};
+use crate::admit::{Admission, Ask, admit};
 use crate::attempt::Scene;
 use crate::journal::{Journal, Run};
 use crate::lock::LockError;
@@ -334,7 +334,7 @@ fn reachable(cluster: &Cluster) -> Result<(), Failure> {
 /// The hosts as they are now if the plan still fits them, or `None` when it was carried out already.
 /// That it does not fit is a failure with all that changed.
 fn fits(plan: &Plan, scene: &Scene, json: bool) -> Result<Option<Cluster>, Failure> {
-    match admit(scene, plan) {
+    match admit(scene, plan, Ask::All) {
         Ok(Admission::Fits(now)) => Ok(Some(now)),
         Ok(Admission::CarriedOut(now)) => {
             let in_use = now.hosts_in_use();

@@ -205,6 +205,11 @@ fn a_plan_is_carried_out_when_every_guest_is_where_it_puts_it() {
     assert!(carried_out(&plan, &now));
     now.guests[1].host = Some("h1".parse().unwrap());
     assert!(!carried_out(&plan, &now));
+    // Of hosts that were not asked nothing is known; a guest that the plan moves has to be seen.
+    let other = now.guests.pop();
+    assert!(carried_out(&plan, &now));
+    now.guests = other.into_iter().collect();
+    assert!(!carried_out(&plan, &now));
 }
 
 #[test]

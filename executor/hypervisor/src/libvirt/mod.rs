@@ -103,14 +103,15 @@ impl Libvirt {
     }
 
     /// The hosts of a snapshot, by their `uri` and `migrate-address`. Nothing is opened yet; hosts
-    /// that are asleep or out are never asked. What libvirt does not know of hosts and guests
-    /// (labels, links, reservations) stays as it is given here.
+    /// that are asleep or out are asked only by name: they may have been woken since. What libvirt does
+    /// not know of hosts and guests (labels, links, reservations) stays as it is given here.
     ///
     /// # Errors
     /// When a host that is on has no `uri`.
     pub fn from_cluster(cluster: &Cluster) -> Result<Self, Error> {
-        let awake = |h: &&Host| matches!(h.state, HostState::On | HostState::Drain);
-        let (ask, rest): (Vec<&Host>, Vec<&Host>) = cluster.hosts.iter().partition(awake);
+        let asleep = |h: &&Host| !is_awake(h);
+        let unasked: Vec<Host> = cluster.hosts.iter().filter(asleep).cloned().collect();
+        let reached = |h: &&Host| is_awake(h) || h.uri.is_some();
         let door = |host: &Host| {
             let uri = host.uri.clone().ok_or_else(|| Error::Refused {
                 host: host.name.to_string(),
@@ -124,8 +125,8 @@ impl Libvirt {
                 control: Mutex::new(None),
             })
         };
-        let doors = ask.into_iter().map(door).collect::<Result<_, _>>()?;
-        let unasked = rest.into_iter().cloned().collect();
+        let doors = cluster.hosts.iter().filter(reached).map(door);
+        let doors = doors.collect::<Result<_, _>>()?;
         Ok(Self::of(doors, unasked, cluster.guests.clone()))
     }
 
@@ -180,6 +181,11 @@ impl Libvirt {
 }
 
 impl Door {
+    /// Whether its host was awake when it was described.
+    fn was_awake(&self) -> bool {
+        self.given.as_ref().is_none_or(is_awake)
+    }
+
     /// The connection for everything but the blocking call of a migration.
     fn control(&self) -> Result<Arc<Connection>, Error> {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
@@ -226,7 +232,8 @@ impl Door {
 
 impl Hypervisor for Libvirt {
     fn snapshot(&self) -> Result<Cluster, Error> {
-        let read = at_once(&self.doors, snapshot::read)
+        let awake: Vec<&Door> = self.doors.iter().filter(|d| d.was_awake()).collect();
+        let read = at_once(&awake, |door| snapshot::read(door))
             .into_iter()
             .collect::<Result<_, _>>()?;
         snapshot::merge(read, &self.unasked, &self.given)
@@ -237,6 +244,12 @@ impl Hypervisor for Libvirt {
         let mut cluster = snapshot::merge(vec![read], &[], &self.given)?;
         // What was given of guests on other hosts says nothing of now.
         cluster.guests.retain(|g| g.host.as_ref() == Some(host));
+        // Who answers does not sleep.
+        for host in &mut cluster.hosts {
+            if host.state == HostState::Asleep {
+                host.state = HostState::On;
+            }
+        }
         Ok(cluster)
     }
 
@@ -244,6 +257,8 @@ impl Hypervisor for Libvirt {
         let mut located = Located::default();
         let (first, others): (Vec<&Door>, Vec<&Door>) =
             self.doors.iter().partition(|d| expected.contains(&&d.name));
+        // No guest runs on a host that sleeps, and to call one in vain takes minutes.
+        let others = others.into_iter().filter(|d| d.was_awake()).collect();
         for doors in [first, others] {
             if located.is_all() {
                 break;
@@ -372,6 +387,10 @@ impl Hypervisor for Libvirt {
     fn wait(&self, span: Micros) {
         std::thread::sleep(span.to_std());
     }
+}
+
+fn is_awake(host: &Host) -> bool {
+    matches!(host.state, HostState::On | HostState::Drain)
 }
 
 fn since(start: Instant) -> Micros {

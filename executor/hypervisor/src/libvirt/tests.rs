@@ -94,6 +94,38 @@ guests:
 }
 
 #[test]
+fn a_host_that_slept_is_asked_by_name_alone_and_is_awake_once_it_answers() {
+    let directory = tempfile::tempdir().unwrap();
+    let h1 = host_file(directory.path(), "h1", &domain("a", 1, ""));
+    let h2 = host_file(directory.path(), "h2", &domain("b", 2, ""));
+    let dead = "qemu+unix:///system?socket=/nonexistent/libvirt-sock";
+    let asleep = |name: &str, uri: &str| {
+        format!(
+            "  - {{ name: {name}, cpu: 8cores, memory: 64GiB, network: 100MiB/s, state: asleep, uri: '{uri}' }}\n"
+        )
+    };
+    let rest = asleep("h2", &h2) + &asleep("h3", dead);
+    let libvirt = Libvirt::from_cluster(&cluster(&[("h1", &h1)], &rest)).unwrap();
+    let read = libvirt.snapshot().unwrap();
+    let states = read.hosts.iter().map(|h| h.state);
+    assert!(states.eq([HostState::On, HostState::Asleep, HostState::Asleep]));
+    assert_eq!(read.guests.len(), 1);
+    let [second, third] = ["h2", "h3"].map(|h| h.parse::<HostName>().unwrap());
+    let woken = libvirt.survey(&second).unwrap();
+    assert_eq!(woken.hosts[0].state, HostState::On);
+    assert_eq!(woken.guests[0].name.as_str(), "b");
+    assert!(matches!(
+        libvirt.survey(&third),
+        Err(Error::Unreachable { .. })
+    ));
+    // Where a guest is looked for, only where it is expected.
+    let located = libvirt.locate(&"nobody".parse().unwrap(), &[]);
+    assert!(located.silent.is_empty(), "{located:?}");
+    let located = libvirt.locate(&"b".parse().unwrap(), &[&second]);
+    assert_eq!(located.seen.len(), 1);
+}
+
+#[test]
 fn a_guest_is_located_wherever_it_is_seen() {
     let directory = tempfile::tempdir().unwrap();
     let h1 = host_file(directory.path(), "h1", &domain("a", 1, ""));

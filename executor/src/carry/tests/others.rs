@@ -1,7 +1,7 @@
 //! Other controllers, other managers, other runs.
 
 use super::*;
-use crate::admit::admit;
+use crate::admit::{Ask, admit};
 
 /// A guest of another manager in a world, or with a lease.
 fn marked(hosts: &Cluster, key: &str, value: &str) -> Simulated {
@@ -25,8 +25,11 @@ fn a_guest_of_another_is_left_alone_with_what_hangs_on_it() {
         ("manager", "oVirt", "belongs to oVirt"),
     ] {
         let world = marked(&hosts, key, value);
-        let refusal = admit(&scene(Arc::new(marked(&hosts, key, value))), &plan).unwrap_err();
-        assert!(refusal.error.contains(says), "{refusal:?}");
+        for ask in [Ask::All, Ask::Ends] {
+            let scene = scene(Arc::new(marked(&hosts, key, value)));
+            let refusal = admit(&scene, &plan, ask).unwrap_err();
+            assert!(refusal.error.contains(says), "{refusal:?}");
+        }
         let (progress, ..) = carried_in(&hosts, &plan, world, &LIMITS);
         assert_eq!(words(&progress), ["Skipped", "Skipped", "Moved"]);
         let Some(MoveState::Skipped { reason }) = progress.moves.values().next() else {
@@ -40,6 +43,24 @@ fn a_guest_of_another_is_left_alone_with_what_hangs_on_it() {
     for (key, value) in [("lease", ended), ("manager", "oVirt")] {
         let (progress, ..) = carried_in(&hosts, &plan, marked(&hosts, key, value), &LIMITS);
         assert_eq!(progress.finished, Some(true));
+    }
+}
+
+#[test]
+fn a_host_that_died_elsewhere_is_no_reason_to_leave_the_others_as_they_are() {
+    let hosts = three_hosts();
+    let died = |host: &str| Fault {
+        when: When::At(Micros::ZERO),
+        what: Trouble::Dies(host_name(host)),
+    };
+    let plan = plan(&hosts, vec![a_move("m1", "a", "h1", "h2")]);
+    for (host, asks) in [("h3", vec![Ask::All]), ("h2", vec![Ask::All, Ask::Ends])] {
+        let scene = scene(Arc::new(simulated(&hosts, vec![died(host)])));
+        scene.hypervisor.wait(Micros(1));
+        for ask in [Ask::All, Ask::Ends] {
+            let admission = admit(&scene, &plan, ask);
+            assert_eq!(admission.is_err(), asks.contains(&ask), "{host} {ask:?}");
+        }
     }
 }
 
