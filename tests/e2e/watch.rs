@@ -178,6 +178,36 @@ fn a_watch_killed_in_the_middle_of_a_relief_is_followed_by_the_next() {
 }
 
 #[test]
+fn guests_that_come_and_go_are_taken_from_the_cluster_file_when_it_changes() {
+    let (desk, fleet) = desk(1, "");
+    let watched = begin(&desk, &fleet, &["watch"]);
+    watched.until("it hears", |log| count(log, "began") > 0);
+    let file = desk.path("cluster.yaml");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    // What it cannot read, or cannot take in, it says once and goes on as before.
+    for (number, (text, says)) in [
+        ("hosts: [".to_owned(), "cluster.yaml"),
+        (whole.replace("name: h1,", "name: h9,"), "restart"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        std::fs::write(&file, text).unwrap();
+        let log = watched.until("it says so", |log| count(log, "unchanged") > number);
+        let why = log.last().unwrap()["why"].as_str().unwrap();
+        assert!(why.contains(says), "{why}");
+    }
+    std::fs::write(&file, whole.replace("name: g4,", "name: new,")).unwrap();
+    let log = watched.until("it takes it in", |log| count(log, "cluster") > 0);
+    watched.end();
+    let taken = log.iter().find(|l| l["event"] == "cluster").unwrap();
+    assert_eq!(taken["guests"], 5);
+    assert_eq!(taken["came"], serde_json::json!(["new"]));
+    assert_eq!(taken["gone"], serde_json::json!(["g4"]));
+    assert_eq!(count(&log, "unchanged"), 2, "{log:#?}");
+}
+
+#[test]
 fn a_hundred_surges_at_once_are_all_relieved() {
     let (desk, fleet) = desk(100, "relief: { moves-per-minute: 1000 }\n");
     let watched = begin(&desk, &fleet, &AUTO);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use vmpack_domain::exit::Exit;
-use vmpack_domain::file::{read_inputs, write_plan};
+use vmpack_domain::file::{Source, read_inputs, write_plan};
 use vmpack_domain::journal::Priority;
 use vmpack_domain::plan::Plan;
 use vmpack_domain::units::Micros;
@@ -37,6 +37,7 @@ Hears the probes of all hosts that are awake, decides relief within milliseconds
 mode auto switches guests at once by post-copy, before anything else that is carried out. Every
 decision stands in the audit log with its reasons before it is made: audit.jsonl beside the journal. In
 mode recommend each is also written as a plan that `vmpack apply` takes, recommended.yaml beside it.
+Guests that come and go are taken from the cluster's files, which are read anew when they change.
 Probes that measure windows of 34 ms (`vmpack-probe serve --window 34ms`) tell of surges soonest.";
 
 #[derive(Debug, clap::Args)]
@@ -149,6 +150,11 @@ pub(super) fn listen_and_act(
         None => inputs.policy.clone(),
     };
     let beside = finish.clone();
+    follow(
+        arguments.cluster.clone(),
+        [cluster, load, policy],
+        finish.clone(),
+    );
     let ended = runtime.block_on(async {
         let (tell, ears) = mpsc::unbounded_channel();
         let _tasks = listen(probes, &client, &tell);
@@ -215,6 +221,37 @@ pub(super) fn listen_and_act(
         )
     })?;
     exit
+}
+
+/// Reads the cluster's files anew every second, and tells when they say something else. A file that is just
+/// being written is left until it stays the same for a second.
+fn follow(
+    paths: Vec<PathBuf>,
+    [cluster, load, policy]: [Vec<Source>; 3],
+    told: mpsc::UnboundedSender<Done>,
+) {
+    if paths.iter().any(|p| p.as_os_str() == "-") {
+        return;
+    }
+    std::thread::spawn(move || {
+        let (mut last, mut taken) = (Ok(cluster.clone()), Ok(cluster));
+        while !told.is_closed() {
+            std::thread::sleep(Duration::from_secs(1));
+            let read = read_all(&paths).map_err(|failure| failure.to_string());
+            let settled = read == last;
+            last = read;
+            if !settled || last == taken {
+                continue;
+            }
+            taken = last.clone();
+            let described = last.clone().and_then(|cluster| {
+                let inputs = read_inputs(&cluster, &load, &policy).map_err(|e| e.to_string())?;
+                Ok(inputs.cluster)
+            });
+            // Nobody hears it where the watch has ended.
+            let _ = told.send(Done::Described(Box::new(described)));
+        }
+    });
 }
 
 /// The first request to stop.
@@ -318,6 +355,19 @@ fn tell_a_person(line: &str) {
             text("why")
         )),
         "heard" => out(format_args!("{time} {} is heard", text("host"))),
+        "cluster" => {
+            let count = |key: &str| said[key].as_array().map_or(0, Vec::len);
+            out(format_args!(
+                "{time} the cluster's files changed: {} guests, {} new, {} no more",
+                said["guests"],
+                count("came"),
+                count("gone")
+            ));
+        }
+        "unchanged" => out(format_args!(
+            "{time} the cluster's files changed, it is watched as before: {}",
+            text("why")
+        )),
         "refused" => out(format_args!("{time} refused: {}", text("why"))),
         event => out(format_args!("{time} {event} {}", text("why"))),
     }

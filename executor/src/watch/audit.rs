@@ -23,6 +23,20 @@ pub enum Entry<'a> {
         /// How many guests.
         guests: usize,
     },
+    /// The cluster's files were changed, and it is watched as they describe it now.
+    Cluster {
+        /// How many guests there are.
+        guests: usize,
+        /// Guests that are new.
+        came: Vec<String>,
+        /// Guests that are no more.
+        gone: Vec<String>,
+    },
+    /// The cluster's files were changed, and it is watched as before.
+    Unchanged {
+        /// Why.
+        why: &'a str,
+    },
     /// Something was decided.
     Decided {
         /// Milliseconds since the oldest overload that it is for began.

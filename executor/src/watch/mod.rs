@@ -16,6 +16,7 @@
 
 pub mod audit;
 mod cycle;
+mod described;
 pub mod ears;
 pub mod hands;
 pub mod order;
@@ -115,6 +116,8 @@ pub enum Done {
     Planned(Box<Result<Plan, String>>),
     /// A host was asked to sleep or to wake; what went wrong, if anything did.
     Powered(power::Order, Option<String>),
+    /// The cluster as its files describe it now, or why they cannot be read.
+    Described(Box<Result<Cluster, String>>),
     /// Nobody carries anything out any more.
     Gone(String),
 }
@@ -389,6 +392,7 @@ impl Shell<'_> {
             }
             Done::Planned(plan) => self.planned(lines, *plan)?,
             Done::Powered(order, failed) => self.powered(lines, &order, failed)?,
+            Done::Described(cluster) => self.described(lines, *cluster)?,
             Done::Gone(why) => self.gone = Some(why),
         }
         Ok(())
