@@ -220,6 +220,15 @@ fn outlook(scene: &Scene, h: usize, slots: i64, wake: &[usize]) -> (String, Stri
         );
         return (why, woken(format!("hosts with {} more", cores(deficit))));
     }
+    if scene.starts <= 0 {
+        let relief = &scene.s.policy.relief;
+        let why = format!(
+            "as many moves as may start did: {} in a minute, {} at once",
+            relief.moves_per_minute, scene.s.policy.migrations.at_once
+        );
+        let would = "waiting for it, or a larger `relief.moves-per-minute` or `migrations.at-once`";
+        return (why, woken(would.into()));
+    }
     let free: Vec<usize> = scene
         .guests_on(h)
         .into_iter()

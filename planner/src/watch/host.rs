@@ -40,6 +40,8 @@ pub(super) struct HostWatch {
     /// Since when its kernel says that it is overloaded, if it does.
     pub(super) kernel: Option<Micros>,
     pub(super) on: BTreeSet<GuestName>,
+    /// Whether its probe tells of guests that the cluster does not know.
+    pub(super) strangers: bool,
 }
 
 impl HostWatch {
@@ -54,6 +56,7 @@ impl HostWatch {
             heard: None,
             kernel: None,
             on: BTreeSet::new(),
+            strangers: false,
         };
         match known {
             Some(known) => Self {

@@ -34,13 +34,14 @@ mod picture;
 #[cfg(test)]
 mod tests;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vmpack_domain::plan::Move;
 use vmpack_domain::relief::{Demand, Flight, Past, Relief, Situation};
 use vmpack_domain::units::{Micros, MilliCores};
-use vmpack_domain::{Cluster, GuestName, HostName, Load, Policy};
+use vmpack_domain::{Cluster, GuestName, HostName, HostState, Load, Policy};
 
 use crate::relieve::{Contingency, FIRST, Limits, Surge, host_room, relieve, still};
 use answer::same;
@@ -61,6 +62,9 @@ pub const AGAIN: Micros = Micros::secs(2);
 /// How long it waits before it seeks relief again in an overload's first moments: less than the shortest window
 /// that a watch is well served with, so that each is decided by.
 pub const SOON: Micros = Micros::millis(25);
+/// For how long a guest rests of which a move failed, and its target is none: what was in the way may be gone
+/// then, and others are tried meanwhile.
+const FAILED: Micros = Micros::secs(5);
 /// How long a move is remembered, beyond every cooldown and budget.
 const MEMORY: Micros = Micros::secs(3600);
 
@@ -99,6 +103,8 @@ pub struct Watch {
     /// What each guest wanted at its last moves.
     wanted_then: BTreeMap<GuestName, MilliCores>,
     oscillations: Vec<Oscillation>,
+    /// Hosts to which a move of relief failed, until when they are no targets.
+    shunned: BTreeMap<HostName, Micros>,
     ahead: Contingency,
     /// What was said last of overloads that stay, when they are tried again, and after how long that is.
     last: Option<(Relief, Micros, Micros)>,
@@ -129,6 +135,7 @@ impl Watch {
             recent: Vec::new(),
             wanted_then: BTreeMap::new(),
             oscillations: Vec::new(),
+            shunned: BTreeMap::new(),
             ahead: Contingency::default(),
             last: None,
         };
@@ -178,8 +185,9 @@ impl Watch {
     pub fn decide(&mut self, limits: &Limits, now: Micros) -> Option<Decision> {
         self.due(now)?;
         let (demand, overloaded, silent) = (self.demands(), self.overloaded(), self.silent());
+        let cluster = self.open(now);
         let situation = Situation {
-            cluster: &self.cluster,
+            cluster: &cluster,
             load: &self.load,
             policy: &self.policy,
             demand: &demand,
@@ -296,7 +304,7 @@ impl Watch {
     }
 
     /// A host was put to sleep, or is awake again.
-    pub fn host_is(&mut self, host: &HostName, state: vmpack_domain::HostState) {
+    pub fn host_is(&mut self, host: &HostName, state: HostState) {
         let mut hosts = self.cluster.hosts.iter_mut();
         if let Some(found) = hosts.find(|h| h.name == *host) {
             found.state = state;
@@ -308,7 +316,7 @@ impl Watch {
     #[must_use]
     pub fn picture(&self, now: Micros) -> Picture {
         Picture {
-            cluster: self.cluster.clone(),
+            cluster: self.open(now).into_owned(),
             load: Arc::clone(&self.load),
             policy: Arc::clone(&self.policy),
             demand: self.demands(),
@@ -318,6 +326,21 @@ impl Watch {
             recent: self.recent.clone(),
             now,
         }
+    }
+
+    /// The cluster with what it may do now: a host to which a move just failed takes nobody.
+    fn open(&self, now: Micros) -> Cow<'_, Cluster> {
+        let shunned = |host: &HostName| self.shunned.get(host).is_some_and(|until| now < *until);
+        if !self.shunned.keys().any(shunned) {
+            return Cow::Borrowed(&self.cluster);
+        }
+        let mut cluster = self.cluster.clone();
+        for host in &mut cluster.hosts {
+            if shunned(&host.name) && host.state == HostState::On {
+                host.state = HostState::Drain;
+            }
+        }
+        Cow::Owned(cluster)
     }
 
     /// Takes in what was decided ahead, of a [`Picture`].
@@ -347,6 +370,12 @@ impl Watch {
     #[must_use]
     pub fn phase(&self, host: &HostName) -> Phase {
         self.hosts.get(host).map_or(Phase::Unknown, |w| w.phase)
+    }
+
+    /// Whether guests run on the host that the cluster does not know.
+    #[must_use]
+    pub fn has_strangers(&self, host: &HostName) -> bool {
+        self.hosts.get(host).is_some_and(|w| w.strangers)
     }
 
     /// Whether a guest is on its way from the host for its relief, not for a plan.
@@ -446,6 +475,8 @@ impl Watch {
             watched.phase = Phase::Calm;
             self.last = None;
         }
+        let strangers = guests.iter().any(|(g, _)| !self.guests.contains_key(g));
+        watched.strangers = strangers;
         let mut told: BTreeSet<GuestName> = BTreeSet::new();
         let span = guests.iter().map(|(_, windows)| covered(windows)).max();
         for (guest, windows) in guests {
@@ -518,11 +549,25 @@ impl Watch {
             }
         }
         self.last = None;
+        if relief && !moved {
+            self.failed(&flight, now);
+        }
         for host in [&flight.from, &flight.to] {
             if let Some(watched) = self.hosts.get_mut(host).filter(|_| relief && moved) {
                 watched.settle(now);
             }
             self.look(host, now);
+        }
+    }
+
+    /// A move of relief was not made: that is no move for which the guest rests its cooldown.
+    fn failed(&mut self, flight: &Flight, now: Micros) {
+        self.shunned.insert(flight.to.clone(), now + FAILED);
+        let cooldown = self.policy.relief.cooldown;
+        let rested = (now + FAILED).saturating_sub(cooldown);
+        let mut past = self.recent.iter_mut().rev();
+        if let Some(past) = past.find(|p| p.guest == flight.guest && p.to == flight.to) {
+            past.at = past.at.min(rested);
         }
     }
 
