@@ -1,15 +1,17 @@
 //! Hears the probes: one task for each, which connects again for as long as it takes.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use vmpack_domain::HostName;
 use vmpack_domain::units::{Micros, MilliCores};
-use vmpack_domain::{GuestName, HostName};
 use vmpack_planner::watch::{Heard, SILENCE, Window};
 use vmpack_probe_client::client::{Address, Client};
+use vmpack_probe_client::tick::{GuestTick, Tick};
 use vmpack_probe_client::wire::{API, Event};
 
 /// The first wait before a probe is tried again, and the longest.
@@ -31,9 +33,10 @@ pub fn listen(
     told: &mpsc::UnboundedSender<Told>,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
+    let hosts: Arc<BTreeSet<String>> = Arc::new(probes.keys().map(ToString::to_string).collect());
     for (host, address) in probes {
-        let (client, told) = (client.clone(), told.clone());
-        tasks.spawn(async move { follow(host, &address, &client, &told).await });
+        let (client, told, hosts) = (client.clone(), told.clone(), Arc::clone(&hosts));
+        tasks.spawn(async move { follow(host, &address, &client, &hosts, &told).await });
     }
     tasks
 }
@@ -42,11 +45,12 @@ async fn follow(
     host: HostName,
     address: &Address,
     client: &Client,
+    hosts: &BTreeSet<String>,
     told: &mpsc::UnboundedSender<Told>,
 ) {
     let mut wait = AGAIN.0;
     loop {
-        let (why, heard) = hear_out(&host, address, client, told).await;
+        let (why, heard) = hear_out(&host, address, client, hosts, told).await;
         if told.send(Told::Silent(host.clone(), why)).is_err() {
             return;
         }
@@ -64,6 +68,7 @@ async fn hear_out(
     host: &HostName,
     address: &Address,
     client: &Client,
+    hosts: &BTreeSet<String>,
     told: &mpsc::UnboundedSender<Told>,
 ) -> (String, bool) {
     let mut events = match client.stream(address).await {
@@ -71,6 +76,8 @@ async fn hear_out(
         Err(e) => return (e.to_string(), false),
     };
     let mut any = false;
+    // By how much the probe's clock is ahead of ours, as far as its first line tells.
+    let mut ahead = 0;
     loop {
         // A connection that stands and says nothing is as silent as none.
         let event = match timeout(SILENCE.to_std(), events.next()).await {
@@ -87,18 +94,36 @@ async fn hear_out(
                 );
                 return (why, any);
             }
-            Event::Hello(_) => continue,
-            Event::Windows(tick) => Heard::Windows {
-                host: host.clone(),
-                guests: tick
-                    .guests
-                    .into_iter()
-                    .map(|g| {
-                        let windows = windows(&g.demand_mcores, g.run_ns, Micros(g.length_us));
-                        (g.guest, windows)
-                    })
-                    .collect::<Vec<(GuestName, _)>>(),
-            },
+            // A host's own name may be another than the cluster's; that of another host is a mistake.
+            Event::Hello(greeting)
+                if greeting.host != host.as_str() && hosts.contains(&greeting.host) =>
+            {
+                return (format!("it is the probe of host {}", greeting.host), any);
+            }
+            Event::Hello(greeting) => {
+                ahead = signed(greeting.now_us).saturating_sub(unix_us());
+                continue;
+            }
+            Event::Other => continue,
+            Event::Windows(tick) => {
+                if let Some(why) = absurd(&tick) {
+                    return (why, any);
+                }
+                let end = signed(tick.end_us).saturating_sub(ahead);
+                let age = unix_us().saturating_sub(end);
+                if age > signed(SILENCE.0) {
+                    let age = Micros(age.unsigned_abs());
+                    return (format!("what it tells is {age} old"), any);
+                }
+                let told = |g: GuestTick| {
+                    let windows = windows(&g.demand_mcores, g.run_ns, Micros(g.length_us));
+                    (g.guest, windows)
+                };
+                Heard::Windows {
+                    host: host.clone(),
+                    guests: tick.guests.into_iter().map(told).collect(),
+                }
+            }
             Event::Overload { began, .. } => Heard::Overload {
                 host: host.clone(),
                 began,
@@ -110,6 +135,35 @@ async fn hear_out(
             return ("nobody listens".into(), any);
         }
     }
+}
+
+/// What no host measures, in thousandths of a core and microseconds: a million cores, a day.
+const MOST: (u64, u64) = (1_000_000_000, 86_400_000_000);
+
+/// What cannot be in what a probe tells, and would make sums of it run over.
+fn absurd(tick: &Tick) -> Option<String> {
+    tick.guests.iter().find_map(|g| {
+        let most = g.demand_mcores.iter().max().copied().unwrap_or(0);
+        let run = g.run_ns / 1000;
+        let wrong = most > MOST.0 || g.length_us > MOST.1 || run / MOST.0 > g.length_us;
+        let guest = &g.guest;
+        wrong.then(|| {
+            let length = Micros(g.length_us);
+            format!(
+                "it tells what cannot be of guest {guest}: {most} mcores, {run} us run in {length}"
+            )
+        })
+    })
+}
+
+fn signed(time: u64) -> i64 {
+    i64::try_from(time).unwrap_or(i64::MAX / 4)
+}
+
+/// This machine's clock, in microseconds of Unix time.
+fn unix_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |t| i64::try_from(t.as_micros()).unwrap_or(i64::MAX / 4))
 }
 
 /// `run_ns` and `length` are of all windows together. Nanoseconds by microseconds are thousandths of a core.

@@ -37,6 +37,9 @@ pub enum Event {
         #[serde(default)]
         lines: u64,
     },
+    /// What a newer probe says and this does not know.
+    #[serde(other)]
+    Other,
 }
 
 /// Who speaks.

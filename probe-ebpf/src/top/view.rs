@@ -65,7 +65,7 @@ impl View {
                 self.overload = Some((began, at_us));
                 self.wanted = demand_mcores;
             }
-            Event::Dropped { .. } => {}
+            Event::Dropped { .. } | Event::Other => {}
         }
     }
 

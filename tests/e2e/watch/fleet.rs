@@ -100,6 +100,12 @@ impl Drop for Fleet {
     }
 }
 
+/// In microseconds of Unix time.
+fn now_us() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    u64::try_from(since.unwrap().as_micros()).unwrap()
+}
+
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -116,7 +122,8 @@ fn admit(state: &Mutex<State>, host: &HostName, mut stream: TcpStream) {
         .and_then(Result::ok)
         .is_some_and(|l| !l.is_empty())
     {}
-    let hello = json!({ "type": "hello", "api": 1, "version": "0", "host": host, "now_us": 0 });
+    let hello =
+        json!({ "type": "hello", "api": 1, "version": "0", "host": host, "now_us": now_us() });
     let head = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
     if writeln!(stream, "{head}{hello}").is_ok() {
         state.streams.push((host.clone(), stream));
@@ -141,7 +148,7 @@ impl State {
                 })
             };
             let guests: Vec<_> = guests.map(guest).collect();
-            json!({ "type": "windows", "end_us": 0, "host_mcores": 10_000, "guests": guests })
+            json!({ "type": "windows", "end_us": now_us(), "host_mcores": 10_000, "guests": guests })
         };
         self.streams
             .retain_mut(|(host, stream)| writeln!(stream, "{}", line(host)).is_ok());
