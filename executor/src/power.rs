@@ -124,7 +124,8 @@ fn run(argv: &[String], host: &HostName, patience: Duration) -> Result<(), Power
         .iter()
         .map(|a| a.replace("{host}", host.as_str()))
         .collect();
-    let shown = argv.join(" ");
+    // Its arguments may hold a password, and what is told stands in a log.
+    let shown = argv.first().cloned().unwrap_or_default();
     let failed = |e| PowerError::Program(shown.clone(), e);
     let Some((program, arguments)) = argv.split_first() else {
         return Err(failed(std::io::ErrorKind::InvalidInput.into()));

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -60,10 +60,10 @@ pub(crate) struct Run {
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Beside {
     /// How often a plan is made
-    #[arg(long, value_name = "TIME", default_value = "1h")]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = some_time)]
     every: Micros,
     /// Of how long the load is that plans are made from
-    #[arg(long, value_name = "TIME", default_value = "24h")]
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = some_time)]
     last: Micros,
     /// How hosts are put to sleep and woken
     #[arg(long, value_enum, default_value_t)]
@@ -85,11 +85,44 @@ pub(crate) struct Beside {
     wake_latency: Micros,
 }
 
+/// A time that is not nothing.
+fn some_time(text: &str) -> Result<Micros, String> {
+    let time: Micros = text.parse().map_err(|e| format!("{e}"))?;
+    if time < Micros::secs(1) {
+        return Err(format!("read `{text}`, expected at least 1s"));
+    }
+    Ok(time)
+}
+
 pub(crate) fn run(arguments: &Run, place: &Place, json: bool) -> Result<Exit, Failure> {
+    arguments.beside.ready()?;
     listen_and_act(&arguments.watch, Some(&arguments.beside), place, json)
 }
 
 impl Beside {
+    /// Makes sure, before a host sleeps, that what is to wake it can be run.
+    fn ready(&self) -> Result<(), Failure> {
+        let commands = [
+            ("--wake-command", &self.wake_command),
+            ("--sleep-command", &self.sleep_command),
+        ];
+        for (flag, command) in commands {
+            let Some(command) = command else { continue };
+            if self.power != Power::Command {
+                let error = format!("{flag} is for `--power command`");
+                return Err(Failure::new(Exit::Usage, error));
+            }
+            let program = command.split_whitespace().next().unwrap_or_default();
+            if !can_run(program) {
+                let error = format!(
+                    "read `{program}` in {flag}, expected a program that is there and may be run"
+                );
+                return Err(Failure::new(Exit::BadInput, error));
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn periodic(&self, policy: &Policy) -> Periodic {
         Periodic {
             every: self.every,
@@ -144,6 +177,22 @@ impl Beside {
             let _ = told.send(Done::Powered(order, done.err().map(|e| e.to_string())));
         });
     }
+}
+
+/// Whether that is a program, by its path or on PATH.
+fn can_run(program: &str) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    let runs = |file: &Path| {
+        std::fs::metadata(file).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
+    };
+    if program.is_empty() {
+        return false;
+    }
+    if program.contains('/') {
+        return runs(Path::new(program));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| runs(&folder.join(program)))
 }
 
 /// The probe's program beside this one, else on PATH, with the flags that ours was given.

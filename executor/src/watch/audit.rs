@@ -2,7 +2,7 @@
 //! before anything is done. Nothing is ever taken out of it.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -124,6 +124,9 @@ pub enum Entry<'a> {
         hosts: (usize, usize),
         /// How many moves.
         moves: usize,
+        /// Which: guest, from, to.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        moved: Vec<String>,
         /// Whether it is carried out, or only told.
         carried_out: bool,
         /// Its notes, or why there is none.
@@ -137,6 +140,8 @@ pub enum Entry<'a> {
         to: &'a str,
         /// Why.
         why: &'a str,
+        /// Whether it is done, or only told.
+        carried_out: bool,
         /// What went wrong, if anything did.
         #[serde(skip_serializing_if = "Option::is_none")]
         failed: Option<String>,
@@ -166,8 +171,18 @@ impl Audit {
     /// The system's.
     pub fn open(file: &Path) -> std::io::Result<Self> {
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o640);
-        options.open(file).map(Self)
+        options.read(true).append(true).create(true).mode(0o640);
+        let mut open = options.open(file)?;
+        // A line that one before us did not get to its end spoils none of ours.
+        let mut last = [b'\n'];
+        if open.metadata()?.len() > 0 {
+            open.seek(SeekFrom::End(-1))?;
+            open.read_exact(&mut last)?;
+        }
+        if last != [b'\n'] {
+            open.write_all(b"\n")?;
+        }
+        Ok(Self(open))
     }
 
     /// Writes an entry, and returns its line; on the disk when this returns.
@@ -190,6 +205,21 @@ impl Audit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_was_torn_spoils_none_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("audit.jsonl");
+        std::fs::write(&file, "{\"event\":\"heard\"}\n{\"event\":\"deci").unwrap();
+        for host in ["h1", "h2"] {
+            let mut audit = Audit::open(&file).unwrap();
+            audit.write(&Entry::Heard { host }).unwrap();
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        let whole = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
+        assert_eq!(text.lines().count(), 4);
+        assert_eq!(text.lines().filter(whole).count(), 3);
+    }
 
     #[test]
     fn lines_are_appended_to_what_is_there() {

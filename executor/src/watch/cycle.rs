@@ -1,11 +1,11 @@
 //! What a watch does by the clock: plans that pack, hosts that sleep and are woken.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vmpack_domain::plan::Plan;
 use vmpack_domain::relief::Demand;
 use vmpack_domain::units::{Micros, MilliCores};
-use vmpack_domain::{HostName, HostState};
+use vmpack_domain::{Cluster, HostName, HostState};
 use vmpack_planner::power::{Order, Power, Seen};
 use vmpack_planner::relieve::host_room;
 use vmpack_planner::watch::Phase;
@@ -42,7 +42,7 @@ impl Cycle {
 }
 
 impl Shell<'_> {
-    /// A host is heard again: whatever it did, it is awake.
+    /// A host is heard that was not just sent to sleep: it is awake.
     pub(super) fn awake(&mut self, host: &HostName) {
         let asleep = self
             .watch
@@ -65,11 +65,11 @@ impl Shell<'_> {
         if due <= now && calm && !cycle.planning {
             cycle.plan_at = Some(now + cycle.terms.every);
             cycle.planning = true;
-            (lines.plan)(self.watch.cluster().clone());
+            (lines.plan)(self.as_it_is(now));
         }
-        if now < cycle.look_at {
+        let Some(cycle) = self.cycle.as_mut().filter(|c| c.look_at <= now) else {
             return Ok(());
-        }
+        };
         cycle.look_at = now + OFTEN;
         let (seen, wanted) = self.seen();
         let Some(cycle) = &mut self.cycle else {
@@ -86,6 +86,40 @@ impl Shell<'_> {
         Ok(())
     }
 
+    /// The cluster with when each guest was moved, so that one that was just relieved rests for plans too.
+    fn as_it_is(&self, now: Micros) -> Cluster {
+        let mut cluster = self.watch.cluster().clone();
+        for past in self.watch.recent() {
+            let mut guests = cluster.guests.iter_mut();
+            if let Some(guest) = guests.find(|g| g.name == past.guest) {
+                guest.moved_ago = Some(now.saturating_sub(past.at));
+            }
+        }
+        cluster
+    }
+
+    /// The host that a plan would overload by what its guests want now, which a load of some hours does not
+    /// tell.
+    fn overloads_now(&self, plan: &Plan) -> Option<String> {
+        let cluster = self.watch.cluster();
+        let mut wanted: BTreeMap<&HostName, MilliCores> = BTreeMap::new();
+        for (guest, host) in &plan.target {
+            if let Some(guest) = cluster.guest(guest) {
+                *wanted.entry(host).or_default() += self.watch.demand(&guest.name).least(guest);
+            }
+        }
+        let taken: BTreeSet<&HostName> = plan.moves.iter().map(|m| &m.to).collect();
+        let mut hosts = cluster.hosts.iter().filter(|h| taken.contains(&h.name));
+        hosts.find_map(|host| {
+            let room = host_room(host, &self.policy);
+            let wanted = wanted.get(&host.name).filter(|w| **w > room)?;
+            let name = &host.name;
+            Some(format!(
+                "not carried out: its guests on {name} want {wanted} now, of {room}"
+            ))
+        })
+    }
+
     /// What the hosts look like, and what all guests may want.
     fn seen(&self) -> (Vec<Seen>, MilliCores) {
         let cluster = self.watch.cluster();
@@ -96,10 +130,18 @@ impl Shell<'_> {
             .filter_map(|g| g.host.as_ref())
             .collect();
         busy.extend(flights.iter().flat_map(|f| [&f.from, &f.to]));
+        // What guests want on a host that is not heard, nobody knows, and whether they will need another: as long
+        // as that is so no other is taken to be empty.
+        let unheard = |h: &vmpack_domain::Host| {
+            busy.contains(&h.name) && self.watch.phase(&h.name) == Phase::Unknown
+        };
+        let unknown = cluster.hosts.iter().any(unheard);
         let hosts = cluster.hosts.iter().map(|host| Seen {
             awake: self.watch.phase(&host.name) != Phase::Unknown,
             sleeps: host.state == HostState::Asleep,
-            carries: busy.contains(&host.name),
+            carries: busy.contains(&host.name)
+                || self.watch.has_strangers(&host.name)
+                || (unknown && !self.falling.contains(&host.name)),
             stays: host.never_sleep || matches!(host.state, HostState::Drain | HostState::Out),
             room: host_room(host, &self.policy),
             host: host.name.clone(),
@@ -117,12 +159,14 @@ impl Shell<'_> {
         if let Order::Failed(host, why) = &order {
             let awake = self.watch.phase(host) != Phase::Unknown;
             if awake {
+                self.falling.remove(host);
                 self.watch.host_is(host, HostState::On);
             }
             let entry = Entry::Power {
                 host: host.as_str(),
                 to: if awake { "sleep" } else { "wake" },
                 why,
+                carried_out: true,
                 failed: Some(why.clone()),
             };
             return self.write(lines, &entry);
@@ -138,6 +182,7 @@ impl Shell<'_> {
             host: name.as_str(),
             to,
             why,
+            carried_out: acts,
             failed: None,
         };
         self.write(lines, &entry)?;
@@ -145,6 +190,7 @@ impl Shell<'_> {
         if let Some(host) = host.filter(|_| acts) {
             if to == "sleep" {
                 // No target from now on.
+                self.falling.insert(name.clone());
                 self.watch.host_is(name, HostState::Asleep);
             }
             (lines.power)(order, host);
@@ -171,6 +217,7 @@ impl Shell<'_> {
             "sleep"
         };
         if to == "sleep" {
+            self.falling.remove(name);
             self.watch.host_is(name, HostState::On);
         }
         if let Some(power) = self.cycle.as_mut().and_then(|c| c.power.as_mut()) {
@@ -182,6 +229,7 @@ impl Shell<'_> {
                 host: name.as_str(),
                 to,
                 why,
+                carried_out: true,
                 failed: Some(failed),
             },
         )
@@ -202,6 +250,7 @@ impl Shell<'_> {
                 let entry = Entry::Planned {
                     hosts: (0, 0),
                     moves: 0,
+                    moved: Vec::new(),
                     carried_out: false,
                     reasons: vec![why],
                 };
@@ -210,8 +259,11 @@ impl Shell<'_> {
         };
         let calm = self.overloaded.is_empty() && self.watch.flights().is_empty();
         let awake = plan.hosts.wake.is_empty();
-        let carried_out = self.terms.mode == Mode::Auto && calm && awake && !plan.moves.is_empty();
+        let overloads = self.overloads_now(&plan);
+        let fits = calm && awake && overloads.is_none();
+        let carried_out = self.terms.mode == Mode::Auto && fits && !plan.moves.is_empty();
         let mut reasons = plan.reasons.clone();
+        reasons.extend(overloads);
         if !calm {
             reasons.push("not carried out: relief came between".into());
         }
@@ -222,6 +274,11 @@ impl Shell<'_> {
         let entry = Entry::Planned {
             hosts,
             moves: plan.moves.len(),
+            moved: plan
+                .moves
+                .iter()
+                .map(|m| format!("{} {} -> {}", m.guest, m.from, m.to))
+                .collect(),
             carried_out,
             reasons,
         };

@@ -23,7 +23,7 @@ pub mod order;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -184,6 +184,7 @@ pub async fn watch(
         audit,
         began: Instant::now(),
         silent: BTreeMap::new(),
+        falling: BTreeSet::new(),
         onsets: BTreeMap::new(),
         overloaded: BTreeMap::new(),
         ahead: None,
@@ -254,6 +255,8 @@ struct Shell<'a> {
     began: Instant,
     /// Hosts of which nothing is heard, and why.
     silent: BTreeMap<HostName, String>,
+    /// Hosts that were sent to sleep from here and are heard until they do.
+    falling: BTreeSet<HostName>,
     /// When the overload began for which each guest moves, or moved and failed: it may be tried again.
     onsets: BTreeMap<GuestName, Micros>,
     /// Hosts that are overloaded or being relieved, since when.
@@ -291,14 +294,14 @@ impl Shell<'_> {
                     }
                     _ => None,
                 };
-                if let Some(host) = host.filter(|h| self.silent.remove(h).is_some()) {
-                    self.write(
-                        lines,
-                        &Entry::Heard {
-                            host: host.as_str(),
-                        },
-                    )?;
-                    self.awake(&host);
+                if let Some(host) = &host {
+                    if self.silent.remove(host).is_some() {
+                        let name = host.as_str();
+                        self.write(lines, &Entry::Heard { host: name })?;
+                    }
+                    if !self.falling.contains(host) {
+                        self.awake(host);
+                    }
                 }
                 self.watch.hear(heard, now);
             }
@@ -314,6 +317,7 @@ impl Shell<'_> {
                     )?;
                     self.silent.insert(host.clone(), why);
                 }
+                self.falling.remove(&host);
                 self.watch.hear(Heard::Silent(host), now);
             }
         }
