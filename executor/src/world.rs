@@ -122,6 +122,23 @@ impl World {
         }
     }
 
+    /// In what it acts on other hosts than `asked`: what it began there cannot be carried on here. Guests, and
+    /// what else a cluster file says of hosts, may have changed since.
+    #[must_use]
+    pub fn is_elsewhere(&self, asked: &Self) -> Option<&'static str> {
+        let ways = |cluster: &Cluster| -> BTreeMap<HostName, Option<String>> {
+            let hosts = cluster.hosts.iter();
+            hosts.map(|h| (h.name.clone(), h.uri.clone())).collect()
+        };
+        match (self, asked) {
+            (Self::Libvirt { cluster: its }, Self::Libvirt { cluster })
+            | (Self::Simulated { cluster: its, .. }, Self::Simulated { cluster, .. }) => {
+                (ways(its) != ways(cluster)).then_some("it acts on other hosts than are asked for")
+            }
+            _ => self.differs(asked),
+        }
+    }
+
     /// The hosts, for a new run. A simulated world begins as its cluster says.
     ///
     /// # Errors

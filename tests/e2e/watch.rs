@@ -57,6 +57,12 @@ fn places(fleet: &Fleet) -> Vec<String> {
 }
 
 fn begin<'a>(desk: &'a Desk, fleet: &Fleet, arguments: &[&str]) -> Watched<'a> {
+    let places = places(fleet);
+    let places: Vec<&str> = places.iter().map(String::as_str).collect();
+    begin_with(desk, arguments, &places)
+}
+
+fn begin_with<'a>(desk: &'a Desk, arguments: &[&str], places: &[&str]) -> Watched<'a> {
     let mut command: Command = desk.command(arguments);
     command
         .args([
@@ -66,7 +72,7 @@ fn begin<'a>(desk: &'a Desk, fleet: &Fleet, arguments: &[&str]) -> Watched<'a> {
             "policy.yaml",
             "--json",
         ])
-        .args(places(fleet))
+        .args(places)
         .stdout(Stdio::null())
         .stderr(Stdio::inherit());
     let child = command.spawn().unwrap();
@@ -205,6 +211,43 @@ fn guests_that_come_and_go_are_taken_from_the_cluster_file_when_it_changes() {
     assert_eq!(taken["came"], serde_json::json!(["new"]));
     assert_eq!(taken["gone"], serde_json::json!(["g4"]));
     assert_eq!(count(&log, "unchanged"), 2, "{log:#?}");
+}
+
+#[test]
+fn a_probe_of_another_host_and_numbers_that_cannot_be_are_not_believed() {
+    let (desk, fleet) = desk(1, "");
+    fleet.want("g0", u64::MAX);
+    let swapped = |host: &str, of: &str| {
+        let of: HostName = of.parse().unwrap();
+        format!("{host}=http://{}", fleet.addresses[&of])
+    };
+    let (h0, h1) = (swapped("h0", "h0"), swapped("h1", "h0"));
+    let watched = begin_with(&desk, &["watch"], &["--probe", &h0, "--probe", &h1]);
+    let whys = |log: &[Value]| -> Vec<String> {
+        let silent = log.iter().filter(|l| l["event"] == "silent");
+        silent.map(|l| l["why"].to_string()).collect()
+    };
+    let log = watched.until("both are silent", |log| {
+        let all = whys(log).join("\n");
+        all.contains("it is the probe of host h0") && all.contains("what cannot be of guest g0")
+    });
+    watched.end();
+    assert_eq!(count(&log, "decided"), 0);
+}
+
+#[test]
+fn what_a_simulation_began_is_not_carried_on_on_real_hosts() {
+    let (desk, fleet) = desk(1, "");
+    let first = begin(&desk, &fleet, &AUTO);
+    surge(&fleet, 0);
+    first.until("a guest has switched", |log| count(log, "switched") > 0);
+    drop(first);
+    let inputs = ["--cluster", "cluster.yaml", "--policy", "policy.yaml"];
+    let mut real = desk.command(&["watch", "--mode", "auto"]);
+    let ended = real.args(inputs).args(places(&fleet)).output().unwrap();
+    assert_eq!(ended.status.code(), Some(9));
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("it is a simulation"), "{said}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use vmpack_domain::journal::Priority;
 use vmpack_domain::plan::Plan;
 use vmpack_domain::units::Micros;
 use vmpack_domain::{HostName, HostState};
-use vmpack_probe_client::client::{Address, Client};
+use vmpack_probe_client::client::{Address, Client, plain};
 use vmpack_probe_client::place::{place, probes};
 use vmpack_probe_client::tls::Files;
 
@@ -150,6 +150,7 @@ pub(super) fn listen_and_act(
         None => inputs.policy.clone(),
     };
     let beside = finish.clone();
+    let refusals = finish.clone();
     follow(
         arguments.cluster.clone(),
         [cluster, load, policy],
@@ -184,13 +185,21 @@ pub(super) fn listen_and_act(
             },
             consolidate: &mut |plan| {
                 if let Some(Holder { handle, .. }) = &holder {
-                    // What becomes of it is heard like everything that the holder does.
-                    drop(handle.order(Order {
+                    let guests = plan.moves.iter().map(|m| m.guest.clone()).collect();
+                    let answer = handle.order(Order {
                         plan,
                         file: None,
                         priority: Priority::Consolidation,
                         world: None,
-                    }));
+                    });
+                    let told = refusals.clone();
+                    // That it is taken is heard as it begins.
+                    tokio::spawn(async move {
+                        if let Ok(Err(refusal)) = answer.await {
+                            let why = refusal.to_string();
+                            let _ = told.send(Done::Refused { guests, why });
+                        }
+                    });
                 }
             },
             power: &mut |order, host| {
@@ -211,7 +220,7 @@ pub(super) fn listen_and_act(
     drop(finish);
     drop(beside);
     let exit = match holder {
-        Some(holder) => holder.end(),
+        Some(holder) => runtime.block_on(holder.end()),
         None => Ok(Exit::Done),
     };
     ended.map_err(|e| {
@@ -254,19 +263,21 @@ fn follow(
     });
 }
 
-/// The first request to stop.
+/// The next request to stop.
 async fn stopped() {
     use tokio::signal::unix::{SignalKind, signal};
     let kinds = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
     );
-    let (Ok(mut interrupt), Ok(mut terminate)) = kinds else {
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = kinds else {
         return std::future::pending().await;
     };
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
     }
 }
 
@@ -275,7 +286,8 @@ fn tell_a_person(line: &str) {
     let Ok(said) = serde_json::from_str::<serde_json::Value>(line) else {
         return;
     };
-    let text = |key: &str| said[key].as_str().unwrap_or_default().to_owned();
+    // What a probe said may stand in it.
+    let text = |key: &str| plain(said[key].as_str().unwrap_or_default());
     let time = text("at");
     let time = time
         .split('T')
@@ -379,6 +391,16 @@ struct Holder {
     thread: std::thread::JoinHandle<Result<(), Failure>>,
 }
 
+/// Says that the holder is gone, however it ended: nobody carries anything out from then on.
+struct Farewell(mpsc::UnboundedSender<Done>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        // Nobody hears it where the watch has ended.
+        let _ = self.0.send(Done::Gone("the holder has ended".into()));
+    }
+}
+
 impl Holder {
     fn begin(
         arguments: &Watch,
@@ -403,6 +425,14 @@ impl Holder {
         };
         let mut journal = Journal::open(&place.journal)?;
         let runs = journal.unfinished()?;
+        if let Some((run, differs)) = runs
+            .iter()
+            .find_map(|run| Some((run.id, run.world.is_elsewhere(&world)?)))
+        {
+            let error = format!("run {run} in the journal is not at its end, and {differs}");
+            let hint = "carry it on by `vmpack-executor resume`, or end it by `abort`";
+            return Err(Failure::new(Exit::Environment, error).hint(hint));
+        }
         let hypervisor = if runs.is_empty() {
             world.open(&place.world)?
         } else {
@@ -416,6 +446,7 @@ impl Holder {
             .name("holder".into())
             .spawn(move || {
                 let _lock = lock;
+                let _farewell = Farewell(finish.clone());
                 let failed = |e: std::io::Error| Failure::new(Exit::Environment, e.to_string());
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
@@ -451,12 +482,19 @@ impl Holder {
         })
     }
 
-    /// Finishes what runs, and starts no more.
-    fn end(self) -> Result<Exit, Failure> {
+    /// Finishes what runs, and starts no more; asked to stop again, it calls off what has not switched.
+    async fn end(self) -> Result<Exit, Failure> {
         self.handle.interrupt();
-        match self.thread.join() {
-            Ok(ended) => ended.map(|()| Exit::Done),
-            Err(_) => Err(Failure::new(Exit::Bug, "the holder's thread panicked")),
+        let mut ended = tokio::task::spawn_blocking(move || self.thread.join());
+        let joined = loop {
+            tokio::select! {
+                joined = &mut ended => break joined,
+                () = stopped() => self.handle.interrupt(),
+            }
+        };
+        match joined {
+            Ok(Ok(ended)) => ended.map(|()| Exit::Done),
+            _ => Err(Failure::new(Exit::Bug, "the holder's thread panicked")),
         }
     }
 }
