@@ -25,6 +25,7 @@ use crate::claim::refusal;
 use crate::decide::Limits;
 use crate::preflight::recheck;
 use crate::settle::{Standing, settle};
+use crate::shares;
 
 /// How often a guest is looked for whose migration nobody watches.
 const LOOK: Micros = Micros::millis(500);
@@ -230,7 +231,21 @@ impl Attempt {
             answers: found.answers,
             busy: found.busy,
             overloaded: found.busy.is_some_and(|b| b.0 + spare.0 > 1000),
+            reserved: self.hold_reserved(),
         }
+    }
+
+    /// Sees to it that the guests on the target have what they have reserved, by CPU shares, and says
+    /// whether they do; nothing where none has any.
+    fn hold_reserved(&self) -> Option<bool> {
+        let host = &self.mv.to;
+        let held = shares::hold(&*self.scene.hypervisor, host);
+        if let Err(why) = &held {
+            tracing::warn!(
+                "CPU that guests on {host} have reserved is not held by CPU shares: {why}"
+            );
+        }
+        held.unwrap_or(Some(false))
     }
 
     /// Aborts the migration, if it has not switched.

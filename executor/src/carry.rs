@@ -46,6 +46,18 @@ pub enum Heard<'a> {
     Held(&'a str),
     /// They are not held any more.
     Released,
+    /// What a run left undone is planned anew.
+    PlansAnew {
+        /// Which.
+        run: RunId,
+    },
+    /// It is not, or not any more.
+    NotAnew {
+        /// Which.
+        run: RunId,
+        /// Why.
+        why: String,
+    },
 }
 
 /// Carries those runs on from where they stand, and what else is asked for meanwhile, to their ends,

@@ -120,6 +120,15 @@ impl Run {
             _ => Priority::default(),
         }
     }
+
+    /// The run whose rest it was planned for, if it was.
+    #[must_use]
+    pub fn follows(&self) -> Option<RunId> {
+        match self.entries.first().map(|e| &e.event) {
+            Some(Event::Accepted { follows, .. }) => *follows,
+            _ => None,
+        }
+    }
 }
 
 /// An open journal.
@@ -203,6 +212,26 @@ impl Journal {
             plan: Box::new(plan.clone()),
             file: file.map(str::to_owned),
             priority,
+            follows: None,
+        };
+        self.write(event, &Place::New(world))
+    }
+
+    /// Begins a run of the plan that was made for what another one left undone.
+    ///
+    /// # Errors
+    /// When it could not be made durable; then nothing was written.
+    pub fn accept_after(
+        &mut self,
+        before: RunId,
+        plan: &Plan,
+        world: &World,
+    ) -> Result<Entry, JournalError> {
+        let event = Event::Accepted {
+            plan: Box::new(plan.clone()),
+            file: None,
+            priority: Priority::Consolidation,
+            follows: Some(before),
         };
         self.write(event, &Place::New(world))
     }
@@ -238,6 +267,25 @@ impl Journal {
     pub fn newest(&self) -> Result<Option<Run>, JournalError> {
         let sql = "SELECT seq, world FROM run ORDER BY seq DESC LIMIT 1";
         Ok(self.runs(sql)?.pop())
+    }
+
+    /// That run and those before it of whose rest each was planned, oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn chain(&self, last: RunId) -> Result<Vec<Run>, JournalError> {
+        let (mut chain, mut next) = (Vec::new(), Some(last));
+        while let Some(RunId(id)) = next {
+            let sql = format!("SELECT seq, world FROM run WHERE seq = {id}");
+            let Some(run) = self.runs(&sql)?.pop() else {
+                break;
+            };
+            // It only ever points back.
+            next = run.follows().filter(|before| before.0 < id);
+            chain.push(run);
+        }
+        chain.reverse();
+        Ok(chain)
     }
 
     /// The runs whose end was not written, oldest first.

@@ -215,6 +215,7 @@ mod tests {
             plan: Box::new(plan),
             file: None,
             priority: Default::default(),
+            follows: None,
         };
         let events = [accepted].into_iter().chain(moved).zip(1..);
         Run {

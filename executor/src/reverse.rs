@@ -143,6 +143,7 @@ mod tests {
             plan: Box::new(plan),
             file: None,
             priority: Default::default(),
+            follows: None,
         };
         // The last one never happened.
         let events = [accepted, moved("m1"), moved("m2")];

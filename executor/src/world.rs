@@ -19,7 +19,7 @@ use vmpack_hypervisor::libvirt::Libvirt;
 use vmpack_hypervisor::simulated::Simulated;
 use vmpack_hypervisor::{
     Claims, Error, Health, Hypervisor, Lease, Located, Method, MigrationEvent, MigrationFailure,
-    MigrationReport, MigrationRequest, Software, sim,
+    MigrationReport, MigrationRequest, Software, Weights, sim,
 };
 
 /// The hosts of a run.
@@ -313,6 +313,12 @@ impl Hypervisor for Kept {
     }
     fn health(&self, guest: &GuestName, host: &HostName) -> Result<Health, Error> {
         self.world.health(guest, host)
+    }
+    fn weights(&self, host: &HostName) -> Result<Option<Weights>, Error> {
+        self.world.weights(host)
+    }
+    fn set_shares(&self, guest: &GuestName, host: &HostName, shares: u64) -> Result<(), Error> {
+        self.world.set_shares(guest, host, shares)
     }
     fn now(&self) -> Micros {
         self.world.now()

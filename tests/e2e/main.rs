@@ -9,6 +9,7 @@ mod house;
 mod pipeline;
 mod probe;
 mod readme;
+mod replan;
 mod report;
 mod watch;
 

@@ -13,9 +13,9 @@ pub use vmpack_sim as sim;
 use std::num::NonZeroU32;
 
 use uuid::Uuid;
-use vmpack_domain::cluster::Cluster;
+use vmpack_domain::cluster::{Cluster, Host};
 use vmpack_domain::plan::Mode;
-use vmpack_domain::units::{MiB, MiBPerSec, Micros, Permille};
+use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, Permille};
 use vmpack_domain::{GuestName, HostName};
 
 /// Why a call on a hypervisor failed.
@@ -124,6 +124,26 @@ pub struct Health {
     pub answers: Option<bool>,
     /// The share of the host's CPU that is busy; `None` when it is not known.
     pub busy: Option<Permille>,
+}
+
+/// A guest's part of its host's CPU where more is wanted than there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weight {
+    /// Who.
+    pub guest: GuestName,
+    /// CPU that is its own, in cores of speed 1.
+    pub reserved: MilliCores,
+    /// Its CPU shares as they are now; they count by what they are of the sum on the host.
+    pub shares: u64,
+}
+
+/// The CPU shares on a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Weights {
+    /// Which, as it was given.
+    pub host: Host,
+    /// Every guest of which it holds any part.
+    pub guests: Vec<Weight>,
 }
 
 /// How the memory goes over.
@@ -304,6 +324,18 @@ pub trait Hypervisor: Send + Sync {
     /// # Errors
     /// When the host cannot be reached, or the guest is not there.
     fn health(&self, guest: &GuestName, host: &HostName) -> Result<Health, Error>;
+
+    /// The CPU shares of the guests on the host; nothing where none of them has CPU reserved.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or divides its CPU by nothing of the kind.
+    fn weights(&self, host: &HostName) -> Result<Option<Weights>, Error>;
+
+    /// Sets the guest's CPU shares on that host, as long as it runs; its definition stays as it is.
+    ///
+    /// # Errors
+    /// When the host cannot be reached or refuses, or the guest is not there.
+    fn set_shares(&self, guest: &GuestName, host: &HostName, shares: u64) -> Result<(), Error>;
 
     /// The time by this world's clock, in microseconds since its start: it never jumps for libvirt,
     /// and is virtual for a simulation.

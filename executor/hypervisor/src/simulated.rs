@@ -10,13 +10,16 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use vmpack_domain::units::Micros;
-use vmpack_domain::{Cluster, GuestName, HostName, HostState, Load, Mode};
+use vmpack_domain::{Cluster, Guest, GuestName, HostName, HostState, Load, Mode};
 use vmpack_sim::{Event, Happening, MigrationId, Options, World};
 
 use crate::{
     Claims, Error, Health, Hypervisor, Lease, Located, Method, MigrationEvent, MigrationFailure,
-    MigrationReport, MigrationRequest, Software, view,
+    MigrationReport, MigrationRequest, Software, Weight, Weights, view,
 };
+
+/// CPU shares of a guest of which none were set, as of cgroups.
+const SHARES: u64 = 1024;
 
 /// A hypervisor of simulated hosts.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ struct State {
     /// Until when callers of `wait` sleep.
     sleepers: BTreeMap<u64, Micros>,
     slept: u64,
+    /// CPU shares that were set; they go with their guest.
+    shares: BTreeMap<GuestName, u64>,
     /// Time stands until so many migrations are in progress.
     awaited: usize,
 }
@@ -61,6 +66,7 @@ impl Simulated {
             waiting: 0,
             sleepers: BTreeMap::new(),
             slept: 0,
+            shares: BTreeMap::new(),
             awaited: 0,
         };
         Self {
@@ -308,6 +314,28 @@ impl Hypervisor for Simulated {
 
     fn health(&self, guest: &GuestName, host: &HostName) -> Result<Health, Error> {
         self.look(|world| view::there(world, guest, host).map(|()| Health::default()))
+    }
+
+    fn weights(&self, host: &HostName) -> Result<Option<Weights>, Error> {
+        let now = self.survey(host)?;
+        let state = self.lock();
+        let weight = |guest: &Guest| Weight {
+            shares: state.shares.get(&guest.name).copied().unwrap_or(SHARES),
+            guest: guest.name.clone(),
+            reserved: guest.reserved,
+        };
+        let host = now.host(host).cloned();
+        let reserves = now.guests.iter().any(|g| g.reserved.0 > 0);
+        Ok(host.filter(|_| reserves).map(|host| Weights {
+            host,
+            guests: now.guests.iter().map(weight).collect(),
+        }))
+    }
+
+    fn set_shares(&self, guest: &GuestName, host: &HostName, shares: u64) -> Result<(), Error> {
+        self.look(|world| view::there(world, guest, host))?;
+        self.lock().shares.insert(guest.clone(), shares);
+        Ok(())
     }
 
     fn now(&self) -> Micros {

@@ -1,11 +1,13 @@
 //! `abort`: end a run or all, whether an executor is at work on them or not.
 
+use vmpack_domain::Load;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::journal::{Event, MoveState, RunId};
 
-use super::conduct::{Pace, Reported, carry_on, take_lock};
+use super::conduct::{Manner, Pace, Reported, carry_on, take_lock};
 use super::failure::Failure;
 use super::files::Place;
+use super::planning::Replan;
 use super::say::{note, out};
 use crate::decide::{Action, Course, Limits, Observed, decide};
 use crate::journal::{Journal, Run};
@@ -52,14 +54,13 @@ pub(crate) fn run(arguments: &Arguments, place: &Place, json: bool) -> Result<Ex
         super::status::show(place, None, &Reported::default(), json)?;
     } else {
         let (pace, reported) = (Pace::default(), Reported::default());
-        carry_on(
-            underway,
-            None,
-            (&pace, &reported),
-            place,
-            &mut journal,
-            json,
-        )?;
+        let manner = Manner {
+            pace: &pace,
+            reported: &reported,
+            replan: Replan::default(),
+            load: &Load::default(),
+        };
+        carry_on(underway, None, manner, place, &mut journal, json)?;
     }
     // What was asked for was to stop.
     let left = journal.unfinished()?.iter().any(concerns);

@@ -12,10 +12,11 @@ use vmpack_domain::plan::Plan;
 use vmpack_domain::units::count;
 use vmpack_domain::{Cluster, Load};
 
-use super::conduct::{Pace, Reported, Stage, carry_on, scene, take_lock};
+use super::conduct::{Manner, Pace, Reported, Stage, carry_on, no_load, scene, take_lock};
 use super::failure::Failure;
 use super::files::{Place, read, read_all};
 use super::hand_over::hand_over;
+use super::planning::Replan;
 use super::say::{answer, note, out};
 use super::summary::{lines, table};
 use crate::admit::{Admission, Ask, admit};
@@ -32,13 +33,20 @@ Examples:
   vmpack-executor apply plan.yaml --cluster cluster.yaml
   vmpack-executor apply plan.yaml --cluster cluster.yaml --yes --json
   vmpack-executor apply plan.yaml --cluster cluster.yaml --report done.html
+  vmpack-executor apply plan.yaml --cluster cluster.yaml --replan 2 --load load.yaml
   vmpack-executor apply plan.yaml --cluster cluster.yaml --simulated --load load.yaml --yes
   vmpack-executor apply --reverse /var/lib/vmpack/journal.db --cluster cluster.yaml --load load.yaml
 
 Without --cluster, the cluster.yaml beside the plan is read. The hosts are reached by the `uri` of
 each host in it (a snapshot has them). Ctrl-C finishes the migrations that run and starts no more;
 `vmpack-executor resume` carries on. While another executor is at work with the same journal, the plan
-is handed to it and followed; Ctrl-C then only ends the following.";
+is handed to it and followed; Ctrl-C then only ends the following.
+
+A guest whose move fails for good stays where it is, what depends on that move is skipped, and the rest
+goes on. With --replan N the rest is then planned anew from the hosts as they are, by the plan's policy
+and that load; the new plan is in the journal with what it is for. No plan is made around a guest that is
+stuck or lost, after an abort, or once `stop-after` asked for a person. The exit code is 0 where the last
+plan is carried out and no more hosts are in use than the first one said, else 7.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Apply {
@@ -62,11 +70,14 @@ pub(crate) struct Apply {
     #[command(flatten)]
     pace: Pace,
     #[command(flatten)]
+    replan: Replan,
+    #[command(flatten)]
     reported: Reported,
     /// Act on a simulated world instead of real hosts
     #[arg(long)]
     simulated: bool,
-    /// What the simulated guests do; with --reverse, the load by which the way back is judged
+    /// What the simulated guests do; with --reverse, the load by which the way back is judged; with
+    /// --replan, the one by which plans are made anew
     #[arg(long, value_name = "FILE", num_args = 1..)]
     load: Vec<PathBuf>,
     /// Simulated seconds per second; without it, simulated time jumps
@@ -82,6 +93,7 @@ pub(super) struct Asked {
     pub(super) plan: Plan,
     pub(super) file: Option<String>,
     pub(super) world: World,
+    pub(super) load: Load,
 }
 
 pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit, Failure> {
@@ -112,15 +124,21 @@ pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit
             return Ok(Exit::Done);
         }
     }
+    arguments.replan.is_not_handed_over();
     hand_over(asked, &held, place, &arguments.reported, json)
 }
 
 fn asked(arguments: &Apply) -> Result<Asked, Failure> {
-    if !(arguments.load.is_empty() || arguments.simulated || arguments.reverse.is_some()) {
+    let replans = arguments.replan.replan > 0;
+    if !(arguments.load.is_empty() || arguments.simulated || replans || arguments.reverse.is_some())
+    {
         return Err(Failure::new(
             Exit::Usage,
-            "--load goes with --simulated or --reverse",
+            "--load goes with --simulated, --replan or --reverse",
         ));
+    }
+    if replans && arguments.load.is_empty() && !arguments.simulated {
+        return Err(no_load());
     }
     let paths = arguments.plan.iter();
     let paths = paths.chain(&arguments.cluster).chain(&arguments.load);
@@ -167,6 +185,7 @@ fn asked(arguments: &Apply) -> Result<Asked, Failure> {
         plan,
         file: file_of(arguments),
         world,
+        load,
     })
 }
 
@@ -177,7 +196,18 @@ fn begin(
     place: &Place,
     (asks, json): (bool, bool),
 ) -> Result<Exit, Failure> {
-    let Asked { plan, file, world } = asked;
+    let Asked {
+        plan,
+        file,
+        world,
+        load,
+    } = asked;
+    let manner = Manner {
+        pace: &arguments.pace,
+        reported: &arguments.reported,
+        replan: arguments.replan,
+        load: &load,
+    };
     let mut journal = Journal::open(&place.journal)?;
     let unfinished = journal.unfinished()?;
     if !unfinished.is_empty() {
@@ -191,14 +221,7 @@ fn begin(
         }
         note("this plan was begun already and is carried on");
         // They may differ in how fast simulated time goes by.
-        return carry_on(
-            unfinished,
-            Some(world),
-            (&arguments.pace, &arguments.reported),
-            place,
-            &mut journal,
-            json,
-        );
+        return carry_on(unfinished, Some(world), manner, place, &mut journal, json);
     }
     let scene = scene(world.open(&place.world)?, &world, place);
     let Some(now) = fits(&plan, &scene, json)? else {
@@ -223,8 +246,7 @@ fn begin(
         world,
         runs: vec![run],
         before: now.hosts_in_use(),
-        pace: &arguments.pace,
-        reported: &arguments.reported,
+        manner,
         place,
         json,
     }

@@ -4,26 +4,30 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use vmpack_domain::HostName;
 use vmpack_domain::exit::Exit;
-use vmpack_domain::journal::{Event, Progress, RunId};
+use vmpack_domain::file::read_load;
+use vmpack_domain::journal::{Event, Priority, RunId};
 use vmpack_domain::load::jiff_serde::Timestamp;
 use vmpack_domain::plan::Plan;
+use vmpack_domain::{HostName, Load};
 use vmpack_hypervisor::Hypervisor;
 
 use super::display::Display;
 use super::failure::Failure;
-use super::files::Place;
+use super::files::{Place, read_all};
+use super::planning::Replan;
 use super::report;
 use super::say::{note, out};
 use super::summary::{lines, remaining, seconds, table};
 use crate::attempt::Scene;
-use crate::carry::{Heard, hold};
+use crate::carry::Heard;
 use crate::decide::Limits;
 use crate::holder::{Handle, Terms, channel};
 use crate::journal::{Journal, Run};
 use crate::lock::{Lock, LockError};
+use crate::replan::round::{Carried, carry_through};
 use crate::socket::{Request, Server, ask, connect, release};
 use crate::world::World;
 
@@ -103,12 +107,24 @@ pub(crate) struct Resume {
     #[command(flatten)]
     pace: Pace,
     #[command(flatten)]
+    replan: Replan,
+    /// With --replan, what the guests want; a simulated world has it by itself
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "replan")]
+    load: Vec<PathBuf>,
+    #[command(flatten)]
     reported: Reported,
 }
 
 pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Exit, Failure> {
-    let Resume { pace, reported } = arguments;
+    let Resume {
+        pace,
+        replan,
+        load,
+        reported,
+    } = arguments;
     reported.ready()?;
+    let load = (!load.is_empty()).then(|| read_all(load)).transpose()?;
+    let load = load.map(|files| read_load(&files)).transpose()?;
     if Journal::existing(&place.journal)?.is_none() {
         return Err(no_run(place));
     }
@@ -126,6 +142,7 @@ pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Ex
             match asked {
                 Ok(()) => {
                     note(format_args!("the executor goes on: {by}"));
+                    replan.is_not_handed_over();
                     reported.nothing_to_tell();
                 }
                 Err(e) => {
@@ -148,18 +165,30 @@ pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Ex
             journal.append(run.id, Event::Continued { by, failures })?;
         }
     }
-    let unfinished = journal.unfinished()?;
-    if !unfinished.is_empty() {
-        return carry_on(
-            unfinished,
-            None,
-            (pace, reported),
-            place,
-            &mut journal,
-            json,
-        );
+    let mut runs = journal.unfinished()?;
+    let newest = journal.newest()?;
+    if runs.is_empty() && replan.replan > 0 {
+        // One of which something was left is planned anew.
+        let plans = |r: &Run| r.priority() == Priority::Consolidation;
+        let left = |r: &Run| plans(r) && r.progress().finished == Some(false);
+        runs.extend(newest.clone().filter(left));
     }
-    match journal.newest()? {
+    if let Some(run) = runs.first() {
+        let anew = match (&run.world, load) {
+            (_, Some(load)) => load,
+            (World::Simulated { load, .. }, None) => load.clone(),
+            (World::Libvirt { .. }, None) if replan.replan > 0 => return Err(no_load()),
+            (World::Libvirt { .. }, None) => Load::default(),
+        };
+        let manner = Manner {
+            pace,
+            reported,
+            replan: *replan,
+            load: &anew,
+        };
+        return carry_on(runs, None, manner, place, &mut journal, json);
+    }
+    match newest {
         None => Err(no_run(place)),
         Some(run) => {
             note("the last run is at its end already");
@@ -170,6 +199,15 @@ pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Ex
             })
         }
     }
+}
+
+/// A plan is not made of nothing.
+pub(super) fn no_load() -> Failure {
+    Failure::new(
+        Exit::Usage,
+        "--replan needs --load, by which a new plan is made",
+    )
+    .hint("`vmpack load fetch` asks the probes for it")
 }
 
 /// Whether a run was stopped because too much went wrong.
@@ -213,11 +251,21 @@ pub(super) fn scene(hypervisor: Arc<dyn Hypervisor>, world: &World, place: &Plac
     }
 }
 
+/// How runs are carried out.
+#[derive(Clone, Copy)]
+pub(super) struct Manner<'a> {
+    pub(super) pace: &'a Pace,
+    pub(super) reported: &'a Reported,
+    pub(super) replan: Replan,
+    /// By which plans are made anew.
+    pub(super) load: &'a Load,
+}
+
 /// Carries runs on that another process began; in that world, where it is said.
 pub(super) fn carry_on(
     runs: Vec<Run>,
     world: Option<World>,
-    (pace, reported): (&Pace, &Reported),
+    manner: Manner<'_>,
     place: &Place,
     journal: &mut Journal,
     json: bool,
@@ -235,8 +283,7 @@ pub(super) fn carry_on(
         world,
         runs,
         before,
-        pace,
-        reported,
+        manner,
         place,
         json,
     }
@@ -250,8 +297,7 @@ pub(super) struct Stage<'a> {
     pub(super) runs: Vec<Run>,
     /// The hosts in use at their beginning.
     pub(super) before: Vec<HostName>,
-    pub(super) pace: &'a Pace,
-    pub(super) reported: &'a Reported,
+    pub(super) manner: Manner<'a>,
     pub(super) place: &'a Place,
     pub(super) json: bool,
 }
@@ -271,7 +317,10 @@ impl Stage<'_> {
             .build()
             .map_err(failed)?;
         let (handle, mut asks) = channel();
-        let limits = |plan: &Plan| self.pace.limits(plan, &self.world);
+        let stopped = Arc::new(AtomicBool::new(false));
+        let Manner { replan, load, .. } = self.manner;
+        let anew = replan.anew(load, &stopped);
+        let limits = |plan: &Plan| self.manner.pace.limits(plan, &self.world);
         let terms = Terms {
             world: self.world.clone(),
             limits: &limits,
@@ -279,11 +328,12 @@ impl Stage<'_> {
             inhibit: self.place.inhibit.clone(),
         };
         let end = runtime.block_on(async {
-            signals(&handle).map_err(failed)?;
+            signals(&handle, &stopped).map_err(failed)?;
             let _server =
                 Server::open(&self.place.socket, &self.place.inhibit, handle).map_err(failed)?;
             let hear = &mut |heard: Heard<'_>| display.hear(&heard);
-            hold(&self.scene, &self.runs, &terms, journal, &mut asks, hear)
+            let (scene, desk) = (&self.scene, (&mut *journal, &mut asks));
+            carry_through(scene, &self.runs, &terms, desk, hear, anew.as_ref())
                 .await
                 .map_err(|e| {
                     Failure::from(e).hint(
@@ -292,36 +342,41 @@ impl Stage<'_> {
                 })
         });
         display.close();
-        let ended = end?;
-        let own = self.runs.iter().map(|r| r.id);
-        let own: Vec<(RunId, &Progress)> =
-            own.filter_map(|id| Some((id, ended.get(&id)?))).collect();
-        let exit = self.sum_up(&own)?;
-        let own: Vec<RunId> = self.runs.iter().map(|r| r.id).collect();
-        self.reported.write(journal, &own, exit)
+        let carried = end?;
+        let mut own: Vec<RunId> = self.runs.iter().map(|r| r.id).collect();
+        own.extend(carried.followed.values());
+        let exit = self.sum_up(&own, &carried)?;
+        self.manner.reported.write(journal, &own, exit)
     }
 
-    fn sum_up(&self, ended: &[(RunId, &Progress)]) -> Result<Exit, Failure> {
+    fn sum_up(&self, own: &[RunId], carried: &Carried) -> Result<Exit, Failure> {
         let now = self.scene.hypervisor.snapshot();
+        let after = now.as_ref().ok().map(vmpack_domain::Cluster::hosts_in_use);
         let mut worst = Exit::Done;
-        for (run, progress) in ended {
+        for run in own {
+            let Some(progress) = carried.runs.get(run) else {
+                continue;
+            };
             let Some(plan) = &progress.plan else {
                 continue;
             };
-            let left = match &now {
+            let next = carried.followed.get(run);
+            let mut left = match &now {
+                // What is left of it is what its follower left.
+                _ if next.is_some() => Vec::new(),
                 Ok(now) => remaining(plan, progress, now),
                 Err(e) => vec![format!("where the guests are now cannot be seen: {e}")],
             };
+            left.extend(carried.more_hosts(*run, after.as_deref()));
             let exit = if progress.finished == Some(true) && left.is_empty() {
                 Exit::Done
             } else {
                 Exit::PartlyDone
             };
-            if exit != Exit::Done {
+            if exit != Exit::Done && next.is_none() {
                 worst = exit;
             }
             let moves = lines(plan, progress);
-            let after = now.as_ref().ok().map(vmpack_domain::Cluster::hosts_in_use);
             if self.json {
                 out(serde_json::json!({
                     "event": "summary", "run": run, "exit": exit as u8, "finished": progress.finished,
@@ -329,6 +384,7 @@ impl Stage<'_> {
                     "hosts_in_use": after, "moves": moves, "remaining": left,
                     "planned_seconds": seconds(plan.time_claim.objective),
                     "bound_seconds": seconds(plan.time_claim.bound),
+                    "followed_by": next,
                 }));
                 continue;
             }
@@ -337,13 +393,19 @@ impl Stage<'_> {
             } else {
                 out(table(&moves).trim_end());
             }
-            if let Some(after) = after {
-                out(in_use(&self.before, &after));
+            if let Some(next) = next {
+                out(format_args!(
+                    "what run {run} left was planned anew, as run {next}:"
+                ));
+                continue;
+            }
+            if let Some(after) = &after {
+                out(in_use(&self.before, after));
             }
             if left.is_empty() {
                 out("the plan's target is reached");
             } else {
-                out("remaining:");
+                out("left to be done:");
                 for what in left {
                     out(format_args!("  {what}"));
                 }
@@ -356,7 +418,9 @@ impl Stage<'_> {
                 None => note(
                     "hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it",
                 ),
-                Some(false) => note("hint: take a new snapshot and plan again for what is left"),
+                Some(false) => note(
+                    "hint: take a new snapshot and plan again for what is left; `apply --replan N` does so by itself",
+                ),
                 Some(true) => {}
             }
         }
@@ -382,22 +446,26 @@ fn in_use(before: &[HostName], after: &[HostName]) -> String {
     text
 }
 
-/// Interrupts the holder for each SIGINT or SIGTERM, and once when the terminal hangs up: a shell and
+/// Interrupts the holder, and a planning, for each SIGINT or SIGTERM, and once when the terminal hangs up: a shell and
 /// the kernel may both tell of that, and it asks only to drain.
-fn signals(handle: &Handle) -> std::io::Result<()> {
+fn signals(handle: &Handle, stopped: &Arc<AtomicBool>) -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     for kind in [SignalKind::interrupt(), SignalKind::terminate()] {
         let (mut signals, handle) = (signal(kind)?, handle.clone());
+        let stopped = Arc::clone(stopped);
         tokio::spawn(async move {
             while signals.recv().await.is_some() {
+                stopped.store(true, Ordering::Relaxed);
                 handle.interrupt();
             }
         });
     }
     if !hangups_are_ignored() {
         let (mut hangups, handle) = (signal(SignalKind::hangup())?, handle.clone());
+        let stopped = Arc::clone(stopped);
         tokio::spawn(async move {
             if hangups.recv().await.is_some() {
+                stopped.store(true, Ordering::Relaxed);
                 handle.interrupt();
             }
         });

@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use vmpack_domain::journal::{Event, Priority, RunId};
 use vmpack_domain::plan::{Move, Plan};
+use vmpack_domain::units::count;
 
 use super::say::{note, out};
 use super::summary::seconds;
@@ -79,6 +80,12 @@ impl Display {
                 "paused, nothing more is started: {by}; `vmpack-executor resume` goes on"
             )),
             Heard::Released => self.say("not paused any more"),
+            Heard::PlansAnew { run } => self.say(&format!(
+                "run {run} left something undone: planning anew from the hosts as they are"
+            )),
+            Heard::NotAnew { run, why } => {
+                self.say(&format!("what run {run} left is not planned anew: {why}"));
+            }
             Heard::Interrupt { .. } => {
                 self.say("waiting for migrations that can no longer be aborted safely");
             }
@@ -93,6 +100,20 @@ impl Display {
             }
         }
         let id = match &entry.event {
+            Event::Accepted {
+                plan,
+                follows: Some(before),
+                ..
+            } => {
+                self.say(&format!(
+                    "what run {before} left was planned anew, as run {}, {}: {}",
+                    entry.run,
+                    count(plan.moves.len(), "move"),
+                    plan.reasons.join("; ")
+                ));
+                self.add(entry.run, plan);
+                return;
+            }
             Event::Accepted { plan, priority, .. } => {
                 let known = self.moves.keys().any(|step| step.run == entry.run);
                 if !known {
@@ -192,6 +213,12 @@ impl Display {
                     let host = &mv.to;
                     self.say(&format!(
                         "{title}: host {host} is overloaded now, {busy} of its CPU are busy; it is one for relief"
+                    ));
+                }
+                if health.reserved == Some(false) {
+                    let host = &mv.to;
+                    self.say(&format!(
+                        "{title}: CPU that guests on {host} have reserved is NOT HELD by CPU shares; why is said above"
                     ));
                 }
                 return;

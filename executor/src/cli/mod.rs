@@ -10,6 +10,7 @@ mod files;
 mod hand_over;
 mod ledger;
 mod pause;
+mod planning;
 mod report;
 mod run;
 mod say;

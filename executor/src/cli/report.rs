@@ -355,10 +355,10 @@ fn journal(page: &mut String, run: &Run, plan: &Plan) {
     for entry in &run.entries {
         let said = match &entry.event {
             // It stands above.
-            Event::Accepted { file, .. } => {
-                let file = file
-                    .as_deref()
-                    .map_or_else(String::new, |f| format!(" of {f}"));
+            Event::Accepted { file, follows, .. } => {
+                let follows = follows.map(|before| format!(" for what run {before} left"));
+                let file = file.as_deref().map(|f| format!(" of {f}"));
+                let file = file.or(follows).unwrap_or_default();
                 format!(
                     "accepted: the plan{file}, {}",
                     count(plan.moves.len(), "move")

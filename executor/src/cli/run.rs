@@ -4,20 +4,19 @@ use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
 
 use clap::ValueEnum;
 use tokio::sync::mpsc::UnboundedSender;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{Source, read_load, write_cluster};
-use vmpack_domain::plan::{Outcome, Plan};
+use vmpack_domain::plan::Plan;
 use vmpack_domain::units::Micros;
 use vmpack_domain::{Cluster, Host, Policy};
 use vmpack_planner::power::{Order, Terms};
-use vmpack_planner::search::Search;
 
 use super::failure::Failure;
 use super::files::Place;
+use super::planning::plan;
 use super::watch::{Watch, listen_and_act};
 use crate::power::Driver;
 use crate::watch::{Done, Periodic};
@@ -243,16 +242,5 @@ fn planned(mut fetch: Command, cluster: &Cluster, policy: &Policy) -> Result<Pla
     let text = std::fs::read_to_string(&output).map_err(|e| e.to_string())?;
     let name = "load.yaml".to_owned();
     let load = read_load(&[Source { name, text }]).map_err(|e| e.to_string())?;
-    let began = Instant::now();
-    let elapsed = || Micros(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
-    let mut search = Search {
-        elapsed: &elapsed,
-        stop: &|| false,
-        report: &mut |_| {},
-    };
-    match vmpack_planner::plan(cluster, &load, policy, &mut search) {
-        Outcome::Optimal(plan) | Outcome::Feasible(plan) => Ok(plan),
-        Outcome::Infeasible(reasons) => Err(format!("infeasible: {}", reasons.join("; "))),
-        Outcome::NoAnswer { limit } => Err(format!("no plan within the limit ({limit})")),
-    }
+    plan(cluster, &load, policy, &|| false)
 }

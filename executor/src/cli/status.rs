@@ -89,14 +89,17 @@ fn one(
     if json {
         let status = serde_json::json!({
             "run": word, "id": run.id, "priority": run.priority(), "began": began, "last": last,
-            "journal": place.journal, "executor": holder, "paused": paused, "plan": file,
+            "journal": place.journal, "executor": holder, "paused": paused, "plan": file, "follows": run.follows(),
             "hosts_before": plan.hosts.before.len(), "hosts_planned": plan.hosts.after.len(), "moves": moves,
         });
         return answer(format_args!("{status}\n"));
     }
     let time = |t: Option<Timestamp>| t.map_or_else(String::new, |t| format!("{:.0}", t.0));
     let holder = holder.map_or_else(String::new, |h| format!("executor: {h}\n"));
-    let file = file.map_or_else(String::new, |f| format!("plan: {f}\n"));
+    let follows = run.follows();
+    let follows = follows.map(|before| format!("plan: for what run {before} left\n"));
+    let file = file.map(|f| format!("plan: {f}\n")).or(follows);
+    let file = file.unwrap_or_default();
     let kind = match run.priority() {
         Priority::Relief => "relief",
         Priority::Consolidation => "run",

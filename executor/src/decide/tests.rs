@@ -22,6 +22,7 @@ fn accepted(plan: &Plan, priority: Priority) -> Event {
         plan: Box::new(plan.clone()),
         file: None,
         priority,
+        follows: None,
     }
 }
 

@@ -220,6 +220,7 @@ mod tests {
             plan,
             file: None,
             priority: Default::default(),
+            follows: None,
         });
         let broken = Event::Broken {
             id: id("m1"),
@@ -270,6 +271,7 @@ mod tests {
                 plan,
                 file: None,
                 priority,
+                follows: None,
             });
             for attempt in [1, 2] {
                 let begun = hear(Event::Intended {

@@ -10,7 +10,7 @@ use vmpack_domain::{Cluster, GuestName, HostName, HostState, Mode};
 use vmpack_hypervisor::sim::{Happening, MigrationId, World};
 use vmpack_hypervisor::{
     Claims, Error, Health, Hypervisor, Lease, Located, Method, MigrationEvent, MigrationFailure,
-    MigrationReport, MigrationRequest, Software, view,
+    MigrationReport, MigrationRequest, Software, Weights, view,
 };
 
 use crate::judge::Judge;
@@ -386,6 +386,16 @@ impl Hypervisor for Door {
             answers: Some(!mute),
             busy: None,
         })
+    }
+
+    /// No guest of these histories has CPU reserved.
+    fn weights(&self, _: &HostName) -> Result<Option<Weights>, Error> {
+        Ok(None)
+    }
+
+    fn set_shares(&self, guest: &GuestName, host: &HostName, _: u64) -> Result<(), Error> {
+        let state = self.turn(Wants::Turn);
+        view::there(&state.world, guest, host)
     }
 
     fn now(&self) -> Micros {

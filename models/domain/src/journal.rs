@@ -52,6 +52,9 @@ pub enum Event {
         /// Before which others it goes.
         #[serde(default, skip_serializing_if = "Priority::is_default")]
         priority: Priority,
+        /// The run whose rest it was planned for, where moves of that one failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        follows: Option<RunId>,
     },
     /// Written before a migration is asked for.
     #[serde(rename_all = "kebab-case")]
@@ -187,6 +190,10 @@ pub struct Health {
     /// Whether that is more than the policy's threshold leaves: the host is one for relief.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub overloaded: bool,
+    /// Whether the guests there have the CPU that they have reserved, by their CPU shares as they were read
+    /// back; nothing where none has any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reserved: Option<bool>,
 }
 
 /// Where one move stands.

@@ -15,6 +15,7 @@ mod obstacles;
 mod order;
 pub mod power;
 mod rest;
+mod shares;
 mod snapshot;
 mod state;
 #[cfg(test)]
@@ -32,7 +33,8 @@ use vmpack_domain::{Cluster, Guest, GuestName, Host, HostName, HostState, Mode};
 
 use crate::{
     Claims, Error, GuestState, Health, Hypervisor, Lease, Located, Method, MigrationEvent,
-    MigrationFailure, MigrationReport, MigrationRequest, Sighting, Software, Version, claims,
+    MigrationFailure, MigrationReport, MigrationRequest, Sighting, Software, Version, Weights,
+    claims,
 };
 use connection::Connection;
 
@@ -378,6 +380,14 @@ impl Hypervisor for Libvirt {
             answers,
             busy: health::busy(&connection),
         })
+    }
+
+    fn weights(&self, host: &HostName) -> Result<Option<Weights>, Error> {
+        shares::weights(self.asked(host)?, &self.given)
+    }
+
+    fn set_shares(&self, guest: &GuestName, host: &HostName, shares: u64) -> Result<(), Error> {
+        self.with(guest, host, |domain| shares::set(domain, shares))
     }
 
     fn now(&self) -> Micros {
