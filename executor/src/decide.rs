@@ -22,6 +22,8 @@
 //!   the same target. What has switched, or is about to by post-copy at once, is never called off.
 //! - Moves of relief count only one another for the limits on migrations at once.
 //! - So many guests at once are in split state at a host, a link or a label as the policy lets be.
+//! - Once guests of a run were in split state at a place for as long as the policy's budget lets be, no more of it
+//!   begin that would be there.
 //! - While a guest is in split state and stands still, no move of consolidation starts.
 //! - A plan begins with a canary: few moves at once until one has gone well, its guest looked at
 //!   afterwards; then up to twice as many as have. Where too many fail, a person is asked. Its policy's
@@ -296,6 +298,7 @@ impl<'a> Desk<'a> {
         let (stuck, needs) = (course.stuck(), course.needs());
         let (mut open, before) = (false, self.actions.len());
         let mut slots = course.slots();
+        let spent = self.busy.spent(course);
         let mut waits = false;
         for (at, mv) in course.plan.moves.iter().enumerate() {
             let state = course.state(&mv.id);
@@ -325,10 +328,10 @@ impl<'a> Desk<'a> {
                 Some("the run was aborted".to_owned())
             } else if let Some(what) = &stuck {
                 Some(what.clone())
+            } else if let Some(id) = course.lost(at, &needs) {
+                Some(format!("move {id} did not happen"))
             } else {
-                course
-                    .lost(at, &needs)
-                    .map(|id| format!("move {id} did not happen"))
+                self.busy.spent_all(course, mv, &spent)
             };
             if let Some(reason) = reason {
                 // A move that failed stays failed: that says more.

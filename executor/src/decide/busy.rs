@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vmpack_domain::journal::{Priority, RunId};
+use vmpack_domain::journal::{MoveState, Priority, RunId};
 use vmpack_domain::plan::{Mode, Move};
 use vmpack_domain::split::{Place, places};
+use vmpack_domain::units::Micros;
 use vmpack_domain::{GuestName, HostName};
 
 use super::{Course, Limits};
@@ -85,6 +86,50 @@ impl<'a> Busy<'a> {
             let most = place.limit(limits).map(|n| usize::try_from(n.get()));
             let taken = taken.get(place).copied().unwrap_or(0);
             most.is_none_or(|most| taken < most.unwrap_or(usize::MAX))
+        })
+    }
+
+    /// For how long guests of the run were in split state at each place that has a budget, as was measured.
+    pub(super) fn spent(&self, course: &Course<'_>) -> BTreeMap<Place, Micros> {
+        let budgets = &course.plan.policy.migrations.split_budget;
+        let mut spent = BTreeMap::new();
+        if budgets.is_empty() || course.priority == Priority::Relief {
+            return spent;
+        }
+        for mv in &course.plan.moves {
+            let MoveState::Moved {
+                switch: Some(switch),
+                total: Some(total),
+                ..
+            } = course.state(&mv.id)
+            else {
+                continue;
+            };
+            for place in self.places(mv) {
+                if place.budget(budgets).is_some() {
+                    *spent.entry(place).or_default() += total.saturating_sub(*switch);
+                }
+            }
+        }
+        spent
+    }
+
+    /// Why no more guests are to be in split state where this move would put one, if so.
+    pub(super) fn spent_all(
+        &self,
+        course: &Course<'_>,
+        mv: &Move,
+        spent: &BTreeMap<Place, Micros>,
+    ) -> Option<String> {
+        if spent.is_empty() {
+            return None;
+        }
+        let budgets = &course.plan.policy.migrations.split_budget;
+        self.places(mv).iter().find_map(|place| {
+            let (most, spent) = (place.budget(budgets)?, *spent.get(place)?);
+            (spent >= most).then(|| {
+                format!("guests were in split state for {spent} together at {place}, `split-budget` in the policy lets {most} be")
+            })
         })
     }
 

@@ -39,6 +39,7 @@ pub use later::{Busy, later};
 pub use packing::packing;
 pub use relief::relief;
 pub use resting::resting;
+pub use times::budgets as split_budgets;
 
 /// Something that must hold and does not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

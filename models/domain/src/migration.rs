@@ -78,17 +78,7 @@ pub fn choose(
     link: MiBPerSec,
     urgent: bool,
 ) -> (Mode, Prediction) {
-    let measured = &policy.calibration;
-    let of = |mode| {
-        let mut predicted = predict_by(measured, mode, guest.memory, load, link);
-        // What comes by itself after the switch is slower by what is left free for faults.
-        let slow = u128::from(policy.after_switch(link).0.max(1));
-        let split = u128::from(predicted.split.0) * u128::from(link.0) / slow;
-        let split = Micros(u64::try_from(split).unwrap_or(u64::MAX)).max(predicted.split);
-        predicted.total += split.saturating_sub(predicted.split);
-        predicted.split = split;
-        (mode, predicted)
-    };
+    let of = |mode| (mode, predict_for(policy, mode, guest.memory, load, link));
     if guest.post_copy == PostCopy::Never {
         return of(Mode::PreCopy);
     }
@@ -130,6 +120,25 @@ pub fn choose(
     } else {
         first
     }
+}
+
+/// As [`predict_by`], with what the policy leaves free of the stream for faults: what comes by itself
+/// after the switch is slower by it.
+#[must_use]
+pub fn predict_for(
+    policy: &Migrations,
+    mode: Mode,
+    memory: MiB,
+    load: Option<&GuestLoad>,
+    link: MiBPerSec,
+) -> Prediction {
+    let mut predicted = predict_by(&policy.calibration, mode, memory, load, link);
+    let slow = u128::from(policy.after_switch(link).0.max(1));
+    let split = u128::from(predicted.split.0) * u128::from(link.0) / slow;
+    let split = Micros(u64::try_from(split).unwrap_or(u64::MAX)).max(predicted.split);
+    predicted.total += split.saturating_sub(predicted.split);
+    predicted.split = split;
+    predicted
 }
 
 /// How long `amount` takes at `rate`; a link of no bandwidth takes a day.

@@ -232,9 +232,15 @@ pub struct Migrations {
     pub fault_share: Permille,
     /// Most guests in split state at once at what can fail as a whole: under `host` at either end of a
     /// host, under `link` in each direction of its link, under a label (`rack`) over all hosts with one
-    /// value of it. Without a limit by default. Relief keeps it, too.
+    /// value of it, under `all` in the whole cluster. Without a limit by default. Relief keeps it, too.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub split_at_once: BTreeMap<String, NonZeroU32>,
+    /// Most guest-seconds in split state that a plan may put where one failure would end them, as predicted,
+    /// under the same names. Guests for which there is none left move by a kind that needs less of
+    /// it, at last by pre-copy; those of which pre-copy would not end come first. Without a limit by
+    /// default. Where as much was measured of a run, it begins no more that need it. Relief is not bound by it.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub split_budget: BTreeMap<String, Micros>,
     /// Whether guests are moved that another manager runs, such as OpenStack, oVirt or Pacemaker; by
     /// default they are refused.
     pub foreign: Foreign,
@@ -363,6 +369,7 @@ impl Default for Migrations {
             split_state: Micros::secs(60),
             fault_share: Permille(0),
             split_at_once: BTreeMap::new(),
+            split_budget: BTreeMap::new(),
             foreign: Foreign::Refuse,
             canary: 1,
             stop_after: 3,

@@ -3,13 +3,15 @@
 //! link, a rack), the less one failure takes.
 //!
 //! A migration that goes into split state counts from its start to its end: when it switches is not known
-//! beforehand. With at most n at once, a place has at most n guest-seconds of split state in a second.
+//! beforehand. With at most n at once, a place has at most n guest-seconds of split state in a second; a
+//! budget says how many of them a plan may put there in all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 
 use crate::HostName;
 use crate::plan::Mode;
+use crate::units::Micros;
 
 /// What can fail as a whole, and would take guests in split state with it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,6 +24,8 @@ pub enum Place {
     In(HostName),
     /// The hosts with that value of that label.
     Label(String, String),
+    /// All hosts.
+    All,
 }
 
 impl std::fmt::Display for Place {
@@ -31,21 +35,32 @@ impl std::fmt::Display for Place {
             Self::Out(host) => write!(f, "the link out of {host}"),
             Self::In(host) => write!(f, "the link into {host}"),
             Self::Label(label, value) => write!(f, "{label} {value}"),
+            Self::All => f.write_str("all hosts"),
         }
     }
 }
 
 impl Place {
     /// How many may be in split state there at once, by limits as the policy has them: under `host`,
-    /// `link` or a label.
+    /// `link`, a label or `all`.
     #[must_use]
     pub fn limit(&self, limits: &BTreeMap<String, NonZeroU32>) -> Option<NonZeroU32> {
-        let key = match self {
+        limits.get(self.key()).copied()
+    }
+
+    /// For how long guests may be in split state there together, by budgets under the same names.
+    #[must_use]
+    pub fn budget(&self, budgets: &BTreeMap<String, Micros>) -> Option<Micros> {
+        budgets.get(self.key()).copied()
+    }
+
+    fn key(&self) -> &str {
+        match self {
             Self::Host(_) => "host",
             Self::Out(_) | Self::In(_) => "link",
             Self::Label(label, _) => label,
-        };
-        limits.get(key).copied()
+            Self::All => "all",
+        }
     }
 }
 
@@ -61,6 +76,7 @@ pub fn places<'a>(
         return found;
     }
     let (from, to) = ends;
+    found.insert(Place::All);
     found.insert(Place::Out(from.clone()));
     found.insert(Place::In(to.clone()));
     for host in [from, to] {
@@ -88,10 +104,13 @@ mod tests {
             words.join(", ")
         };
         let hosts = "host h1, host h2, the link out of h1, the link into h2";
-        assert_eq!(all(Mode::PostCopy, ["a", "a"]), format!("{hosts}, rack a"));
+        assert_eq!(
+            all(Mode::PostCopy, ["a", "a"]),
+            format!("{hosts}, rack a, all hosts")
+        );
         assert_eq!(
             all(Mode::Hybrid, ["a", "b"]),
-            format!("{hosts}, rack a, rack b")
+            format!("{hosts}, rack a, rack b, all hosts")
         );
         assert_eq!(all(Mode::PreCopy, ["a", "b"]), "");
     }
@@ -111,5 +130,8 @@ mod tests {
             Some(NonZeroU32::MIN)
         );
         assert_eq!(Place::Host(host).limit(&limits), None);
+        let minute = BTreeMap::from([("all".to_owned(), Micros::secs(60))]);
+        assert_eq!(Place::All.budget(&minute), Some(Micros::secs(60)));
+        assert_eq!(rack.budget(&minute), None);
     }
 }

@@ -11,8 +11,8 @@ use vmpack_domain::{Cluster, HostName, Load, Policy};
 use vmpack_ilp::problem::{GroupKind, Problem};
 use vmpack_ilp::waves::{self, Job, Slots};
 
-use super::Hop;
 use super::timetable::{by_start, edges, timetable};
+use super::{Hop, budget};
 
 /// The migrations of an order, by their starts, how long they take together, and what is to be told of
 /// them; `reason` says why each is proposed. Edges stand where the room or the rules of one hang on another, so that what does
@@ -25,10 +25,11 @@ pub(crate) fn migrations(
 ) -> (Vec<Move>, TimeClaim, Vec<String>) {
     let load_now = problem.loads();
     let overloaded = |h: usize| !problem.fits(&load_now[h], &problem.hosts[h].room);
-    let ways: Vec<Way> = hops
+    let mut ways: Vec<Way> = hops
         .iter()
         .map(|hop| Way::of((cluster, load, policy), problem, hop, overloaded(hop.from)))
         .collect();
+    budget::keep((cluster, load, policy), problem, hops, &mut ways);
     let after = bound_to(problem, hops);
     let (split, of_hop) = split(cluster, policy, problem, hops, &ways);
     let mut jobs: Vec<Job> = Vec::with_capacity(hops.len());
@@ -147,10 +148,10 @@ fn count(n: u32) -> usize {
 }
 
 /// How a migration is made.
-struct Way {
-    mode: Mode,
-    bandwidth: MiBPerSec,
-    predicted: Prediction,
+pub(super) struct Way {
+    pub(super) mode: Mode,
+    pub(super) bandwidth: MiBPerSec,
+    pub(super) predicted: Prediction,
 }
 
 impl Way {

@@ -6,6 +6,7 @@
 //! A move that would put two guests of a spread rule together on the way waits until no other move
 //! is left; it is preferred to parking, which costs one more migration.
 
+mod budget;
 pub(crate) mod migrations;
 mod queue;
 pub(crate) mod reach;

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
-use vmpack_domain::plan::MoveId;
-use vmpack_domain::units::Permille;
+use vmpack_domain::check::{self, Violation};
+use vmpack_domain::load::GuestLoad;
+use vmpack_domain::plan::{Mode, MoveId};
+use vmpack_domain::units::{MiB, MiBPerSec, MilliCores, PagesPerSec, Permille};
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::problem::Problem;
 
@@ -144,6 +146,76 @@ fn a_move_waits_only_for_what_its_slot_its_room_or_its_rules_hang_on() {
     // d waits for b's room alone; c, which is as large as what is free, for nobody.
     let beside = [("b", 4, 1, 2), ("c", 4, 3, 1), ("d", 4, 4, 1)];
     check_times(4, &beside, "", "b@0 c@0 d@5<b");
+}
+
+/// Guests of 1 GiB and more leave h1 for h2, each with what it dirties, in MiB/s, over a link that carries 128; the
+/// kinds that they move by, and what the budgets see.
+fn kinds(budget: &str, guests: &[(u32, Option<u64>)]) -> (Vec<Mode>, Vec<Violation>) {
+    let named: Vec<String> = (0..guests.len()).map(|g| format!("g{g}")).collect();
+    let all = guests.iter().zip(&named);
+    let of: Vec<Guest> = all
+        .map(|((memory, _), n)| (n.as_str(), *memory, 1, 2))
+        .collect();
+    let (mut cluster, mut load, _) = problem(2, &of, "");
+    for host in &mut cluster.hosts {
+        (host.network, host.memory) = (MiBPerSec(128), MiB(1024 * 1024));
+        host.cpu = MilliCores::cores(64);
+    }
+    for ((_, dirty), guest) in guests.iter().zip(&cluster.guests) {
+        let dirty = dirty.map(|mib| PagesPerSec(mib * 256));
+        let own = GuestLoad {
+            dirty,
+            ..GuestLoad::default()
+        };
+        load.guests.insert(guest.name.clone(), own);
+    }
+    let policy =
+        format!("migrations: {{ bandwidth: 100%, split-state: 1h, split-budget: {budget} }}");
+    let policy: Policy = serde_yaml::from_str(&policy).expect("a policy");
+    let problem = Problem::build(&cluster, &load, &policy).expect("a problem");
+    let Order::Whole(hops) = order(&problem, &targets(&of), 1) else {
+        panic!("there is an order");
+    };
+    let inputs = (&cluster, &load, &policy);
+    let (mut moves, ..) = migrations(inputs, &problem, &hops, |_| String::new());
+    let refused = check::split_budgets(&cluster, &policy, &moves);
+    moves.sort_by(|a, b| a.guest.cmp(&b.guest));
+    (moves.iter().map(|m| m.mode).collect(), refused)
+}
+
+#[test]
+fn split_state_is_given_to_whom_needs_it_most_within_its_budgets() {
+    use Mode::{Hybrid, PostCopy, PreCopy};
+    // By post-copy 8 s a GiB; by hybrid what is dirtied in the first pass.
+    let guests = [(1, Some(1000)), (2, Some(64)), (1, Some(64)), (1, Some(1))];
+    let all = [PostCopy, Hybrid, Hybrid, PreCopy];
+    let check = |budget: &str, expected: [Mode; 4]| {
+        let (found, refused) = kinds(budget, &guests);
+        assert_eq!(found, expected, "{budget}");
+        assert!(refused.is_empty(), "{budget}: {refused:?}");
+    };
+    // 8 + 8 + 4 seconds.
+    check("{}", all);
+    check("{ host: 20s }", all);
+    check("{ all: 19s }", [PostCopy, PreCopy, Hybrid, PreCopy]);
+    check("{ link: 12s }", [PostCopy, PreCopy, Hybrid, PreCopy]);
+    check("{ host: 8s }", [PostCopy, PreCopy, PreCopy, PreCopy]);
+    check("{ host: 7s }", [PreCopy, PreCopy, Hybrid, PreCopy]);
+    check("{ host: 0s }", [PreCopy; 4]);
+    // A label that no host has binds nobody.
+    check("{ rack: 0s }", all);
+}
+
+proptest! {
+    #[test]
+    fn budgets_of_split_state_are_kept_whatever_they_are(
+        guests in prop::collection::vec((1u32..16, prop::option::of(0u64..400)), 1..12),
+        host in 0u64..200,
+        link in 0u64..200,
+    ) {
+        let (_, refused) = kinds(&format!("{{ host: {host}s, link: {link}s }}"), &guests);
+        prop_assert!(refused.is_empty(), "{refused:?}");
+    }
 }
 
 #[test]

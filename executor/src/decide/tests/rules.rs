@@ -254,3 +254,50 @@ fn a_guest_is_looked_at_after_its_move_and_too_many_failures_ask_a_person() {
     });
     assert!(matches!(decided(&progress)[..], [Action::Start { .. }]));
 }
+
+#[test]
+fn no_more_guests_are_put_in_split_state_than_the_budget_lets_be() {
+    let mut moves = [
+        a_move("m1", "a", "h1", "h2"),
+        a_move("m2", "b", "h1", "h3"),
+        a_move("m3", "c", "h1", "h4"),
+        a_move("m4", "d", "h4", "h3"),
+    ];
+    moves[2].mode = Mode::PreCopy;
+    let mut plan = plan(&cluster(&["h1", "h2", "h3", "h4"], &[]), moves.to_vec());
+    let limits = Limits {
+        parallel: 4,
+        per_host: 4,
+        ..Limits::default()
+    };
+    let mut skipped = |budget: u64, priority| {
+        let budgets = [("host".to_owned(), Micros::secs(budget))];
+        plan.policy.migrations.split_budget = budgets.into();
+        let mut progress = Progress::fold([&accepted(&plan, priority), &intended("m1")]);
+        progress.apply(&Event::Moved {
+            id: MoveId("m1".to_owned()),
+            total: Some(Micros::secs(5)),
+            switch: Some(Micros::secs(1)),
+            downtime: None,
+            transferred: None,
+        });
+        let course = Course {
+            priority,
+            ..course(1, &plan, &progress, &limits)
+        };
+        let actions = decide(&[course], &Observed::default());
+        let of = |a: &Action| match a {
+            Action::Skip { step, reason } => {
+                assert!(reason.contains("host h1"), "{reason}");
+                Some(step.id.to_string())
+            }
+            _ => None,
+        };
+        assert_eq!(actions.len(), 3, "all the others begin: {actions:?}");
+        actions.iter().filter_map(of).collect::<Vec<_>>()
+    };
+    // Four seconds of split state at h1, which m2 leaves, too; m3 needs none, m4 is elsewhere.
+    assert_eq!(skipped(5, Priority::Consolidation), [] as [&str; 0]);
+    assert_eq!(skipped(4, Priority::Consolidation), ["m2"]);
+    assert_eq!(skipped(4, Priority::Relief), [] as [&str; 0]);
+}

@@ -1,13 +1,13 @@
 //! Judges what a plan says of time: predicted starts honour the edges and the policy's limits on
-//! migrations at once and on guests in split state, and the time claimed is the time they take.
+//! migrations at once and on guests in split state, at once and in all, and the time claimed is the time they take.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Violation, World, violation};
-use crate::HostName;
-use crate::plan::{MoveId, Plan};
+use crate::plan::{Move, MoveId, Plan};
 use crate::split::{Place, places};
 use crate::units::Micros;
+use crate::{Cluster, HostName, Policy};
 
 /// What is wrong with the predicted times.
 pub(super) fn judge(world: &World, plan: &Plan) -> Vec<Violation> {
@@ -55,6 +55,7 @@ pub(super) fn judge(world: &World, plan: &Plan) -> Vec<Violation> {
         .iter()
         .map(|m| places(m.mode, (&m.from, &m.to), labels))
         .collect();
+    found.extend(budgets(world.cluster, world.policy, &plan.moves));
     for (i, mv) in plan.moves.iter().enumerate() {
         // Most run together when one of them starts.
         let others = plan.moves.iter().enumerate().filter(|(j, m)| {
@@ -98,4 +99,27 @@ pub(super) fn judge(world: &World, plan: &Plan) -> Vec<Violation> {
         }
     }
     found
+}
+
+/// Places at which guests would be in split state for longer, together, than the policy lets be.
+#[must_use]
+pub fn budgets(cluster: &Cluster, policy: &Policy, moves: &[Move]) -> Vec<Violation> {
+    let labels = |host: &HostName| cluster.host(host).map(|h| &h.labels);
+    let mut spent: BTreeMap<Place, Micros> = BTreeMap::new();
+    for mv in moves {
+        let own = mv.expected.map_or(mv.duration, |e| e.split);
+        for place in places(mv.mode, (&mv.from, &mv.to), labels) {
+            *spent.entry(place).or_default() += own;
+        }
+    }
+    let over = spent.into_iter().filter_map(|(place, spent)| {
+        let most = place.budget(&policy.migrations.split_budget)?;
+        (spent > most).then(|| {
+            let detail = format!(
+                "guests are in split state for {spent} together at {place}, at most {most} may be"
+            );
+            violation("split-budget", detail)
+        })
+    });
+    over.collect()
 }
