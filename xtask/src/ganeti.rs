@@ -1,5 +1,6 @@
-//! `cargo xtask bench peers`: clusters in Ganeti's text format, squeezed by `hsqueeze` and counted by
-//! `hspace` (Debian's ganeti-htools), and by `vmpack import`, `plan` and `capacity`, in the same run.
+//! `cargo xtask bench peers`: clusters in Ganeti's text format, squeezed by `hsqueeze`, levelled by
+//! `hbal` and counted by `hspace` (Debian's ganeti-htools), and by `vmpack import`, `plan` and `capacity`,
+//! in the same run.
 //!
 //! Both know memory and vCPUs only here, keep no host's worth free (`--minimal-resources=0`,
 //! `--target-resources=0`, `--no-capacity-checks`), and `hspace` is given one size of instance, so that
@@ -16,7 +17,11 @@ use serde_json::Value;
 use xtask::command::{command, on_path};
 use xtask::target_directory;
 
+use crate::balance;
 use crate::row::Shown;
+
+/// Prints a row: what, how much in which unit, and at most how much it is to be.
+pub(crate) type Show<'a> = dyn Fn(&str, f64, &'static str, Option<f64>) -> Result<()> + 'a;
 
 /// Hosts and guests.
 const SIZES: [(u32, u32); 3] = [(10, 60), (32, 200), (100, 1000)];
@@ -38,9 +43,10 @@ const GUESTS: [(u32, u32); 6] = [
 
 /// Prints the rows; a peer may take so many seconds for a cluster.
 pub(crate) fn rows(vmpack: &Path, seconds: u32, json: bool) -> Result<()> {
-    let (Some(hsqueeze), Some(hspace)) = (program("hsqueeze"), program("hspace")) else {
+    let programs = (program("hsqueeze"), program("hspace"), program("hbal"));
+    let (Some(hsqueeze), Some(hspace), Some(hbal)) = programs else {
         eprintln!(
-            "skipped: no hsqueeze and hspace on PATH or in {DEBIAN} (Debian's ganeti-htools)"
+            "skipped: no hsqueeze, hspace and hbal on PATH or in {DEBIAN} (Debian's ganeti-htools)"
         );
         return Ok(());
     };
@@ -112,6 +118,9 @@ pub(crate) fn rows(vmpack: &Path, seconds: u32, json: bool) -> Result<()> {
                 show(what("time of hsqueeze's"), time, "x", Some(1.0), json)?;
             }
         }
+        let told: &Show<'_> = &|text, value, unit, most| show(what(text), value, unit, most, json);
+        let cluster = (file.as_path(), ours.as_path(), hosts);
+        balance::rows((vmpack, &hbal), cluster, seconds, told)?;
         let found = number(&count.0["shapes"][0]["standing"]["found"]);
         show(
             what("more guests of 16 GiB, vmpack"),
@@ -200,7 +209,7 @@ fn told(command: &mut Command) -> Result<String> {
 }
 
 /// What `vmpack` says of the folder, and how long it takes.
-fn own(vmpack: &Path, folder: &Path, words: &[&str]) -> Result<(Value, f64)> {
+pub(crate) fn own(vmpack: &Path, folder: &Path, words: &[&str]) -> Result<(Value, f64)> {
     let mut command = command([vmpack]);
     command.args(words);
     for kind in ["cluster", "load", "policy"] {
@@ -215,7 +224,7 @@ fn own(vmpack: &Path, folder: &Path, words: &[&str]) -> Result<(Value, f64)> {
 }
 
 /// What a peer says and how long it takes; `None` where it takes too long.
-fn timed(peer: &mut Command, seconds: u32) -> Result<Option<(String, f64)>> {
+pub(crate) fn timed(peer: &mut Command, seconds: u32) -> Result<Option<(String, f64)>> {
     let mut limited = command(["timeout"]);
     limited.arg(seconds.to_string()).arg(peer.get_program());
     limited.args(peer.get_args());

@@ -5,6 +5,7 @@
     reason = "a command-line program: standard output is its result, standard error its talk"
 )]
 
+mod balance;
 mod bench;
 mod checks;
 mod demo;

@@ -168,6 +168,10 @@ pub struct Limits {
     /// Most migrations in one plan; unlimited by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub moves: Option<u32>,
+    /// Most guests that a plan moves for nothing but to level the hosts that it leaves in use, besides those
+    /// that it moves anyway; none by default, nor with an `objective`, which has no price for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<u32>,
     /// A guest that was moved less than this ago stays, unless its host is overloaded or drains, or a
     /// rule that names it is broken; no such limit by default.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,6 +200,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             moves: None,
+            level: None,
             cooldown: None,
             time: Micros::secs(10),
             nodes: None,

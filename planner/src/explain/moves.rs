@@ -18,6 +18,8 @@ pub(crate) struct Motives<'a> {
     hosts: Vec<Option<&'a Host>>,
     /// The way of each guest that is parked to where it is.
     parked: BTreeMap<usize, &'a Hop>,
+    /// Guests that move for level hosts only, ascending.
+    levelled: &'a [usize],
     /// Hosts in use afterwards.
     awake: Vec<bool>,
     /// Hosts with more on them in the snapshot than they have room for.
@@ -67,6 +69,7 @@ impl<'a> Motives<'a> {
                 .map(|h| known.get(&h.name).copied())
                 .collect(),
             parked: parked.map(|hop| (hop.guest, hop)).collect(),
+            levelled: &route.levelled,
             awake,
             overloaded: problem.hosts.iter().zip(&load).map(above).collect(),
             unary: unary(cluster, policy),
@@ -83,6 +86,9 @@ impl<'a> Motives<'a> {
             Some(first) => return format!("goes on from {}, where it was parked", name(first.to)),
             None => hop.from,
         };
+        if self.levelled.binary_search(&hop.guest).is_ok() {
+            return format!("levels {} and {}", name(from), name(hop.to));
+        }
         if self.hosts[from].is_some_and(|h| h.state == HostState::Drain) {
             return format!("{} is drained", name(from));
         }

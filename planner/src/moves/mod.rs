@@ -5,9 +5,11 @@
 //! choice of them; then HiGHS on blocks of hosts, and on the whole when it is not large. What is no larger
 //! than a block goes to HiGHS before the patterns.
 
+mod balance;
 mod level;
 mod relabel;
 
+pub(crate) use balance::balance;
 pub(crate) use level::level;
 
 use vmpack_domain::Policy;

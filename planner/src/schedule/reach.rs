@@ -16,7 +16,7 @@ use super::walk::walk;
 use super::{Hop, Order, order};
 use crate::effort::Effort;
 use crate::instance::{Instance, NOWHERE, State};
-use crate::moves::level;
+use crate::moves::{balance, level};
 use crate::pack::Packed;
 use crate::pack::fit::{Empty, shrink};
 use crate::rng::Rng;
@@ -39,6 +39,8 @@ pub(crate) struct Route {
     pub(crate) awake: Vec<usize>,
     pub(crate) cost: i64,
     pub(crate) hops: Vec<Hop>,
+    /// Guests that move for level hosts only, ascending.
+    pub(crate) levelled: Vec<usize>,
     /// Of the memory moved by any placement at that cost.
     pub(crate) bound: MovesBound,
     /// What could not be reached.
@@ -53,6 +55,8 @@ pub(crate) struct Reach<'p> {
     targets: usize,
     seed: u64,
     objective: Option<Objective>,
+    /// Guests that may move for level hosts only.
+    level: Option<u32>,
     best: Option<Route>,
     beyond: Option<String>,
     /// Placements found.
@@ -69,6 +73,7 @@ impl<'p> Reach<'p> {
             targets: 0,
             seed: policy.limits.seed,
             objective: policy.objective,
+            level: policy.limits.level.filter(|_| policy.objective.is_none()),
             best: None,
             beyond: None,
             found: 0,
@@ -113,19 +118,31 @@ impl<'p> Reach<'p> {
         effort: &Effort,
     ) {
         self.found += 1;
-        let level = level(inst, &packed.at, &packed.awake, &|| effort.cut_off());
-        if level != packed.at {
-            let placement = inst.placement(&level);
-            if let Order::Whole(hops) = order(self.problem, &placement, self.seed) {
+        let stop = || effort.cut_off();
+        let level = level(inst, &packed.at, &packed.awake, &stop);
+        let placement = inst.placement(&packed.at);
+        // From the most that can be had to what costs nothing: not every target is within reach.
+        let further = self
+            .level
+            .map(|most| balance(inst, &level, &packed.awake, most, &stop));
+        for target in further
+            .iter()
+            .chain([&level])
+            .filter(|at| **at != packed.at)
+        {
+            let levelled = inst.placement(target);
+            if let Order::Whole(hops) = order(self.problem, &levelled, self.seed) {
                 let moves = self.is_whole().then_some(moves);
-                return self.offer(placement, &packed, hops, moves);
+                let stays = |g: &usize| self.problem.guests[*g].current == Some(placement[*g]);
+                let moved = (0..placement.len()).filter(|g| levelled[*g] != placement[*g]);
+                let moved = moved.filter(stays).collect();
+                return self.offer(levelled, &packed, (hops, moved), moves);
             }
         }
-        let placement = inst.placement(&packed.at);
         match order(self.problem, &placement, self.seed) {
             Order::Whole(hops) => {
                 let moves = self.is_whole().then_some(moves);
-                self.offer(placement, &packed, hops, moves);
+                self.offer(placement, &packed, (hops, Vec::new()), moves);
             }
             Order::Stuck { hops, waiting } => {
                 if self.is_whole() {
@@ -178,7 +195,7 @@ impl<'p> Reach<'p> {
         &mut self,
         placement: Vec<usize>,
         packed: &Packed,
-        hops: Vec<Hop>,
+        (hops, levelled): (Vec<Hop>, Vec<usize>),
         moves: Option<MovesBound>,
     ) {
         // What counts first is the cost of hosts, or of hosts and migrations together.
@@ -194,6 +211,7 @@ impl<'p> Reach<'p> {
                 awake: packed.awake.clone(),
                 cost: packed.cost,
                 hops,
+                levelled,
                 bound: moves.unwrap_or_else(|| bound::moves(self.problem, packed.cost)),
                 beyond: self.beyond.clone(),
             });
@@ -211,7 +229,7 @@ impl<'p> Reach<'p> {
         }
         let at = inst.bundles_at(&end);
         if let Some(packed) = Packed::of(inst, &at) {
-            self.offer(end, &packed, hops, None);
+            self.offer(end, &packed, (hops, Vec::new()), None);
         }
     }
     /// The cheapest placement within reach.
@@ -250,7 +268,7 @@ impl<'p> Reach<'p> {
             };
             let placement = inst.placement(&at);
             if let Order::Whole(hops) = order(self.problem, &placement, self.seed) {
-                self.offer(placement, &packed, hops, None);
+                self.offer(placement, &packed, (hops, Vec::new()), None);
             }
         }
     }
@@ -273,7 +291,7 @@ impl<'p> Reach<'p> {
                 Order::Whole(hops) if hops.len() <= walk.hops.len() => hops,
                 _ => walk.hops,
             };
-            self.offer(placement, &packed, hops, None);
+            self.offer(placement, &packed, (hops, Vec::new()), None);
             return;
         }
     }

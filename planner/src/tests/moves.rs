@@ -70,6 +70,42 @@ proptest! {
 }
 
 #[test]
+fn a_policy_may_ask_for_level_hosts_and_for_how_many_moves() {
+    let cluster = "hosts:
+  - { name: h1, cpu: 10cores, memory: 20GiB, network: 1GiB/s, state: on }
+  - { name: h2, cpu: 10cores, memory: 20GiB, network: 1GiB/s, state: on, never-sleep: true }
+guests:
+  - { name: a, vcpus: 1, memory: 9GiB, host: h1 }
+  - { name: b, vcpus: 1, memory: 6GiB, host: h1 }
+  - { name: c, vcpus: 1, memory: 4GiB, host: h1 }
+  - { name: d, vcpus: 1, memory: 1GiB, host: h1, movable: false }
+";
+    let bare = "headroom: { cpu: 0%, memory: 0% }\noverhead: { memory: 0MiB }\n";
+    let moved = |limits: &str| {
+        let policy = format!("{bare}limits: {{ nodes: 50{limits} }}\n");
+        let (cluster, load, policy) = read(cluster, "", &policy);
+        let Outcome::Optimal(plan) = solve(&cluster, &load, &policy) else {
+            panic!("there is a plan");
+        };
+        let reasons = plan.moves.iter().map(|m| m.reason.clone());
+        let moves = plan.moves.iter().map(|m| m.guest.to_string());
+        (moves.collect::<Vec<_>>(), reasons.collect::<Vec<_>>())
+    };
+    // Both hosts are in use whatever is done.
+    assert!(moved("").0.is_empty() && moved(", level: 0").0.is_empty());
+    let (guests, reasons) = moved(", level: 1");
+    assert_eq!(
+        (guests.as_slice(), reasons[0].as_str()),
+        (&["a".to_owned()][..], "levels h1 and h2")
+    );
+    // 10 and 10 GiB, two guests each: by b and c.
+    let (mut guests, _) = moved(", level: 2");
+    guests.sort();
+    assert_eq!(guests, ["b", "c"]);
+    assert_eq!(moved(", level: 2, moves: 1").0, ["a"]);
+}
+
+#[test]
 fn guests_that_move_anyway_level_the_hosts() {
     let cluster = "hosts:
   - { name: h1, cpu: 10cores, memory: 20GiB, network: 1GiB/s, state: on }
