@@ -4,6 +4,7 @@
 mod doc;
 mod load;
 mod locate;
+mod series;
 mod text;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -525,6 +526,20 @@ fn write<T: serde::Serialize>(kind: Kind, body: &T) -> String {
 /// # Errors
 /// The first fault found, with its place.
 pub fn parse<T: DeserializeOwned>(source: &Source, kind: Kind) -> Result<T, InputError> {
+    if kind == Kind::Load
+        && let Some(text) = series::folded(&source.text)
+    {
+        let name = source.name.clone();
+        match from_yaml::<Doc<T>>(&Source { name, text }) {
+            Ok(doc) if doc.kind == kind => return Ok(doc.body),
+            _ => {}
+        }
+    }
+    // A document that is sound is read once; `kind_of` knows what is wrong with a header, and where.
+    let doc = match from_yaml::<Doc<T>>(source) {
+        Ok(doc) if doc.kind == kind => return Ok(doc.body),
+        other => other,
+    };
     let found = kind_of(source)?;
     if found != kind {
         return Err(Place {
@@ -537,8 +552,7 @@ pub fn parse<T: DeserializeOwned>(source: &Source, kind: Kind) -> Result<T, Inpu
             kind.name()
         )));
     }
-    let doc: Doc<T> = from_yaml(source)?;
-    Ok(doc.body)
+    doc.map(|doc| doc.body)
 }
 
 /// A fault of the entry with that index in a document's list of that name.

@@ -421,7 +421,10 @@ impl Micros {
 /// A series of CPU demands as a file holds it: bare numbers of cores, `[1.2, 0.35]`. Written so
 /// because a day has thousands of them; the key says the unit.
 pub mod cores_series {
+    use std::fmt;
+
     use super::{MilliCores, Ratio};
+    use serde::de::{self, SeqAccess, Visitor};
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
     struct Cores(MilliCores);
@@ -451,10 +454,37 @@ pub mod cores_series {
     /// # Errors
     /// The deserializer's, with what was read and what is accepted.
     pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<MilliCores>, D::Error> {
-        Ok(Vec::<Cores>::deserialize(d)?
-            .into_iter()
-            .map(|c| c.0)
-            .collect())
+        d.deserialize_any(Series)
+    }
+
+    struct Series;
+
+    impl<'de> Visitor<'de> for Series {
+        type Value = Vec<MilliCores>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of numbers of cores")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+            let mut values = Vec::new();
+            while let Some(Cores(value)) = list.next_element()? {
+                values.push(value);
+            }
+            Ok(values)
+        }
+
+        /// As the reader of files hands a long series over: `=` and the numbers.
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            let Some(numbers) = text.strip_prefix('=') else {
+                return Err(E::invalid_type(de::Unexpected::Str(text), &self));
+            };
+            let value = |number: &str| {
+                let ratio: Ratio = number.trim().parse().map_err(E::custom)?;
+                Ok(MilliCores(ratio.0))
+            };
+            numbers.split(',').map(value).collect()
+        }
     }
 }
 

@@ -121,7 +121,10 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for DocVisitor<T> {
             header: &mut header,
         }))?;
         match header.kind {
-            Some(kind) => Ok(Doc { kind, body }),
+            Some(kind) if header.known => Ok(Doc { kind, body }),
+            Some(_) => Err(de::Error::custom(format!(
+                "read no `apiVersion: {API_VERSION}`, expected it"
+            ))),
             None => Err(de::Error::custom(format!(
                 "read no `kind`, expected one of {}",
                 Kind::names()
@@ -132,6 +135,8 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for DocVisitor<T> {
 
 #[derive(Default)]
 struct Header {
+    /// The version is ours.
+    known: bool,
     kind: Option<Kind>,
 }
 
@@ -154,8 +159,8 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Body<'_, A> {
             };
             match key.as_str() {
                 "apiVersion" => {
-                    // Its value was judged by `kind_of`, which knows its place.
-                    let _: String = self.map.next_value()?;
+                    let version: String = self.map.next_value()?;
+                    self.header.known = version == API_VERSION;
                 }
                 "kind" => {
                     let kind: String = self.map.next_value()?;
