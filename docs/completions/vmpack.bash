@@ -2204,7 +2204,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__whatif)
-            opts="-v -h --cluster --load --policy --time-limit --nodes --seed --losses --scenario --drain --fail --add-hosts --add-guests --copy-guest --remove-guests --headroom --memory-headroom --over-commit --statistic --drop-rule --add-rules --shift-load --scale-load --curve --report --json --verbose --help"
+            opts="-v -h --cluster --load --policy --time-limit --nodes --seed --losses --scenario --drain --fail --add-hosts --change-hosts --add-guests --copy-guest --remove-guests --headroom --memory-headroom --over-commit --statistic --joint --drop-rule --add-rules --shift-load --scale-load --curve --report --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2251,6 +2251,10 @@ _vmpack() {
                     return 0
                     ;;
                 --add-hosts)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --change-hosts)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -92,6 +92,7 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l scenario -d 'Ma
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l drain -d 'Empty these hosts for maintenance: a name, a pattern with `*`, or `label=value`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l fail -d 'These hosts are gone; their guests must be started elsewhere' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l add-hosts -d 'Add so many hosts of that size, such as `2,32cores,256GiB`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l change-hosts -d 'Give these hosts other cores and memory, such as `h1=64cores,512GiB` or `rack=r1=64cores,512GiB`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l add-guests -d 'Add the guests of this cluster file; a load file may be given in the same way' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l copy-guest -d 'Add so many guests like one that is there, such as `web-1,10`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l remove-guests -d 'Take these guests away: a name, or a pattern with `*`' -r
@@ -101,10 +102,11 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l over-commit -d 
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l statistic -d 'Pack another statistic: mean, p50, p90, p95, p99 or max' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l drop-rule -d 'Drop the rule of this name' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l add-rules -d 'Add the rules of this policy file' -r -F
-complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l shift-load -d 'Let the load of guests come later, such as `batch-*=6h`, or of all: `6h`' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l shift-load -d 'Let the load of guests come later, such as `batch-*=6h`, or of all: `6h`; where demand is counted window by window, by the policy or with --joint' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l scale-load -d 'Multiply measured CPU demand and dirty rate, such as `1.2`, of some guests `web-*=1.5`, or a range `1.0..2.0/0.1`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l curve -d 'Draw a range\'s answers as SVG into this file' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l report -d 'Write the answer as a page that holds all in itself, with pictures, into this file' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l joint -d 'Count demand window by window, all guests of a host together'
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -l json -d 'Print the result as JSON'
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand whatif" -s h -l help -d 'Print help'

@@ -91,6 +91,7 @@ _arguments "${_arguments_options[@]}" : \
 '*--drain=[Empty these hosts for maintenance\: a name, a pattern with \`*\`, or \`label=value\`]:HOST:_default' \
 '*--fail=[These hosts are gone; their guests must be started elsewhere]:HOST:_default' \
 '*--add-hosts=[Add so many hosts of that size, such as \`2,32cores,256GiB\`]:N,CPU,MEMORY:_default' \
+'*--change-hosts=[Give these hosts other cores and memory, such as \`h1=64cores,512GiB\` or \`rack=r1=64cores,512GiB\`]:HOST=CPU,MEMORY:_default' \
 '*--add-guests=[Add the guests of this cluster file; a load file may be given in the same way]:FILE:_files' \
 '*--copy-guest=[Add so many guests like one that is there, such as \`web-1,10\`]:GUEST,N:_default' \
 '*--remove-guests=[Take these guests away\: a name, or a pattern with \`*\`]:GUEST:_default' \
@@ -100,10 +101,11 @@ _arguments "${_arguments_options[@]}" : \
 '--statistic=[Pack another statistic\: mean, p50, p90, p95, p99 or max]:NAME:_default' \
 '*--drop-rule=[Drop the rule of this name]:RULE:_default' \
 '*--add-rules=[Add the rules of this policy file]:FILE:_files' \
-'*--shift-load=[Let the load of guests come later, such as \`batch-*=6h\`, or of all\: \`6h\`]:[GUEST=]TIME:_default' \
+'*--shift-load=[Let the load of guests come later, such as \`batch-*=6h\`, or of all\: \`6h\`; where demand is counted window by window, by the policy or with --joint]:[GUEST=]TIME:_default' \
 '*--scale-load=[Multiply measured CPU demand and dirty rate, such as \`1.2\`, of some guests \`web-*=1.5\`, or a range \`1.0..2.0/0.1\`]:[GUEST=]FACTOR:_default' \
 '--curve=[Draw a range'\''s answers as SVG into this file]:FILE:_files' \
 '(--curve --losses)--report=[Write the answer as a page that holds all in itself, with pictures, into this file]:FILE:_files' \
+'--joint[Count demand window by window, all guests of a host together]' \
 '--json[Print the result as JSON]' \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
 '*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
@@ -151,7 +153,7 @@ _arguments "${_arguments_options[@]}" : \
 '*--policies=[Policies, each replayed by itself]:NAME:_default' \
 '--order=[The order of the guests, a name a line \[default\: DAY.order beside the trace DAY, if there is one; else by name\]]:FILE:_files' \
 '--hosts=[How many hosts, of the two kinds in turn \[default\: 800; of a scenario 200, all alike\]]:N:_default' \
-'(--trace)--scenario=[In place of a trace a scenario of 24 hours\: packed guests, and surges in some of them, without packing and relieved by either kind of migration]:NAME:((surge\:"Guests rise from little to all their vCPUs, for some minutes"))' \
+'(--trace --policies --order --count-memory --keep-resting --wake-time --failing --kill --events --curve --report)--scenario=[In place of a trace a scenario of 24 hours\: packed guests, and surges in some of them, without packing and relieved by either kind of migration]:NAME:((surge\:"Guests rise from little to all their vCPUs, for some minutes"))' \
 '--guests=[How many guests the scenario has]:N:_default' \
 '--surges=[How many surges it has]:N:_default' \
 '--wake-time=[Let hosts take so long to wake, such as \`60s\`, and draw their idle power until they sleep \[without it\: hosts without load draw nothing and wake at once, as in CloudSim\]]:TIME:_default' \

@@ -11,6 +11,7 @@ mod trend;
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use vmpack_domain::check;
 use vmpack_domain::units::{MiB, MilliCores, Ratio};
 use vmpack_domain::{Cluster, Guest, GuestName, Load, Policy, PostCopy};
 use vmpack_ilp::problem::{Amounts, GroupKind, Problem};
@@ -89,6 +90,17 @@ pub struct Growth {
     pub at_most: Ratio,
 }
 
+/// Why it is not told how far load may grow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NoGrowth {
+    /// There is no place for all as it is, proven, with the reason.
+    NoPlace(String),
+    /// None was found as it is, within the limits.
+    Open,
+    /// Of no guest a load was measured that could grow.
+    Unmeasured,
+}
+
 /// How many more guests of a kind fit.
 ///
 /// # Errors
@@ -113,7 +125,10 @@ pub fn fits(scene: &Scene, shape: &Shape, search: &mut Search) -> Result<Fits, S
     };
     let mut room = Room::beside(&problem);
     let counted = room.total(MOST);
-    fits.standing = if room.is_independent {
+    // Where something is wrong already, guests have to move before there is a place for all.
+    let now = scene.cluster.placement();
+    let is_sound = check::placement(&scene.cluster, &scene.load, &policy, &now).is_empty();
+    fits.standing = if room.is_independent && is_sound {
         Count {
             found: counted,
             at_most: counted,
@@ -146,9 +161,11 @@ pub fn fits(scene: &Scene, shape: &Shape, search: &mut Search) -> Result<Fits, S
     Ok(fits)
 }
 
-/// How far all load may grow. `None` where there is no place for all as it is.
-#[must_use]
-pub fn growth(scene: &Scene, search: &mut Search) -> Option<Growth> {
+/// How far all load may grow.
+///
+/// # Errors
+/// Why that is not told.
+pub fn growth(scene: &Scene, search: &mut Search) -> Result<Growth, NoGrowth> {
     let policy = limited(&scene.policy);
     let factor = |step: u32| Ratio(1000 + u64::from(step * STEP));
     let mut asked = |step: u32| {
@@ -161,12 +178,21 @@ pub fn growth(scene: &Scene, search: &mut Search) -> Option<Growth> {
             Err(_) => Verdict::Open,
         }
     };
-    if asked(0) != Verdict::Survived {
-        return None;
+    match asked(0) {
+        Verdict::Survived => {}
+        Verdict::Failed { why } => return Err(NoGrowth::NoPlace(why)),
+        Verdict::Open => return Err(NoGrowth::Open),
+    }
+    let measured = |g: &Guest| {
+        let load = scene.load.guests.get(&g.name);
+        load.is_some_and(|l| l.cpu.is_some())
+    };
+    if !scene.cluster.guests.iter().any(measured) {
+        return Err(NoGrowth::Unmeasured);
     }
     let steps = u32::try_from((LARGEST.0 - 1000) / u64::from(STEP)).unwrap_or(0);
     let count = doubled(steps, &mut asked);
-    Some(Growth {
+    Ok(Growth {
         found: factor(count.found),
         at_most: factor(count.at_most),
     })

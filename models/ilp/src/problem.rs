@@ -22,7 +22,7 @@ use vmpack_domain::demand::{Basis, Demand, demands, joint};
 use vmpack_domain::load::Load;
 use vmpack_domain::policy::{Headroom, Policy};
 use vmpack_domain::rule::{self, Over, Rule, RuleKind};
-use vmpack_domain::{GuestName, HostName};
+use vmpack_domain::{GuestName, HostName, units};
 
 use crate::rule::{Choice, ban, fence, pin, spare};
 pub(crate) use room::is_cpu;
@@ -241,10 +241,8 @@ impl Problem {
             .filter(|h| h.state != HostState::Out)
             .collect();
         if present.is_empty() && !cluster.guests.is_empty() {
-            return Err(vec![format!(
-                "there is no host for {} guests",
-                cluster.guests.len()
-            )]);
+            let guests = units::count(cluster.guests.len(), "guest");
+            return Err(vec![format!("there is no host for {guests}")]);
         }
         let windows = joint(cluster, load, policy).and_then(|joint| Windows::new(&joint));
         let exempt = windows

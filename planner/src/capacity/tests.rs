@@ -102,6 +102,19 @@ fn rules_that_name_copies_bind_them() {
 }
 
 #[test]
+fn a_host_that_is_overloaded_leaves_no_place_as_it_stands() {
+    // 9 of 8 GiB on h1: one of its guests has to go to h2, whose room is then no longer free.
+    let guests = "  - { name: a, vcpus: 1, memory: 5GiB, host: h1 }
+  - { name: b, vcpus: 1, memory: 4GiB, host: h1 }\n";
+    let fits = ask(&scene(guests, 2, ""), &size(3));
+    assert_eq!((fits.standing, fits.moving), (exactly(0), exactly(2)));
+    let kept = "rules: [{ kind: spread, guests: [a, b] }]\n";
+    let guests = guests.replace("4GiB", "3GiB");
+    let fits = ask(&scene(&guests, 2, kept), &size(3));
+    assert_eq!((fits.standing, fits.moving), (exactly(0), exactly(2)));
+}
+
+#[test]
 fn who_has_no_place_is_told_why() {
     let fits = ask(&scene("", 1, ""), &size(9));
     assert_eq!((fits.standing, fits.moving), (exactly(0), exactly(0)));
@@ -141,6 +154,18 @@ guests:
         stop: &|| false,
         report: &mut |_| {},
     };
+    let mut unmeasured = scene.clone();
+    unmeasured.load = Load::default();
+    unmeasured.policy.over_commit.cpu = Ratio(8000);
+    for guest in &mut unmeasured.cluster.guests {
+        guest.vcpus = 2;
+    }
+    assert_eq!(growth(&unmeasured, search), Err(NoGrowth::Unmeasured));
+    unmeasured.cluster.guests[0].memory = MiB(1024 * 1024);
+    assert!(matches!(
+        growth(&unmeasured, search),
+        Err(NoGrowth::NoPlace(_))
+    ));
     // Each 3 cores of 8: both 4 at 1.333.
     let growth = growth(&scene, search).unwrap();
     assert_eq!((growth.found, growth.at_most), (Ratio(1330), Ratio(1330)));

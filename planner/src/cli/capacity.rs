@@ -7,7 +7,9 @@ use serde::Serialize;
 use vmpack_domain::demand::demands;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::units::{MiB, MilliCores, Permille, Ratio};
-use vmpack_planner::capacity::{Count, Fits, Growth, LARGEST, Shape, Trend, fits, growth, trend};
+use vmpack_planner::capacity::{
+    Count, Fits, Growth, LARGEST, NoGrowth, Shape, Trend, fits, growth, trend,
+};
 use vmpack_planner::search::Search;
 use vmpack_planner::whatif::Scene;
 
@@ -29,7 +31,8 @@ struct Told {
     hosts: usize,
     guests: usize,
     shapes: Vec<Fits>,
-    /// Absent where there is no place for all guests as it is, or none was found within the limits.
+    /// Absent where there is no place for all guests as it is, none was found within the limits, or no
+    /// load was measured.
     growth: Option<Growth>,
     trend: Option<Trend>,
     /// Days until load is what `growth` found; absent where it is not known to grow.
@@ -46,7 +49,7 @@ enum Asked {
 /// Its answer.
 enum Answered {
     Fits(Result<Fits, String>),
-    Growth(Option<Growth>),
+    Growth(Result<Growth, NoGrowth>),
 }
 
 /// Asks for every shape and for the growth, as many at once as there are cores.
@@ -90,6 +93,7 @@ pub(crate) fn run(arguments: &CapacityArguments, session: &mut Session) -> Resul
     });
     let seconds = began.elapsed().as_secs_f64();
     let trend = trend(&scene.cluster, &scene.load);
+    let mut grown = Err(NoGrowth::Open);
     let mut told = Told {
         hosts: scene.cluster.hosts.len(),
         guests: scene.cluster.guests.len(),
@@ -102,9 +106,10 @@ pub(crate) fn run(arguments: &CapacityArguments, session: &mut Session) -> Resul
     for answer in answers {
         match answer {
             Answered::Fits(fits) => told.shapes.push(fits.map_err(Failure::input)?),
-            Answered::Growth(growth) => told.growth = growth,
+            Answered::Growth(growth) => grown = growth,
         }
     }
+    told.growth = grown.as_ref().ok().copied();
     told.days = told.growth.and_then(|growth| match arguments.growth {
         Some(monthly) => by_month(growth.found, monthly),
         None => told.trend.as_ref()?.until(growth.found),
@@ -115,13 +120,14 @@ pub(crate) fn run(arguments: &CapacityArguments, session: &mut Session) -> Resul
     if arguments.json {
         session.print_json(&told)?;
     } else {
-        let text = text(&told, arguments.growth, session);
+        let text = text(&told, &grown, arguments.growth, session);
         session.out.write_all(text.as_bytes())?;
     }
-    Ok(match told.growth {
-        Some(_) => Exit::Done,
-        None if told.shapes.iter().any(|s| s.moving.found > 0) => Exit::Done,
-        None => Exit::NoAnswer,
+    Ok(match grown {
+        Ok(_) | Err(NoGrowth::Unmeasured) => Exit::Done,
+        Err(NoGrowth::NoPlace(_)) => Exit::Infeasible,
+        Err(NoGrowth::Open) if told.shapes.iter().any(|s| s.moving.found > 0) => Exit::Done,
+        Err(NoGrowth::Open) => Exit::NoAnswer,
     })
 }
 
@@ -152,7 +158,12 @@ fn by_month(factor: Ratio, monthly: Permille) -> Option<f64> {
     (monthly > 0.0).then(|| factor.ln() / monthly.ln_1p() * MONTH)
 }
 
-fn text(told: &Told, monthly: Option<Permille>, session: &Session) -> String {
+fn text(
+    told: &Told,
+    grown: &Result<Growth, NoGrowth>,
+    monthly: Option<Permille>,
+    session: &Session,
+) -> String {
     let number = |c: Count| {
         if c.found == c.at_most {
             c.found.to_string()
@@ -178,9 +189,25 @@ fn text(told: &Told, monthly: Option<Permille>, session: &Session) -> String {
     let header = ["one more", "as it stands", "with moves", "then lacking"];
     let mut text = table(header, rows, 1..3);
     text.push('\n');
-    let Some(growth) = told.growth else {
-        let line = "no place was found for all guests as they are; see `vmpack plan`";
-        return text + &session.screen.paint(Look::Bad, line) + "\n";
+    let growth = match grown {
+        Ok(growth) => growth,
+        Err(NoGrowth::Unmeasured) => {
+            return text + "no guest was measured: there is no load that could grow\n";
+        }
+        Err(NoGrowth::NoPlace(why)) => {
+            let line = format!("there is no place for all guests as they are: {why}");
+            return text + &session.screen.paint(Look::Bad, &line) + "\n";
+        }
+        Err(NoGrowth::Open) => {
+            let line = "no place was found for all guests as they are; see `vmpack plan`";
+            return text + &session.screen.paint(Look::Bad, line) + "\n";
+        }
+    };
+    // What is not known to be the most is reached no sooner.
+    let when = if growth.at_most == growth.found && growth.found < LARGEST {
+        "that is in"
+    } else {
+        "that is not reached before"
     };
     text += &format!("all load may grow to {} times what it is", growth.found);
     text += &match growth.at_most {
@@ -194,10 +221,10 @@ fn text(told: &Told, monthly: Option<Permille>, session: &Session) -> String {
     text.push('\n');
     text += &match (monthly, &told.trend, told.days) {
         (Some(monthly), _, Some(days)) => {
-            format!("at {monthly} a month that is in {days:.0} days\n")
+            format!("at {monthly} a month {when} {days:.0} days\n")
         }
         (None, Some(trend), Some(days)) => format!(
-            "at its trend, {:+.2} cores a day on {:.1} over {} of {}, that is {days:.0} days after its last one\n",
+            "at its trend, {:+.2} cores a day on {:.1} over {} of {}, {when} {days:.0} days after its last one\n",
             trend.daily,
             trend.level,
             count(trend.days, "day"),

@@ -4,9 +4,9 @@ use serde::Serialize;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::plan::{Outcome, Plan};
 use vmpack_domain::rule::Names;
-use vmpack_domain::{GuestName, HostName};
+use vmpack_domain::{GuestName, HostName, HostState};
 use vmpack_planner::Status;
-use vmpack_planner::whatif::{Answer, Edit, HostEdit, Scene, apply};
+use vmpack_planner::whatif::{Answer, Edit, Scene, apply};
 use vmpack_planner::why::{Standing, Target, held_on, naming, standing};
 
 use super::arguments::ExplainArguments;
@@ -41,8 +41,8 @@ enum Told {
         /// Guests that may not leave it, with why.
         held: Vec<(GuestName, String)>,
         plan: Fate,
-        /// The plan that empties it.
-        emptied: Box<Answer>,
+        /// The plan that empties it; absent where it is out.
+        emptied: Option<Box<Answer>>,
         rules_cost: Vec<Cost>,
     },
 }
@@ -94,7 +94,7 @@ pub(crate) fn run(arguments: &ExplainArguments, session: &mut Session) -> Result
         (None, Some(host)) => of_host(&scene, &host.name, session)?,
         (None, None) => {
             return Err(Failure::input(format!(
-                "there is neither a guest nor a host {name}"
+                "there is neither a guest nor a host `{name}`"
             )));
         }
     };
@@ -242,19 +242,21 @@ fn of_host(
         }
     }
     let mut others = without(scene, &rules);
-    let drained = Edit::ChangeHosts(HostEdit {
-        hosts: vec![host.to_string()],
-        state: Some(vmpack_domain::HostState::Drain),
-        ..HostEdit::default()
-    });
-    let drained = apply(scene, &[drained]).map_err(|(_, e)| Failure::input(e.to_string()))?;
-    others.push(Other {
-        what: String::new(),
-        scene: drained,
-    });
+    // One that is out is empty already: its guests wait.
+    let is_out = scene.cluster.host(host).map(|h| h.state) == Some(HostState::Out);
+    if !is_out {
+        let drained = apply(scene, &[Edit::Drain(vec![host.to_string()])]);
+        others.push(Other {
+            what: String::new(),
+            scene: drained.map_err(|(_, e)| Failure::input(e.to_string()))?,
+        });
+    }
     let (mut answers, mut rules_cost) = plans(scene, &others, session);
-    rules_cost.pop();
-    let emptied = answers.pop().map(|a| a.0);
+    let emptied = (!is_out).then(|| {
+        rules_cost.pop();
+        answers.pop().map(|a| a.0)
+    });
+    let emptied = emptied.flatten();
     let (answer, outcome) = answers.swap_remove(0);
     let says = match plan_of(&outcome) {
         None => answer.summary.reasons.join("; "),
@@ -267,6 +269,7 @@ fn of_host(
             };
             let used = plan.hosts.after.contains(host);
             match (used, here.is_empty()) {
+                _ if is_out => "stays out: its guests are started elsewhere".to_owned(),
                 (true, _) if plan.hosts.wake.contains(host) => format!("is woken: {moves}"),
                 (true, _) => format!("stays in use: {moves}"),
                 (false, false) => format!("is emptied: {moves}"),
@@ -283,7 +286,7 @@ fn of_host(
             hosts: answer.summary.hosts_after,
             says,
         },
-        emptied: Box::new(emptied.unwrap_or(answer)),
+        emptied: emptied.map(Box::new),
         rules_cost,
     };
     Ok((told, outcome))
@@ -301,7 +304,8 @@ fn text(told: &Told, screen: Screen) -> String {
             if let Some(standing) = standing {
                 text += &guest_line(standing);
             }
-            for reason in reasons {
+            // Where there is no plan, its line gives the reasons.
+            for reason in reasons.iter().filter(|_| plan.hosts.is_some()) {
                 text += &screen.paint(Look::Bad, reason);
                 text.push('\n');
             }
@@ -331,23 +335,25 @@ fn text(told: &Told, screen: Screen) -> String {
             for (guest, why) in held.iter().take(LISTED) {
                 text += &format!("{guest} does not leave it: {why}\n");
             }
-            let summary = &emptied.summary;
-            text += &match (summary.hosts_after, summary.ways_out.first()) {
-                (Some(hosts), _) => format!(
-                    "to empty it: {} in all, {} in use then{}\n",
-                    count(summary.moves.len(), "move"),
-                    count(hosts, "host"),
-                    match plan.hosts {
-                        Some(now) if hosts > now => format!(", {} more", hosts - now),
-                        _ => String::new(),
-                    }
-                ),
-                (None, way) => format!(
-                    "it cannot be emptied: {}{}\n",
-                    summary.reasons.join("; "),
-                    way.map_or(String::new(), |w| format!("; least change: {}", w.text))
-                ),
-            };
+            let summary = emptied.as_ref().map(|answer| &answer.summary);
+            text += &summary.map_or_else(String::new, |summary| {
+                match (summary.hosts_after, summary.ways_out.first()) {
+                    (Some(hosts), _) => format!(
+                        "to empty it: {} in all, {} in use then{}\n",
+                        count(summary.moves.len(), "move"),
+                        count(hosts, "host"),
+                        match plan.hosts {
+                            Some(now) if hosts > now => format!(", {} more", hosts - now),
+                            _ => String::new(),
+                        }
+                    ),
+                    (None, way) => format!(
+                        "it cannot be emptied: {}{}\n",
+                        summary.reasons.join("; "),
+                        way.map_or(String::new(), |w| format!("; least change: {}", w.text))
+                    ),
+                }
+            });
             text + &costs(rules_cost, plan)
         }
     }

@@ -2,7 +2,7 @@
 
 mod sqlite;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use vmpack_domain::exit::Exit;
@@ -21,6 +21,9 @@ use super::screen::count;
 use super::session::Session;
 use super::{output, sources};
 
+/// The files that are written.
+const NAMES: [&str; 3] = ["cluster.yaml", "load.yaml", "policy.yaml"];
+
 /// What was imported as JSON.
 #[derive(Serialize)]
 struct Told<'a> {
@@ -33,6 +36,8 @@ struct Told<'a> {
 
 /// Reads another program's file and writes ours.
 pub(crate) fn run(what: &ImportKind, session: &mut Session) -> Result<Exit, Failure> {
+    let (read, to) = asked(what);
+    spare(&read, to)?;
     let (imported, to) = match what {
         ImportKind::Btrplace {
             source,
@@ -87,6 +92,11 @@ pub(crate) fn run(what: &ImportKind, session: &mut Session) -> Result<Exit, Fail
             hosts,
             to,
         } => {
+            if !at.is_finite() {
+                return Err(Failure::usage(format!(
+                    "read `--at {at}`, expected a number of days"
+                )));
+            }
             let (requests, offers) = sqlite::azure(source)?;
             let setup = azure::Setup {
                 at: *at,
@@ -149,6 +159,47 @@ pub(crate) fn run(what: &ImportKind, session: &mut Session) -> Result<Exit, Fail
     write(&imported, to, session)
 }
 
+/// The files that are read, and where ours are put.
+fn asked(what: &ImportKind) -> (Vec<&PathBuf>, &ImportOutput) {
+    match what {
+        ImportKind::Btrplace { source, to, .. }
+        | ImportKind::Ganeti { source, to, .. }
+        | ImportKind::Azure { source, to, .. } => (vec![source], to),
+        ImportKind::Planetlab {
+            source, order, to, ..
+        } => (order.iter().chain([source]).collect(), to),
+        ImportKind::Bitbrains { sources, to, .. } => (sources.iter().collect(), to),
+        ImportKind::Vbp {
+            source,
+            current,
+            to,
+            ..
+        } => (current.iter().chain([source]).collect(), to),
+        ImportKind::Csv {
+            hosts,
+            guests,
+            load,
+            to,
+        } => (load.iter().chain([hosts, guests]).collect(), to),
+    }
+}
+
+/// Refuses to write over what is read.
+fn spare(read: &[&PathBuf], to: &ImportOutput) -> Result<(), Failure> {
+    let real = |path: &Path| std::fs::canonicalize(path).ok();
+    let read: Vec<PathBuf> = read.iter().filter_map(|path| real(path)).collect();
+    for name in NAMES {
+        let file = to.output.join(name);
+        if real(&file).is_some_and(|file| read.contains(&file)) {
+            return Err(Failure::usage(format!(
+                "{} is read, expected another folder for what is written",
+                file.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 fn sized(hosts: NewHosts) -> Sized {
     Sized {
         count: hosts.count,
@@ -205,11 +256,12 @@ fn write(imported: &Imported, to: &ImportOutput, session: &mut Session) -> Resul
         left_out,
     } = imported;
     output::make_folder(folder)?;
-    for (name, text) in [
-        ("cluster.yaml", write_cluster(cluster)),
-        ("load.yaml", write_load(load)),
-        ("policy.yaml", write_policy(policy)),
-    ] {
+    let texts = [
+        write_cluster(cluster),
+        write_load(load),
+        write_policy(policy),
+    ];
+    for (name, text) in NAMES.into_iter().zip(texts) {
         output::write_whole(&folder.join(name), &text)?;
     }
     let waiting = cluster.guests.iter().filter(|g| g.host.is_none()).count();

@@ -1,7 +1,7 @@
 //! Reads what a plan is made from, and runs the search on it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use vmpack_domain::file::{Inputs, Source, read_inputs};
@@ -51,12 +51,17 @@ pub(crate) fn read_with_sources(
 
 /// Refuses to write results over what they are made from, or over one another.
 pub(crate) fn spare(inputs: &InputArguments, files: &[&Path]) -> Result<(), Failure> {
+    spare_of([&inputs.cluster, &inputs.load, &inputs.policy], files)
+}
+
+/// As [`spare`], of whatever is read.
+pub(crate) fn spare_of<'a>(
+    read: impl IntoIterator<Item = &'a Vec<PathBuf>>,
+    files: &[&Path],
+) -> Result<(), Failure> {
     let same = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let mut taken = BTreeSet::new();
-    for path in [&inputs.cluster, &inputs.load, &inputs.policy]
-        .into_iter()
-        .flatten()
-    {
+    for path in read.into_iter().flatten() {
         if path.as_os_str() != "-" {
             taken.extend(sources::files(path)?.iter().map(|file| same(file)));
         }

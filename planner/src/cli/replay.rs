@@ -1,11 +1,13 @@
 //! `vmpack replay`.
 
 pub(crate) mod curve;
+mod over_time;
 mod page;
 mod surge;
 pub(crate) mod trace;
 mod watch;
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use serde::Serialize;
@@ -51,6 +53,7 @@ pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<
         seed: arguments.seed,
         deaths: deaths(arguments)?,
     };
+    spare(arguments)?;
     let traces = trace::read(&arguments.trace, arguments.order.as_deref(), session)?;
     session.heed_interrupts();
     for file in arguments.curve.iter().chain(&arguments.report) {
@@ -59,7 +62,11 @@ pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<
     if let Some(file) = &arguments.curve {
         return curve::run(file, arguments, (&traces, &setup), session);
     }
-    let mut watch = Watching::new(session, arguments.events.as_deref())?;
+    let mut watch = Watching::new(
+        session,
+        arguments.events.as_deref(),
+        arguments.report.is_some(),
+    )?;
     let mut done = Vec::new();
     for name in &arguments.policies {
         let Some((outcome, seconds)) = one(name, &traces, &setup, &mut watch)? else {
@@ -74,7 +81,10 @@ pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<
     if let Some(report) = &arguments.report {
         let each = done.iter().map(|d| (d.0.clone(), vec![d.clone()]));
         let families: Vec<_> = each.collect();
-        output::write_whole(report, &page::page(&families, &traces, &setup))?;
+        output::write_whole(
+            report,
+            &page::page(&families, watch.looks(), &traces, &setup),
+        )?;
     }
     if !arguments.json {
         session.out.write_all(shown(&done).as_bytes())?;
@@ -85,8 +95,43 @@ pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<
             "stopped after {}",
             count(done.len(), "policy").replace("policys", "policies")
         )?;
+        return Ok(Exit::NoAnswer);
     }
     Ok(Exit::Done)
+}
+
+/// Refuses to write over a trace, their order, or one result over another.
+fn spare(arguments: &ReplayArguments) -> Result<(), Failure> {
+    let same = |path: &Path| std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let mut taken: Vec<PathBuf> = arguments.order.iter().map(|o| same(o)).collect();
+    let trace = arguments.trace.get(1);
+    taken.extend(trace.and_then(|t| trace::beside(t)).map(|o| same(&o)));
+    taken.extend(trace.filter(|t| t.is_file()).map(|t| same(t)));
+    let folder = trace.filter(|t| t.is_dir()).map(|t| same(t));
+    let written = arguments.events.iter().chain(&arguments.curve);
+    for file in written.chain(&arguments.report) {
+        if std::fs::metadata(file).is_ok_and(|m| !m.is_file()) {
+            continue;
+        }
+        let file = same(file);
+        // A file that is put beside the traces would be taken for one of them.
+        let above = file.parent().map(|p| {
+            if p.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                p
+            }
+        });
+        let among = folder.is_some() && above.map(same) == folder;
+        if among || taken.contains(&file) {
+            return Err(Failure::usage(format!(
+                "{} is read or written already, or stands among the traces, expected another file for a result",
+                file.display()
+            )));
+        }
+        taken.push(file);
+    }
+    Ok(())
 }
 
 fn hosts(arguments: &ReplayArguments) -> usize {

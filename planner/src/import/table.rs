@@ -10,7 +10,7 @@
 //! Amounts have their units, as in our own files. A guest without a host waits. Load takes equal steps of
 //! time, the same for all guests; a `cpu` beside the guest is a demand that is always the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use vmpack_domain::load::{GuestLoad, jiff_serde::Timestamp};
@@ -118,9 +118,20 @@ fn rows(
     needed: &[&str],
     mut each: impl FnMut(&Row) -> Result<(), ImportError>,
 ) -> Result<Vec<String>, ImportError> {
+    // The reader counts a line that ends in CR LF where the next one begins.
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    if text.trim().is_empty() {
+        return Err(ImportError::at(
+            1,
+            format!(
+                "the file is empty, expected a header with {}",
+                needed.join(", ")
+            ),
+        ));
+    }
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
-        .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+        .from_reader(text.as_bytes());
     let wrong = |e: &csv::Error| {
         let line = e.position().map_or(1, csv::Position::line);
         let what = match e.kind() {
@@ -135,6 +146,14 @@ fn rows(
         Ok(header) => header.iter().map(str::to_owned).collect(),
         Err(error) => return Err(wrong(&error)),
     };
+    for (i, column) in header.iter().enumerate() {
+        if !column.is_empty() && header[..i].contains(column) {
+            return Err(ImportError::at(
+                1,
+                format!("read the column `{column}` a second time, expected unique columns"),
+            ));
+        }
+    }
     for column in needed {
         if !header.iter().any(|h| h == column) {
             return Err(ImportError::at(
@@ -251,9 +270,10 @@ fn guests(text: &str, cluster: &mut Cluster, load: &mut Load) -> Result<(), Impo
 fn load(text: &str, cluster: &Cluster, load: &mut Load) -> Result<(), ImportError> {
     let mut series: BTreeMap<GuestName, BTreeMap<jiff::Timestamp, (usize, MilliCores)>> =
         BTreeMap::new();
+    let known: BTreeSet<&GuestName> = cluster.guests.iter().map(|g| &g.name).collect();
     rows(text, &["guest", "time", "cpu"], |row| {
         let name: GuestName = row.need("guest")?;
-        if cluster.guest(&name).is_none() {
+        if !known.contains(&name) {
             return Err(ImportError::at(
                 row.line,
                 format!("column guest: read `{name}`, expected a guest of the other table"),

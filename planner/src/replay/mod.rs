@@ -63,8 +63,8 @@ pub trait Policy {
 
 /// What a replay tells while it runs.
 pub trait Watch {
-    /// After each look: how many of how many are done.
-    fn looked(&mut self, done: u64, of: u64);
+    /// After each look: how the fleet is, and how many of how many are done.
+    fn looked(&mut self, fleet: &Fleet, done: u64, of: u64);
     /// What happened since the last time.
     fn happened(&mut self, fleet: &Fleet, told: &[Told]);
     /// Whether events are wanted at all.
@@ -81,7 +81,7 @@ pub trait Watch {
 pub struct Unwatched;
 
 impl Watch for Unwatched {
-    fn looked(&mut self, _: u64, _: u64) {}
+    fn looked(&mut self, _: &Fleet, _: u64, _: u64) {}
     fn happened(&mut self, _: &Fleet, _: &[Told]) {}
 }
 
@@ -112,7 +112,7 @@ pub fn replay(
         let orders = policy.look(&run.fleet);
         run.carry_out(&orders);
         run.rest();
-        watch.looked(k + 1, looks);
+        watch.looked(&run.fleet, k + 1, looks);
         if watch.wants_events() {
             let told = run.fleet.take_told();
             watch.happened(&run.fleet, &told);

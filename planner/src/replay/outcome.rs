@@ -48,9 +48,7 @@ impl Outcome {
         let slatah = share(sums.short, sums.active);
         let pdm = share(sums.unserved_moving, sums.wanted);
         let (joules, awake) = if full_power {
-            let until = seconds(fleet.last_look());
-            let watts: f64 = fleet.hosts().iter().map(|h| h.power.full()).sum();
-            (watts * until, until * fleet.hosts().len() as f64)
+            full(fleet)
         } else {
             (sums.joules, sums.awake)
         };
@@ -80,6 +78,20 @@ impl Outcome {
             refused,
         }
     }
+}
+
+/// Joules, and seconds awake, of hosts that draw their full power for as long as they live.
+fn full(fleet: &Fleet) -> (f64, f64) {
+    let until = fleet.last_look();
+    let lives = |host: usize| {
+        let deaths = fleet.physics().deaths.iter().filter(|d| d.1 == host);
+        seconds(deaths.map(|d| d.0).min().map_or(until, |at| at.min(until)))
+    };
+    let hosts = fleet.hosts().iter().enumerate();
+    hosts.fold((0.0, 0.0), |(joules, awake), (h, spec)| {
+        let lived = lives(h);
+        (joules + spec.power.full() * lived, awake + lived)
+    })
 }
 
 fn seconds(t: Micros) -> f64 {

@@ -41,7 +41,7 @@ fn run(name: &str, memory: bool) -> Outcome {
 struct Record(Vec<Told>, u64);
 
 impl Watch for Record {
-    fn looked(&mut self, done: u64, of: u64) {
+    fn looked(&mut self, _: &Fleet, done: u64, of: u64) {
         assert!(done <= of);
         self.1 = done;
     }
@@ -93,7 +93,7 @@ fn policies_save_energy_in_the_order_that_the_field_knows() {
 fn no_host_holds_more_than_its_memory_where_that_counts() {
     struct Judge;
     impl Watch for Judge {
-        fn looked(&mut self, _: u64, _: u64) {}
+        fn looked(&mut self, _: &Fleet, _: u64, _: u64) {}
         fn happened(&mut self, fleet: &Fleet, _: &[Told]) {
             for h in 0..fleet.hosts().len() {
                 let of = |g: &usize| fleet.guests()[*g].memory.0;
@@ -222,7 +222,7 @@ fn guests_of_a_host_that_dies_start_anew_and_failing_migrations_are_counted() {
         let mut policy = policy(name).expect("a policy");
         struct Last(usize);
         impl Watch for Last {
-            fn looked(&mut self, _: u64, _: u64) {}
+            fn looked(&mut self, _: &Fleet, _: u64, _: u64) {}
             fn happened(&mut self, fleet: &Fleet, _: &[Told]) {
                 let runs = |g: &usize| fleet.at(*g).is_some() || fleet.has_left(*g);
                 self.0 = (0..fleet.guests().len()).filter(runs).count();

@@ -84,7 +84,7 @@ fn wrong<T>(text: String) -> Result<T, WhatIfError> {
 impl Scene {
     fn make(&mut self, edit: &Edit) -> Result<(), WhatIfError> {
         match edit {
-            Edit::Drain(hosts) => self.set_state(hosts, HostState::Drain),
+            Edit::Drain(hosts) => self.drain(hosts),
             Edit::Fail(hosts) => self.set_state(hosts, HostState::Out),
             Edit::AddHosts(new) => self.add_hosts(new),
             Edit::ChangeHosts(change) => self.change_hosts(change),
@@ -123,6 +123,26 @@ impl Scene {
         Ok(found.into_iter().cloned().collect())
     }
 
+    /// A host that is out is lost already: there is nobody on it who could leave.
+    fn drain(&mut self, hosts: &[String]) -> Result<(), WhatIfError> {
+        let named = self.hosts(hosts)?;
+        let there = |h: &&Host| named.contains(&h.name) && h.state != HostState::Out;
+        let there: Vec<String> = self
+            .cluster
+            .hosts
+            .iter()
+            .filter(there)
+            .map(|h| h.name.to_string())
+            .collect();
+        if there.is_empty() {
+            return wrong(format!(
+                "host {} is out, expected one to drain that is there",
+                hosts.join(", ")
+            ));
+        }
+        self.set_state(&there, HostState::Drain)
+    }
+
     fn set_state(&mut self, hosts: &[String], state: HostState) -> Result<(), WhatIfError> {
         self.change_hosts(&HostEdit {
             hosts: hosts.to_vec(),
@@ -152,6 +172,18 @@ impl Scene {
             return wrong(format!(
                 "read a state of `asleep` for a host that carries guest {}, expected on, drain or out",
                 guest.name
+            ));
+        }
+        if change.state == Some(HostState::Drain)
+            && let Some(host) = self
+                .cluster
+                .hosts
+                .iter()
+                .find(|h| h.state == HostState::Out && named.contains(&h.name))
+        {
+            return wrong(format!(
+                "read a state of `drain` for host {}, which is out, expected on",
+                host.name
             ));
         }
         let hosts = self.cluster.hosts.iter_mut();

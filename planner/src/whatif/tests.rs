@@ -69,6 +69,15 @@ fn edits_are_made_in_their_order() {
 }
 
 #[test]
+fn a_host_that_failed_is_not_back_because_its_rack_is_drained() {
+    let before = scene("");
+    let all = edits("  - fail: [h1]\n  - drain: ['*']\n");
+    let after = apply(&before, &all).unwrap();
+    let states: Vec<HostState> = after.cluster.hosts.iter().map(|h| h.state).collect();
+    assert_eq!(states, [HostState::Out, HostState::Drain]);
+}
+
+#[test]
 fn every_edit_has_its_effect() {
     let before = scene(
         "demand: { joint: true }\nrelief: { cpu: 8% }\nrules:\n  - { kind: pin, name: stay, guests: [a] }\n",
@@ -152,7 +161,10 @@ fn a_drained_host_is_left_by_all_and_the_plan_is_one_for_the_cluster_as_it_is() 
 #[test]
 fn edits_that_cannot_be_made_say_why() {
     for (text, expected) in [
-        ("drain: [h9]", "there is no host h9; hosts are h1, new-1"),
+        (
+            "drain: [h9]",
+            "there is no host h9; hosts are h1, new-1, gone",
+        ),
         ("scale-load: { by: 2, guests: [z] }", "there is no guest z"),
         (
             "add-guests: { guests: [{ name: a, vcpus: 1, memory: 1GiB, host: null }] }",
@@ -180,6 +192,14 @@ fn edits_that_cannot_be_made_say_why() {
             "read a state of `asleep` for a host that carries guest a, expected on, drain or out",
         ),
         (
+            "change-hosts: { hosts: [gone], state: drain }",
+            "read a state of `drain` for host gone, which is out, expected on",
+        ),
+        (
+            "drain: [gone]",
+            "host gone is out, expected one to drain that is there",
+        ),
+        (
             "change-hosts: { hosts: [h1], cpu: 0cores }",
             "read a `cpu` of zero, expected more",
         ),
@@ -192,7 +212,13 @@ fn edits_that_cannot_be_made_say_why() {
             "read an `overload`, expected it with `joint: true` only",
         ),
     ] {
-        let scene = scene("rules:\n  - { kind: pin, name: stay, guests: [a] }\n");
+        let mut scene = scene("rules:\n  - { kind: pin, name: stay, guests: [a] }\n");
+        let gone = Host {
+            name: "gone".parse().unwrap(),
+            state: HostState::Out,
+            ..scene.cluster.hosts[0].clone()
+        };
+        scene.cluster.hosts.push(gone);
         let all = edits(&format!("  - over-commit: 2\n  - {text}\n"));
         let (at, error) = apply(&scene, &all).unwrap_err();
         assert_eq!((at, error.to_string().as_str()), (1, expected), "{text}");

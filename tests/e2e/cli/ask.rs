@@ -1,4 +1,4 @@
-//! `vmpack capacity` and `vmpack explain`.
+//! `vmpack whatif`, `capacity` and `explain`, asked what they are not meant for.
 
 use super::Desk;
 
@@ -31,8 +31,13 @@ fn capacity_counts_what_fits_and_how_far_load_may_grow() {
     let days = desk.check(&monthly, 0, &[]).json()["days"]
         .as_f64()
         .unwrap();
-    // ln 10 ÷ ln 1.1 months.
+    // ln 10 ÷ ln 1.1 months, and more than ten times the load was not tried.
     assert!((days - 735.3).abs() < 1.0, "{days}");
+    desk.check(
+        &format!("capacity {ASK} --growth 10%"),
+        0,
+        &["that is not reached before 735 days"],
+    );
     desk.check(
         &format!("capacity {ASK} --like nobody"),
         3,
@@ -89,6 +94,115 @@ fn a_host_is_explained_by_its_guests_and_by_what_emptying_it_takes() {
     desk.check(
         &format!("explain nobody {ASK}"),
         3,
-        &["neither a guest nor a host nobody"],
+        &["neither a guest nor a host `nobody`"],
     );
+}
+
+const WHATIF: &str = "whatif --cluster cluster.yaml --load load.yaml --nodes 50";
+
+#[test]
+fn no_result_is_written_onto_what_is_read() {
+    let desk = Desk::new();
+    let head = "apiVersion: vmpack/v1\nkind: Scenario\nedits:\n";
+    let scenario = format!("{head}  - drain: [h1]\n");
+    desk.write("s.yaml", &scenario);
+    desk.write(
+        "new.yaml",
+        "apiVersion: vmpack/v1\nkind: Cluster\nhosts: []\nguests: []\n",
+    );
+    for (edit, file) in [
+        ("--scenario s.yaml", "--report s.yaml"),
+        ("--scenario s.yaml --scale-load 1..2/0.5", "--curve s.yaml"),
+        ("--add-guests new.yaml --drain h1", "--report new.yaml"),
+        ("--add-rules policy.yaml --drain h1", "--report policy.yaml"),
+    ] {
+        let line = format!("{WHATIF} {edit} {file}");
+        desk.check(&line, 2, &["is read or written already"]);
+    }
+    assert_eq!(
+        std::fs::read_to_string(desk.path("s.yaml")).unwrap(),
+        scenario
+    );
+}
+
+#[test]
+fn a_loss_of_more_hosts_than_there_are_is_no_survival() {
+    let desk = Desk::new();
+    let said = desk.check(&format!("{WHATIF} --losses 1"), 0, &["2 ways"]);
+    assert!(said.out.contains("2 of 2 survived"), "{}", said.out);
+    let one = format!("{WHATIF} --fail h2 --losses 2");
+    desk.check(&one, 3, &["--losses 2", "1 host that could be lost"]);
+    // All of one host's guests, and nowhere to go.
+    let last = format!("{WHATIF} --fail h2 --losses 1");
+    desk.check(
+        &last,
+        8,
+        &["any one host, 1 way,", "there is no host for 2 guests"],
+    );
+}
+
+#[test]
+fn hosts_are_changed_and_load_is_counted_jointly_by_options() {
+    let desk = Desk::new();
+    let line = format!("{WHATIF} --change-hosts h1=16cores,64GiB --json");
+    let json = desk.check(&line, 0, &[]).json();
+    let hosts = json["what_if"]["hosts"].as_array().unwrap();
+    let room = |name: &str| {
+        let host = hosts.iter().find(|h| h["name"] == name).unwrap();
+        host["cpu_room"].as_f64().unwrap()
+    };
+    assert!(room("h1") > 1.9 * room("h2"), "{hosts:?}");
+    desk.check(
+        &format!("{WHATIF} --change-hosts h9=1cores,1GiB"),
+        3,
+        &["there is no host h9"],
+    );
+    desk.write(
+        "load.yaml",
+        "apiVersion: vmpack/v1\nkind: Load\nguests:\n  a: { cpu: { windows: { start: 2026-01-05T00:00:00Z, step: 1h, values: [1, 0] } } }\n",
+    );
+    let shift = format!("{WHATIF} --shift-load 1h");
+    desk.check(&shift, 3, &["joint: true"]);
+    desk.check(&format!("{shift} --joint"), 0, &[]);
+}
+
+#[test]
+fn what_is_provably_impossible_or_unknown_is_told_as_such() {
+    let desk = Desk::new();
+    desk.write_edited(
+        "cluster.yaml",
+        super::CLUSTER,
+        "memory: 4GiB",
+        "memory: 400GiB",
+    );
+    let why = "guest a fits none of the 2 hosts";
+    desk.check(
+        &format!("capacity {ASK}"),
+        4,
+        &["there is no place for all guests", why],
+    );
+    let said = desk.check(&format!("explain b {ASK} --nodes 50"), 4, &[why]);
+    assert_eq!(said.out.matches(why).count(), 1, "once: {}", said.out);
+    desk.write_edited(
+        "cluster.yaml",
+        super::CLUSTER,
+        "state: on }\nguests",
+        "state: out }\nguests",
+    );
+    desk.check(
+        &format!("explain h2 {ASK} --nodes 50"),
+        0,
+        &["it stays out"],
+    );
+    desk.write("cluster.yaml", super::CLUSTER);
+    desk.write(
+        "load.yaml",
+        "apiVersion: vmpack/v1\nkind: Load\nguests: {}\n",
+    );
+    let said = desk.check(
+        &format!("capacity {ASK} --growth 5%"),
+        0,
+        &["no guest was measured"],
+    );
+    assert!(!said.out.contains("days"), "{}", said.out);
 }

@@ -126,3 +126,34 @@ fn packing_instances_and_tables_are_imported() {
         &["error: load.csv:2:1: column time: read `yesterday`"],
     );
 }
+
+#[test]
+fn an_import_never_writes_over_what_it_reads() {
+    let desk = Desk::new();
+    let hosts = "name,cpu,memory\nh1,8cores,16GiB\n";
+    std::fs::create_dir(desk.path("made")).unwrap();
+    desk.write("made/cluster.yaml", hosts);
+    desk.write("guests.csv", "name,vcpus,memory\na,1,1GiB\n");
+    let line = "import csv --hosts made/cluster.yaml --guests guests.csv -o made";
+    desk.check(line, 2, &["made/cluster.yaml is read"]);
+    assert_eq!(
+        std::fs::read_to_string(desk.path("made/cluster.yaml")).unwrap(),
+        hosts
+    );
+}
+
+#[test]
+fn a_table_is_empty_twofold_or_of_another_system_and_that_is_told() {
+    let desk = Desk::new();
+    desk.write("hosts.csv", "name,cpu,memory\r\nh1,8cores,16GiB\r\n");
+    let line = "import csv --hosts hosts.csv --guests guests.csv -o made";
+    desk.write(
+        "guests.csv",
+        "\u{feff}name,vcpus,memory,host\r\na,1,1GiB,h1\r\nb,1,1GiB,h9\r\n",
+    );
+    desk.check(line, 3, &["error: guests.csv:3:1: column host: read `h9`"]);
+    desk.write("guests.csv", "");
+    desk.check(line, 3, &["error: guests.csv:1:1: the file is empty"]);
+    desk.write("guests.csv", "name,vcpus,memory,memory\na,1,1GiB,2GiB\n");
+    desk.check(line, 3, &["the column `memory` a second time"]);
+}

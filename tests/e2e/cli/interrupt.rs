@@ -8,7 +8,7 @@ use super::{CLUSTER, Desk};
 
 /// SIGTERM, which is heeded as Ctrl-C is: SIGINT is ignored by what a shell starts in the background,
 /// these tests perhaps among it.
-fn interrupt(child: &Child) {
+pub(super) fn interrupt(child: &Child) {
     let sent = Command::new("sh")
         .args(["-c", "kill -TERM \"$0\"", &child.id().to_string()])
         .status();

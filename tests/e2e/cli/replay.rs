@@ -1,8 +1,9 @@
 //! `vmpack replay` and `vmpack import planetlab` on made traces, and on PlanetLab's where they are.
 
 use std::fmt::Write as _;
-use std::io::Write as _;
+use std::io::{BufRead, BufReader, Read as _, Write as _};
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use serde_json::Value;
 
@@ -55,6 +56,8 @@ fn the_report_of_a_replay_holds_all_in_itself() {
     for part in [
         "20 hosts, 12 guests, 24 hours",
         "SLATAH",
+        "<section id=\"load\"",
+        ">wanted</text>",
         "prefers-color-scheme:dark",
         "@media print",
     ] {
@@ -168,6 +171,68 @@ fn what_is_wrong_with_a_trace_or_policy_is_named() {
         3,
         &["day/t02"],
     );
+}
+
+#[test]
+fn a_replay_that_is_stopped_is_no_whole_answer() {
+    let desk = traced(24);
+    let policies = ["lr-mmt"; 5000].join(",");
+    let mut child = desk
+        .command(&format!("{REPLAY} day --json --policies {policies}"))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut first = String::new();
+    assert_ne!(out.read_line(&mut first).unwrap(), 0);
+    super::interrupt::interrupt(&child);
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(5), "{said}");
+    assert!(said.contains("stopped after"), "{said}");
+    // What is there is whole lines.
+    let told = lines(&(first + &rest));
+    assert!(!told.is_empty() && told.len() < 5000);
+}
+
+#[test]
+fn no_result_is_written_onto_a_trace_or_among_them() {
+    let desk = traced(4);
+    let trace = std::fs::read(desk.path("day/t00")).unwrap();
+    desk.write("day.order", "t03\nt02\nt01\nt00\n");
+    for file in [
+        "--events day/t00",
+        "--events day/events.jsonl",
+        "--report day/t00",
+        "--curve day.order",
+        "--events x --report x",
+    ] {
+        let line = format!("{REPLAY} day {file}");
+        desk.check(&line, 2, &["expected another file"]);
+    }
+    assert_eq!(std::fs::read(desk.path("day/t00")).unwrap(), trace);
+    desk.check(
+        "replay --scenario surge --hosts 5 --guests 10 --events e",
+        2,
+        &["--events"],
+    );
+}
+
+#[test]
+fn who_has_no_host_gets_nothing_and_that_is_counted() {
+    let desk = traced(4);
+    let all = "--hosts 4 --kill h000@3600s --kill h001@3600s --kill h002@3600s --kill h003@3600s";
+    let line = format!("replay --trace planetlab day --policies none,vmpack --json {all}");
+    for line in lines(&desk.check(&line, 0, &[]).out) {
+        // An hour of 24, and nothing after it.
+        let unserved = line["unserved"].as_f64().unwrap();
+        assert!((0.8..1.0).contains(&unserved), "{line}");
+        let hours = line["host_hours"].as_f64().unwrap();
+        assert!(hours <= 4.001, "{line}");
+    }
 }
 
 #[test]

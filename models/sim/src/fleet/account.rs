@@ -15,7 +15,7 @@ pub struct Account {
     pub short: f64,
     /// Seconds in which a guest got less than it wanted because its host was too full.
     pub guest_short: f64,
-    /// CPU that guests wanted, in units × seconds.
+    /// CPU that guests wanted, those that wait for a host included, in units × seconds.
     pub wanted: f64,
     /// Of it, what they did not get.
     pub unserved: f64,

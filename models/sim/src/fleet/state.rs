@@ -69,6 +69,8 @@ pub struct Fleet {
     pub(super) now: Micros,
     pub(super) at: Vec<Option<usize>>,
     pub(super) left: Vec<bool>,
+    /// Until when it is counted what guests miss that run nowhere.
+    pub(super) counted: Micros,
     /// How many flights a guest is on.
     pub(super) moving: Vec<u32>,
     /// It runs at its target and is fetched still.
@@ -129,6 +131,7 @@ impl Fleet {
             now: Micros::ZERO,
             at: vec![None; n],
             left: vec![false; n],
+            counted: Micros::ZERO,
             moving: vec![0; n],
             fetched: vec![false; n],
             want: vec![0.0; n],

@@ -14,6 +14,7 @@ impl Fleet {
     /// Counting begins at that time, with everybody where it was placed.
     pub fn begin_at(&mut self, at: Micros) {
         self.now = at;
+        self.counted = at;
         if self.physics.between == Between::Held {
             // Steps before it have happened.
             while let Some(Reverse((when, due))) = self.due.peek().copied() {
@@ -49,10 +50,10 @@ impl Fleet {
             }
             let next = self.due.peek().map(|e| e.0.0).filter(|at| *at <= until);
             let Some(at) = next else {
-                self.now = until;
+                self.pass(until);
                 return None;
             };
-            self.now = at;
+            self.pass(at);
             self.look_all();
             while let Some(Reverse((_, due))) = self.due.peek().filter(|e| e.0.0 == at).copied() {
                 self.due.pop();
@@ -61,6 +62,20 @@ impl Fleet {
             self.settle();
             self.notices.reverse();
         }
+    }
+
+    /// Time goes on to then: guests that wait for a host want what they want and get nothing.
+    fn pass(&mut self, to: Micros) {
+        let span = seconds(to.saturating_sub(self.counted));
+        self.now = to;
+        self.counted = to;
+        let waits = |g: &usize| self.at[*g].is_none() && !self.left[*g];
+        let missed: f64 = (0..self.guests.len())
+            .filter(waits)
+            .map(|g| self.want[g])
+            .sum();
+        self.account.wanted += missed * span;
+        self.account.unserved += missed * span;
     }
 
     /// Looks at every host now and keeps what guests want in their past: done before a policy is

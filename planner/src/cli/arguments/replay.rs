@@ -54,7 +54,7 @@ pub(crate) struct ReplayArguments {
     pub(crate) hosts: Option<u32>,
     /// In place of a trace a scenario of 24 hours: packed guests, and surges in some of them, without packing
     /// and relieved by either kind of migration
-    #[arg(long, value_enum, value_name = "NAME", conflicts_with = "trace")]
+    #[arg(long, value_enum, value_name = "NAME", conflicts_with_all = ["trace", "policies", "order", "count_memory", "keep_resting", "wake_time", "failing", "kill", "events", "curve", "report"])]
     pub(crate) scenario: Option<Scenario>,
     /// How many guests the scenario has
     #[arg(long, value_name = "N", default_value_t = 2000, requires = "scenario", value_parser = clap::value_parser!(u32).range(1..=100_000))]

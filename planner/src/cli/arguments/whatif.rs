@@ -17,6 +17,7 @@ Examples:
   vmpack whatif --cluster cluster.yaml --load load.yaml --scale-load 1.2 --scale-load 'web-*=1.5'
   vmpack whatif --cluster cluster.yaml --load load.yaml --scale-load 1.0..2.0/0.1 --curve curve.svg
   vmpack whatif --cluster cluster.yaml --load load.yaml --add-hosts 2,32cores,256GiB --headroom 15%
+  vmpack whatif --cluster cluster.yaml --load load.yaml --change-hosts h1=64cores,512GiB
   vmpack whatif --cluster cluster.yaml --load load.yaml --add-guests new.yaml --copy-guest web-1,10
   vmpack whatif --cluster cluster.yaml --load load.yaml --scenario friday.yaml --json
   vmpack whatif --cluster cluster.yaml --load load.yaml --drain h3 --report drained.html
@@ -75,6 +76,9 @@ pub(crate) struct EditArguments {
     /// Add so many hosts of that size, such as `2,32cores,256GiB`
     #[arg(long, value_name = "N,CPU,MEMORY")]
     pub(crate) add_hosts: Vec<NewHosts>,
+    /// Give these hosts other cores and memory, such as `h1=64cores,512GiB` or `rack=r1=64cores,512GiB`
+    #[arg(long, value_name = "HOST=CPU,MEMORY")]
+    pub(crate) change_hosts: Vec<ChangedHosts>,
     /// Add the guests of this cluster file; a load file may be given in the same way
     #[arg(long, value_name = "FILE")]
     pub(crate) add_guests: Vec<PathBuf>,
@@ -96,13 +100,17 @@ pub(crate) struct EditArguments {
     /// Pack another statistic: mean, p50, p90, p95, p99 or max
     #[arg(long, value_name = "NAME", value_parser = statistic)]
     pub(crate) statistic: Option<Statistic>,
+    /// Count demand window by window, all guests of a host together
+    #[arg(long)]
+    pub(crate) joint: bool,
     /// Drop the rule of this name
     #[arg(long, value_name = "RULE")]
     pub(crate) drop_rule: Vec<String>,
     /// Add the rules of this policy file
     #[arg(long, value_name = "FILE")]
     pub(crate) add_rules: Vec<PathBuf>,
-    /// Let the load of guests come later, such as `batch-*=6h`, or of all: `6h`
+    /// Let the load of guests come later, such as `batch-*=6h`, or of all: `6h`; where demand is counted
+    /// window by window, by the policy or with --joint
     #[arg(long, value_name = "[GUEST=]TIME")]
     pub(crate) shift_load: Vec<Shifted>,
     /// Multiply measured CPU demand and dirty rate, such as `1.2`, of some guests `web-*=1.5`, or a range
@@ -285,6 +293,33 @@ impl FromStr for NewHosts {
     }
 }
 
+/// Hosts, and the size that they are given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChangedHosts {
+    pub(crate) hosts: String,
+    pub(crate) cpu: MilliCores,
+    pub(crate) memory: MiB,
+}
+
+impl FromStr for ChangedHosts {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.rsplit_once('=').and_then(|(hosts, size)| {
+            let (cpu, memory) = size.split_once(',')?;
+            (!hosts.is_empty()).then_some((hosts, cpu.trim(), memory.trim()))
+        });
+        let Some((hosts, cpu, memory)) = parts else {
+            return Err("expected hosts, cores and memory such as `h1=64cores,512GiB`".into());
+        };
+        Ok(Self {
+            hosts: hosts.to_owned(),
+            cpu: cpu.parse().map_err(|e| format!("{e}"))?,
+            memory: memory.parse().map_err(|e| format!("{e}"))?,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,6 +345,31 @@ mod tests {
             (scaled.guests, scaled.by.0.len()),
             (vec!["web-*".into()], 3)
         );
+    }
+
+    #[test]
+    fn changed_hosts_are_named_by_name_pattern_or_label() {
+        for (text, hosts) in [
+            ("h1=64cores,512GiB", "h1"),
+            ("h*=64cores, 512GiB", "h*"),
+            ("rack=r1=64cores,512GiB", "rack=r1"),
+        ] {
+            let changed: ChangedHosts = text.parse().unwrap();
+            assert_eq!(changed.hosts, hosts);
+            assert_eq!(
+                (changed.cpu, changed.memory.0),
+                (MilliCores(64_000), 524_288)
+            );
+        }
+        for bad in [
+            "h1",
+            "h1=64cores",
+            "=64cores,1GiB",
+            "h1=64,1GiB",
+            "h1=1cores,1GB",
+        ] {
+            assert!(bad.parse::<ChangedHosts>().is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ pub(super) fn run(
     (traces, setup): (&[Trace], &Setup),
     session: &mut Session,
 ) -> Result<Exit, Failure> {
-    let mut watch = Watching::new(session, None)?;
+    let mut watch = Watching::new(session, None, arguments.report.is_some())?;
     let mut families = Vec::new();
     'all: for name in &arguments.policies {
         let (family, settings) = settings(name);
@@ -52,7 +52,7 @@ pub(super) fn run(
     watch.end()?;
     if session.stopped() {
         writeln!(session.err, "stopped: nothing is drawn")?;
-        return Ok(Exit::Done);
+        return Ok(Exit::NoAnswer);
     }
     if !arguments.json {
         let all: Vec<_> = families.iter().flat_map(|f| f.1.iter().cloned()).collect();
@@ -60,7 +60,7 @@ pub(super) fn run(
     }
     output::write_whole(file, &drawn(&families))?;
     if let Some(report) = &arguments.report {
-        output::write_whole(report, &page(&families, traces, setup))?;
+        output::write_whole(report, &page(&families, watch.looks(), traces, setup))?;
     }
     Ok(Exit::Done)
 }
@@ -88,7 +88,7 @@ const RIGHT: f64 = 150.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 50.0;
 /// Told apart without colour too: each line has its name at its end.
-const COLOURS: [&str; 8] = [
+pub(super) const COLOURS: [&str; 8] = [
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#997700",
 ];
 

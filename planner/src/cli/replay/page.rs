@@ -3,10 +3,11 @@
 
 use std::fmt::Write;
 
-use vmpack_planner::import::planetlab::{Setup, Trace, span};
+use vmpack_planner::import::planetlab::{self, Setup, Trace, span};
 use vmpack_planner::page::{document, escaped};
 
 use super::curve::{Family, drawn};
+use super::over_time::{self, Look};
 
 /// What the columns are, by the metrics' names in the field.
 const METRICS: &[(&str, &str)] = &[
@@ -38,7 +39,12 @@ const METRICS: &[(&str, &str)] = &[
 ];
 
 /// The page of these policies, each family a line of the picture.
-pub(super) fn page(families: &[Family], traces: &[Trace], setup: &Setup) -> String {
+pub(super) fn page(
+    families: &[Family],
+    looks: &[(String, Vec<Look>)],
+    traces: &[Trace],
+    setup: &Setup,
+) -> String {
     let hours = span(traces).to_std().as_secs_f64() / 3600.0;
     let made = format!(
         "{} hosts, {} guests, {hours:.0} hours; {}{}{}; made by vmpack {}",
@@ -85,6 +91,9 @@ pub(super) fn page(families: &[Family], traces: &[Trace], setup: &Setup) -> Stri
     }
     page += "</tbody></table></div></section>\n<section id=\"curve\"><h2>Energy against time of overload</h2>\n";
     page += &drawn(families);
+    page += "</section>\n<section id=\"load\"><h2>Load over time</h2>\n";
+    page += "<p class=\"faint\">Shares of all hosts' CPU. Dashed: what guests want. A line for each policy: what the hosts that it has in use could give.</p>\n";
+    page += &over_time::drawn(looks, planetlab::INTERVAL);
     page += "</section>\n<section id=\"metrics\"><h2>What is counted</h2>\n<table><tbody>\n";
     for (name, what) in METRICS {
         let _ = writeln!(

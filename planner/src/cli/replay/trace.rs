@@ -67,7 +67,7 @@ pub(crate) fn planetlab_in(
 }
 
 /// `DAY.order` beside `DAY.tar.gz` or `DAY/`.
-fn beside(path: &Path) -> Option<PathBuf> {
+pub(super) fn beside(path: &Path) -> Option<PathBuf> {
     let name = path.file_name()?.to_str()?;
     let day = name.strip_suffix(".tar.gz").or(name.strip_suffix(".tgz"));
     Some(path.with_file_name(format!("{}.order", day.unwrap_or(name))))

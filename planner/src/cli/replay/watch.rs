@@ -12,6 +12,8 @@ use vmpack_sim::fleet::{Fleet, Told, What};
 use crate::cli::failure::Failure;
 use crate::cli::session::{Session, Stop};
 
+use super::over_time::Look;
+
 /// An event as a line of JSON; times in seconds since the start of the trace.
 #[derive(Debug, Serialize)]
 struct Line<'a> {
@@ -37,10 +39,16 @@ pub(crate) struct Watching {
     failure: Option<std::io::Error>,
     stop: Stop,
     policy: String,
+    /// Of each policy, where they are wanted.
+    looks: Option<Vec<(String, Vec<Look>)>>,
 }
 
 impl Watching {
-    pub(crate) fn new(session: &Session, events: Option<&Path>) -> Result<Self, Failure> {
+    pub(super) fn new(
+        session: &Session,
+        events: Option<&Path>,
+        looks: bool,
+    ) -> Result<Self, Failure> {
         let bar = session.progress.then(|| {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             let style = "{spinner} {elapsed} {msg} [{bar:40}] {pos}/{len} looks";
@@ -60,16 +68,25 @@ impl Watching {
             failure: None,
             stop: session.stop(),
             policy: String::new(),
+            looks: looks.then(Vec::new),
         })
     }
 
     /// The next replay is of that policy.
     pub(crate) fn begin(&mut self, policy: &str) {
         policy.clone_into(&mut self.policy);
+        if let Some(looks) = &mut self.looks {
+            looks.push((policy.to_owned(), Vec::new()));
+        }
         if let Some(bar) = &self.bar {
             bar.reset();
             bar.set_message(policy.to_owned());
         }
+    }
+
+    /// What was seen of each policy.
+    pub(super) fn looks(&self) -> &[(String, Vec<Look>)] {
+        self.looks.as_deref().unwrap_or_default()
     }
 
     pub(crate) fn stopped(&self) -> bool {
@@ -99,7 +116,10 @@ impl Watching {
 }
 
 impl Watch for Watching {
-    fn looked(&mut self, done: u64, of: u64) {
+    fn looked(&mut self, fleet: &Fleet, done: u64, of: u64) {
+        if let Some((_, looks)) = self.looks.as_mut().and_then(|l| l.last_mut()) {
+            looks.push(Look::at(fleet));
+        }
         if let Some(bar) = &self.bar {
             bar.set_length(of);
             bar.set_position(done);

@@ -6,7 +6,7 @@ use vmpack_domain::file::{
 };
 use vmpack_domain::units::{Permille, Ratio};
 use vmpack_planner::whatif::{
-    Copies, DemandEdit, Edit, HeadroomEdit, NewGuests, NewHosts, Scale, Scenario, Shift,
+    Copies, DemandEdit, Edit, HeadroomEdit, HostEdit, NewGuests, NewHosts, Scale, Scenario, Shift,
     WhatIfError,
 };
 
@@ -83,6 +83,14 @@ pub(super) fn asked(
             labels: std::collections::BTreeMap::new(),
         })
     }));
+    edits.extend(arguments.change_hosts.iter().map(|change| {
+        Edit::ChangeHosts(HostEdit {
+            hosts: vec![change.hosts.clone()],
+            cpu: Some(change.cpu),
+            memory: Some(change.memory),
+            ..HostEdit::default()
+        })
+    }));
     let added = sources::read(&arguments.add_guests, &mut session.stdin)?;
     if !added.is_empty() {
         edits.push(new_guests(added, texts)?);
@@ -97,12 +105,13 @@ pub(super) fn asked(
     edits.extend(arguments.drop_rule.iter().cloned().map(Edit::DropRule));
     let rules = sources::read(&arguments.add_rules, &mut session.stdin)?;
     edits.extend(read_policy(&rules)?.rules.into_iter().map(Edit::AddRule));
-    edits.extend(arguments.statistic.map(|cpu| {
-        Edit::Demand(DemandEdit {
-            cpu: Some(cpu),
-            ..DemandEdit::default()
-        })
-    }));
+    if arguments.joint || arguments.statistic.is_some() {
+        edits.push(Edit::Demand(DemandEdit {
+            cpu: arguments.statistic,
+            joint: arguments.joint.then_some(true),
+            overload: None,
+        }));
+    }
     edits.extend(arguments.shift_load.iter().map(|shift| {
         Edit::ShiftLoad(Shift {
             by: shift.by,

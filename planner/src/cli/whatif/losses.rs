@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use vmpack_domain::HostName;
 use vmpack_domain::exit::Exit;
+use vmpack_domain::{HostName, HostState};
 use vmpack_planner::losses::{Loss, Verdict, lose, sets};
 use vmpack_planner::search::Search;
 use vmpack_planner::whatif::Scene;
@@ -60,6 +60,14 @@ pub(super) fn run(
     json: bool,
     session: &mut Session,
 ) -> Result<Exit, Failure> {
+    let there = scene.cluster.hosts.iter();
+    let there = there.filter(|h| h.state != HostState::Out).count();
+    if there < k {
+        return Err(Failure::input(format!(
+            "read `--losses {k}` with {} that could be lost, expected no more than there are",
+            count(there, "host")
+        )));
+    }
     session.heed_interrupts();
     let stop = session.stop();
     let began = Instant::now();
@@ -123,7 +131,11 @@ fn text(told: &Told, session: &Session) -> String {
         1 => "loss of any one host".to_owned(),
         k => format!("loss of any {}", count(k, "host")),
     };
-    let mut text = format!("{what}, {} ways, in {:.1} s\n", told.sets, told.seconds);
+    let mut text = format!(
+        "{what}, {}, in {:.1} s\n",
+        count(told.sets, "way"),
+        told.seconds
+    );
     text += &line("  restarted on the rest, nobody else moving", &told.restart);
     text += &line("  with others moving", &told.moving);
     if told.failing.is_empty() {

@@ -81,7 +81,7 @@ pub(crate) fn run(arguments: &WhatifArguments, session: &mut Session) -> Result<
                 "`--curve` draws a range, and none is given; expected one such as `--scale-load 1.0..2.0/0.1`",
             ));
         }
-        inputs::spare(&arguments.inputs, &[file.as_path()])?;
+        spare(arguments, file)?;
         output::ready(file)?;
     }
     if let Some(k) = arguments.edits.losses {
@@ -100,7 +100,7 @@ pub(crate) fn run(arguments: &WhatifArguments, session: &mut Session) -> Result<
                 "`--report` is about one answer, and a range is given; expected `--curve`",
             ));
         }
-        inputs::spare(&arguments.inputs, &[file.as_path()])?;
+        spare(arguments, file)?;
         output::ready(file)?;
     }
     let mut scenes = vec![today];
@@ -170,6 +170,20 @@ pub(crate) fn run(arguments: &WhatifArguments, session: &mut Session) -> Result<
         None => exits[1],
         Some(_) => worst.clone().find(|e| *e == Exit::Done).unwrap_or(exits[1]),
     })
+}
+
+/// Refuses to write over anything that is read.
+fn spare(arguments: &WhatifArguments, file: &Path) -> Result<(), Failure> {
+    let (inputs, edits) = (&arguments.inputs, &arguments.edits);
+    let read = [
+        &inputs.cluster,
+        &inputs.load,
+        &inputs.policy,
+        &edits.scenario,
+        &edits.add_guests,
+        &edits.add_rules,
+    ];
+    inputs::spare_of(read, &[file])
 }
 
 fn write_curve(file: &Path, swept: &Swept) -> Result<(), Failure> {
