@@ -84,11 +84,7 @@ impl Driver {
         match self {
             Self::Command { wake, .. } => run(wake, &host.name, PATIENCE),
             Self::Libvirt { broadcast } => {
-                let text = host.labels.get(MAC_LABEL);
-                let text = text.ok_or_else(|| PowerError::NoAddress(host.name.clone()))?;
-                let mac = mac(text)
-                    .ok_or_else(|| PowerError::Address(text.clone(), host.name.clone()))?;
-                wake_on_lan(mac, *broadcast).map_err(PowerError::Packet)
+                wake_on_lan(address(host)?, *broadcast).map_err(PowerError::Packet)
             }
             Self::Simulated => Ok(()),
         }
@@ -109,6 +105,8 @@ impl Driver {
         match self {
             Self::Command { sleep, .. } => run(sleep, &host.name, PATIENCE),
             Self::Libvirt { .. } => {
+                // One that cannot be woken does not sleep.
+                address(host)?;
                 let uri = host.uri.as_deref();
                 let uri = uri.ok_or_else(|| PowerError::NoUri(host.name.clone()))?;
                 Ok(vmpack_hypervisor::libvirt::power::suspend(uri)?)
@@ -150,6 +148,13 @@ fn run(argv: &[String], host: &HostName, patience: Duration) -> Result<(), Power
             None => std::thread::sleep(Duration::from_millis(20)),
         }
     }
+}
+
+/// Where the host is woken.
+fn address(host: &Host) -> Result<[u8; 6], PowerError> {
+    let text = host.labels.get(MAC_LABEL);
+    let text = text.ok_or_else(|| PowerError::NoAddress(host.name.clone()))?;
+    mac(text).ok_or_else(|| PowerError::Address(text.clone(), host.name.clone()))
 }
 
 /// Six bytes in hexadecimal, with `:` or `-` between them.
@@ -236,6 +241,11 @@ mod tests {
             "52:54:00:12:34:56:78",
             "+1:54:00:12:34:56",
         ] {
+            let asleep = driver.sleep(&host(Some(text))).unwrap_err();
+            assert!(
+                matches!(asleep, PowerError::Address(..)),
+                "{text}: {asleep}"
+            );
             let error = driver.wake(&host(Some(text))).unwrap_err();
             assert!(matches!(error, PowerError::Address(..)), "{text}: {error}");
         }

@@ -122,7 +122,7 @@ impl World {
         }
     }
 
-    /// In what it acts on other hosts than `asked`: what it began there cannot be carried on here. Guests, and
+    /// In what it acts on other hosts than `asked`: what it began there cannot be carried on here. Hosts that came, guests, and
     /// what else a cluster file says of hosts, may have changed since.
     #[must_use]
     pub fn is_elsewhere(&self, asked: &Self) -> Option<&'static str> {
@@ -133,7 +133,11 @@ impl World {
         match (self, asked) {
             (Self::Libvirt { cluster: its }, Self::Libvirt { cluster })
             | (Self::Simulated { cluster: its, .. }, Self::Simulated { cluster, .. }) => {
-                (ways(its) != ways(cluster)).then_some("it acts on other hosts than are asked for")
+                let (its, asked) = (ways(its), ways(cluster));
+                let there =
+                    |(host, uri): (&HostName, &Option<String>)| asked.get(host) == Some(uri);
+                let all = its.iter().all(there);
+                (!all).then_some("it acts on other hosts than are asked for")
             }
             _ => self.differs(asked),
         }

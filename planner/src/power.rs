@@ -235,6 +235,12 @@ impl Power {
         orders
     }
 
+    /// Whether the host was sent to sleep and is not known to sleep yet.
+    #[must_use]
+    pub fn is_falling(&self, host: &HostName) -> bool {
+        matches!(self.states.get(host), Some(State::Falling(_)))
+    }
+
     /// An order was not carried out: the host is as it was before.
     pub fn undo(&mut self, order: &Order, now: Micros) {
         match order {

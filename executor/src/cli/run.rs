@@ -77,18 +77,18 @@ pub(crate) struct Beside {
     #[arg(long, value_name = "ADDRESS", default_value = "255.255.255.255:9")]
     broadcast: SocketAddr,
     /// How long a host must be able to sleep for that to pay
-    #[arg(long, value_name = "TIME", default_value = "15m")]
+    #[arg(long, value_name = "TIME", default_value = "15m", value_parser = some_time)]
     break_even: Micros,
     /// From asking a host to wake to its taking guests
-    #[arg(long, value_name = "TIME", default_value = "2m")]
+    #[arg(long, value_name = "TIME", default_value = "2m", value_parser = some_time)]
     wake_latency: Micros,
 }
 
 /// A time that is not nothing.
 fn some_time(text: &str) -> Result<Micros, String> {
     let time: Micros = text.parse().map_err(|e| format!("{e}"))?;
-    if time < Micros::secs(1) {
-        return Err(format!("read `{text}`, expected at least 1s"));
+    if !(Micros::secs(1)..=Micros::secs(366 * 86_400)).contains(&time) {
+        return Err(format!("read `{text}`, expected 1s to 366d"));
     }
     Ok(time)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{Source, read_inputs, write_plan};
@@ -156,6 +157,7 @@ pub(super) fn listen_and_act(
         [cluster, load, policy],
         finish.clone(),
     );
+    let mut stops = runtime.block_on(async { Stops::new() }).map_err(failed)?;
     let ended = runtime.block_on(async {
         let (tell, ears) = mpsc::unbounded_channel();
         let _tasks = listen(probes, &client, &tell);
@@ -196,8 +198,12 @@ pub(super) fn listen_and_act(
                     // That it is taken is heard as it begins.
                     tokio::spawn(async move {
                         if let Ok(Err(refusal)) = answer.await {
-                            let why = refusal.to_string();
-                            let _ = told.send(Done::Refused { guests, why });
+                            let (why, relief) = (refusal.to_string(), false);
+                            let _ = told.send(Done::Refused {
+                                guests,
+                                why,
+                                relief,
+                            });
                         }
                     });
                 }
@@ -214,13 +220,13 @@ pub(super) fn listen_and_act(
             cycle,
         };
         let inputs = (inputs.cluster, inputs.load, inputs.policy);
-        watch(inputs, &terms, log, lines, stopped()).await
+        watch(inputs, &terms, log, lines, stops.next()).await
     });
     drop(order);
     drop(finish);
     drop(beside);
     let exit = match holder {
-        Some(holder) => runtime.block_on(holder.end()),
+        Some(holder) => runtime.block_on(holder.end(&mut stops)),
         None => Ok(Exit::Done),
     };
     ended.map_err(|e| {
@@ -263,21 +269,32 @@ fn follow(
     });
 }
 
-/// The next request to stop.
-async fn stopped() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let kinds = (
-        signal(SignalKind::interrupt()),
-        signal(SignalKind::terminate()),
-        signal(SignalKind::hangup()),
-    );
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = kinds else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
+/// Requests to stop. A terminal that hangs up counts once: a shell and the kernel may both tell of it.
+struct Stops {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+    hung_up: bool,
+}
+
+impl Stops {
+    /// Hears them from now on.
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+            hung_up: false,
+        })
+    }
+
+    /// The next one.
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv(), if !self.hung_up => self.hung_up = true,
+        }
     }
 }
 
@@ -376,6 +393,45 @@ fn tell_a_person(line: &str) {
                 count("gone")
             ));
         }
+        "power" => out(format_args!(
+            "{time} {} is to {}{}: {}{}",
+            text("host"),
+            text("to"),
+            if said["carried_out"] == true {
+                ""
+            } else {
+                " (only told)"
+            },
+            text("why"),
+            said["failed"]
+                .as_str()
+                .map_or(String::new(), |failed| format!(
+                    "; it failed: {}",
+                    plain(failed)
+                ))
+        )),
+        "planned" => {
+            out(format_args!(
+                "{time} planned: {} moves{}",
+                said["moves"],
+                if said["carried_out"] == true {
+                    ""
+                } else {
+                    ", not carried out"
+                }
+            ));
+            for reason in said["reasons"].as_array().into_iter().flatten() {
+                out(format_args!(
+                    "  {}",
+                    plain(reason.as_str().unwrap_or_default())
+                ));
+            }
+        }
+        "oscillates" => out(format_args!(
+            "{time} {} is back on {} within its cooldown",
+            text("guest"),
+            text("host")
+        )),
         "unchanged" => out(format_args!(
             "{time} the cluster's files changed, it is watched as before: {}",
             text("why")
@@ -483,13 +539,13 @@ impl Holder {
     }
 
     /// Finishes what runs, and starts no more; asked to stop again, it calls off what has not switched.
-    async fn end(self) -> Result<Exit, Failure> {
+    async fn end(self, stops: &mut Stops) -> Result<Exit, Failure> {
         self.handle.interrupt();
         let mut ended = tokio::task::spawn_blocking(move || self.thread.join());
         let joined = loop {
             tokio::select! {
                 joined = &mut ended => break joined,
-                () = stopped() => self.handle.interrupt(),
+                () = stops.next() => self.handle.interrupt(),
             }
         };
         match joined {

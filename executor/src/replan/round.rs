@@ -16,7 +16,7 @@ use vmpack_domain::units::count;
 use vmpack_domain::{Cluster, HostName, Policy};
 
 use super::{Next, basis, next};
-use crate::admit::{Admission, Ask, admit};
+use crate::admit::{self, Admission, admit};
 use crate::attempt::Scene;
 use crate::carry::{Heard, hold};
 use crate::holder::{Ask, Terms};
@@ -166,7 +166,7 @@ fn make(scene: &Scene, chain: &[Run], anew: &Anew) -> Result<Plan, String> {
         ));
     }
     plan.reasons.splice(0..0, basis.why);
-    match admit(scene, &plan, Ask::All) {
+    match admit(scene, &plan, admit::Ask::All) {
         Ok(Admission::Fits(_)) => Ok(plan),
         Ok(Admission::CarriedOut(_)) => Err("it is carried out already".to_owned()),
         Err(refusal) => Err(refusal.to_string()),

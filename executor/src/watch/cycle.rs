@@ -80,6 +80,9 @@ impl Shell<'_> {
             .power
             .as_mut()
             .map(|p| p.look(&seen, wanted, &needed, now));
+        if let Some(power) = &cycle.power {
+            self.falling.retain(|host| power.is_falling(host));
+        }
         for order in orders.unwrap_or_default() {
             self.switch(lines, order, now)?;
         }
@@ -98,19 +101,26 @@ impl Shell<'_> {
         cluster
     }
 
-    /// The host that a plan would overload by what its guests want now, which a load of some hours does not
-    /// tell.
+    /// Which target of a plan takes nobody now: it is not awake and heard, or would be overloaded by what its
+    /// guests want now, which a load of some hours does not tell.
     fn overloads_now(&self, plan: &Plan) -> Option<String> {
         let cluster = self.watch.cluster();
         let mut wanted: BTreeMap<&HostName, MilliCores> = BTreeMap::new();
         for (guest, host) in &plan.target {
             if let Some(guest) = cluster.guest(guest) {
-                *wanted.entry(host).or_default() += self.watch.demand(&guest.name).least(guest);
+                *wanted.entry(host).or_default() += self.watch.demand(&guest.name).most(guest);
             }
         }
         let taken: BTreeSet<&HostName> = plan.moves.iter().map(|m| &m.to).collect();
         let mut hosts = cluster.hosts.iter().filter(|h| taken.contains(&h.name));
         hosts.find_map(|host| {
+            let heard = self.watch.phase(&host.name) != Phase::Unknown;
+            if host.state != HostState::On || !heard {
+                return Some(format!(
+                    "not carried out: {} is not awake and heard",
+                    host.name
+                ));
+            }
             let room = host_room(host, &self.policy);
             let wanted = wanted.get(&host.name).filter(|w| **w > room)?;
             let name = &host.name;
@@ -257,6 +267,7 @@ impl Shell<'_> {
                 return self.write(lines, &entry);
             }
         };
+        let now = self.now();
         let calm = self.overloaded.is_empty() && self.watch.flights().is_empty();
         let awake = plan.hosts.wake.is_empty();
         let overloads = self.overloads_now(&plan);
@@ -285,6 +296,10 @@ impl Shell<'_> {
         self.write(lines, &entry)?;
         if let Some(cycle) = &mut self.cycle {
             cycle.needed.extend(plan.hosts.wake.iter().cloned());
+            if let (Some(power), false) = (cycle.terms.power, awake) {
+                // Anew once they are awake, before they sleep again.
+                cycle.plan_at = Some(now + power.latency + OFTEN + OFTEN);
+            }
         }
         if carried_out {
             (lines.consolidate)(plan);

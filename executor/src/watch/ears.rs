@@ -119,7 +119,10 @@ async fn hear_out(
                     let windows = windows(&g.demand_mcores, g.run_ns, Micros(g.length_us));
                     (g.guest, windows)
                 };
+                let lengths = tick.guests.iter().map(|g| g.length_us);
+                let age = Micros(u64::try_from(age).unwrap_or(0));
                 Heard::Windows {
+                    old: age + Micros(lengths.max().unwrap_or(0)),
                     host: host.clone(),
                     guests: tick.guests.into_iter().map(told).collect(),
                 }

@@ -54,7 +54,10 @@ async fn serving(
                         known.learn(run, &plan, Priority::Relief);
                         Vec::new()
                     }
-                    Ok(Err(refusal)) => vec![Done::Refused { guests, why: refusal.to_string() }],
+                    Ok(Err(refusal)) => {
+                        let (why, relief) = (refusal.to_string(), true);
+                        vec![Done::Refused { guests, why, relief }]
+                    }
                     Err(_) => vec![Done::Gone("the holder has ended".into())],
                 }
             }

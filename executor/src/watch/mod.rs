@@ -85,6 +85,8 @@ pub enum Done {
         guests: Vec<GuestName>,
         /// Why not.
         why: String,
+        /// Whether they were for relief, else a plan's, of which none was counted as begun.
+        relief: bool,
     },
     /// Execution is at the target.
     Switched(GuestName),
@@ -317,7 +319,6 @@ impl Shell<'_> {
                     )?;
                     self.silent.insert(host.clone(), why);
                 }
-                self.falling.remove(&host);
                 self.watch.hear(Heard::Silent(host), now);
             }
         }
@@ -328,7 +329,11 @@ impl Shell<'_> {
         let now = self.now();
         let since = |onset: &Micros| now.saturating_sub(*onset).0 / 1000;
         match done {
-            Done::Refused { guests, why } => {
+            Done::Refused {
+                guests,
+                why,
+                relief,
+            } => {
                 let names: Vec<&str> = guests.iter().map(GuestName::as_str).collect();
                 self.write(
                     lines,
@@ -337,7 +342,7 @@ impl Shell<'_> {
                         why: &why,
                     },
                 )?;
-                for guest in guests {
+                for guest in guests.into_iter().filter(|_| relief) {
                     self.onsets.remove(&guest);
                     self.watch.hear(
                         Heard::Ended {

@@ -52,6 +52,7 @@ fn say(cluster: &Cluster, demand: impl Fn(usize) -> u64) -> Vec<Told> {
             Told::Heard(Heard::Windows {
                 guests: of(&host),
                 host,
+                old: Micros::ZERO,
             })
         })
         .collect()

@@ -128,6 +128,8 @@ pub struct Situation<'a> {
     pub overloaded: &'a BTreeMap<HostName, Micros>,
     /// Hosts of which nothing is heard: no targets.
     pub silent: &'a BTreeSet<HostName>,
+    /// Hosts to which a move just failed: no targets, though they are awake.
+    pub shunned: &'a BTreeSet<HostName>,
     /// Migrations under way.
     pub flights: &'a [Flight],
     /// Moves that were started lately.

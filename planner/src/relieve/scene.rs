@@ -48,8 +48,10 @@ pub(super) struct HostNow<'a> {
     /// MiB that may still leave it, and come to it, with their guests in split state.
     pub(super) pipe_out: i64,
     pub(super) pipe_in: i64,
-    /// Whether it may take guests now: awake, and heard of.
+    /// Whether it is awake, and heard of.
     pub(super) open: bool,
+    /// Whether a move to it just failed.
+    shunned: bool,
     /// Guests that run on it and are not under way.
     pub(super) on: Vec<usize>,
 }
@@ -128,6 +130,7 @@ impl<'a> Scene<'a> {
                     pipe_out: pipe,
                     pipe_in: pipe,
                     open: host.state == HostState::On && !s.silent.contains(&host.name),
+                    shunned: s.shunned.contains(&host.name),
                     on: Vec::new(),
                 }
             })
@@ -265,7 +268,7 @@ impl<'a> Scene<'a> {
     fn takes(&self, g: usize, to: usize) -> bool {
         let (guest, host) = (&self.guests[g], &self.hosts[to]);
         let fits = (0..3).all(|r| host.taken[r] + guest.need[r] <= host.room[r]);
-        host.open && host.into > 0 && fits && guest.guest.runs_on(host.host)
+        host.open && !host.shunned && host.into > 0 && fits && guest.guest.runs_on(host.host)
     }
 
     fn may_go(&self, g: usize, from: usize, way: &Way) -> bool {

@@ -469,7 +469,14 @@ impl World {
         }
         for (h, guests) in told {
             let host: HostName = self.cluster.hosts[h].name.clone();
-            self.watch.hear(Heard::Windows { host, guests }, self.now);
+            self.watch.hear(
+                Heard::Windows {
+                    host,
+                    guests,
+                    old: Micros::ZERO,
+                },
+                self.now,
+            );
         }
     }
 

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 use vmpack_domain::check::{self, Violation};
+use vmpack_domain::file::{Source, read_policy};
 use vmpack_domain::load::GuestLoad;
 use vmpack_domain::plan::{Mode, MoveId};
 use vmpack_domain::units::{MiB, MiBPerSec, MilliCores, PagesPerSec, Permille};
@@ -169,9 +170,11 @@ fn kinds(budget: &str, guests: &[(u32, Option<u64>)]) -> (Vec<Mode>, Vec<Violati
         };
         load.guests.insert(guest.name.clone(), own);
     }
-    let policy =
-        format!("migrations: {{ bandwidth: 100%, split-state: 1h, split-budget: {budget} }}");
-    let policy: Policy = serde_yaml::from_str(&policy).expect("a policy");
+    let text = format!(
+        "apiVersion: vmpack/v1\nkind: Policy\nmigrations: {{ bandwidth: 100%, split-state: 1h, split-budget: {budget} }}\n"
+    );
+    let name = "policy.yaml".to_owned();
+    let policy: Policy = read_policy(&[Source { name, text }]).expect("a policy");
     let problem = Problem::build(&cluster, &load, &policy).expect("a problem");
     let Order::Whole(hops) = order(&problem, &targets(&of), 1) else {
         panic!("there is an order");

@@ -1,5 +1,6 @@
 //! What a watch is told.
 
+use vmpack_domain::units::Micros;
 use vmpack_domain::{Cluster, GuestName, HostName};
 
 use super::Window;
@@ -13,6 +14,8 @@ pub enum Heard {
         host: HostName,
         /// What was measured of each guest in each, oldest first.
         guests: Vec<(GuestName, Vec<Window>)>,
+        /// How long ago the first of them began.
+        old: Micros,
     },
     /// The host's kernel says that runnable vCPUs exceed its cores, or no longer do.
     Overload {

@@ -34,7 +34,6 @@ mod picture;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -146,7 +145,7 @@ impl Watch {
     /// Takes in what is heard.
     pub fn hear(&mut self, heard: Heard, now: Micros) {
         match heard {
-            Heard::Windows { host, guests } => self.windows(&host, guests, now),
+            Heard::Windows { host, guests, old } => self.windows(&host, guests, now, old),
             Heard::Overload { host, began } => {
                 if let Some(watched) = self.hosts.get_mut(&host) {
                     watched.kernel = began.then_some(now);
@@ -185,14 +184,15 @@ impl Watch {
     pub fn decide(&mut self, limits: &Limits, now: Micros) -> Option<Decision> {
         self.due(now)?;
         let (demand, overloaded, silent) = (self.demands(), self.overloaded(), self.silent());
-        let cluster = self.open(now);
+        let shunned = self.shunned(now);
         let situation = Situation {
-            cluster: &cluster,
+            cluster: &self.cluster,
             load: &self.load,
             policy: &self.policy,
             demand: &demand,
             overloaded: &overloaded,
             silent: &silent,
+            shunned: &shunned,
             flights: &self.flights,
             recent: &self.recent,
             now,
@@ -271,7 +271,11 @@ impl Watch {
                 continue;
             };
             let guest = &self.cluster.guests[watched.index];
-            let demand = watched.demand.least(guest);
+            let demand = match watched.demand {
+                // As the plan has it.
+                Demand::Unknown => mv.demand,
+                known => known.least(guest),
+            };
             let margin = watched.demand.margin(guest, &self.policy);
             self.returns(mv, demand, margin, now);
             self.wanted_then.insert(mv.guest.clone(), demand);
@@ -316,31 +320,23 @@ impl Watch {
     #[must_use]
     pub fn picture(&self, now: Micros) -> Picture {
         Picture {
-            cluster: self.open(now).into_owned(),
+            cluster: self.cluster.clone(),
             load: Arc::clone(&self.load),
             policy: Arc::clone(&self.policy),
             demand: self.demands(),
             overloaded: self.overloaded(),
             silent: self.silent(),
+            shunned: self.shunned(now),
             flights: self.flights.clone(),
             recent: self.recent.clone(),
             now,
         }
     }
 
-    /// The cluster with what it may do now: a host to which a move just failed takes nobody.
-    fn open(&self, now: Micros) -> Cow<'_, Cluster> {
-        let shunned = |host: &HostName| self.shunned.get(host).is_some_and(|until| now < *until);
-        if !self.shunned.keys().any(shunned) {
-            return Cow::Borrowed(&self.cluster);
-        }
-        let mut cluster = self.cluster.clone();
-        for host in &mut cluster.hosts {
-            if shunned(&host.name) && host.state == HostState::On {
-                host.state = HostState::Drain;
-            }
-        }
-        Cow::Owned(cluster)
+    /// Hosts to which a move just failed.
+    fn shunned(&self, now: Micros) -> BTreeSet<HostName> {
+        let shunned = self.shunned.iter().filter(|(_, until)| now < **until);
+        shunned.map(|(host, _)| host.clone()).collect()
     }
 
     /// Takes in what was decided ahead, of a [`Picture`].
@@ -466,7 +462,13 @@ impl Watch {
         (self.cluster, self.hosts, self.guests) = (cluster, hosts, guests);
     }
 
-    fn windows(&mut self, host: &HostName, guests: Vec<(GuestName, Vec<Window>)>, now: Micros) {
+    fn windows(
+        &mut self,
+        host: &HostName,
+        guests: Vec<(GuestName, Vec<Window>)>,
+        now: Micros,
+        old: Micros,
+    ) {
         let Some(watched) = self.hosts.get_mut(host) else {
             return;
         };
@@ -484,7 +486,8 @@ impl Watch {
                 continue;
             };
             let under_way = self.flights.iter().any(|f| f.guest == guest);
-            if !under_way && now >= known.believed && !windows.is_empty() {
+            let began = now.saturating_sub(old);
+            if !under_way && began >= known.believed && !windows.is_empty() {
                 known.demand = known.recent.push(now, &windows);
                 // Somebody moved it, or the snapshot is older than that.
                 let at = &mut self.cluster.guests[known.index].host;

@@ -118,7 +118,14 @@ impl Loop {
         }
         for (host, guests) in on {
             if !self.silent.contains(&host) {
-                self.watch.hear(Heard::Windows { host, guests }, now);
+                self.watch.hear(
+                    Heard::Windows {
+                        host,
+                        guests,
+                        old: Micros::ZERO,
+                    },
+                    now,
+                );
             }
         }
         self.watch.pass(now);
@@ -149,6 +156,7 @@ impl Loop {
             demand: &demand,
             overloaded: &w.overloaded(),
             silent: &w.silent(),
+            shunned: &w.shunned(self.now),
             flights: &w.flights,
             recent: &w.recent,
             now: self.now,

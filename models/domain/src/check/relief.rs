@@ -186,7 +186,7 @@ impl<'a> Judge<'a> {
             format!("the demand of {guest_name} is not known or not believed"),
         );
         claim(
-            self.open(to) && guest.runs_on(to),
+            self.open(to) && !s.shunned.contains(to_name) && guest.runs_on(to),
             "state",
             format!("{to_name} is not awake, not heard of, or lacks what {guest_name} requires"),
         );
@@ -480,6 +480,7 @@ guests:
             demand: &world.demand,
             overloaded: &world.overloaded,
             silent: &world.silent,
+            shunned: &BTreeSet::new(),
             flights: &world.flights,
             recent: &world.recent,
             now: Micros::secs(100),

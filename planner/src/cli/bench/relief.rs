@@ -220,6 +220,7 @@ fn measured(made: &Made, arguments: &Arguments, seed: u64) -> Result<Line, Failu
         demand: &made.demand,
         overloaded: &made.overloaded,
         silent: &silent,
+        shunned: &silent,
         flights: &[],
         recent: &[],
         now: Micros::secs(60),

@@ -21,6 +21,7 @@ pub(super) struct World {
     pub(super) demand: BTreeMap<GuestName, Demand>,
     pub(super) overloaded: BTreeMap<HostName, Micros>,
     pub(super) silent: BTreeSet<HostName>,
+    pub(super) shunned: BTreeSet<HostName>,
     pub(super) flights: Vec<Flight>,
     pub(super) recent: Vec<Past>,
 }
@@ -67,6 +68,7 @@ impl World {
             demand: &self.demand,
             overloaded: &self.overloaded,
             silent: &self.silent,
+            shunned: &self.shunned,
             flights: &self.flights,
             recent: &self.recent,
             now: Micros::secs(1000),
@@ -129,6 +131,9 @@ fn the_smallest_guest_that_suffices_goes_to_the_emptiest_host() {
         found.memory.0 = memory * 1024;
     }
     assert_eq!(world.moves(), ["c h1 h3"]);
+    world.shunned.insert(name("h3"));
+    assert_eq!(world.moves(), ["c h1 h2"]);
+    world.shunned.clear();
     let relief = world.relieved();
     assert!(relief.worth.proven);
     assert_eq!(relief.worth.ended, MilliCores(1500));
