@@ -141,7 +141,7 @@ _vmpack__executor() {
             return 0
             ;;
         vmpack__subcmd__executor__subcmd__apply)
-            opts="-y -v -h --reverse --cluster --dry-run --yes --parallel --report --simulated --load --speed-up --seed --verbose --journal --json --help"
+            opts="-y -v -h --reverse --cluster --dry-run --yes --parallel --replan --report --simulated --load --speed-up --seed --verbose --journal --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -156,6 +156,10 @@ _vmpack__executor() {
                     return 0
                     ;;
                 --parallel)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replan)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -485,13 +489,21 @@ _vmpack__executor() {
             return 0
             ;;
         vmpack__subcmd__executor__subcmd__resume)
-            opts="-v -h --parallel --report --verbose --journal --json --help"
+            opts="-v -h --parallel --replan --load --report --verbose --journal --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --parallel)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --replan)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --load)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
