@@ -23,7 +23,7 @@ use vmpack_hypervisor::{
 
 use crate::claim::refusal;
 use crate::decide::Limits;
-use crate::preflight::recheck;
+use crate::preflight::{Others, recheck};
 use crate::settle::{Standing, settle};
 use crate::shares;
 
@@ -105,15 +105,15 @@ impl std::fmt::Display for Asking {
 }
 
 impl Attempt {
-    /// One try, from its preconditions to its end; `underway` are the moves that run beside it.
+    /// One try, from its preconditions to its end.
     pub(crate) fn migrate(
         &self,
-        underway: &[Move],
+        others: Others<'_>,
         off: &AtomicBool,
         mut told: impl FnMut(MigrationEvent),
     ) -> Ended {
         let asking = Asking::default();
-        if let Err(ended) = self.may_begin(underway, &asking) {
+        if let Err(ended) = self.may_begin(others, &asking) {
             return ended;
         }
         let called_off = || {
@@ -257,12 +257,12 @@ impl Attempt {
     }
 
     /// Whether all that the move rests on still holds.
-    fn may_begin(&self, underway: &[Move], asking: &Asking) -> Result<(), Ended> {
+    fn may_begin(&self, others: Others<'_>, asking: &Asking) -> Result<(), Ended> {
         let failed = |e: Error| Ended::Failed(e.to_string());
         let mv = &self.mv;
         let now = asking.of("both hosts", || self.survey()).map_err(failed)?;
         let seen = asking.of("where it is", || self.locate()).seen;
-        let changes = recheck(&self.plan, mv, &now, &seen, underway);
+        let changes = recheck(&self.plan, mv, &now, &seen, others);
         if !changes.is_empty() {
             let all: Vec<String> = changes.into_iter().map(|c| c.detail).collect();
             return Err(Ended::Changed(all.join("; ")));

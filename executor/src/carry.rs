@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
-use vmpack_domain::calendar::closed;
 use vmpack_domain::journal::{Event, Health, MoveState, Priority, Progress, RunId};
-use vmpack_domain::plan::{Move, Plan};
 use vmpack_domain::units::{MiB, Micros};
 use vmpack_hypervisor::MigrationEvent;
 
 use crate::admit::Admission;
 use crate::attempt::{Attempt, Ended, Scene};
-use crate::decide::{Action, Course, Limits, Observed, Step, decide};
+use crate::decide::{Action, Course, Observed, Step, decide};
 use crate::holder::{Ask, Order, Refusal, Standing, Terms};
 use crate::journal::{Entry, Journal, JournalError, Run};
+use crate::preflight::Others;
+
+use live::{Live, is_open, waits};
 
 /// How often the inhibit file is looked for, and a pending abort repeated.
 const TICK: Duration = Duration::from_millis(200);
@@ -110,25 +111,6 @@ pub async fn hold(
         .map(Iterator::collect)
 }
 
-/// A run that is being carried out.
-struct Live {
-    priority: Priority,
-    plan: Arc<Plan>,
-    progress: Progress,
-    limits: Limits,
-}
-
-impl Live {
-    fn find(&self, step: &Step) -> Option<&Move> {
-        self.plan.moves.iter().find(|m| m.id == step.id)
-    }
-    /// The moves of which the state is so.
-    fn those(&self, which: impl Fn(&MoveState) -> bool) -> impl Iterator<Item = &Move> {
-        let moves = self.plan.moves.iter();
-        moves.filter(move |m| self.progress.moves.get(&m.id).is_some_and(&which))
-    }
-}
-
 /// What an order came to, and who waits for it.
 type Admitted = (
     Box<Order>,
@@ -212,32 +194,6 @@ impl Shell<'_> {
         }
     }
 
-    /// A run as decisions see it.
-    fn course<'b>(&self, (id, run): (&RunId, &'b Live)) -> Course<'b> {
-        let policy = &run.plan.policy.migrations;
-        let wall = (self.scene.wall)();
-        let consolidates = run.priority == Priority::Consolidation && self.scene.keeps_hours;
-        let closed = consolidates
-            .then(|| closed(&policy.hours, &policy.freezes, wall))
-            .flatten();
-        Course {
-            id: *id,
-            priority: run.priority,
-            plan: &run.plan,
-            progress: &run.progress,
-            limits: &run.limits,
-            closed: closed.map(|closed| {
-                let left = closed.until.map_or(i64::MAX, |until| {
-                    until
-                        .0
-                        .as_microsecond()
-                        .saturating_sub(wall.0.as_microsecond())
-                });
-                self.observed.now + Micros(u64::try_from(left).unwrap_or(0))
-            }),
-        }
-    }
-
     /// What decisions hang on besides the runs.
     fn look(&mut self) {
         self.observed.now = self.scene.hypervisor.now();
@@ -248,33 +204,6 @@ impl Shell<'_> {
             Err(_) if was => (self.hear)(Heard::Released),
             _ => {}
         }
-    }
-
-    /// The moves of which the state is so, and whether execution was seen at the target.
-    fn steps_of(&self, which: impl Fn(&MoveState) -> bool) -> Vec<(Step, bool)> {
-        let of = |(id, run): (&RunId, &Live)| {
-            let states = run.progress.moves.iter().filter(|(_, s)| which(s));
-            let steps = states.map(|(mv, state)| {
-                let switched = matches!(
-                    state,
-                    MoveState::Running {
-                        switch: Some(_),
-                        ..
-                    }
-                );
-                let step = Step {
-                    run: *id,
-                    id: mv.clone(),
-                };
-                (step, switched)
-            });
-            steps.collect::<Vec<_>>()
-        };
-        self.runs.iter().flat_map(of).collect()
-    }
-
-    fn state(&self, step: &Step) -> Option<&MoveState> {
-        self.runs.get(&step.run)?.progress.moves.get(&step.id)
     }
 
     fn take_on(&mut self, id: RunId, priority: Priority, progress: Progress) {
@@ -309,11 +238,8 @@ impl Shell<'_> {
         let Some(mv) = self.runs.get(&step.run).and_then(|r| r.find(step)).cloned() else {
             return Ok(());
         };
-        let others = self
-            .runs
-            .values()
-            .flat_map(|r| r.those(MoveState::underway));
-        let underway: Vec<Move> = others.cloned().collect();
+        let underway = self.those(MoveState::underway);
+        let waiting = self.those(waits);
         let intent = Event::Intended {
             id: mv.id,
             guest: mv.guest,
@@ -325,7 +251,8 @@ impl Shell<'_> {
         self.write(step.run, intent)?;
         let told = self.told_of(step);
         self.spawn(step, move |attempt, off| {
-            attempt.migrate(&underway, off, told)
+            let (underway, waiting) = (&underway[..], &waiting[..]);
+            attempt.migrate(Others { underway, waiting }, off, told)
         });
         Ok(())
     }
@@ -592,11 +519,8 @@ impl Shell<'_> {
     }
 }
 
-fn is_open(run: &Live) -> bool {
-    run.progress.finished.is_none()
-}
-
 mod later;
+mod live;
 mod orders;
 #[cfg(test)]
 mod tests;

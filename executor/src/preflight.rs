@@ -4,8 +4,8 @@
 //! Room is judged as the plan was made: by the policy in the plan, with the guest at both ends
 //! while it moves. Memory and vCPUs come from the snapshot. CPU demand is known only of the guests
 //! that the plan moves; others count with what is reserved for them, and a guest that the plan did
-//! not expect on a host counts with all its vCPUs, or, where another plan moves it there, with what
-//! that says it wants.
+//! not expect on a host counts with all its vCPUs, or, where another plan moves it there or has yet to
+//! move it away, with what that says it wants.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -74,21 +74,30 @@ pub fn preflight(plan: &Plan, now: &Cluster, seen: &Sightings) -> Vec<Change> {
             view.judge_sightings(seen, &mut changes);
         }
         view.judge_hosts(&mut changes);
-        view.judge_room(&placement, &[], &mut changes);
+        view.judge_room(&placement, Others::default(), &mut changes);
         placement.insert(mv.guest.clone(), mv.to.clone());
     }
     changes
 }
 
+/// What runs know that are not at their end, of guests that a plan says nothing of.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Others<'a> {
+    /// Moves that run at this moment.
+    pub underway: &'a [Move],
+    /// Moves that are to be begun yet, or anew: relief may have called them off.
+    pub waiting: &'a [Move],
+}
+
 /// What of one move no longer holds, right before it starts. `seen` is where the guest is seen
-/// now, `underway` are the moves that run at this moment.
+/// now.
 #[must_use]
 pub fn recheck(
     plan: &Plan,
     mv: &Move,
     now: &Cluster,
     seen: &[Sighting],
-    underway: &[Move],
+    others: Others<'_>,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
     let view = View { plan, mv, now };
@@ -97,7 +106,7 @@ pub fn recheck(
     view.judge_place(placement.get(&mv.guest), &mut changes);
     view.judge_sightings(seen, &mut changes);
     view.judge_hosts(&mut changes);
-    view.judge_room(&placement, underway, &mut changes);
+    view.judge_room(&placement, others, &mut changes);
     changes
 }
 
@@ -292,15 +301,15 @@ impl View<'_> {
     fn judge_room(
         &self,
         placement: &BTreeMap<GuestName, HostName>,
-        underway: &[Move],
+        others: Others<'_>,
         changes: &mut Vec<Change>,
     ) {
-        let mv = self.mv;
+        let (mv, underway) = (self.mv, others.underway);
         let Some(host) = self.now.host(&mv.to) else {
             return;
         };
         let mut takes = Amounts {
-            cpu: self.demand(self.now.guest(&mv.guest), &mv.guest, &mv.to),
+            cpu: self.demand(self.now.guest(&mv.guest), &mv.guest, others),
             memory: u128::from((mv.memory + self.plan.policy.overhead.memory).0),
             vcpus: u128::from(mv.vcpus),
         };
@@ -318,7 +327,7 @@ impl View<'_> {
             if guest.name != mv.guest && (there || coming.is_some()) {
                 // What is known of one that comes for another plan stands in its own move.
                 takes.cpu += coming.map_or_else(
-                    || self.demand(Some(guest), &guest.name, &mv.to),
+                    || self.demand(Some(guest), &guest.name, others),
                     |other| u128::from(other.demand.max(guest.reserved).0),
                 );
                 takes.memory += u128::from((guest.memory + self.plan.policy.overhead.memory).0);
@@ -333,16 +342,22 @@ impl View<'_> {
         }
     }
 
-    /// The CPU that a guest counts with on that host, in milli-cores.
-    fn demand(&self, guest: Option<&Guest>, name: &GuestName, on: &HostName) -> u128 {
-        let reserved = guest.map_or(MilliCores::ZERO, |g| g.reserved);
+    /// The CPU that a guest counts with on the target, in milli-cores.
+    fn demand(&self, guest: Option<&Guest>, name: &GuestName, others: Others<'_>) -> u128 {
+        let (on, reserved) = (&self.mv.to, guest.map_or(MilliCores::ZERO, |g| g.reserved));
         let moves = || self.plan.moves.iter().filter(|m| m.guest == *name);
         if let Some(planned) = moves().map(|m| m.demand).max() {
             return u128::from(planned.max(reserved).0);
         }
-        let expected = self.plan.target.get(name) == Some(on);
-        let promise = guest.map_or(MilliCores::ZERO, |g| MilliCores::cores(u64::from(g.vcpus)));
-        u128::from(if expected { reserved } else { promise }.0)
+        if self.plan.target.get(name) == Some(on) {
+            return u128::from(reserved.0);
+        }
+        // Relief expects it where another plan sends it, and it has not left yet, or was kept from it.
+        let leaves = |m: &&Move| m.guest == *name && m.from == *on;
+        let mut known = others.underway.iter().chain(others.waiting);
+        let wants = known.find(leaves).map(|m| m.demand);
+        let promise = || guest.map_or(MilliCores::ZERO, |g| MilliCores::cores(u64::from(g.vcpus)));
+        u128::from(wants.unwrap_or_else(promise).max(reserved).0)
     }
 
     /// Which resource those amounts exceed. Both sides are multiplied out, nothing is rounded.

@@ -8,7 +8,8 @@ use vmpack_domain::exit::Exit;
 use vmpack_domain::journal::{MoveState, Priority, Progress, RunId};
 use vmpack_domain::plan::{Move, Plan};
 
-use super::{Admitted, Live, Shell, is_open};
+use super::live::{Live, is_open, waits};
+use super::{Admitted, Shell};
 use crate::admit::{Admission, Ask, admit};
 use crate::holder::{Order, Refusal};
 use crate::journal::JournalError;
@@ -77,9 +78,7 @@ impl Shell<'_> {
     fn conflict(&self, plan: &Plan) -> Option<Refusal> {
         let hosts = |m: &Move| [m.from.clone(), m.to.clone()];
         let own: BTreeSet<HostName> = plan.moves.iter().flat_map(hosts).collect();
-        let open = |s: &MoveState| {
-            s.underway() || matches!(s, MoveState::Waiting | MoveState::Failed { .. })
-        };
+        let open = |s: &MoveState| s.underway() || waits(s);
         let theirs = |run: &Live| {
             let moves = run.those(open).flat_map(hosts);
             moves.collect::<BTreeSet<HostName>>()

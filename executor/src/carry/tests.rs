@@ -2,13 +2,14 @@ use std::path::PathBuf;
 
 use vmpack_domain::cluster::Cluster;
 use vmpack_domain::load::jiff_serde::Timestamp;
-use vmpack_domain::plan::{Mode, MoveId};
+use vmpack_domain::plan::{Mode, MoveId, Plan};
 use vmpack_domain::{GuestName, HostName, Load};
 use vmpack_hypervisor::Hypervisor;
 use vmpack_hypervisor::sim::{self, Fault, Phase, Trouble, When};
 use vmpack_hypervisor::simulated::Simulated;
 
 use super::*;
+use crate::decide::Limits;
 use crate::fixture::{a_move, cluster, plan};
 use crate::holder::{Handle, channel};
 use crate::world::World;

@@ -14,7 +14,14 @@ fn check(change: impl FnOnce(&mut Cluster), expected: &[Precondition]) {
     // What holds for the plan holds for its only move, and the other way round.
     let seen = [sighting("h1", GuestState::Running)];
     let mv = &plan.moves[0];
-    assert_eq!(recheck(&plan, mv, &now, &seen, &[]), found);
+    assert_eq!(recheck(&plan, mv, &now, &seen, Others::default()), found);
+}
+
+fn underway(underway: &[Move]) -> Others<'_> {
+    Others {
+        underway,
+        waiting: &[],
+    }
 }
 
 fn nobody() -> Sightings {
@@ -145,8 +152,8 @@ fn a_guest_that_is_on_its_way_to_the_target_takes_room_there() {
     );
     let plan = plan(&now, vec![first.clone(), second.clone()]);
     let seen = [sighting("h1", GuestState::Running)];
-    assert_eq!(recheck(&plan, &second, &now, &seen, &[]), []);
-    let found = recheck(&plan, &second, &now, &seen, &[first]);
+    assert_eq!(recheck(&plan, &second, &now, &seen, Others::default()), []);
+    let found = recheck(&plan, &second, &now, &seen, underway(&[first]));
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].of, Precondition::Room);
 }
@@ -159,13 +166,41 @@ fn a_guest_that_another_plan_sends_to_the_target_counts_with_what_that_says() {
     let own = plan(&now, vec![a_move("m2", "web", "h1", "h2")]);
     let seen = [sighting("h1", GuestState::Running)];
     let found =
-        |now: &Cluster, underway: &[Move]| recheck(&own, &own.moves[0], now, &seen, underway);
+        |now: &Cluster, moves: &[Move]| recheck(&own, &own.moves[0], now, &seen, underway(moves));
     assert_eq!(found(&now, std::slice::from_ref(&other)), []);
     // It has switched: nothing else has changed.
     now.guests[1].host = Some("h2".parse().unwrap());
     assert_eq!(found(&now, &[other]), []);
     // Of one that came by nobody's plan nothing is known.
     assert_eq!(found(&now, &[])[0].of, Precondition::Room);
+}
+
+#[test]
+fn a_guest_that_another_plan_did_not_move_away_after_all_counts_with_what_that_says() {
+    // Relief expects db where the other plan sends it, and goes where it is.
+    let mut now = cluster(&["h1", "h2", "h3"], &[("web", "h1"), ("db", "h2")]);
+    now.guests[1].vcpus = 8;
+    let other = a_move("m1", "db", "h2", "h3");
+    let mut own = plan(&now, vec![a_move("r1", "web", "h1", "h2")]);
+    own.target
+        .insert("db".parse().unwrap(), "h3".parse().unwrap());
+    let seen = [sighting("h1", GuestState::Running)];
+    let found = |others: Others<'_>| recheck(&own, &own.moves[0], &now, &seen, others);
+    assert_eq!(found(underway(std::slice::from_ref(&other))), []);
+    // It was called off, and is to be begun anew.
+    let waiting = |moves: &[Move]| {
+        let others = Others {
+            underway: &[],
+            waiting: moves,
+        };
+        recheck(&own, &own.moves[0], &now, &seen, others)
+    };
+    assert_eq!(waiting(std::slice::from_ref(&other)), []);
+    // 7.2 cores are usable: with web's 0.5 there is room for 6.7.
+    let mut wants = other;
+    wants.demand = MilliCores(6701);
+    assert_eq!(waiting(&[wants])[0].of, Precondition::Room);
+    assert_eq!(found(Others::default())[0].of, Precondition::Room);
 }
 
 #[test]
@@ -180,7 +215,7 @@ fn a_guest_that_does_not_run_is_left_alone() {
         ("h2", GuestState::PostCopyFailed, "split state"),
         ("h2", GuestState::Running, "runs on h2"),
     ] {
-        let found = recheck(&plan, &mv, &now, &[sighting(at, state)], &[]);
+        let found = recheck(&plan, &mv, &now, &[sighting(at, state)], Others::default());
         assert_eq!(found.len(), 1);
         assert!(found[0].detail.contains(says), "{}", found[0]);
     }
@@ -192,7 +227,7 @@ fn a_guest_that_does_not_run_is_left_alone() {
         sighting("h1", GuestState::Running),
         sighting("h2", GuestState::Off),
     ];
-    assert_eq!(recheck(&plan, &mv, &now, &left_over, &[]), []);
+    assert_eq!(recheck(&plan, &mv, &now, &left_over, Others::default()), []);
 }
 
 #[test]

@@ -177,6 +177,7 @@ impl Watch {
         let longest = budgets.max().unwrap_or(Micros::ZERO).max(MEMORY);
         let kept = |p: &Past| p.at + longest.max(self.policy.relief.cooldown) > now;
         self.recent.retain(kept);
+        self.shunned.retain(|_, until| now < *until);
     }
 
     /// What is to be done now, if anything new is. The moves of a decision count as under way once
@@ -552,8 +553,8 @@ impl Watch {
             }
         }
         self.last = None;
-        if relief && !moved {
-            self.failed(&flight, now);
+        if !moved {
+            self.not_made(&flight, relief, now);
         }
         for host in [&flight.from, &flight.to] {
             if let Some(watched) = self.hosts.get_mut(host).filter(|_| relief && moved) {
@@ -563,15 +564,21 @@ impl Watch {
         }
     }
 
-    /// A move of relief was not made: that is no move for which the guest rests its cooldown.
-    fn failed(&mut self, flight: &Flight, now: Micros) {
-        self.shunned.insert(flight.to.clone(), now + FAILED);
-        let cooldown = self.policy.relief.cooldown;
-        let rested = (now + FAILED).saturating_sub(cooldown);
-        let mut past = self.recent.iter_mut().rev();
-        if let Some(past) = past.find(|p| p.guest == flight.guest && p.to == flight.to) {
-            past.at = past.at.min(rested);
+    /// A move was not made: that is none for which its guest rests its cooldown. A plan's may have been called
+    /// off for relief, which may need that guest now.
+    fn not_made(&mut self, flight: &Flight, relief: bool, now: Micros) {
+        let of = |p: &Past| p.guest == flight.guest && p.to == flight.to;
+        let Some(past) = self.recent.iter().rposition(of) else {
+            return;
+        };
+        if !relief {
+            self.recent.remove(past);
+            return;
         }
+        self.shunned.insert(flight.to.clone(), now + FAILED);
+        let rested = (now + FAILED).saturating_sub(self.policy.relief.cooldown);
+        let past = &mut self.recent[past].at;
+        *past = rested.min(*past);
     }
 
     /// Notes a guest that is sent back.

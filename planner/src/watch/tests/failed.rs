@@ -68,3 +68,36 @@ fn a_host_that_a_guest_did_not_leave_after_all_does_not_settle() {
     });
     assert_eq!(own.made.len(), 2, "{:?}", own.made);
 }
+
+#[test]
+fn a_guest_whose_plan_was_called_off_for_relief_may_be_relieved_at_once() {
+    let mut own = Loop::new(2, 5);
+    let calm = |guest: &str, _| if guest < "g5" { 1000 } else { 200 };
+    own.run(Micros::secs(1), &calm);
+    // A plan sends g0 away, which is called off before it has switched.
+    let guest: GuestName = name("g0");
+    let mv: Move = serde_json::from_value(json!({
+        "id": "m1", "guest": "g0", "from": "h0", "to": "h1", "mode": "pre-copy", "memory": "4GiB",
+        "vcpus": 4, "demand": "1cores", "bandwidth": "100MiB/s", "start": "0s", "duration": "60s",
+        "reason": "test",
+    }))
+    .expect("a move");
+    own.watch.started(&[mv], false, own.now);
+    assert_eq!(own.watch.recent().len(), 1);
+    let ended = Heard::Ended {
+        guest: guest.clone(),
+        moved: false,
+    };
+    own.watch.hear(ended, own.now);
+    assert_eq!(own.watch.recent(), []);
+    // It alone surges: nobody else takes half of that off.
+    let surge = own.now;
+    own.run(surge + Micros::secs(2), &|guest, _| match guest {
+        "g0" => 4000,
+        g if g < "g5" => 1600,
+        _ => 200,
+    });
+    let (first, .., at) = own.made.first().expect("it is relieved");
+    assert_eq!(first, &guest, "{:?}", own.made);
+    assert!(*at < surge + Micros::secs(1), "{:?}", own.made);
+}
