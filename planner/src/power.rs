@@ -30,7 +30,7 @@ use vmpack_domain::units::{Micros, MilliCores};
 use vmpack_domain::{HostName, Policy};
 
 /// After which a host that failed to wake is tried again.
-const RETRY: Micros = Micros::secs(600);
+pub const RETRY: Micros = Micros::secs(600);
 
 /// What a host's sleep costs and takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -102,8 +102,8 @@ impl Contingency {
     }
 }
 
-/// Moves that were decided before, as far as overloads last, if all of these are possible now and end
-/// the overload of every host that they leave.
+/// Moves that were decided before, as far as overloads last and they are not under way yet, if all of these are
+/// possible now and end the overload of every host that they leave.
 #[must_use]
 pub fn still(s: &Situation, known: &[(GuestName, HostName)]) -> Option<Relief> {
     let open = Scene::new(s);
@@ -115,7 +115,11 @@ pub fn still(s: &Situation, known: &[(GuestName, HostName)]) -> Option<Relief> {
     let mut decided = Decided::default();
     for (guest, to) in known {
         let g = (0..scene.guests.len()).find(|g| scene.who(*g) == guest)?;
-        let h = scene.guests[g].at.filter(|_| !scene.guests[g].under_way)?;
+        if scene.guests[g].under_way {
+            // It was begun meanwhile; whether the others end what that leaves is asked below.
+            continue;
+        }
+        let h = scene.guests[g].at?;
         if !overloaded.contains(&h) || scene.overload(h) == 0 {
             continue;
         }

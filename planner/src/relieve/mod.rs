@@ -139,12 +139,12 @@ fn finish(open: &Scene, scene: &mut Scene, overloaded: &[usize], decided: &mut D
     }
 }
 
-/// The sleeping hosts, the cheapest room first.
+/// The sleeping hosts, the cheapest room first; those that just did not wake left out.
 fn asleep(scene: &Scene) -> Vec<usize> {
     let costs = &scene.s.policy.costs;
     let usable = |h: &usize| {
-        let host = scene.hosts[*h].host;
-        host.state == HostState::Asleep && scene.hosts[*h].room[0] > 0
+        let host = &scene.hosts[*h];
+        host.host.state == HostState::Asleep && !host.shunned && host.room[0] > 0
     };
     let mut hosts: Vec<usize> = (0..scene.hosts.len()).filter(usable).collect();
     hosts.sort_by_key(|h| {

@@ -50,8 +50,8 @@ pub(super) struct HostNow<'a> {
     pub(super) pipe_in: i64,
     /// Whether it is awake, and heard of.
     pub(super) open: bool,
-    /// Whether a move to it just failed.
-    shunned: bool,
+    /// Whether a move to it just failed, or it did not wake.
+    pub(super) shunned: bool,
     /// Guests that run on it and are not under way.
     pub(super) on: Vec<usize>,
 }

@@ -102,7 +102,7 @@ pub struct Watch {
     /// What each guest wanted at its last moves.
     wanted_then: BTreeMap<GuestName, MilliCores>,
     oscillations: Vec<Oscillation>,
-    /// Hosts to which a move of relief failed, until when they are no targets.
+    /// Hosts to which a move of relief failed, or that did not wake: until when nothing is expected of them.
     shunned: BTreeMap<HostName, Micros>,
     ahead: Contingency,
     /// What was said last of overloads that stay, when they are tried again, and after how long that is.
@@ -313,8 +313,21 @@ impl Watch {
         let mut hosts = self.cluster.hosts.iter_mut();
         if let Some(found) = hosts.find(|h| h.name == *host) {
             found.state = state;
+            self.shunned.remove(host);
             self.last = None;
         }
+    }
+
+    /// A host did not wake: until then another is named where one is to be woken.
+    pub fn does_not_wake(&mut self, host: &HostName, until: Micros) {
+        self.shunned.insert(host.clone(), until);
+        self.last = None;
+    }
+
+    /// Whether nothing is expected of the host: a move to it just failed, or it did not wake.
+    #[must_use]
+    pub fn is_shunned(&self, host: &HostName, now: Micros) -> bool {
+        self.shunned.get(host).is_some_and(|until| now < *until)
     }
 
     /// All that is known now, to be thought about elsewhere.
@@ -334,7 +347,7 @@ impl Watch {
         }
     }
 
-    /// Hosts to which a move just failed.
+    /// Hosts of which nothing is expected now.
     fn shunned(&self, now: Micros) -> BTreeSet<HostName> {
         let shunned = self.shunned.iter().filter(|(_, until)| now < **until);
         shunned.map(|(host, _)| host.clone()).collect()

@@ -10,7 +10,7 @@ use vmpack_domain::units::{Micros, MilliCores};
 use vmpack_domain::{Cluster, GuestName, HostName, Load, Policy, check};
 use vmpack_ilp::Limits;
 
-use super::{Contingency, Surge, relieve};
+use super::{Contingency, Surge, relieve, still};
 
 /// What a situation is of, owned.
 #[derive(Debug, Clone, Default)]
@@ -418,4 +418,57 @@ fn what_was_decided_ahead_is_made_if_it_still_holds() {
     }
     world.silent.insert(name("h3"));
     assert_eq!(ahead.recall(&world.situation(), &surge), None);
+}
+
+#[test]
+fn what_of_a_better_answer_is_under_way_is_no_reason_to_drop_the_rest() {
+    let mut world = World::new(
+        &["h1", "h2", "h3"],
+        &[
+            ("a", "h1", 4000),
+            ("b", "h1", 4000),
+            ("c", "h1", 4000),
+            ("d", "h1", 4000),
+            ("e", "h2", 1000),
+            ("f", "h3", 1000),
+        ],
+    );
+    world.overloaded.retain(|host, _| host.as_str() == "h1");
+    let best = [(name("a"), name("h2")), (name("b"), name("h3"))];
+    let both = still(&world.situation(), &best).expect("both are possible");
+    assert_eq!(both.moves.len(), 2);
+    world.flights.push(Flight {
+        guest: name("a"),
+        from: name("h1"),
+        to: name("h2"),
+        demand: MilliCores(4000),
+        margin: MilliCores::ZERO,
+        memory: vmpack_domain::units::MiB(4096),
+    });
+    let rest = still(&world.situation(), &best).expect("the other is");
+    assert!(check::relief(&world.situation(), &rest).is_empty());
+    let moves: Vec<_> = rest.moves.iter().map(|m| m.guest.as_str()).collect();
+    assert_eq!(moves, ["b"]);
+    // It alone would not end what the flight leaves.
+    world.demand.insert(name("b"), seen(2000));
+    world.demand.insert(name("c"), seen(6000));
+    assert_eq!(still(&world.situation(), &best[..1]), None);
+}
+
+#[test]
+fn a_host_that_did_not_wake_is_not_named_again_while_there_is_another() {
+    let mut world = World::new(
+        &["h1", "h2", "h3"],
+        &[("a", "h1", 4000), ("b", "h1", 4000), ("c", "h1", 4000)],
+    );
+    for host in &mut world.cluster.hosts[1..] {
+        host.state = vmpack_domain::HostState::Asleep;
+    }
+    world.overloaded.retain(|host, _| host.as_str() == "h1");
+    for expected in ["h2", "h3"] {
+        let woken = world.relieved().wake;
+        assert_eq!(woken, [name::<HostName>(expected)]);
+        world.shunned.extend(woken);
+    }
+    assert_eq!(world.relieved().wake, []);
 }
