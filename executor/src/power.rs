@@ -10,9 +10,12 @@
 //! that, and counts a host that does not come as one that failed.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use vmpack_domain::{Host, HostName};
 
 /// How long a command may take.
@@ -132,6 +135,8 @@ fn run(argv: &[String], host: &HostName, patience: Duration) -> Result<(), Power
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
+        // Of its own, so that what it starts ends with it.
+        .process_group(0)
         .spawn()
         .map_err(failed)?;
     let began = Instant::now();
@@ -141,6 +146,9 @@ fn run(argv: &[String], host: &HostName, patience: Duration) -> Result<(), Power
             Some(status) => return Err(PowerError::Failed(shown, status.to_string())),
             None if began.elapsed() >= patience => {
                 // It may have ended just now, which is as well.
+                if let Ok(group) = i32::try_from(child.id()) {
+                    let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+                }
                 let _ = child.kill();
                 let _ = child.wait();
                 return Err(PowerError::TooLong(shown, patience));
@@ -292,8 +300,26 @@ mod tests {
             failing.sleep(&host(None)),
             Err(PowerError::Program(..))
         ));
-        let sleeps = ["sleep".to_owned(), "60".to_owned()];
-        let ended = run(&sleeps, &"h1".parse().unwrap(), Duration::from_millis(50));
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_ended_with_all_that_it_has_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("child");
+        let script = format!("sleep 600 & echo $! > {}; wait", file.display());
+        let hangs = ["sh".to_owned(), "-c".to_owned(), script];
+        let ended = run(&hangs, &"h1".parse().unwrap(), Duration::from_secs(1));
         assert!(matches!(ended, Err(PowerError::TooLong(..))));
+        let child = std::fs::read_to_string(file).unwrap();
+        let runs = || {
+            let status = std::fs::read_to_string(format!("/proc/{}/stat", child.trim()));
+            // One that nobody has waited for yet has ended as well.
+            status.is_ok_and(|s| !s.contains(") Z "))
+        };
+        let began = Instant::now();
+        while runs() {
+            assert!(began.elapsed() < Duration::from_secs(10), "{child}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
