@@ -1,13 +1,14 @@
 //! Acts on decisions: one thread per migration, the journal before and after, and what the holder is
 //! asked in between. It decides nothing: see [`crate::decide`] and [`crate::settle`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinError, JoinSet};
+use vmpack_domain::HostName;
 use vmpack_domain::journal::{Event, Health, MoveState, Priority, Progress, RunId};
 use vmpack_domain::units::{MiB, Micros};
 use vmpack_hypervisor::MigrationEvent;
@@ -97,6 +98,7 @@ pub async fn hold(
         timer: JoinSet::new(),
         followers: Vec::new(),
         interrupted: 0,
+        asleep: BTreeSet::new(),
         decided: Instant::now(),
     };
     for run in runs {
@@ -137,6 +139,8 @@ struct Shell<'a> {
     timer: JoinSet<()>,
     followers: Vec<mpsc::UnboundedSender<Entry>>,
     interrupted: u32,
+    /// Hosts that are being put to sleep, or sleep.
+    asleep: BTreeSet<HostName>,
     /// When what is being acted on was decided.
     decided: Instant,
 }
@@ -512,6 +516,13 @@ impl Shell<'_> {
                     let by = by.clone();
                     self.write(run, Event::Continued { by, failures })?;
                 }
+            }
+            Ask::Sleep { host, told } => {
+                // Who asked may be gone.
+                let _ = told.send(self.sleep(host));
+            }
+            Ask::Awake { host } => {
+                self.asleep.remove(&host);
             }
             Ask::Order(order, told) => return self.ordered(order, told),
         }

@@ -17,6 +17,9 @@
 //! at its end, no move of consolidation starts, and those in its way are called off where that is
 //! safe; they are begun anew afterwards, if they still fit.
 //!
+//! Nothing is accepted that moves a guest to a host that is being put to sleep, or from it; and none is let sleep
+//! that something accepted moves guests to or from. Both are asked of the holder, so one comes first.
+//!
 //! A holder for one plan ends when its runs are at their end. One that stays (`watch`) waits for more
 //! until it is interrupted.
 
@@ -24,6 +27,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, oneshot};
+use vmpack_domain::HostName;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::journal::{MoveState, Priority, RunId};
 use vmpack_domain::plan::Plan;
@@ -141,6 +145,19 @@ pub enum Ask {
         /// Who asks.
         by: String,
     },
+    /// That a host is about to sleep: from now on nothing is accepted that moves a guest to it or from it.
+    /// Refused where something does.
+    Sleep {
+        /// Which.
+        host: HostName,
+        /// The answer.
+        told: oneshot::Sender<Result<(), Refusal>>,
+    },
+    /// That a host does not sleep, or not any more.
+    Awake {
+        /// Which.
+        host: HostName,
+    },
     /// To stop: the first time what runs is finished and no more started, the second time what has not
     /// switched is aborted.
     Interrupt,
@@ -207,6 +224,19 @@ impl Handle {
     /// Has it go on with runs that wait for a person.
     pub fn go_on(&self, by: String) {
         self.ask(Ask::Continue { by });
+    }
+
+    /// Whether the host may sleep; from then on no guest is moved to it or from it.
+    #[must_use]
+    pub fn sleep(&self, host: HostName) -> oneshot::Receiver<Result<(), Refusal>> {
+        let (told, hears) = oneshot::channel();
+        self.ask(Ask::Sleep { host, told });
+        hears
+    }
+
+    /// The host takes guests again.
+    pub fn awake(&self, host: HostName) {
+        self.ask(Ask::Awake { host });
     }
 
     /// Asks it to stop; see [`Ask::Interrupt`].

@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use vmpack_domain::HostName;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::journal::{MoveState, Priority, Progress, RunId};
-use vmpack_domain::plan::{Move, Plan};
+use vmpack_domain::plan::Plan;
 
 use super::live::{Live, is_open, waits};
 use super::{Admitted, Shell};
@@ -38,7 +38,10 @@ impl Shell<'_> {
             let error = "the executor at work is being stopped";
             Err(Refusal::new(Exit::Environment, error).hint("try again when it has ended"))
         } else if order.priority == Priority::Relief {
-            return self.accept(&order, told);
+            match self.sleeps(&order.plan) {
+                None => return self.accept(&order, told),
+                Some(refusal) => Err(refusal),
+            }
         } else if let Some(refusal) = self.conflict(&order.plan) {
             Err(refusal)
         } else {
@@ -74,25 +77,49 @@ impl Shell<'_> {
         }
     }
 
-    /// Why a plan cannot be carried out beside those that are: it rests on hosts that they change.
-    fn conflict(&self, plan: &Plan) -> Option<Refusal> {
-        let hosts = |m: &Move| [m.from.clone(), m.to.clone()];
-        let own: BTreeSet<HostName> = plan.moves.iter().flat_map(hosts).collect();
-        let open = |s: &MoveState| s.underway() || waits(s);
-        let theirs = |run: &Live| {
-            let moves = run.those(open).flat_map(hosts);
-            moves.collect::<BTreeSet<HostName>>()
-        };
-        let others = self.runs.iter().filter(|(_, r)| is_open(r));
-        for (id, run) in others {
-            let shared = theirs(run);
-            if let Some(host) = shared.intersection(&own).next() {
-                let error = format!("run {id} is not at its end and changes host {host}, too");
-                let hint = "wait for it, or end it by `vmpack-executor abort`; then plan again";
-                return Some(Refusal::new(Exit::StalePlan, error).hint(hint));
-            }
+    /// Whether the host may sleep, which it counts as doing from then on.
+    pub(super) fn sleep(&mut self, host: HostName) -> Result<(), Refusal> {
+        let refused = |error| Err(Refusal::new(Exit::Environment, error));
+        if self.observed.draining {
+            return refused("the executor at work is being stopped".to_owned());
         }
-        None
+        if let Some((id, _)) = self.changes(&BTreeSet::from([&host])) {
+            return refused(format!(
+                "run {id} is not at its end and changes host {host}"
+            ));
+        }
+        self.asleep.insert(host);
+        Ok(())
+    }
+
+    /// A run that has yet to move a guest to one of those hosts or from it, and which.
+    fn changes(&self, hosts: &BTreeSet<&HostName>) -> Option<(RunId, HostName)> {
+        let open = |s: &MoveState| s.underway() || waits(s);
+        let mut others = self.runs.iter().filter(|(_, r)| is_open(r));
+        others.find_map(|(id, run)| {
+            let mut theirs = run.those(open).flat_map(|m| [&m.from, &m.to]);
+            Some((*id, theirs.find(|host| hosts.contains(host))?.clone()))
+        })
+    }
+
+    /// Why a plan cannot be carried out beside those that are: it rests on hosts that they change, or that
+    /// are being put to sleep.
+    fn conflict(&self, plan: &Plan) -> Option<Refusal> {
+        let shared = self.changes(&ends(plan).collect());
+        let shared = shared.map(|(id, host)| {
+            let error = format!("run {id} is not at its end and changes host {host}, too");
+            let hint = "wait for it, or end it by `vmpack-executor abort`; then plan again";
+            Refusal::new(Exit::StalePlan, error).hint(hint)
+        });
+        shared.or_else(|| self.sleeps(plan))
+    }
+
+    /// Why a plan cannot be carried out: a host that it rests on is being put to sleep.
+    fn sleeps(&self, plan: &Plan) -> Option<Refusal> {
+        let host = ends(plan).find(|host| self.asleep.contains(*host))?;
+        let error = format!("host {host} is being put to sleep, or sleeps");
+        let hint = "take a new snapshot and plan again; what the plan needs awake is woken first";
+        Some(Refusal::new(Exit::StalePlan, error).hint(hint))
     }
 
     fn accept(
@@ -110,4 +137,9 @@ impl Shell<'_> {
         let _ = told.send(Ok(accepted.run));
         Ok(())
     }
+}
+
+/// The hosts that a plan moves guests between.
+fn ends(plan: &Plan) -> impl Iterator<Item = &HostName> {
+    plan.moves.iter().flat_map(|m| [&m.from, &m.to])
 }

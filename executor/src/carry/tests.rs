@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use vmpack_domain::cluster::Cluster;
 use vmpack_domain::load::jiff_serde::Timestamp;
 use vmpack_domain::plan::{Mode, MoveId, Plan};
-use vmpack_domain::{GuestName, HostName, Load};
+use vmpack_domain::{GuestName, Load};
 use vmpack_hypervisor::Hypervisor;
 use vmpack_hypervisor::sim::{self, Fault, Phase, Trouble, When};
 use vmpack_hypervisor::simulated::Simulated;

@@ -133,6 +133,67 @@ fn relief_that_is_handed_in_goes_first_and_what_it_calls_off_is_begun_anew() {
 }
 
 #[test]
+fn no_plan_goes_to_a_host_that_falls_asleep_and_none_sleeps_that_a_plan_needs() {
+    let mut hosts = three_hosts();
+    hosts
+        .hosts
+        .extend([crate::fixture::host("h4"), crate::fixture::host("h5")]);
+    hosts.guests.push(crate::fixture::guest("e", "h4"));
+    let desk = Desk::new();
+    let mut journal = Journal::open(&desk.journal).unwrap();
+    journal
+        .accept(
+            &three(&hosts),
+            None,
+            Priority::Consolidation,
+            &world(&hosts),
+        )
+        .unwrap();
+    let other = crate::fixture::plan(&hosts, vec![a_move("n1", "e", "h4", "h5")]);
+    let order = || crate::holder::Order {
+        plan: other.clone(),
+        file: None,
+        priority: Priority::Consolidation,
+        world: None,
+    };
+    let (mut sleeps, mut orders) = (Vec::new(), Vec::new());
+    let scene = scene(Arc::new(simulated(&hosts, vec![]).paced(20)));
+    run(&desk, &scene, &LIMITS, |heard, handle| {
+        if is_intent(heard) && sleeps.is_empty() {
+            // h2 is the target of a move that has yet to begin.
+            sleeps = ["h2", "h5"]
+                .map(|host| handle.sleep(host_name(host)))
+                .into();
+            orders.push(handle.order(order()));
+            orders.push(handle.relieve(other.clone()));
+            handle.awake(host_name("h5"));
+            orders.push(handle.order(order()));
+            sleeps.push(handle.sleep(host_name("h5")));
+        }
+    })
+    .unwrap();
+    let mut sleeps = sleeps.into_iter().map(|s| s.blocking_recv().unwrap());
+    let refusal = sleeps.next().unwrap().unwrap_err();
+    assert!(
+        refusal.error.contains("run 1 is not at its end"),
+        "{refusal}"
+    );
+    assert_eq!(sleeps.next(), Some(Ok(())));
+    let mut orders = orders.into_iter().map(|o| o.blocking_recv().unwrap());
+    for _ in 0..2 {
+        let refusal = orders.next().unwrap().unwrap_err();
+        assert_eq!(refusal.exit, vmpack_domain::exit::Exit::StalePlan as u8);
+        assert!(
+            refusal.error.contains("h5 is being put to sleep"),
+            "{refusal}"
+        );
+    }
+    // While the plan was looked at the host was let sleep: whichever was answered first binds the other.
+    let (taken, asleep) = (orders.next().unwrap(), sleeps.next().unwrap());
+    assert!(taken.is_err() && asleep.is_ok(), "{taken:?} {asleep:?}");
+}
+
+#[test]
 fn nothing_is_started_while_the_inhibit_file_is_there() {
     let hosts = three_hosts();
     let plan = three(&hosts);
