@@ -26,6 +26,7 @@
 //! was just relieved, or took a guest of relief, is overloaded only where that lasts.
 
 mod answer;
+mod flown;
 mod guest;
 mod heard;
 mod host;
@@ -61,9 +62,8 @@ pub const AGAIN: Micros = Micros::secs(2);
 /// How long it waits before it seeks relief again in an overload's first moments: less than the shortest window
 /// that a watch is well served with, so that each is decided by.
 pub const SOON: Micros = Micros::millis(25);
-/// For how long a guest rests of which a move failed, and its target is none: what was in the way may be gone
-/// then, and others are tried meanwhile.
-const FAILED: Micros = Micros::secs(5);
+/// An overload that comes so long after the last one has ended is told of anew, also where the answer is the same.
+const FORGOTTEN: Micros = Micros::secs(10);
 /// How long a move is remembered, beyond every cooldown and budget.
 const MEMORY: Micros = Micros::secs(3600);
 
@@ -178,6 +178,11 @@ impl Watch {
         let kept = |p: &Past| p.at + longest.max(self.policy.relief.cooldown) > now;
         self.recent.retain(kept);
         self.shunned.retain(|_, until| now < *until);
+        let over = |w: &HostWatch| matches!(w.phase, Phase::Overloaded(_) | Phase::Relieving(_));
+        let old = |(_, again, _): &(_, Micros, _)| *again + FORGOTTEN <= now;
+        if self.last.as_ref().is_some_and(old) && !self.hosts.values().any(over) {
+            self.last = None;
+        }
     }
 
     /// What is to be done now, if anything new is. The moves of a decision count as under way once
@@ -540,73 +545,6 @@ impl Watch {
             if let Some(known) = self.guests.get_mut(guest) {
                 known.demand = Demand::Unknown;
             }
-        }
-    }
-
-    fn ended(&mut self, guest: &GuestName, moved: bool, now: Micros) {
-        let Some(at) = self.flights.iter().position(|f| f.guest == *guest) else {
-            return;
-        };
-        let relief = self.is_for_relief(&self.flights[at]);
-        let flight = self.flights.remove(at);
-        if let Some(known) = self.guests.get_mut(guest) {
-            known.believed = now;
-            known.demand = Demand::Starved {
-                before: flight.demand,
-                margin: flight.margin,
-            };
-            if moved {
-                self.cluster.guests[known.index].host = Some(flight.to.clone());
-                if let Some(from) = self.hosts.get_mut(&flight.from) {
-                    from.on.remove(guest);
-                }
-                if let Some(to) = self.hosts.get_mut(&flight.to) {
-                    to.on.insert(guest.clone());
-                }
-            }
-        }
-        self.last = None;
-        if !moved {
-            self.not_made(&flight, relief, now);
-        }
-        for host in [&flight.from, &flight.to] {
-            if let Some(watched) = self.hosts.get_mut(host).filter(|_| relief && moved) {
-                watched.settle(now);
-            }
-            self.look(host, now);
-        }
-    }
-
-    /// A move was not made: that is none for which its guest rests its cooldown. A plan's may have been called
-    /// off for relief, which may need that guest now.
-    fn not_made(&mut self, flight: &Flight, relief: bool, now: Micros) {
-        let of = |p: &Past| p.guest == flight.guest && p.to == flight.to;
-        let Some(past) = self.recent.iter().rposition(of) else {
-            return;
-        };
-        if !relief {
-            self.recent.remove(past);
-            return;
-        }
-        self.shunned.insert(flight.to.clone(), now + FAILED);
-        let rested = (now + FAILED).saturating_sub(self.policy.relief.cooldown);
-        let past = &mut self.recent[past].at;
-        *past = rested.min(*past);
-    }
-
-    /// Notes a guest that is sent back.
-    fn returns(&mut self, mv: &Move, demand: MilliCores, margin: MilliCores, now: Micros) {
-        let cooldown = self.policy.relief.cooldown;
-        let mut past = self.recent.iter().rev();
-        let back = past.any(|p| p.guest == mv.guest && p.from == mv.to && p.at + cooldown > now);
-        let then = self.wanted_then.get(&mv.guest).copied();
-        let unchanged = then.is_some_and(|t| t.0.abs_diff(demand.0) <= margin.0);
-        if back && unchanged {
-            self.oscillations.push(Oscillation {
-                guest: mv.guest.clone(),
-                host: mv.to.clone(),
-                at: now,
-            });
         }
     }
 }

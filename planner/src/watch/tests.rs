@@ -27,6 +27,8 @@ struct Loop {
     /// Σ overload × time, in milli-core-seconds.
     violation: u64,
     silent: BTreeSet<HostName>,
+    /// How often something was decided.
+    decided: usize,
     /// How often the probes speak.
     step: Micros,
 }
@@ -69,6 +71,7 @@ impl Loop {
             made: Vec::new(),
             violation: 0,
             silent: BTreeSet::new(),
+            decided: 0,
             step: STEP,
         }
     }
@@ -133,6 +136,7 @@ impl Loop {
         self.watch.pass(now);
         if let Some(decision) = self.watch.decide(&never_late(), now) {
             self.judge(&decision);
+            self.decided += 1;
             self.watch.started(&decision.relief.moves, true, now);
             for mv in decision.relief.moves {
                 self.made
@@ -266,6 +270,18 @@ fn where_demand_exceeds_what_is_awake_nothing_moves() {
     // And it is not said at every window.
     assert!(matches!(own.watch.phase(&name("h0")), Phase::Overloaded(_)));
     assert_eq!(own.watch.decide(&never_late(), own.now), None);
+    // When it comes again it is, but not each time where it comes and goes.
+    for (calm, again) in [(2, false), (30, true), (2, false)] {
+        let before = own.decided;
+        own.run(own.now + Micros::secs(calm), &|_, _| 1000);
+        own.run(own.now + Micros::secs(5), &|_, _| 2500);
+        assert_eq!(
+            own.decided > before,
+            again,
+            "after {calm} s: {}",
+            own.decided
+        );
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Moves that were not made after all.
 
 use super::*;
+use crate::watch::flown::FAILED;
 
 #[test]
 fn a_target_that_failed_is_left_out_for_a_while_and_its_guest_rests_no_longer() {
