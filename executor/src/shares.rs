@@ -11,11 +11,20 @@
 //! each move, and set anew where they are not right. They are set on what runs, not in
 //! guests' definitions.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vmpack_domain::units::MilliCores;
-use vmpack_domain::{Host, HostName};
+use vmpack_domain::{GuestName, Host, HostName};
 use vmpack_hypervisor::{Error, Hypervisor, Weight, Weights};
+
+/// What was set on a host, to be given back.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Held {
+    /// Its guests then.
+    guests: BTreeSet<GuestName>,
+    /// Whose shares were set: what they were, and what they are.
+    set: BTreeMap<GuestName, (u64, u64)>,
+}
 
 /// Sees to it that every guest on the host has what it has reserved, and whether that is so as they are
 /// read back; nothing where none has any. Blocks.
@@ -23,6 +32,18 @@ use vmpack_hypervisor::{Error, Hypervisor, Weight, Weights};
 /// # Errors
 /// Why it is not so, where the host says why.
 pub fn hold(hypervisor: &dyn Hypervisor, host: &HostName) -> Result<Option<bool>, Error> {
+    hold_noting(hypervisor, host, &mut Held::default())
+}
+
+/// As [`hold`], and notes what it sets, also where it fails.
+///
+/// # Errors
+/// As it.
+pub fn hold_noting(
+    hypervisor: &dyn Hypervisor,
+    host: &HostName,
+    held: &mut Held,
+) -> Result<Option<bool>, Error> {
     let Some(found) = hypervisor.weights(host)? else {
         return Ok(None);
     };
@@ -30,6 +51,7 @@ pub fn hold(hypervisor: &dyn Hypervisor, host: &HostName) -> Result<Option<bool>
         host: host.to_string(),
         cause: "its guests have reserved as much CPU as it has, or more".to_owned(),
     })?;
+    held.guests = found.guests.iter().map(|g| g.guest.clone()).collect();
     for (weight, shares) in found.guests.iter().zip(wanted) {
         if weight.shares == shares {
             continue;
@@ -41,13 +63,50 @@ pub fn hold(hypervisor: &dyn Hypervisor, host: &HostName) -> Result<Option<bool>
             weight.shares
         );
         match hypervisor.set_shares(guest, host, shares) {
+            Ok(()) => {
+                let set = held
+                    .set
+                    .entry(guest.clone())
+                    .or_insert((weight.shares, shares));
+                set.1 = shares;
+            }
             // It left, or ended, meanwhile.
-            Ok(()) | Err(Error::NotThere { .. }) => {}
+            Err(Error::NotThere { .. }) => {}
             Err(e) => return Err(e),
         }
     }
     let after = hypervisor.weights(host)?;
     Ok(after.map(|Weights { host, guests }| holds(room(&host), &guests)))
+}
+
+/// Sets CPU shares back to what they were before [`hold_noting`]. Those that somebody else has set since stay as
+/// they are; so do all where a guest has come meanwhile, beside which each is to have what it has reserved,
+/// as after each move. Blocks.
+///
+/// # Errors
+/// Why they are not, where the host says why.
+pub fn give_back(hypervisor: &dyn Hypervisor, host: &HostName, held: &Held) -> Result<(), Error> {
+    if held.set.is_empty() {
+        return Ok(());
+    }
+    let Some(now) = hypervisor.weights(host)? else {
+        return Ok(());
+    };
+    if now.guests.iter().any(|g| !held.guests.contains(&g.guest)) {
+        return Ok(());
+    }
+    for weight in &now.guests {
+        match held.set.get(&weight.guest) {
+            Some((before, set)) if *set == weight.shares => {
+                match hypervisor.set_shares(&weight.guest, host, *before) {
+                    Ok(()) | Err(Error::NotThere { .. }) => {}
+                    Err(e) => return Err(e),
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// What the guests of the host may have of its CPU together, in cores of speed 1.

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod abort;
+mod aloud;
 mod apply;
 mod conduct;
 mod display;

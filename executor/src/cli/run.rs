@@ -170,7 +170,9 @@ impl Beside {
         std::thread::spawn(move || {
             let done = match &order {
                 Order::Sleep(..) => driver.sleep(&host),
-                Order::Wake(..) | Order::Failed(..) => driver.wake(&host),
+                Order::Wake(..) => driver.wake(&host),
+                // Only told.
+                Order::Failed(..) => return,
             };
             // As above.
             let _ = told.send(Done::Powered(order, done.err().map(|e| e.to_string())));

@@ -11,21 +11,24 @@ use vmpack_domain::journal::Priority;
 use vmpack_domain::plan::Plan;
 use vmpack_domain::units::Micros;
 use vmpack_domain::{HostName, HostState};
-use vmpack_probe_client::client::{Address, Client, plain};
+use vmpack_planner::power;
+use vmpack_probe_client::client::{Address, Client};
 use vmpack_probe_client::place::{place, probes};
 use vmpack_probe_client::tls::Files;
 
+use super::aloud::tell_a_person;
 use super::conduct::{Pace, scene, take_lock};
 use super::failure::Failure;
 use super::files::{Place, read_all};
 use super::say::{note, out};
+use crate::attempt::Scene;
 use crate::carry::{Heard, hold};
 use crate::holder::{Handle, Order, Terms as HolderTerms, channel};
 use crate::journal::Journal;
 use crate::socket::Server;
 use crate::watch::audit::Audit;
 use crate::watch::ears::listen;
-use crate::watch::{Done, Lines, Mode, Terms, greeting, hands, watch};
+use crate::watch::{Done, Lines, Mode, Terms, greeting, hands, held, watch};
 use crate::world::{World, write_atomically};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -197,7 +200,10 @@ pub(super) fn listen_and_act(
                     let told = refusals.clone();
                     // That it is taken is heard as it begins.
                     tokio::spawn(async move {
-                        if let Ok(Err(refusal)) = answer.await {
+                        // Where every guest is where it is to be, nothing is refused.
+                        if let Ok(Err(refusal)) = answer.await
+                            && refusal.exit != Exit::Done as u8
+                        {
                             let (why, relief) = (refusal.to_string(), false);
                             let _ = told.send(Done::Refused {
                                 guests,
@@ -209,8 +215,37 @@ pub(super) fn listen_and_act(
                 }
             },
             power: &mut |order, host| {
-                if let Some(run) = run {
-                    run.switch(order, host, &beside);
+                let Some(run) = run else { return };
+                match (&holder, &order) {
+                    (Some(Holder { handle, .. }), power::Order::Sleep(..)) => {
+                        // Asked of the holder: a plan may be on its way to it.
+                        let answer = handle.sleep(host.name.clone());
+                        let (run, beside) = (run.clone(), beside.clone());
+                        tokio::spawn(async move {
+                            let why = match answer.await {
+                                Ok(Ok(())) => return run.switch(order, host, &beside),
+                                Ok(Err(refusal)) => refusal.to_string(),
+                                Err(_) => "the holder has ended".to_owned(),
+                            };
+                            let _ = beside.send(Done::Powered(order, Some(why)));
+                        });
+                    }
+                    _ => run.switch(order, host, &beside),
+                }
+            },
+            awake: &mut |host| {
+                if let Some(Holder { handle, .. }) = &holder {
+                    handle.awake(host.clone());
+                }
+            },
+            hold: &mut |host, holds| {
+                if let Some(Holder {
+                    shares: Some((keep, _)),
+                    ..
+                }) = &holder
+                {
+                    // It hears until this is dropped.
+                    let _ = keep.send((host.clone(), holds));
                 }
             },
         };
@@ -298,154 +333,18 @@ impl Stops {
     }
 }
 
-/// A line of the audit log in a person's words.
-fn tell_a_person(line: &str) {
-    let Ok(said) = serde_json::from_str::<serde_json::Value>(line) else {
-        return;
-    };
-    // What a probe said may stand in it.
-    let text = |key: &str| plain(said[key].as_str().unwrap_or_default());
-    let time = text("at");
-    let time = time
-        .split('T')
-        .nth(1)
-        .unwrap_or(&time)
-        .get(..12)
-        .unwrap_or_default();
-    match said["event"].as_str().unwrap_or_default() {
-        "decided" => {
-            let relief = &said["relief"];
-            out(format_args!(
-                "{time} decided {} ms after the onset, in {} us{}",
-                said["onset_ms"],
-                said["took_us"],
-                if said["carried_out"] == true {
-                    ""
-                } else {
-                    " (only told)"
-                }
-            ));
-            for reason in relief["reasons"].as_array().into_iter().flatten() {
-                out(format_args!("  {}", reason.as_str().unwrap_or_default()));
-            }
-            for mv in relief["moves"].as_array().into_iter().flatten() {
-                let of = |key: &str| mv[key].as_str().unwrap_or_default();
-                out(format_args!(
-                    "  move {} {} -> {} by {}: {}",
-                    of("guest"),
-                    of("from"),
-                    of("to"),
-                    of("mode"),
-                    of("reason")
-                ));
-            }
-            for left in relief["left"].as_array().into_iter().flatten() {
-                let of = |key: &str| left[key].as_str().unwrap_or_default();
-                out(format_args!(
-                    "  stays: {}: {}; {}",
-                    of("host"),
-                    of("why"),
-                    of("would")
-                ));
-            }
-        }
-        "switched" => out(format_args!(
-            "{time} {} switched {} ms after the onset",
-            text("guest"),
-            said["onset_ms"]
-        )),
-        "ended" => out(format_args!(
-            "{time} {} {}",
-            text("guest"),
-            if said["moved"] == true {
-                "is whole at its target"
-            } else {
-                "stays where it was"
-            }
-        )),
-        "trouble" => out(format_args!(
-            "{time} {} is {}: {}",
-            text("guest"),
-            match said["kind"].as_str() {
-                Some("lost") => "lost",
-                Some("stuck") => "stuck in split state",
-                _ => "in split state, its connection broke",
-            },
-            text("why")
-        )),
-        "relieved" => out(format_args!(
-            "{time} {} is relieved, {} ms after the onset",
-            text("host"),
-            said["after_ms"]
-        )),
-        "silent" => out(format_args!(
-            "{time} {} is not heard, its load is unknown: {}",
-            text("host"),
-            text("why")
-        )),
-        "heard" => out(format_args!("{time} {} is heard", text("host"))),
-        "cluster" => {
-            let count = |key: &str| said[key].as_array().map_or(0, Vec::len);
-            out(format_args!(
-                "{time} the cluster's files changed: {} guests, {} new, {} no more",
-                said["guests"],
-                count("came"),
-                count("gone")
-            ));
-        }
-        "power" => out(format_args!(
-            "{time} {} is to {}{}: {}{}",
-            text("host"),
-            text("to"),
-            if said["carried_out"] == true {
-                ""
-            } else {
-                " (only told)"
-            },
-            text("why"),
-            said["failed"]
-                .as_str()
-                .map_or(String::new(), |failed| format!(
-                    "; it failed: {}",
-                    plain(failed)
-                ))
-        )),
-        "planned" => {
-            out(format_args!(
-                "{time} planned: {} moves{}",
-                said["moves"],
-                if said["carried_out"] == true {
-                    ""
-                } else {
-                    ", not carried out"
-                }
-            ));
-            for reason in said["reasons"].as_array().into_iter().flatten() {
-                out(format_args!(
-                    "  {}",
-                    plain(reason.as_str().unwrap_or_default())
-                ));
-            }
-        }
-        "oscillates" => out(format_args!(
-            "{time} {} is back on {} within its cooldown",
-            text("guest"),
-            text("host")
-        )),
-        "unchanged" => out(format_args!(
-            "{time} the cluster's files changed, it is watched as before: {}",
-            text("why")
-        )),
-        "refused" => out(format_args!("{time} refused: {}", text("why"))),
-        event => out(format_args!("{time} {event} {}", text("why"))),
-    }
-}
-
 /// The holder, on a thread of its own.
 struct Holder {
     handle: Handle,
     thread: std::thread::JoinHandle<Result<(), Failure>>,
+    /// Who holds guests to what they have reserved, and is asked to.
+    shares: Option<Keeper>,
 }
+
+type Keeper = (
+    std::sync::mpsc::Sender<(HostName, bool)>,
+    std::thread::JoinHandle<()>,
+);
 
 /// Says that the holder is gone, however it ended: nobody carries anything out from then on.
 struct Farewell(mpsc::UnboundedSender<Done>);
@@ -496,6 +395,7 @@ impl Holder {
             world.reopen(&place.world)?
         };
         let scene = scene(hypervisor, &world, place);
+        let shares = keeper(&scene, finish.clone())?;
         let (handle, mut asks) = channel();
         let (mine, place, pace) = (handle.clone(), place.clone(), arguments.pace.clone());
         let thread = std::thread::Builder::new()
@@ -535,12 +435,18 @@ impl Holder {
         Ok(Self {
             handle,
             thread: thread.map_err(failed)?,
+            shares: Some(shares),
         })
     }
 
     /// Finishes what runs, and starts no more; asked to stop again, it calls off what has not switched.
-    async fn end(self, stops: &mut Stops) -> Result<Exit, Failure> {
+    async fn end(mut self, stops: &mut Stops) -> Result<Exit, Failure> {
         self.handle.interrupt();
+        if let Some((asks, keeper)) = self.shares.take() {
+            // Nobody asks any more: it lets go what it holds.
+            drop(asks);
+            let _ = tokio::task::spawn_blocking(|| keeper.join()).await;
+        }
         let mut ended = tokio::task::spawn_blocking(move || self.thread.join());
         let joined = loop {
             tokio::select! {
@@ -553,4 +459,19 @@ impl Holder {
             _ => Err(Failure::new(Exit::Bug, "the holder's thread panicked")),
         }
     }
+}
+
+/// Holds guests to what they have reserved, on a thread of its own.
+fn keeper(scene: &Scene, finish: mpsc::UnboundedSender<Done>) -> Result<Keeper, Failure> {
+    let (asks, asked) = std::sync::mpsc::channel();
+    let hypervisor = scene.hypervisor.clone();
+    let thread = std::thread::Builder::new().name("shares".into());
+    let thread = thread.spawn(move || {
+        held::keep(&*hypervisor, &asked, |host, why| {
+            // Nobody hears it where the watch has ended.
+            let _ = finish.send(Done::NotHeld { host, why });
+        });
+    });
+    let thread = thread.map_err(|e| Failure::new(Exit::Environment, e.to_string()))?;
+    Ok((asks, thread))
 }

@@ -105,11 +105,38 @@ pub enum Entry<'a> {
         host: &'a str,
         /// Why.
         why: &'a str,
+        /// How often that changed without being told, where it did.
+        #[serde(skip_serializing_if = "none")]
+        changes: u32,
     },
     /// A host is heard again.
     Heard {
         /// Which.
         host: &'a str,
+        /// How often that changed without being told, where it did.
+        #[serde(skip_serializing_if = "none")]
+        changes: u32,
+    },
+    /// No moves end an overload now: each guest there is to have at least what it has reserved.
+    Held {
+        /// Where.
+        host: &'a str,
+        /// Whether it is done, or only told.
+        carried_out: bool,
+    },
+    /// It is over, and CPU shares are to be as they were.
+    LetGo {
+        /// Where.
+        host: &'a str,
+        /// Whether it is done, or only told.
+        carried_out: bool,
+    },
+    /// CPU shares could not be set so, or set back.
+    NotHeld {
+        /// Where.
+        host: &'a str,
+        /// Why.
+        why: &'a str,
     },
     /// A guest was sent back where it came from for no reason of its own.
     Oscillates {
@@ -151,6 +178,11 @@ pub enum Entry<'a> {
         /// Why.
         why: &'a str,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn none(changes: &u32) -> bool {
+    *changes == 0
 }
 
 /// The log.
@@ -213,7 +245,7 @@ mod tests {
         std::fs::write(&file, "{\"event\":\"heard\"}\n{\"event\":\"deci").unwrap();
         for host in ["h1", "h2"] {
             let mut audit = Audit::open(&file).unwrap();
-            audit.write(&Entry::Heard { host }).unwrap();
+            audit.write(&Entry::Heard { host, changes: 0 }).unwrap();
         }
         let text = std::fs::read_to_string(&file).unwrap();
         let whole = |line: &&str| serde_json::from_str::<serde_json::Value>(line).is_ok();
@@ -227,7 +259,7 @@ mod tests {
         let file = dir.path().join("audit.jsonl");
         for host in ["h1", "h2"] {
             let mut audit = Audit::open(&file).unwrap();
-            audit.write(&Entry::Heard { host }).unwrap();
+            audit.write(&Entry::Heard { host, changes: 0 }).unwrap();
         }
         let text = std::fs::read_to_string(&file).unwrap();
         let lines: Vec<serde_json::Value> = text

@@ -6,7 +6,7 @@ use vmpack_domain::plan::Plan;
 use vmpack_domain::relief::Demand;
 use vmpack_domain::units::{Micros, MilliCores};
 use vmpack_domain::{Cluster, HostName, HostState};
-use vmpack_planner::power::{Order, Power, Seen};
+use vmpack_planner::power::{Order, Power, RETRY, Seen};
 use vmpack_planner::relieve::host_room;
 use vmpack_planner::watch::Phase;
 
@@ -21,8 +21,10 @@ const OFTEN: Micros = Micros::secs(1);
 pub(super) struct Cycle {
     terms: Periodic,
     power: Option<Power>,
-    /// Hosts that relief needs.
-    pub(super) needed: Vec<HostName>,
+    /// Hosts that relief needs woken, as long as any is overloaded.
+    pub(super) for_relief: Vec<HostName>,
+    /// Hosts that a plan needs woken, until they are.
+    for_plan: Vec<HostName>,
     plan_at: Option<Micros>,
     planning: bool,
     look_at: Micros,
@@ -33,7 +35,8 @@ impl Cycle {
         Self {
             power: terms.power.map(Power::new),
             terms,
-            needed: Vec::new(),
+            for_relief: Vec::new(),
+            for_plan: Vec::new(),
             plan_at: None,
             planning: false,
             look_at: Micros::ZERO,
@@ -43,15 +46,26 @@ impl Cycle {
 
 impl Shell<'_> {
     /// A host is heard that was not just sent to sleep: it is awake.
-    pub(super) fn awake(&mut self, host: &HostName) {
+    pub(super) fn awake(&mut self, lines: &mut Lines, host: &HostName) {
         let asleep = self
             .watch
             .cluster()
             .host(host)
             .is_some_and(|h| h.state == HostState::Asleep);
         if asleep {
-            self.watch.host_is(host, HostState::On);
+            self.takes_guests(lines, host);
         }
+    }
+
+    /// A host does not sleep, or not any more.
+    fn takes_guests(&mut self, lines: &mut Lines, host: &HostName) {
+        self.watch.host_is(host, HostState::On);
+        (lines.awake)(host);
+    }
+
+    /// A host did not wake: another is to, in its place.
+    fn does_not_wake(&mut self, host: &HostName, now: Micros) {
+        self.watch.does_not_wake(host, now + RETRY);
     }
 
     pub(super) fn by_the_clock(&mut self, lines: &mut Lines) -> std::io::Result<()> {
@@ -75,7 +89,12 @@ impl Shell<'_> {
         let Some(cycle) = &mut self.cycle else {
             return Ok(());
         };
-        let needed = std::mem::take(&mut cycle.needed);
+        if self.overloaded.is_empty() {
+            cycle.for_relief.clear();
+        }
+        let sleeps = |host: &HostName| seen.iter().any(|s| s.host == *host && !s.awake);
+        cycle.for_plan.retain(sleeps);
+        let needed = [&cycle.for_relief[..], &cycle.for_plan[..]].concat();
         let orders = cycle
             .power
             .as_mut()
@@ -89,7 +108,8 @@ impl Shell<'_> {
         Ok(())
     }
 
-    /// The cluster with when each guest was moved, so that one that was just relieved rests for plans too.
+    /// The cluster with when each guest was moved, so that one that was just relieved rests for plans too, and
+    /// without hosts that just did not wake.
     fn as_it_is(&self, now: Micros) -> Cluster {
         let mut cluster = self.watch.cluster().clone();
         for past in self.watch.recent() {
@@ -97,6 +117,15 @@ impl Shell<'_> {
             if let Some(guest) = guests.find(|g| g.name == past.guest) {
                 guest.moved_ago = Some(now.saturating_sub(past.at));
             }
+        }
+        for host in &mut cluster.hosts {
+            let imagined = self.imagined.get(&host.name);
+            host.state = match (host.state, imagined) {
+                (HostState::Asleep, _) if self.watch.is_shunned(&host.name, now) => HostState::Out,
+                (HostState::Asleep, Some(true)) => HostState::On,
+                (HostState::On, Some(false)) if !self.carries(&host.name) => HostState::Asleep,
+                (state, _) => state,
+            };
         }
         cluster
     }
@@ -130,31 +159,42 @@ impl Shell<'_> {
         })
     }
 
+    /// Whether a guest is on the host.
+    fn carries(&self, host: &HostName) -> bool {
+        let guests = &self.watch.cluster().guests;
+        guests.iter().any(|g| g.host.as_ref() == Some(host)) || self.watch.has_strangers(host)
+    }
+
     /// What the hosts look like, and what all guests may want.
     fn seen(&self) -> (Vec<Seen>, MilliCores) {
         let cluster = self.watch.cluster();
-        let flights = self.watch.flights();
         let mut busy: BTreeSet<&HostName> = cluster
             .guests
             .iter()
             .filter_map(|g| g.host.as_ref())
             .collect();
-        busy.extend(flights.iter().flat_map(|f| [&f.from, &f.to]));
+        let flights = self.watch.flights().iter();
+        busy.extend(flights.flat_map(|f| [&f.from, &f.to]));
         // What guests want on a host that is not heard, nobody knows, and whether they will need another: as long
         // as that is so no other is taken to be empty.
         let unheard = |h: &vmpack_domain::Host| {
             busy.contains(&h.name) && self.watch.phase(&h.name) == Phase::Unknown
         };
         let unknown = cluster.hosts.iter().any(unheard);
-        let hosts = cluster.hosts.iter().map(|host| Seen {
-            awake: self.watch.phase(&host.name) != Phase::Unknown,
-            sleeps: host.state == HostState::Asleep,
-            carries: busy.contains(&host.name)
-                || self.watch.has_strangers(&host.name)
-                || (unknown && !self.falling.contains(&host.name)),
-            stays: host.never_sleep || matches!(host.state, HostState::Drain | HostState::Out),
-            room: host_room(host, &self.policy),
-            host: host.name.clone(),
+        let hosts = cluster.hosts.iter().map(|host| {
+            let carries = busy.contains(&host.name) || self.watch.has_strangers(&host.name);
+            // Where it is only told what would be done, as if it had been.
+            let imagined = self.imagined.get(&host.name).filter(|_| !carries);
+            let heard = self.watch.phase(&host.name) != Phase::Unknown;
+            let asleep = host.state == HostState::Asleep;
+            Seen {
+                awake: imagined.copied().unwrap_or(heard),
+                sleeps: imagined.map_or(asleep, |awake| !awake),
+                carries: carries || (unknown && !self.falling.contains(&host.name)),
+                stays: host.never_sleep || matches!(host.state, HostState::Drain | HostState::Out),
+                room: host_room(host, &self.policy),
+                host: host.name.clone(),
+            }
         });
         let wanted = cluster.guests.iter().filter(|g| g.host.is_some());
         let wanted = wanted.map(|g| match self.watch.demand(&g.name) {
@@ -170,7 +210,9 @@ impl Shell<'_> {
             let awake = self.watch.phase(host) != Phase::Unknown;
             if awake {
                 self.falling.remove(host);
-                self.watch.host_is(host, HostState::On);
+                self.takes_guests(lines, host);
+            } else {
+                self.does_not_wake(host, now);
             }
             let entry = Entry::Power {
                 host: host.as_str(),
@@ -204,8 +246,8 @@ impl Shell<'_> {
                 self.watch.host_is(name, HostState::Asleep);
             }
             (lines.power)(order, host);
-        } else if let Some(power) = self.cycle.as_mut().and_then(|c| c.power.as_mut()) {
-            power.undo(&order, now);
+        } else {
+            self.imagined.insert(name.clone(), to == "wake");
         }
         Ok(())
     }
@@ -228,7 +270,9 @@ impl Shell<'_> {
         };
         if to == "sleep" {
             self.falling.remove(name);
-            self.watch.host_is(name, HostState::On);
+            self.takes_guests(lines, name);
+        } else {
+            self.does_not_wake(name, now);
         }
         if let Some(power) = self.cycle.as_mut().and_then(|c| c.power.as_mut()) {
             power.undo(order, now);
@@ -295,7 +339,7 @@ impl Shell<'_> {
         };
         self.write(lines, &entry)?;
         if let Some(cycle) = &mut self.cycle {
-            cycle.needed.extend(plan.hosts.wake.iter().cloned());
+            cycle.for_plan.clone_from(&plan.hosts.wake);
             if let (Some(power), false) = (cycle.terms.power, awake) {
                 // Anew once they are awake, before they sleep again.
                 cycle.plan_at = Some(now + power.latency + OFTEN + OFTEN);

@@ -19,150 +19,29 @@ mod cycle;
 mod described;
 pub mod ears;
 pub mod hands;
+pub mod held;
+mod lines;
 pub mod order;
+mod silence;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use vmpack_domain::plan::{Move, Plan};
 use vmpack_domain::relief::{Relief, Worth};
 use vmpack_domain::units::{Micros, count};
-use vmpack_domain::{Cluster, GuestName, Host, HostName, Load, Policy};
-use vmpack_planner::power;
+use vmpack_domain::{Cluster, GuestName, HostName, Load, Policy};
 use vmpack_planner::relieve::{Contingency, Limits, STALE, relieve};
 use vmpack_planner::watch::{Decision, Heard, Phase, Picture, Watch};
 
 use audit::{Audit, Entry};
 use cycle::Cycle;
 use ears::Told;
+use silence::Silences;
 
-/// What the watch may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
-pub enum Mode {
-    /// Writes into the audit log what it sees and would decide
-    #[default]
-    Observe,
-    /// Also gives each decision out as a plan
-    Recommend,
-    /// Carries it out
-    Auto,
-}
-
-impl Mode {
-    /// Its name.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Observe => "observe",
-            Self::Recommend => "recommend",
-            Self::Auto => "auto",
-        }
-    }
-}
-
-/// What a migration in trouble is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Trouble {
-    /// Its connection broke in split state; it is taken up again.
-    Broken,
-    /// It stays in split state until a person helps.
-    Stuck,
-    /// Its guest is gone.
-    Lost,
-}
-
-/// What became of moves that were handed over, or are made by others.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Done {
-    /// They are not made.
-    Refused {
-        /// Whose.
-        guests: Vec<GuestName>,
-        /// Why not.
-        why: String,
-        /// Whether they were for relief, else a plan's, of which none was counted as begun.
-        relief: bool,
-    },
-    /// Execution is at the target.
-    Switched(GuestName),
-    /// The migration is over.
-    Ended {
-        /// Whose.
-        guest: GuestName,
-        /// Whether the guest is at the target.
-        moved: bool,
-    },
-    /// A migration is in trouble: its guest waits in split state, cannot be brought out of it, or is
-    /// gone.
-    Trouble {
-        /// Whose.
-        guest: GuestName,
-        /// Which of these.
-        kind: Trouble,
-        /// What died or is in the way, and what is to be done.
-        why: String,
-    },
-    /// A migration was begun: by this watch, by somebody else, or before it.
-    Begun {
-        /// Which.
-        mv: Box<Move>,
-        /// Whether it is for relief, not for a plan.
-        relief: bool,
-    },
-    /// A plan that was asked for, or why there is none.
-    Planned(Box<Result<Plan, String>>),
-    /// A host was asked to sleep or to wake; what went wrong, if anything did.
-    Powered(power::Order, Option<String>),
-    /// The cluster as its files describe it now, or why they cannot be read.
-    Described(Box<Result<Cluster, String>>),
-    /// Nobody carries anything out any more.
-    Gone(String),
-}
-
-/// How a watch works.
-#[derive(Debug, Clone)]
-pub struct Terms {
-    /// What it may do.
-    pub mode: Mode,
-    /// How long an exact answer may be sought after the one at hand is made.
-    pub time: Micros,
-    /// Plans and power beside relief, if that is wanted.
-    pub cycle: Option<Periodic>,
-}
-
-/// What is done by the clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Periodic {
-    /// How often a plan is made.
-    pub every: Micros,
-    /// What the hosts' sleep costs and takes; `None` where all stay as they are.
-    pub power: Option<power::Terms>,
-}
-
-/// What a watch is connected with.
-pub struct Lines<'a> {
-    /// What the probes say.
-    pub ears: mpsc::UnboundedReceiver<Told>,
-    /// What becomes of moves.
-    pub done: mpsc::UnboundedReceiver<Done>,
-    /// To whom relief is handed, in mode `auto`.
-    pub order: &'a mut dyn FnMut(Plan),
-    /// Hears each line of the audit log.
-    pub told: &'a mut dyn FnMut(&str),
-    /// In mode `recommend`: each decision as a plan.
-    pub recommend: &'a mut dyn FnMut(&Plan),
-    /// Asked for a plan of the cluster as it is; the answer comes as [`Done::Planned`].
-    pub plan: &'a mut dyn FnMut(Cluster),
-    /// To whom a plan is handed that is no relief, in mode `auto`.
-    pub consolidate: &'a mut dyn FnMut(Plan),
-    /// Asked to switch a host, in mode `auto`; the answer comes as [`Done::Powered`].
-    pub power: &'a mut dyn FnMut(power::Order, Host),
-}
+pub use lines::{Done, Lines, Mode, Periodic, Terms, Trouble};
 
 /// How often time is let pass where nothing is heard.
 const TICK: Duration = Duration::from_millis(100);
@@ -185,8 +64,11 @@ pub async fn watch(
         terms,
         audit,
         began: Instant::now(),
-        silent: BTreeMap::new(),
+        silences: Silences::default(),
         falling: BTreeSet::new(),
+        imagined: BTreeMap::new(),
+        stays: BTreeSet::new(),
+        held: BTreeMap::new(),
         onsets: BTreeMap::new(),
         overloaded: BTreeMap::new(),
         ahead: None,
@@ -255,10 +137,16 @@ struct Shell<'a> {
     terms: &'a Terms,
     audit: Audit,
     began: Instant,
-    /// Hosts of which nothing is heard, and why.
-    silent: BTreeMap<HostName, String>,
+    /// What was told of hosts that are not heard.
+    silences: Silences,
     /// Hosts that were sent to sleep from here and are heard until they do.
     falling: BTreeSet<HostName>,
+    /// Where hosts are only said to be woken or sent to sleep: which would be awake by now, and which not.
+    imagined: BTreeMap<HostName, bool>,
+    /// Hosts whose overload the last decision does not end, and whose guests are to be held.
+    stays: BTreeSet<HostName>,
+    /// Those whose guests are, and since when each is calm, if it is.
+    held: BTreeMap<HostName, Option<Micros>>,
     /// When the overload began for which each guest moves, or moved and failed: it may be tried again.
     onsets: BTreeMap<GuestName, Micros>,
     /// Hosts that are overloaded or being relieved, since when.
@@ -297,28 +185,15 @@ impl Shell<'_> {
                     _ => None,
                 };
                 if let Some(host) = &host {
-                    if self.silent.remove(host).is_some() {
-                        let name = host.as_str();
-                        self.write(lines, &Entry::Heard { host: name })?;
-                    }
+                    self.hears(lines, host, None)?;
                     if !self.falling.contains(host) {
-                        self.awake(host);
+                        self.awake(lines, host);
                     }
                 }
                 self.watch.hear(heard, now);
             }
             Told::Silent(host, why) => {
-                if self.silent.get(&host) != Some(&why) {
-                    let name = host.as_str();
-                    self.write(
-                        lines,
-                        &Entry::Silent {
-                            host: name,
-                            why: &why,
-                        },
-                    )?;
-                    self.silent.insert(host.clone(), why);
-                }
+                self.hears(lines, &host, Some(why))?;
                 self.watch.hear(Heard::Silent(host), now);
             }
         }
@@ -402,6 +277,10 @@ impl Shell<'_> {
             Done::Planned(plan) => self.planned(lines, *plan)?,
             Done::Powered(order, failed) => self.powered(lines, &order, failed)?,
             Done::Described(cluster) => self.described(lines, *cluster)?,
+            Done::NotHeld { host, why } => {
+                let (host, why) = (host.as_str(), why.as_str());
+                self.write(lines, &Entry::NotHeld { host, why })?;
+            }
             Done::Gone(why) => self.gone = Some(why),
         }
         Ok(())
@@ -420,6 +299,8 @@ impl Shell<'_> {
             self.act(lines, &decision, asked)?;
         }
         self.relieved(lines)?;
+        self.hold(lines)?;
+        self.told_late(lines)?;
         self.by_the_clock(lines)?;
         for oscillation in self
             .watch
@@ -501,8 +382,9 @@ impl Shell<'_> {
         };
         self.write(lines, &entry)?;
         if let Some(cycle) = &mut self.cycle {
-            cycle.needed.clone_from(&decision.relief.wake);
+            cycle.for_relief.clone_from(&decision.relief.wake);
         }
+        self.is_to_hold(&decision.relief);
         let plan = order::plan(
             self.watch.cluster(),
             &self.load,

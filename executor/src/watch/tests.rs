@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
+use tokio::sync::mpsc;
 use vmpack_domain::file::{Source, read_cluster};
+use vmpack_domain::plan::Plan;
 use vmpack_domain::units::MilliCores;
-
+use vmpack_planner::power;
 use vmpack_planner::watch::Window;
 
 use super::*;
+
+mod clock;
 
 /// So many hosts of 10 cores with five guests of 4 vCPUs each, and as many empty ones.
 fn cluster(hosts: usize) -> Cluster {
@@ -58,17 +62,39 @@ fn say(cluster: &Cluster, demand: impl Fn(usize) -> u64) -> Vec<Told> {
         .collect()
 }
 
-/// Runs a watch while `act` speaks; gives the plans that were ordered and the lines of the log.
-fn run(
-    cluster: &Cluster,
-    mode: Mode,
-    act: impl AsyncFnOnce(mpsc::UnboundedSender<Told>, mpsc::UnboundedSender<Done>),
-) -> (Vec<Plan>, Vec<Plan>, Vec<serde_json::Value>) {
+/// What a watch asks of others.
+#[derive(Debug)]
+enum Asked {
+    Relief(Plan),
+    Recommended(Plan),
+    APlan(Cluster),
+    Consolidation(Plan),
+    Power(power::Order),
+    Awake(HostName),
+    Hold(HostName, bool),
+}
+
+/// Who speaks to a watch, and hears what it asks.
+struct Outside {
+    tell: mpsc::UnboundedSender<Told>,
+    finish: mpsc::UnboundedSender<Done>,
+    asked: mpsc::UnboundedReceiver<Asked>,
+}
+
+/// Runs a watch while `act` speaks; gives the lines of the log.
+fn drive(
+    (cluster, policy): (&Cluster, &Policy),
+    terms: &Terms,
+    act: impl AsyncFnOnce(Outside),
+) -> Vec<serde_json::Value> {
     let dir = tempfile::tempdir().unwrap();
     let audit = Audit::open(&dir.path().join("audit.jsonl")).unwrap();
-    let (mut orders, mut recommended, mut log) = (Vec::new(), Vec::new(), Vec::new());
+    let mut log = Vec::new();
     let (tell, ears) = mpsc::unbounded_channel();
     let (finish, done) = mpsc::unbounded_channel();
+    let (ask, asked) = mpsc::unbounded_channel();
+    // Who acts may not wish to hear.
+    let ask = |what| drop(ask.send(what));
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -77,21 +103,51 @@ fn run(
         let lines = Lines {
             ears,
             done,
-            order: &mut |plan| orders.push(plan),
+            order: &mut |plan| ask(Asked::Relief(plan)),
             told: &mut |line| log.push(serde_json::from_str(line).unwrap()),
-            recommend: &mut |plan| recommended.push(plan.clone()),
-            plan: &mut |_| {},
-            consolidate: &mut |_| {},
-            power: &mut |_, _| {},
+            recommend: &mut |plan| ask(Asked::Recommended(plan.clone())),
+            plan: &mut |cluster| ask(Asked::APlan(cluster)),
+            consolidate: &mut |plan| ask(Asked::Consolidation(plan)),
+            power: &mut |order, _| ask(Asked::Power(order)),
+            awake: &mut |host| ask(Asked::Awake(host.clone())),
+            hold: &mut |host, holds| ask(Asked::Hold(host.clone(), holds)),
         };
-        let terms = Terms {
-            mode,
-            time: Micros::millis(50),
-            cycle: None,
+        let inputs = (cluster.clone(), Load::default(), policy.clone());
+        let outside = Outside {
+            tell,
+            finish,
+            asked,
         };
-        let inputs = (cluster.clone(), Load::default(), Policy::default());
-        let stop = act(tell, finish);
-        watch(inputs, &terms, audit, lines, stop).await.unwrap();
+        watch(inputs, terms, audit, lines, act(outside))
+            .await
+            .unwrap();
+    });
+    log
+}
+
+/// Runs a watch while `act` speaks; gives the plans that were ordered, those that were recommended, and the
+/// lines of the log.
+fn run(
+    cluster: &Cluster,
+    mode: Mode,
+    act: impl AsyncFnOnce(mpsc::UnboundedSender<Told>, mpsc::UnboundedSender<Done>),
+) -> (Vec<Plan>, Vec<Plan>, Vec<serde_json::Value>) {
+    let terms = Terms {
+        mode,
+        time: Micros::millis(50),
+        cycle: None,
+    };
+    let (mut orders, mut recommended) = (Vec::new(), Vec::new());
+    let policy = Policy::default();
+    let log = drive((cluster, &policy), &terms, async |mut outside: Outside| {
+        act(outside.tell, outside.finish).await;
+        while let Ok(asked) = outside.asked.try_recv() {
+            match asked {
+                Asked::Relief(plan) => orders.push(plan),
+                Asked::Recommended(plan) => recommended.push(plan),
+                _ => {}
+            }
+        }
     });
     (orders, recommended, log)
 }
