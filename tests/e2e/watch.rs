@@ -251,6 +251,23 @@ fn what_a_simulation_began_is_not_carried_on_on_real_hosts() {
 }
 
 #[test]
+fn a_journal_that_cannot_be_written_ends_the_watch_which_could_carry_nothing_out() {
+    let (desk, fleet) = desk(1, "");
+    let mut watched = begin(&desk, &fleet, &AUTO);
+    watched.until("it hears", |log| count(log, "began") > 0);
+    let journal = rusqlite::Connection::open(desk.path("state/journal.db")).unwrap();
+    // As a disk does that is full; only the first orders come to it.
+    let full = "CREATE TRIGGER full BEFORE INSERT ON event BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
+    journal.execute_batch(full).unwrap();
+    surge(&fleet, 0);
+    let log = watched.until("it ends", |log| count(log, "ended-watch") > 0);
+    assert_eq!(log.last().unwrap()["why"], "the holder has ended");
+    assert_eq!(watched.child.wait().unwrap().code(), Some(9));
+    assert_eq!(count(&log, "decided"), 1, "{log:#?}");
+    assert_eq!(count(&log, "switched"), 0);
+}
+
+#[test]
 fn a_hundred_surges_at_once_are_all_relieved() {
     let (desk, fleet) = desk(100, "relief: { moves-per-minute: 1000 }\n");
     let watched = begin(&desk, &fleet, &AUTO);
