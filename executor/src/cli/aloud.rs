@@ -159,19 +159,22 @@ fn changes(said: &serde_json::Value) -> String {
     changes.map_or(String::new(), |n| format!(" (after {n} changes)"))
 }
 
-/// Whether a host's guests are held to what they have reserved.
+/// Whether hosts' guests are held to what they have reserved.
 fn told_of_shares(said: &serde_json::Value) -> String {
     let text = |key: &str| plain(said[key].as_str().unwrap_or_default());
-    let host = text("host");
+    let hosts = said["hosts"].as_array().into_iter().flatten();
+    let hosts: Vec<String> = hosts.filter_map(|h| h.as_str()).map(plain).collect();
+    let hosts = hosts.join(", ");
     let only = match said["carried_out"] == true {
         true => "",
         false => " (only told)",
     };
     match said["event"].as_str() {
-        Some("held") => format!("the guests of {host} are held to what they have reserved{only}"),
-        Some("let-go") => format!("the guests of {host} are held no more{only}"),
+        Some("held") => format!("the guests of {hosts} are held to what they have reserved{only}"),
+        Some("let-go") => format!("the guests of {hosts} are held no more{only}"),
         _ => format!(
-            "the guests of {host} are not held to what they have reserved: {}",
+            "the guests of {} are not held to what they have reserved: {}",
+            text("host"),
             text("why")
         ),
     }

@@ -120,14 +120,14 @@ pub enum Entry<'a> {
     /// No moves end an overload now: each guest there is to have at least what it has reserved.
     Held {
         /// Where.
-        host: &'a str,
+        hosts: Vec<&'a str>,
         /// Whether it is done, or only told.
         carried_out: bool,
     },
     /// It is over, and CPU shares are to be as they were.
     LetGo {
         /// Where.
-        host: &'a str,
+        hosts: Vec<&'a str>,
         /// Whether it is done, or only told.
         carried_out: bool,
     },

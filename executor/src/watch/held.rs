@@ -6,9 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::mpsc::Receiver;
 
-use vmpack_domain::HostName;
 use vmpack_domain::relief::Relief;
 use vmpack_domain::units::Micros;
+use vmpack_domain::{GuestName, HostName};
 use vmpack_hypervisor::Hypervisor;
 use vmpack_planner::relieve::FIRST;
 use vmpack_planner::watch::Phase;
@@ -23,11 +23,12 @@ const CALM: Micros = Micros::secs(5);
 impl Shell<'_> {
     /// Takes in of which hosts the guests are to be held.
     pub(super) fn is_to_hold(&mut self, relief: &Relief) {
-        let cluster = self.watch.cluster();
-        let guests = relief.hold.iter().filter_map(|g| cluster.guest(g));
-        let hosts: BTreeSet<HostName> = guests.filter_map(|g| g.host.clone()).collect();
-        let left = relief.left.iter().map(|l| &l.host);
-        self.stays = left.filter(|h| hosts.contains(*h)).cloned().collect();
+        let held: BTreeSet<&GuestName> = relief.hold.iter().collect();
+        let left: BTreeSet<&HostName> = relief.left.iter().map(|l| &l.host).collect();
+        let guests = self.watch.cluster().guests.iter();
+        let guests = guests.filter(|g| held.contains(&g.name));
+        let hosts = guests.filter_map(|g| g.host.as_ref());
+        self.stays = hosts.filter(|h| left.contains(h)).cloned().collect();
     }
 
     /// Holds the guests of hosts that stay overloaded, and lets those go whose host is calm.
@@ -50,23 +51,24 @@ impl Shell<'_> {
             .filter(|(_, calm)| calm.is_some_and(|t| t + CALM <= now));
         let over: Vec<HostName> = over.map(|(host, _)| host.clone()).collect();
         let carried_out = self.terms.mode == Mode::Auto;
-        let changes = new
-            .iter()
-            .map(|h| (h, true))
-            .chain(over.iter().map(|h| (h, false)));
-        for (name, holds) in changes {
-            let host = name.as_str();
+        for (changed, holds) in [(new, true), (over, false)] {
+            if changed.is_empty() {
+                continue;
+            }
+            let hosts = changed.iter().map(HostName::as_str).collect();
             let entry = match holds {
-                true => Entry::Held { host, carried_out },
-                false => Entry::LetGo { host, carried_out },
+                true => Entry::Held { hosts, carried_out },
+                false => Entry::LetGo { hosts, carried_out },
             };
             self.write(lines, &entry)?;
-            match holds {
-                true => self.held.insert(name.clone(), None),
-                false => self.held.remove(name),
-            };
-            if carried_out {
-                (lines.hold)(name, holds);
+            for host in changed {
+                if carried_out {
+                    (lines.hold)(&host, holds);
+                }
+                match holds {
+                    true => self.held.insert(host, None),
+                    false => self.held.remove(&host),
+                };
             }
         }
         Ok(())

@@ -384,7 +384,6 @@ impl Shell<'_> {
         if let Some(cycle) = &mut self.cycle {
             cycle.for_relief.clone_from(&decision.relief.wake);
         }
-        self.is_to_hold(&decision.relief);
         let plan = order::plan(
             self.watch.cluster(),
             &self.load,
@@ -404,6 +403,7 @@ impl Shell<'_> {
                 (lines.recommend)(&plan);
             }
         }
+        self.is_to_hold(&decision.relief);
         Ok(())
     }
 
