@@ -56,6 +56,8 @@ pub struct HostSpec {
     pub asleep: f64,
     /// From the order to wake until it takes guests.
     pub wake: Micros,
+    /// Whether it never sleeps.
+    pub stays_on: bool,
 }
 
 impl HostSpec {
@@ -101,7 +103,8 @@ pub struct Physics {
     /// Whether a host without load draws nothing and takes guests at once, as CloudSim has it;
     /// otherwise it must be told to sleep, and to wake.
     pub free_sleep: bool,
-    /// How long a host is overloaded until that is told; never, by default.
+    /// How long a host is overloaded until that is told; never, by default. Where it is told, the ends
+    /// of migrations are, too.
     pub notice: Option<Micros>,
     /// The share of migrations that fail, at their end.
     pub failing: Permille,

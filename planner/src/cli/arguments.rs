@@ -192,7 +192,7 @@ pub(crate) struct InputArguments {
 }
 
 /// How far the search may go; each wins over the policy's `limits`.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct LimitArguments {
     /// Wall time for the search, such as `10s` or `2m`
     #[arg(long, value_name = "TIME")]

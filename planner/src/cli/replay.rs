@@ -2,6 +2,7 @@
 
 pub(crate) mod curve;
 mod over_time;
+mod own;
 mod page;
 mod surge;
 pub(crate) mod trace;
@@ -13,8 +14,10 @@ use std::time::Instant;
 use serde::Serialize;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::units::Micros;
-use vmpack_planner::import::planetlab::{self, Setup, Trace};
+use vmpack_planner::import::planetlab::{self, Setup};
 use vmpack_planner::replay::{self, Outcome};
+use vmpack_planner::whatif::Scene;
+use vmpack_sim::fleet::Fleet;
 
 use super::arguments::ReplayArguments;
 use super::failure::Failure;
@@ -36,31 +39,50 @@ struct Line<'a> {
     times_real: f64,
 }
 
-/// Replays the trace under each policy.
+/// What is replayed.
+pub(crate) struct Played {
+    /// At the start.
+    fleet: Fleet,
+    until: Micros,
+    /// Of an operator's own cluster.
+    scene: Option<Scene>,
+    /// What it is, for people.
+    made: String,
+}
+
+impl Played {
+    fn policy(&self, name: &str) -> Result<Box<dyn replay::Policy>, Failure> {
+        replay::policy(name, self.scene.as_ref()).map_err(|e| Failure::usage(e.to_string()))
+    }
+}
+
+/// Replays the trace or cluster under each policy.
 pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<Exit, Failure> {
     if arguments.scenario.is_some() {
         return surge::run(arguments, session);
     }
-    for name in &arguments.policies {
-        replay::policy(name).map_err(|e| Failure::usage(e.to_string()))?;
-    }
-    let setup = Setup {
-        hosts: hosts(arguments),
-        memory: arguments.count_memory,
-        resting_stay: arguments.keep_resting,
-        wake: arguments.wake_time,
-        failing: arguments.failing,
-        seed: arguments.seed,
-        deaths: deaths(arguments)?,
+    let own = arguments.own.inputs();
+    let usual: &[&str] = match own {
+        Some(_) => &["none", "lr-mmt", "plan"],
+        None => &["lr-mmt", "vmpack"],
     };
-    spare(arguments)?;
-    let traces = trace::read(&arguments.trace, arguments.order.as_deref(), session)?;
+    let mut policies = arguments.policies.clone();
+    if policies.is_empty() {
+        policies = usual.iter().map(|p| (*p).to_owned()).collect();
+    }
+    let played = match own {
+        Some(inputs) => own::read(&inputs, arguments, session)?,
+        None => traced(arguments, &policies, session)?,
+    };
+    for name in &policies {
+        played.policy(name)?;
+    }
     session.heed_interrupts();
     for file in arguments.curve.iter().chain(&arguments.report) {
         output::ready(file)?;
     }
     if let Some(file) = &arguments.curve {
-        return curve::run(file, arguments, (&traces, &setup), session);
+        return curve::run(file, arguments, (&played, &policies), session);
     }
     let mut watch = Watching::new(
         session,
@@ -68,12 +90,12 @@ pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<
         arguments.report.is_some(),
     )?;
     let mut done = Vec::new();
-    for name in &arguments.policies {
-        let Some((outcome, seconds)) = one(name, &traces, &setup, &mut watch)? else {
+    for name in &policies {
+        let Some((outcome, seconds)) = one(name, &played, &mut watch)? else {
             break;
         };
         if arguments.json {
-            print_line(name, (&outcome, seconds), planetlab::span(&traces), session)?;
+            print_line(name, (&outcome, seconds), played.until, session)?;
         }
         done.push((name.clone(), outcome, seconds));
     }
@@ -81,10 +103,7 @@ pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<
     if let Some(report) = &arguments.report {
         let each = done.iter().map(|d| (d.0.clone(), vec![d.clone()]));
         let families: Vec<_> = each.collect();
-        output::write_whole(
-            report,
-            &page::page(&families, watch.looks(), &traces, &setup),
-        )?;
+        output::write_whole(report, &page::page(&families, watch.looks(), &played))?;
     }
     if !arguments.json {
         session.out.write_all(shown(&done).as_bytes())?;
@@ -98,6 +117,42 @@ pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<
         return Ok(Exit::NoAnswer);
     }
     Ok(Exit::Done)
+}
+
+/// A trace in CloudSim's world.
+fn traced(
+    arguments: &ReplayArguments,
+    policies: &[String],
+    session: &mut Session,
+) -> Result<Played, Failure> {
+    for name in policies {
+        replay::policy(name, None).map_err(|e| Failure::usage(e.to_string()))?;
+    }
+    let named = |name: &str| {
+        let number = name.strip_prefix('h').and_then(|n| n.parse().ok());
+        number.filter(|n| *n < hosts(arguments))
+    };
+    let setup = Setup {
+        hosts: hosts(arguments),
+        memory: arguments.count_memory,
+        resting_stay: arguments.keep_resting,
+        wake: arguments.wake_time,
+        failing: arguments.failing,
+        seed: arguments.seed,
+        deaths: deaths(arguments, named)?,
+    };
+    spare(arguments)?;
+    let traces = trace::read(&arguments.trace, arguments.order.as_deref(), session)?;
+    let memory = match setup.memory {
+        true => "memory limits every migration",
+        false => "memory limits where guests start",
+    };
+    Ok(Played {
+        fleet: planetlab::fleet(&traces, &setup),
+        until: planetlab::span(&traces),
+        scene: None,
+        made: memory.to_owned(),
+    })
 }
 
 /// Refuses to write over a trace, their order, or one result over another.
@@ -138,24 +193,23 @@ fn hosts(arguments: &ReplayArguments) -> usize {
     arguments.hosts.unwrap_or(800) as usize
 }
 
-/// Hosts are numbered as their names are: `h003` is the fourth.
-fn deaths(arguments: &ReplayArguments) -> Result<Vec<(Micros, usize)>, Failure> {
-    let wrong = |text: &str| {
+/// Which hosts die and when: `HOST@TIME`, with what a host's name stands for.
+fn deaths<T>(
+    arguments: &ReplayArguments,
+    named: impl Fn(&str) -> Option<T>,
+) -> Result<Vec<(Micros, T)>, Failure> {
+    let one = |text: &String| {
+        let (host, at) = text.split_once('@')?;
+        Some((at.parse().ok()?, named(host)?))
+    };
+    let wrong = |text: &String| {
         Failure::usage(format!(
             "read `--kill {text}`, expected a host and a time such as `h001@3600s`"
         ))
     };
-    let one = |text: &String| {
-        let (host, at) = text.split_once('@').ok_or_else(|| wrong(text))?;
-        let number = host.strip_prefix('h').and_then(|n| n.parse().ok());
-        let number = number.filter(|n| *n < hosts(arguments));
-        let at = at.parse().ok();
-        number
-            .zip(at)
-            .map(|(n, at)| (at, n))
-            .ok_or_else(|| wrong(text))
-    };
-    arguments.kill.iter().map(one).collect()
+    let all = arguments.kill.iter();
+    all.map(|text| one(text).ok_or_else(|| wrong(text)))
+        .collect()
 }
 
 fn print_line(
@@ -179,15 +233,14 @@ fn print_line(
 /// `None` when it was stopped.
 fn one(
     name: &str,
-    traces: &[Trace],
-    setup: &Setup,
+    played: &Played,
     watch: &mut Watching,
 ) -> Result<Option<(Outcome, f64)>, Failure> {
-    let mut policy = replay::policy(name).map_err(|e| Failure::usage(e.to_string()))?;
-    let fleet = planetlab::fleet(traces, setup);
+    let mut policy = played.policy(name)?;
+    let fleet = played.fleet.clone();
     watch.begin(name);
     let began = Instant::now();
-    let outcome = replay::replay(fleet, &mut *policy, planetlab::span(traces), watch);
+    let outcome = replay::replay(fleet, &mut *policy, played.until, watch);
     let seconds = began.elapsed().as_secs_f64();
     watch.failed()?;
     Ok((!watch.stopped()).then_some((outcome, seconds)))

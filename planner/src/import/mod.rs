@@ -149,7 +149,7 @@ fn constant(cpu: MilliCores) -> GuestLoad {
 }
 
 /// A demand over time, one value a step, with its statistics.
-fn measured(values: Vec<MilliCores>, start: Timestamp, step: Micros) -> CpuLoad {
+pub(crate) fn measured(values: Vec<MilliCores>, start: Timestamp, step: Micros) -> CpuLoad {
     let mut sorted = values.clone();
     sorted.sort_unstable();
     let count = sorted.len() as u64;

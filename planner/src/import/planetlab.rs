@@ -196,6 +196,7 @@ fn host(i: usize, wake: Micros) -> HostSpec {
         power,
         asleep: 0.0,
         wake,
+        stays_on: false,
     }
 }
 

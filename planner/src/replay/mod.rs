@@ -2,19 +2,23 @@
 //! is overloaded, and what that costs. Pure: the same fleet, policy and seed give the same outcome.
 //!
 //! What is true of the world stands in [`vmpack_sim::fleet`]; here stand the policies and what is made
-//! of the world's sums. A policy is asked at regular times and when something happens, and sees the
+//! of the world's sums. [`own`] makes a fleet of an operator's cluster, on which [`Planned`] does what
+//! this product does there: plans at regular times, and relief between. A policy is asked at regular times and when something happens, and sees the
 //! present and the past of the [`Fleet`], never its demand to come.
 
 mod heuristic;
 mod name;
 mod outcome;
+pub mod own;
+mod planned;
 mod still;
 pub mod surge;
 mod vmpack;
 
 pub use heuristic::{Detect, Heuristic, Place, Select};
-pub use name::{NAMES, UnknownPolicy, policy};
+pub use name::{NAMES, NoPolicy, policy};
 pub use outcome::Outcome;
+pub use planned::Planned;
 pub use still::{FirstFit, Still};
 pub use vmpack::{Settings, Vmpack};
 
@@ -31,12 +35,14 @@ pub struct Orders {
     pub places: Vec<(usize, usize)>,
     /// Guests to be migrated, and where to.
     pub migrations: Vec<(usize, usize)>,
+    /// Hosts to be woken that no migration of these goes to.
+    pub wakes: Vec<usize>,
 }
 
 /// Decides where guests run.
 pub trait Policy {
     /// Where each guest starts, when nothing is known but what it is promised; in the order in which
-    /// guests are placed. A guest without a host waits.
+    /// guests are placed. A guest without a host waits. Not asked where guests run from the start.
     fn begin(&mut self, fleet: &Fleet) -> Vec<(usize, usize)>;
 
     /// At each regular look.
@@ -85,7 +91,7 @@ impl Watch for Unwatched {
     fn happened(&mut self, _: &Fleet, _: &[Told]) {}
 }
 
-/// Replays a fleet (whose guests run nowhere yet) until a time under a policy.
+/// Replays a fleet until a time under a policy, which places the guests where none runs yet.
 pub fn replay(
     mut fleet: Fleet,
     policy: &mut dyn Policy,
@@ -101,7 +107,13 @@ pub fn replay(
         waiting: Vec::new(),
         refused: 0,
     };
-    for (guest, host) in policy.begin(&run.fleet) {
+    let runs = (0..run.fleet.guests().len()).any(|g| run.fleet.at(g).is_some());
+    let placed = if runs {
+        still::restarts(&run.fleet)
+    } else {
+        policy.begin(&run.fleet)
+    };
+    for (guest, host) in placed {
         run.refused += u64::from(run.fleet.place(guest, host).is_err());
     }
     run.fleet.begin_at(first);
@@ -154,6 +166,10 @@ impl Run {
     }
 
     fn carry_out(&mut self, orders: &Orders) {
+        for host in &orders.wakes {
+            // It may be on its way already.
+            let _ = self.fleet.wake(*host);
+        }
         for (guest, host) in &orders.places {
             self.refused += u64::from(self.fleet.place(*guest, *host).is_err());
         }

@@ -34,7 +34,7 @@ fn fleet(memory: bool) -> Fleet {
 const SPAN: Micros = Micros::secs(72 * 300);
 
 fn run(name: &str, memory: bool) -> Outcome {
-    let mut policy = policy(name).expect("a policy");
+    let mut policy = policy(name, None).expect("a policy");
     replay(fleet(memory), &mut *policy, SPAN, &mut Unwatched)
 }
 
@@ -58,7 +58,7 @@ fn two_replays_are_equal_in_outcome_and_events() {
     for name in ["lr-mmt", "lr-mc", "vmpack"] {
         let once = || {
             let mut record = Record(Vec::new(), 0);
-            let mut policy = policy(name).expect("a policy");
+            let mut policy = policy(name, None).expect("a policy");
             let outcome = replay(fleet(false), &mut *policy, SPAN, &mut record);
             (outcome, record.0, record.1)
         };
@@ -106,7 +106,7 @@ fn no_host_holds_more_than_its_memory_where_that_counts() {
         }
     }
     for name in ["lr-mmt", "vmpack"] {
-        let mut policy = policy(name).expect("a policy");
+        let mut policy = policy(name, None).expect("a policy");
         let outcome = replay(fleet(true), &mut *policy, SPAN, &mut Judge);
         assert!(outcome.migrations > 0, "{name}");
         assert_eq!(outcome.refused, 0, "{name} asks for what cannot be");
@@ -132,7 +132,7 @@ fn a_policy_that_sees_only_the_past_does_the_same_whatever_comes() {
             };
             let mut record = Record(Vec::new(), 0);
             let fleet = planetlab::fleet(&traces, &setup);
-            let mut policy = policy(name).expect("a policy");
+            let mut policy = policy(name, None).expect("a policy");
             replay(fleet, &mut *policy, SPAN, &mut record);
             record.0.retain(|t| t.at.0 < half);
             record.0
@@ -156,7 +156,7 @@ fn a_guest_that_rests_leaves_in_cloudsims_world_only() {
             ..Setup::default()
         };
         let mut record = Record(Vec::new(), 0);
-        let mut policy = policy("dvfs").expect("a policy");
+        let mut policy = policy("dvfs", None).expect("a policy");
         let fleet = planetlab::fleet(&traces, &setup);
         replay(fleet, &mut *policy, SPAN, &mut record);
         let left = |t: &&Told| matches!(t.what, vmpack_sim::fleet::What::Left { guest: 0 });
@@ -168,11 +168,19 @@ fn a_guest_that_rests_leaves_in_cloudsims_world_only() {
 
 #[test]
 fn names_of_policies_are_read_with_and_without_numbers() {
+    let none = crate::whatif::Scene {
+        cluster: Default::default(),
+        load: Default::default(),
+        policy: Default::default(),
+    };
     for name in NAMES.split(", ") {
-        assert!(policy(name).is_ok(), "{name}");
+        assert!(policy(name, Some(&none)).is_ok(), "{name}");
     }
+    assert!(policy("plan-30m", Some(&none)).is_ok());
+    let alone = policy("plan", None).err();
+    assert_eq!(alone, Some(NoPolicy::NeedsCluster("plan".into())));
     for name in ["npa", "thr-mmt", "lr-mc-1.3", "vmpack-0.5", "vmpack-1-3"] {
-        assert!(policy(name).is_ok(), "{name}");
+        assert!(policy(name, None).is_ok(), "{name}");
     }
     for name in [
         "",
@@ -181,10 +189,13 @@ fn names_of_policies_are_read_with_and_without_numbers() {
         "lr-mmt-x",
         "lr-mmt--1",
         "vmpackx",
+        "planx",
+        "plan-",
+        "plan-0s",
         "vmpack-1-2-3",
         "thr-mmt-nan",
     ] {
-        assert!(policy(name).is_err(), "{name}");
+        assert!(policy(name, Some(&none)).is_err(), "{name}");
     }
 }
 
@@ -197,7 +208,7 @@ fn hosts_that_wake_slowly_cost_more_and_lose_nothing() {
             ..Setup::default()
         };
         let fleet = planetlab::fleet(&traces(60, 72), &setup);
-        let mut policy = policy("lr-mmt").expect("a policy");
+        let mut policy = policy("lr-mmt", None).expect("a policy");
         let mut record = Record(Vec::new(), 0);
         let outcome = replay(fleet, &mut *policy, SPAN, &mut record);
         (outcome, record.0)
@@ -219,7 +230,7 @@ fn guests_of_a_host_that_dies_start_anew_and_failing_migrations_are_counted() {
     };
     for name in ["lr-mmt", "vmpack"] {
         let fleet = planetlab::fleet(&traces(60, 72), &setup);
-        let mut policy = policy(name).expect("a policy");
+        let mut policy = policy(name, None).expect("a policy");
         struct Last(usize);
         impl Watch for Last {
             fn looked(&mut self, _: &Fleet, _: u64, _: u64) {}

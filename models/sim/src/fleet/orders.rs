@@ -108,11 +108,11 @@ impl Fleet {
     /// Puts a host to sleep.
     ///
     /// # Errors
-    /// When guests run there, come there or are fetched from there, or when it is not on.
+    /// When guests run there, come there or are fetched from there, or when it is not on or never sleeps.
     pub fn sleep(&mut self, host: usize) -> Result<(), Refusal> {
         let state = &self.state[host];
         let empty = state.on.is_empty() && state.arriving.is_empty() && state.leaving.0 == 0;
-        if state.power != Power::On || !empty {
+        if state.power != Power::On || !empty || self.hosts[host].stays_on {
             return Err(Refusal::InUse);
         }
         self.mark(host);

@@ -15,6 +15,15 @@ impl PowerCurve {
         93.7, 97.0, 101.0, 105.0, 110.0, 116.0, 121.0, 125.0, 129.0, 133.0, 135.0,
     ]);
 
+    /// From idle to full load in a straight line.
+    #[must_use]
+    pub fn straight(idle: f64, full: f64) -> Self {
+        Self(
+            [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]
+                .map(|l| idle + (full - idle) * l),
+        )
+    }
+
     /// Watts at a load from 0 to 1; what lies outside counts as the nearer end.
     #[must_use]
     pub fn watts(&self, load: f64) -> f64 {
@@ -54,5 +63,8 @@ mod tests {
         assert!((g5.watts(1.0) - 135.0).abs() < 1e-9);
         assert!((g5.watts(1.7) - g5.full()).abs() < 1e-9);
         assert!((g5.watts(-1.0) - g5.idle()).abs() < 1e-9);
+        let straight = PowerCurve::straight(100.0, 300.0);
+        assert!((straight.watts(0.25) - 150.0).abs() < 1e-9);
+        assert!((straight.full() - 300.0).abs() < 1e-9);
     }
 }

@@ -16,6 +16,7 @@ fn hosts(n: usize) -> Vec<HostSpec> {
             power: PowerCurve::ML110_G5,
             asleep: 0.0,
             wake: Micros::secs(60),
+            stays_on: false,
         })
         .collect()
 }

@@ -236,6 +236,9 @@ impl Fleet {
         }
         self.flights[flight].over = true;
         self.moving[guest] -= 1;
+        if self.physics.notice.is_some() {
+            self.notices.push(Notice::Ended(guest));
+        }
         if switched {
             // `to` is the source by now.
             let freed = self.guests[guest].memory.0;

@@ -11,6 +11,8 @@ pub enum Notice {
     Awake(usize),
     /// That host died; its guests wait to be placed.
     Died(usize),
+    /// That guest's migration is over, wherever it runs now.
+    Ended(usize),
 }
 
 /// Something that happened, for a record of events.

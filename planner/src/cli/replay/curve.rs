@@ -4,13 +4,13 @@ use std::fmt::Write;
 use std::path::Path;
 
 use vmpack_domain::exit::Exit;
-use vmpack_planner::import::planetlab::{self, Setup, Trace};
+use vmpack_domain::units::Micros;
 use vmpack_planner::page::{step, ticks};
 use vmpack_planner::replay::Outcome;
 
 use super::page::page;
 use super::watch::Watching;
-use super::{one, print_line, shown};
+use super::{Played, one, print_line, shown};
 use crate::cli::arguments::ReplayArguments;
 use crate::cli::failure::Failure;
 use crate::cli::output;
@@ -24,26 +24,27 @@ const SETTINGS: &[(&str, &[&str])] = &[
     ("mad", &["1.0", "1.5", "2.0", "2.5", "3.0"]),
     ("lr", &["1.0", "1.1", "1.2", "1.3", "1.4"]),
     ("vmpack", &["0.02", "0.05", "0.1", "0.15", "0.2"]),
+    ("plan", &["30m", "1h", "2h", "4h", "8h"]),
 ];
 
 /// Replays, prints a table, and draws.
 pub(super) fn run(
     file: &Path,
     arguments: &ReplayArguments,
-    (traces, setup): (&[Trace], &Setup),
+    (played, policies): (&Played, &[String]),
     session: &mut Session,
 ) -> Result<Exit, Failure> {
     let mut watch = Watching::new(session, None, arguments.report.is_some())?;
     let mut families = Vec::new();
-    'all: for name in &arguments.policies {
+    'all: for name in policies {
         let (family, settings) = settings(name);
         let mut done = Vec::new();
         for name in settings {
-            let Some((outcome, seconds)) = one(&name, traces, setup, &mut watch)? else {
+            let Some((outcome, seconds)) = one(&name, played, &mut watch)? else {
                 break 'all;
             };
             if arguments.json {
-                print_line(&name, (&outcome, seconds), planetlab::span(traces), session)?;
+                print_line(&name, (&outcome, seconds), played.until, session)?;
             }
             done.push((name, outcome, seconds));
         }
@@ -60,14 +61,15 @@ pub(super) fn run(
     }
     output::write_whole(file, &drawn(&families))?;
     if let Some(report) = &arguments.report {
-        output::write_whole(report, &page(&families, watch.looks(), traces, setup))?;
+        output::write_whole(report, &page(&families, watch.looks(), played))?;
     }
     Ok(Exit::Done)
 }
 
 /// A policy's family, and its names with each setting.
 fn settings(name: &str) -> (String, Vec<String>) {
-    let words = name.split('-').filter(|w| w.parse::<f64>().is_err());
+    let is_word = |w: &&str| w.parse::<f64>().is_err() && w.parse::<Micros>().is_err();
+    let words = name.split('-').filter(is_word);
     let family = words.collect::<Vec<_>>().join("-");
     let first = family.split('-').next().unwrap_or_default();
     let known = SETTINGS.iter().find(|s| s.0 == first);
@@ -204,7 +206,10 @@ mod tests {
         assert!(names.contains(&"lr-mc-1.3".to_owned()), "{names:?}");
         assert_eq!(settings("dvfs").1, ["dvfs"]);
         for name in names {
-            assert!(vmpack_planner::replay::policy(&name).is_ok(), "{name}");
+            assert!(
+                vmpack_planner::replay::policy(&name, None).is_ok(),
+                "{name}"
+            );
         }
     }
 }

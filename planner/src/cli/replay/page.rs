@@ -3,15 +3,18 @@
 
 use std::fmt::Write;
 
-use vmpack_planner::import::planetlab::{self, Setup, Trace, span};
 use vmpack_planner::page::{document, escaped};
 
+use super::Played;
 use super::curve::{Family, drawn};
 use super::over_time::{self, Look};
 
 /// What the columns are, by the metrics' names in the field.
 const METRICS: &[(&str, &str)] = &[
-    ("kWh", "energy of all hosts, by their SPECpower tables"),
+    (
+        "kWh",
+        "energy of all hosts, by what they draw at their load",
+    ),
     ("migrations", "begun, those that failed included"),
     (
         "SLATAH %",
@@ -39,29 +42,22 @@ const METRICS: &[(&str, &str)] = &[
 ];
 
 /// The page of these policies, each family a line of the picture.
-pub(super) fn page(
-    families: &[Family],
-    looks: &[(String, Vec<Look>)],
-    traces: &[Trace],
-    setup: &Setup,
-) -> String {
-    let hours = span(traces).to_std().as_secs_f64() / 3600.0;
+pub(super) fn page(families: &[Family], looks: &[(String, Vec<Look>)], played: &Played) -> String {
+    let hours = played.until.to_std().as_secs_f64() / 3600.0;
+    let (fleet, physics) = (&played.fleet, played.fleet.physics());
+    let wake = fleet.hosts().iter().map(|h| h.wake).max();
     let made = format!(
         "{} hosts, {} guests, {hours:.0} hours; {}{}{}; made by vmpack {}",
-        setup.hosts,
-        traces.len(),
-        if setup.memory {
-            "memory limits every migration"
-        } else {
-            "memory limits where guests start"
-        },
-        match setup.wake {
+        fleet.hosts().len(),
+        fleet.guests().len(),
+        played.made,
+        match wake.filter(|_| !physics.free_sleep) {
             Some(wake) => format!(", hosts wake in {} s", wake.to_std().as_secs_f64()),
             None => ", hosts wake at once".to_owned(),
         },
-        match (setup.failing.0, setup.deaths.len()) {
+        match (physics.failing.0, physics.deaths.len()) {
             (0, 0) => String::new(),
-            (_, died) => format!(", {} of migrations fail, {died} hosts die", setup.failing),
+            (_, died) => format!(", {} of migrations fail, {died} hosts die", physics.failing),
         },
         env!("CARGO_PKG_VERSION")
     );
@@ -93,7 +89,7 @@ pub(super) fn page(
     page += &drawn(families);
     page += "</section>\n<section id=\"load\"><h2>Load over time</h2>\n";
     page += "<p class=\"faint\">Shares of all hosts' CPU. Dashed: what guests want. A line for each policy: what the hosts that it has in use could give.</p>\n";
-    page += &over_time::drawn(looks, planetlab::INTERVAL);
+    page += &over_time::drawn(looks, physics.interval);
     page += "</section>\n<section id=\"metrics\"><h2>What is counted</h2>\n<table><tbody>\n";
     for (name, what) in METRICS {
         let _ = writeln!(
