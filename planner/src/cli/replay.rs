@@ -108,6 +108,14 @@ pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<
     if !arguments.json {
         session.out.write_all(shown(&done).as_bytes())?;
     }
+    for (name, o, _) in done.iter().filter(|d| d.1.left + d.1.waiting > 0) {
+        writeln!(
+            session.err,
+            "{name}: at the end {} had left, as they wanted nothing (`--keep-resting` keeps them), and {} had no place",
+            count(o.left, "guest"),
+            o.waiting
+        )?;
+    }
     if session.stopped() {
         writeln!(
             session.err,

@@ -1,10 +1,12 @@
 //! Levelling by guests that would not move (`limits.level`): of the placements with the same hosts in use
 //! that move at most so many guests more, one in which those hosts differ little.
 //!
-//! The measure is the balancers' own, the sum over the resources of the standard deviation of the hosts'
-//! shares in use; the fuller a host is above the others, the more it counts. The best single move or swap
-//! is made, again and again; then each guest that moved for it is put back and the best that could go in
-//! its place is tried, until no such exchange gains.
+//! The measure is the balancers' own, the sum over CPU, memory and vCPUs of the standard deviation of the
+//! hosts' shares in use (of CPU over time, its mean over the windows); the fuller a host is above the others,
+//! the more it counts. The best single move or swap is made, again and again, while it gains [`LEAST`] for
+//! each guest, so that what load does by itself moves nobody; of two that gain about as much the one that
+//! moves less memory is better. Then each guest that moved for it is put back and the best that could go
+//! in its place is tried, until no such exchange gains.
 
 use crate::instance::{Instance, State};
 
@@ -12,6 +14,11 @@ use crate::instance::{Instance, State};
 const PASSES: usize = 4;
 /// A gain below this is none.
 const GAIN: f64 = 1e-9;
+/// A guest moves for so much over the number of hosts, or more: about what one host whose share in use
+/// comes nearer to the others' by half a percent gains.
+const LEAST: f64 = 0.005;
+/// What the guest of the largest memory must gain more than one without any.
+const MEMORY: f64 = 0.1;
 /// The most pairs of bundles of which swaps are tried.
 const SWAPS: usize = 400_000;
 
@@ -21,6 +28,8 @@ struct Shares<'a> {
     per: Vec<Vec<f64>>,
     sum: Vec<f64>,
     squares: Vec<f64>,
+    /// What each resource counts: CPU in many windows together as much as memory.
+    weight: Vec<f64>,
     awake: &'a [usize],
 }
 
@@ -28,7 +37,11 @@ impl<'a> Shares<'a> {
     fn new(state: &State, awake: &'a [usize]) -> Self {
         let hosts = &state.inst.problem.hosts;
         let per = |room: &i64| if *room > 0 { 1.0 / *room as f64 } else { 0.0 };
+        let resources = state.inst.problem.resources.len();
+        let windows = resources.saturating_sub(2).max(1);
+        let weight = |r: usize| if is_cpu(r) { 1.0 / windows as f64 } else { 1.0 };
         let mut shares = Self {
+            weight: (0..resources).map(weight).collect(),
             per: hosts
                 .iter()
                 .map(|h| h.room.iter().map(per).collect())
@@ -64,13 +77,19 @@ impl<'a> Shares<'a> {
             let (a1, b1) = ((a - net) * out, (b + net) * into);
             let sum = self.sum[r] - a0 - b0 + a1 + b1;
             let squares = self.squares[r] - a0 * a0 - b0 * b0 + a1 * a1 + b1 * b1;
-            total += (squares / n - (sum / n) * (sum / n)).max(0.0).sqrt();
+            let deviation = (squares / n - (sum / n) * (sum / n)).max(0.0).sqrt();
+            total += self.weight[r] * deviation;
         }
         total
     }
     fn now(&self, state: &State) -> f64 {
         self.after(state, self.awake[0], self.awake[0], |_| 0)
     }
+}
+
+/// Of the resources, the second is memory and the third vCPUs; the others are CPU, in a window each.
+fn is_cpu(resource: usize) -> bool {
+    resource != 1 && resource != 2
 }
 
 /// A move, or a swap with another bundle.
@@ -165,8 +184,8 @@ fn cost(inst: &Instance, bundle: usize, host: usize) -> i64 {
     i64::try_from(away.count()).unwrap_or(i64::MAX)
 }
 
-/// The change that gains most, of those that move no more guests than are left; the first by index of
-/// several.
+/// The change that gains most, of those that move no more guests than are left, and enough for those that
+/// it moves; the first by index of several.
 fn best(
     state: &State,
     shares: &Shares,
@@ -176,12 +195,24 @@ fn best(
 ) -> Option<(Change, f64)> {
     let inst = state.inst;
     let mut found: Option<(Change, f64)> = None;
+    let mut most = 0.0;
+    let least = LEAST / shares.awake.len() as f64;
+    let memory = |b: usize| inst.bundles[b].need.get(1).map_or(0.0, |m| *m as f64);
+    let largest = (0..inst.bundles.len()).map(memory).fold(1.0, f64::max);
     let placed: Vec<usize> = (0..inst.bundles.len())
         .filter(|b| shares.awake.contains(&state.at[*b]))
         .collect();
-    let mut offer = |change: Change, after: f64| {
-        let least = found.as_ref().map_or(value, |f| f.1);
-        if after < least - GAIN && state.change(change.bundle, change.to, change.other) <= 0.0 {
+    // Guests that go home cost nothing.
+    let mut offer = |change: Change, after: f64, guests: i64| {
+        let gain = value - after;
+        let moved = memory(change.bundle) + change.other.map_or(0.0, memory);
+        let worth = gain * (1.0 - MEMORY * (moved / largest).min(1.0));
+        let enough = gain > GAIN && gain >= least * guests.max(0) as f64;
+        if enough
+            && worth > most + GAIN
+            && state.change(change.bundle, change.to, change.other) <= 0.0
+        {
+            most = worth;
             found = Some((change, after));
         }
     };
@@ -207,6 +238,7 @@ fn best(
                     other,
                 },
                 after,
+                more,
             );
         }
     }
@@ -242,6 +274,7 @@ fn best(
                     other,
                 },
                 after,
+                more,
             );
         }
     }

@@ -31,8 +31,6 @@ use vmpack_sim::fleet::{Fleet, Notice, Power, Told};
 /// for it, and a host that is empty after a look goes to sleep.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Orders {
-    /// Guests that run nowhere, and where they are to start.
-    pub places: Vec<(usize, usize)>,
     /// Guests to be migrated, and where to.
     pub migrations: Vec<(usize, usize)>,
     /// Hosts to be woken that no migration of these goes to.
@@ -48,17 +46,10 @@ pub trait Policy {
     /// At each regular look.
     fn look(&mut self, fleet: &Fleet) -> Orders;
 
-    /// When something happens between two looks. Without a better idea, guests whose host died start on
-    /// the first host that has room for what they are promised.
-    fn notice(&mut self, fleet: &Fleet, notice: Notice) -> Orders {
-        let places = match notice {
-            Notice::Died(_) => still::restarts(fleet),
-            _ => Vec::new(),
-        };
-        Orders {
-            places,
-            ..Orders::default()
-        }
+    /// When something happens between two looks. Guests whose host died start anew by themselves, on the
+    /// first host that has room for what they are promised.
+    fn notice(&mut self, _fleet: &Fleet, _notice: Notice) -> Orders {
+        Orders::default()
     }
 
     /// Whether hosts draw their full power all the time.
@@ -105,25 +96,28 @@ pub fn replay(
     let mut run = Run {
         fleet,
         waiting: Vec::new(),
+        starting: Vec::new(),
         refused: 0,
     };
     let runs = (0..run.fleet.guests().len()).any(|g| run.fleet.at(g).is_some());
-    let placed = if runs {
-        still::restarts(&run.fleet)
+    if runs {
+        run.start();
     } else {
-        policy.begin(&run.fleet)
-    };
-    for (guest, host) in placed {
-        run.refused += u64::from(run.fleet.place(guest, host).is_err());
+        for (guest, host) in policy.begin(&run.fleet) {
+            run.refused += u64::from(run.fleet.place(guest, host).is_err());
+        }
     }
     run.fleet.begin_at(first);
     let looks = until.0.saturating_sub(first.0).div_ceil(interval.0.max(1));
     for k in 0..looks {
         run.go_on(policy, Micros(first.0 + k * interval.0));
         run.fleet.observe();
+        run.start();
         let orders = policy.look(&run.fleet);
         run.carry_out(&orders);
-        run.rest();
+        if !policy.full_power() {
+            run.rest();
+        }
         watch.looked(&run.fleet, k + 1, looks);
         if watch.wants_events() {
             let told = run.fleet.take_told();
@@ -146,12 +140,17 @@ struct Run {
     fleet: Fleet,
     /// Migrations whose target is not awake yet.
     waiting: Vec<(usize, usize)>,
+    /// Guests that start on a host which is not awake yet.
+    starting: Vec<(usize, usize)>,
     refused: u64,
 }
 
 impl Run {
     fn go_on(&mut self, policy: &mut dyn Policy, until: Micros) {
         while let Some(notice) = self.fleet.go_on(until) {
+            if matches!(notice, Notice::Awake(_) | Notice::Died(_)) {
+                self.start();
+            }
             if let Notice::Awake(host) = notice {
                 let (ready, waiting) = self.waiting.iter().partition(|m| m.1 == host);
                 self.waiting = waiting;
@@ -165,13 +164,36 @@ impl Run {
         }
     }
 
+    /// Guests that run nowhere start, at once or on a host that is woken for them.
+    fn start(&mut self) {
+        let fleet = &self.fleet;
+        let runs = |g: usize| fleet.at(g).is_some() || fleet.has_left(g);
+        if (0..fleet.guests().len()).all(runs) {
+            self.starting.clear();
+            return;
+        }
+        let waits = |s: &(usize, usize)| {
+            !runs(s.0) && matches!(fleet.power(s.1), Power::Asleep | Power::Waking(_))
+        };
+        self.starting.retain(waits);
+        for (guest, host) in still::restarts(&self.fleet) {
+            if self.starting.iter().any(|s| s.0 == guest) {
+                continue;
+            }
+            if self.fleet.power(host) == Power::On {
+                self.refused += u64::from(self.fleet.place(guest, host).is_err());
+            } else {
+                // It may be on its way already.
+                let _ = self.fleet.wake(host);
+                self.starting.push((guest, host));
+            }
+        }
+    }
+
     fn carry_out(&mut self, orders: &Orders) {
         for host in &orders.wakes {
             // It may be on its way already.
             let _ = self.fleet.wake(*host);
-        }
-        for (guest, host) in &orders.places {
-            self.refused += u64::from(self.fleet.place(*guest, *host).is_err());
         }
         for (guest, to) in &orders.migrations {
             let sleeps = matches!(self.fleet.power(*to), Power::Asleep | Power::Waking(_));
@@ -191,8 +213,11 @@ impl Run {
             return;
         }
         for host in 0..self.fleet.hosts().len() {
-            // One in use refuses.
-            let _ = self.fleet.sleep(host);
+            let is_awaited = self.starting.iter().any(|s| s.1 == host);
+            if !is_awaited {
+                // One in use refuses.
+                let _ = self.fleet.sleep(host);
+            }
         }
     }
 }

@@ -37,6 +37,10 @@ pub struct Outcome {
     pub relief_p95: f64,
     /// Guests lost with their host.
     pub lost: u64,
+    /// Guests that had left at the end, as they wanted nothing any more.
+    pub left: usize,
+    /// Guests that ran nowhere at the end, as no host had room.
+    pub waiting: usize,
     /// Orders that the world refused.
     pub refused: u64,
 }
@@ -60,6 +64,8 @@ impl Outcome {
             let i = (lasted.len() * permille).div_ceil(1000).max(1) - 1;
             lasted.get(i).map_or(0.0, |t| seconds(*t))
         };
+        let gone = (0..fleet.guests().len()).filter(|g| fleet.at(*g).is_none());
+        let (left, waiting): (Vec<_>, Vec<_>) = gone.partition(|g| fleet.has_left(*g));
         Self {
             kwh,
             slav,
@@ -75,6 +81,8 @@ impl Outcome {
             relief_p50: at(500),
             relief_p95: at(950),
             lost: sums.lost,
+            left: left.len(),
+            waiting: waiting.len(),
             refused,
         }
     }

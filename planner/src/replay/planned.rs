@@ -385,10 +385,7 @@ impl Policy for Planned {
         self.settle(fleet);
         match notice {
             Notice::Overloaded(_) | Notice::Awake(_) => self.relieve(fleet, &mut orders),
-            Notice::Died(_) => {
-                self.steps.clear();
-                orders.places = still::restarts(fleet);
-            }
+            Notice::Died(_) => self.steps.clear(),
             Notice::Ended(_) => {}
         }
         self.release(fleet, &mut orders);

@@ -33,13 +33,15 @@ impl FirstFit {
 }
 
 /// Guests that run nowhere and have not left, each on the first host whose guests with it would be
-/// promised no more than there is; where there is none, on the one that is promised the least.
+/// promised no more than there is, one that is awake before one that would have to be woken; where there
+/// is none, on the one that is promised the least.
 pub(super) fn restarts(fleet: &Fleet) -> Vec<(usize, usize)> {
     let promised = |g: &usize| fleet.guests()[*g].promised;
     let mut free: Vec<(usize, f64, u64)> = (0..fleet.hosts().len())
-        .filter(|h| fleet.power(*h) == Power::On)
+        .filter(|h| fleet.is_alive(*h))
         .map(|h| {
-            let taken: f64 = fleet.guests_on(h).iter().map(promised).sum();
+            let here = fleet.guests_on(h).iter().chain(fleet.arriving(h));
+            let taken: f64 = here.map(promised).sum();
             (
                 h,
                 fleet.hosts()[h].capacity() - taken,
@@ -47,6 +49,7 @@ pub(super) fn restarts(fleet: &Fleet) -> Vec<(usize, usize)> {
             )
         })
         .collect();
+    free.sort_by_key(|f| fleet.power(f.0) != Power::On);
     let mut placed = Vec::new();
     for g in 0..fleet.guests().len() {
         if fleet.at(g).is_some() || fleet.has_left(g) {

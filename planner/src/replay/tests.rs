@@ -251,3 +251,46 @@ fn guests_of_a_host_that_dies_start_anew_and_failing_migrations_are_counted() {
         );
     }
 }
+
+/// Eight guests fill one of the hosts; the others sleep when it dies.
+#[test]
+fn guests_of_a_host_that_dies_wake_another_and_start_there() {
+    let still: Vec<Trace> = (0..8)
+        .map(|g| Trace {
+            name: format!("t{g}"),
+            values: vec![0.1; 72],
+        })
+        .collect();
+    let mut setup = Setup {
+        hosts: 20,
+        wake: Some(Micros::secs(60)),
+        resting_stay: true,
+        ..Setup::default()
+    };
+    let run = |setup: &Setup| {
+        let mut record = Record(Vec::new(), 0);
+        let mut policy = policy("vmpack", None).expect("a policy");
+        let fleet = planetlab::fleet(&still, setup);
+        (replay(fleet, &mut *policy, SPAN, &mut record), record.0)
+    };
+    let (_, told) = run(&setup);
+    let at = Micros::secs(3 * 3600);
+    let last = told.iter().rev().find_map(|t| match t.what {
+        vmpack_sim::fleet::What::Ended { to, .. } if t.at < at => Some(to),
+        _ => None,
+    });
+    setup.deaths = vec![(at, last.expect("it packed"))];
+    let (outcome, told) = run(&setup);
+    assert!(outcome.lost > 0);
+    assert_eq!((outcome.waiting, outcome.left), (0, 0));
+    let anew = told.iter().filter(|t| {
+        let is_start = matches!(t.what, vmpack_sim::fleet::What::Started { .. });
+        is_start && t.at >= at
+    });
+    let times: Vec<Micros> = anew.map(|t| t.at).collect();
+    assert_eq!(times.len() as u64, outcome.lost);
+    assert!(
+        times.iter().all(|t| *t <= at + Micros::secs(60)),
+        "{times:?}"
+    );
+}

@@ -36,6 +36,7 @@ impl Fleet {
         self.mark(host);
         self.at[guest] = Some(host);
         self.state[host].on.push(guest);
+        self.tell(What::Started { guest, host });
         Ok(())
     }
 

@@ -27,6 +27,13 @@ pub struct Told {
 /// What happened to which guest or host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
+    /// A guest starts: at first, or anew after its host died.
+    Started {
+        /// Which.
+        guest: usize,
+        /// Where.
+        host: usize,
+    },
     /// A migration began.
     Began {
         /// Whose.

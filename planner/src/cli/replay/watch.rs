@@ -175,6 +175,7 @@ fn line<'a>(policy: &'a str, fleet: &'a Fleet, told: &Told) -> Line<'a> {
             line.takes = Some(takes.0 as f64 / 1e6);
             ("began", guest_name(guest), None)
         }
+        What::Started { guest, host } => ("started", guest_name(guest), host_name(host)),
         What::Ended { guest, to } => {
             line.to = host_name(to);
             ("ended", guest_name(guest), None)
