@@ -54,8 +54,8 @@ pub struct Fits {
     pub shape: String,
     /// With nobody else moving.
     pub standing: Count,
-    /// With others moving.
-    pub moving: Count,
+    /// With others moving; absent where that was not asked.
+    pub moving: Option<Count>,
     /// What hosts lack for one more with nobody moving, and how many of them; the most first. A host that
     /// lacks several counts at each.
     pub lacking: Vec<Lack>,
@@ -88,6 +88,8 @@ pub struct Growth {
     pub found: Ratio,
     /// None is above that one, or none was tried above it.
     pub at_most: Ratio,
+    /// At `found` each guest that was measured wants all its vCPUs, and more it cannot.
+    pub all_vcpus: bool,
 }
 
 /// Why it is not told how far load may grow.
@@ -101,18 +103,23 @@ pub enum NoGrowth {
     Unmeasured,
 }
 
-/// How many more guests of a kind fit.
+/// How many more guests of a kind fit; `moving` asks, too, how many do with others moving.
 ///
 /// # Errors
 /// When the guest that they are like is not there.
-pub fn fits(scene: &Scene, shape: &Shape, search: &mut Search) -> Result<Fits, String> {
+pub fn fits(
+    scene: &Scene,
+    shape: &Shape,
+    moving: bool,
+    search: &mut Search,
+) -> Result<Fits, String> {
     let policy = limited(&scene.policy);
     let with = |n: u32| with(scene, shape, n);
     let one = with(1)?;
     let mut fits = Fits {
         shape: told(&one),
         standing: Count::default(),
-        moving: Count::default(),
+        moving: moving.then(Count::default),
         lacking: Vec::new(),
         why: None,
     };
@@ -142,19 +149,18 @@ pub fn fits(scene: &Scene, shape: &Shape, search: &mut Search) -> Result<Fits, S
         largest(0, counted, &mut fits.why, &mut asked)
     };
     fits.lacking = room.lacking();
-    let counted = all_rooms(&problem).min(MOST);
-    let mut asked = |n: u32| {
-        let scene = with(n).unwrap_or_else(|_| one.clone());
-        verdict(&scene.cluster, &scene.load, &policy, search)
-    };
-    fits.moving = largest(
-        fits.standing.found,
-        counted.max(fits.standing.found),
-        &mut fits.why,
-        &mut asked,
-    );
-    // Nobody moving is one way of moving.
-    fits.standing.at_most = fits.standing.at_most.min(fits.moving.at_most);
+    if moving {
+        let counted = all_rooms(&problem).min(MOST);
+        let mut asked = |n: u32| {
+            let scene = with(n).unwrap_or_else(|_| one.clone());
+            verdict(&scene.cluster, &scene.load, &policy, search)
+        };
+        let (least, most) = (fits.standing.found, counted.max(fits.standing.found));
+        let found = largest(least, most, &mut fits.why, &mut asked);
+        // Nobody moving is one way of moving.
+        fits.standing.at_most = fits.standing.at_most.min(found.at_most);
+        fits.moving = Some(found);
+    }
     if fits.standing.found > 0 {
         fits.why = None;
     }
@@ -192,9 +198,17 @@ pub fn growth(scene: &Scene, search: &mut Search) -> Result<Growth, NoGrowth> {
     }
     let steps = u32::try_from((LARGEST.0 - 1000) / u64::from(STEP)).unwrap_or(0);
     let count = doubled(steps, &mut asked);
+    let found = factor(count.found);
+    let demands = vmpack_domain::demand::demands(&scene.cluster, &scene.load, &policy);
+    let each = scene.cluster.guests.iter().zip(demands);
+    let is_whole = |(guest, demand): (&Guest, vmpack_domain::demand::Demand)| {
+        let grown = u128::from(demand.cpu.0) * u128::from(found.0) / 1000;
+        grown >= u128::from(MilliCores::cores(u64::from(guest.vcpus)).0)
+    };
     Ok(Growth {
-        found: factor(count.found),
+        found,
         at_most: factor(count.at_most),
+        all_vcpus: each.filter(|e| measured(e.0)).all(is_whole),
     })
 }
 

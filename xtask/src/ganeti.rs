@@ -70,7 +70,14 @@ pub(crate) fn rows(vmpack: &Path, seconds: u32, json: bool) -> Result<()> {
         let count = own(
             vmpack,
             &ours,
-            &["capacity", "--shape", "4,16GiB,1cores", "--json"],
+            // What `hspace` asks: how many more as they stand.
+            &[
+                "capacity",
+                "--shape",
+                "4,16GiB,1cores",
+                "--standing",
+                "--json",
+            ],
         )?;
         let what = |text: &str| format!("{hosts} hosts, {guests} guests: {text}");
         let number = |value: &Value| value.as_f64().unwrap_or(0.0);

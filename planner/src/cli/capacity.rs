@@ -75,7 +75,9 @@ pub(crate) fn run(arguments: &CapacityArguments, session: &mut Session) -> Resul
     if asked.is_empty() {
         asked.extend(common(&scene).into_iter().map(Asked::Fits));
     }
-    asked.push(Asked::Growth);
+    if !arguments.standing {
+        asked.push(Asked::Growth);
+    }
     session.heed_interrupts();
     let stop = session.stop();
     let began = Instant::now();
@@ -87,13 +89,15 @@ pub(crate) fn run(arguments: &CapacityArguments, session: &mut Session) -> Resul
             report: &mut |_| {},
         };
         match asked {
-            Asked::Fits(shape) => Answered::Fits(fits(&scene, shape, search)),
+            Asked::Fits(shape) => Answered::Fits(fits(&scene, shape, !arguments.standing, search)),
             Asked::Growth => Answered::Growth(growth(&scene, search)),
         }
     });
     let seconds = began.elapsed().as_secs_f64();
     let trend = trend(&scene.cluster, &scene.load);
     let mut grown = Err(NoGrowth::Open);
+    // Whether there is a place for all as it is was not asked then.
+    let is_asked = !arguments.standing;
     let mut told = Told {
         hosts: scene.cluster.hosts.len(),
         guests: scene.cluster.guests.len(),
@@ -110,7 +114,9 @@ pub(crate) fn run(arguments: &CapacityArguments, session: &mut Session) -> Resul
         }
     }
     told.growth = grown.as_ref().ok().copied();
-    told.days = told.growth.and_then(|growth| match arguments.growth {
+    // Load that cannot grow further never gets there.
+    let grows = told.growth.filter(|g| !g.all_vcpus);
+    told.days = grows.and_then(|growth| match arguments.growth {
         Some(monthly) => by_month(growth.found, monthly),
         None => told.trend.as_ref()?.until(growth.found),
     });
@@ -120,13 +126,22 @@ pub(crate) fn run(arguments: &CapacityArguments, session: &mut Session) -> Resul
     if arguments.json {
         session.print_json(&told)?;
     } else {
-        let text = text(&told, &grown, arguments.growth, session);
+        let grown = is_asked.then_some(&grown);
+        let text = text(&told, grown, arguments.growth, session);
         session.out.write_all(text.as_bytes())?;
     }
     Ok(match grown {
+        _ if !is_asked => Exit::Done,
         Ok(_) | Err(NoGrowth::Unmeasured) => Exit::Done,
         Err(NoGrowth::NoPlace(_)) => Exit::Infeasible,
-        Err(NoGrowth::Open) if told.shapes.iter().any(|s| s.moving.found > 0) => Exit::Done,
+        Err(NoGrowth::Open)
+            if told
+                .shapes
+                .iter()
+                .any(|s| s.moving.is_some_and(|m| m.found > 0)) =>
+        {
+            Exit::Done
+        }
         Err(NoGrowth::Open) => Exit::NoAnswer,
     })
 }
@@ -160,7 +175,7 @@ fn by_month(factor: Ratio, monthly: Permille) -> Option<f64> {
 
 fn text(
     told: &Told,
-    grown: &Result<Growth, NoGrowth>,
+    grown: Option<&Result<Growth, NoGrowth>>,
     monthly: Option<Permille>,
     session: &Session,
 ) -> String {
@@ -179,7 +194,7 @@ fn text(
         [
             fits.shape.clone(),
             number(fits.standing),
-            number(fits.moving),
+            fits.moving.map_or_else(String::new, number),
             match &fits.why {
                 Some(why) if fits.standing.found == 0 => why.clone(),
                 _ => lacking.join(", "),
@@ -188,6 +203,9 @@ fn text(
     });
     let header = ["one more", "as it stands", "with moves", "then lacking"];
     let mut text = table(header, rows, 1..3);
+    let Some(grown) = grown else {
+        return text;
+    };
     text.push('\n');
     let growth = match grown {
         Ok(growth) => growth,
@@ -203,6 +221,10 @@ fn text(
             return text + &session.screen.paint(Look::Bad, line) + "\n";
         }
     };
+    if growth.all_vcpus {
+        return text
+            + "however all load grows there is a place: guests that were measured may want all their vCPUs\n";
+    }
     // What is not known to be the most is reached no sooner.
     let when = if growth.at_most == growth.found && growth.found < LARGEST {
         "that is in"

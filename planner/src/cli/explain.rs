@@ -3,15 +3,16 @@
 use serde::Serialize;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::plan::{Outcome, Plan};
-use vmpack_domain::rule::Names;
-use vmpack_domain::{GuestName, HostName, HostState};
+use vmpack_domain::rule::{Names, RuleKind};
+use vmpack_domain::units::MiB;
+use vmpack_domain::{Guest, GuestName, HostName, HostState, Rule};
 use vmpack_planner::Status;
 use vmpack_planner::whatif::{Answer, Edit, Scene, apply};
 use vmpack_planner::why::{Standing, Target, held_on, naming, standing};
 
 use super::arguments::ExplainArguments;
 use super::failure::Failure;
-use super::html::fate;
+use super::html::Fates;
 use super::plan::plan_of;
 use super::screen::{Look, Screen, count};
 use super::session::Session;
@@ -55,7 +56,7 @@ struct Fate {
     says: String,
 }
 
-/// What a rule costs: hosts of the plan with it less hosts of the plan without it.
+/// What a rule costs: what the plan with it takes less what the plan without it takes.
 #[derive(Serialize)]
 struct Cost {
     /// The rule, or `movable: false`.
@@ -66,6 +67,12 @@ struct Cost {
     saved: Option<i64>,
     /// Both plans are proven the fewest, so that the number is exact.
     exact: bool,
+    /// Moves that are saved without it, or where it is below zero, that more are made.
+    moves_saved: Option<i64>,
+    /// Likewise of the memory that is moved, in MiB.
+    move_mib_saved: Option<i64>,
+    /// Likewise of the time that the moves take, in seconds.
+    seconds_saved: Option<f64>,
 }
 
 /// Tells of a guest, or of a host of that name.
@@ -85,12 +92,12 @@ pub(crate) fn run(arguments: &ExplainArguments, session: &mut Session) -> Result
         .find(|g| g.name.as_str() == name);
     let host = scene.cluster.hosts.iter().find(|h| h.name.as_str() == name);
     let (told, outcome) = match (guest, host) {
-        (Some(_), Some(_)) => writeln!(
+        (Some(guest), Some(_)) => writeln!(
             session.err,
             "{name} is a guest and a host; this is about the guest"
         )
-        .map(|()| of_guest(&scene, &scene.cluster.guests, name, session))?,
-        (Some(_), None) => of_guest(&scene, &scene.cluster.guests, name, session),
+        .map(|()| of_guest(&scene, guest, session))?,
+        (Some(guest), None) => of_guest(&scene, guest, session),
         (None, Some(host)) => of_host(&scene, &host.name, session)?,
         (None, None) => {
             return Err(Failure::input(format!(
@@ -116,17 +123,48 @@ struct Other {
     scene: Scene,
 }
 
-/// Without each of these rules.
+/// Without each of these rules, without each that binds all guests together, and without the policy's limit
+/// on moves.
 fn without(scene: &Scene, rules: &[String]) -> Vec<Other> {
-    let each = rules.iter().take(RULES);
-    each.filter_map(|rule| {
+    let all = scene.policy.rules.iter().filter(|r| binds_all(r));
+    let each = rules.iter().cloned().chain(all.map(|r| r.name.clone()));
+    let other = |rule: String| {
         let scene = apply(scene, &[Edit::DropRule(rule.clone())]).ok()?;
-        Some(Other {
-            what: rule.clone(),
-            scene,
-        })
+        Some(Other { what: rule, scene })
+    };
+    let mut others: Vec<Other> = each.take(RULES).filter_map(other).collect();
+    if scene.policy.limits.moves.is_some() {
+        let mut free = scene.clone();
+        free.policy.limits.moves = None;
+        others.push(Other {
+            what: "limits.moves".into(),
+            scene: free,
+        });
+    }
+    others
+}
+
+/// Whether it names no guest, and so binds whoever is there.
+fn binds_all(rule: &Rule) -> bool {
+    match &rule.kind {
+        RuleKind::Spare { .. } => true,
+        RuleKind::MaxMoves { guests, .. } => guests.is_empty(),
+        _ => false,
+    }
+}
+
+/// With guests movable that are said not to be.
+fn freed(scene: &Scene, is_freed: impl Fn(&Guest) -> bool) -> Option<Other> {
+    let mut free = scene.clone();
+    let mut any = false;
+    for guest in free.cluster.guests.iter_mut().filter(|g| is_freed(g)) {
+        any |= !guest.movable;
+        guest.movable = true;
+    }
+    any.then(|| Other {
+        what: "movable: false".into(),
+        scene: free,
     })
-    .collect()
 }
 
 /// The plans of the scene as it is and of the others, as many at once as there are cores.
@@ -147,26 +185,26 @@ fn plans(
             let summary = &answer.summary;
             let signed = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
             let both = base.hosts_after.zip(summary.hosts_after);
+            let moves = both.map(|_| signed(base.moves.len()) - signed(summary.moves.len()));
+            let mib = base.move_mib.zip(summary.move_mib);
+            let less = |(with, without): (u64, u64)| with.cast_signed() - without.cast_signed();
+            let seconds = base.move_seconds.zip(summary.move_seconds);
             Cost {
                 rule: other.what.clone(),
                 status: summary.status,
                 hosts_without: summary.hosts_after,
                 saved: both.map(|(with, without)| signed(with) - signed(without)),
                 exact: base.status == Status::Optimal && summary.status == Status::Optimal,
+                moves_saved: moves,
+                move_mib_saved: mib.map(less),
+                seconds_saved: seconds.map(|(with, without)| with - without),
             }
         });
     let costs = costs.collect();
     (answers, costs)
 }
 
-fn of_guest(
-    scene: &Scene,
-    guests: &[vmpack_domain::Guest],
-    name: &str,
-    session: &Session,
-) -> (Told, Outcome<Plan>) {
-    let guest = guests.iter().find(|g| g.name.as_str() == name);
-    let guest = guest.expect("it was found by its name");
+fn of_guest(scene: &Scene, guest: &Guest, session: &Session) -> (Told, Outcome<Plan>) {
     let (known, reasons) = match standing(scene, &guest.name) {
         Ok(known) => (known, Vec::new()),
         Err(reasons) => (None, reasons),
@@ -175,21 +213,7 @@ fn of_guest(
     let rules = naming(scene, &names, &guest.name);
     let rules: Vec<String> = rules.iter().map(|r| r.name.clone()).collect();
     let mut others = without(scene, &rules);
-    if !guest.movable {
-        let mut free = scene.clone();
-        let same = free
-            .cluster
-            .guests
-            .iter_mut()
-            .find(|g| g.name == guest.name);
-        if let Some(same) = same {
-            same.movable = true;
-        }
-        others.push(Other {
-            what: "movable: false".into(),
-            scene: free,
-        });
-    }
+    others.extend(freed(scene, |g| g.name == guest.name));
     let (mut answers, rules_cost) = plans(scene, &others, session);
     let (answer, outcome) = answers.swap_remove(0);
     let plan = plan_of(&outcome);
@@ -197,11 +221,11 @@ fn of_guest(
         None => answer.summary.reasons.join("; "),
         Some(plan) => {
             let moved = plan.moves.iter().rev().find(|m| m.guest == guest.name);
-            let why = fate(guest, Some(plan));
+            let why = Fates::of(scene, Some(plan)).why(guest);
             match (moved, plan.target.get(&guest.name)) {
                 (Some(moved), _) => format!("moves to {}: {why}", moved.to),
                 (None, Some(at)) if guest.host.as_ref() != Some(at) => {
-                    format!("is started on {at}: {why}")
+                    format!("is started on {at}")
                 }
                 _ if why.is_empty() => "stays".to_owned(),
                 _ => why,
@@ -226,7 +250,7 @@ fn of_host(
     host: &HostName,
     session: &Session,
 ) -> Result<(Told, Outcome<Plan>), Failure> {
-    let here: Vec<&vmpack_domain::Guest> = scene
+    let here: Vec<&Guest> = scene
         .cluster
         .guests
         .iter()
@@ -242,6 +266,7 @@ fn of_host(
         }
     }
     let mut others = without(scene, &rules);
+    others.extend(freed(scene, |g| g.host.as_ref() == Some(host)));
     // One that is out is empty already: its guests wait.
     let is_out = scene.cluster.host(host).map(|h| h.state) == Some(HostState::Out);
     if !is_out {
@@ -442,14 +467,37 @@ fn costs(costs: &[Cost], plan: &Fate) -> String {
             (None, _) => "open".to_owned(),
         };
         let without = cost.hosts_without.map(|n| n.to_string());
+        let moves = cost.moves_saved.map_or(String::new(), |n| n.to_string());
+        let memory = cost.move_mib_saved.map_or(String::new(), |mib| {
+            let sign = if mib < 0 { "-" } else { "" };
+            format!("{sign}{}", MiB(mib.unsigned_abs()))
+        });
+        let seconds = cost.seconds_saved.map_or(String::new(), |s| {
+            // Without a minus before nothing.
+            format!("{:.0} s", s.round() + 0.0)
+        });
         [
             cost.rule.clone(),
             without.unwrap_or_else(|| cost.status.name().to_owned()),
             saved,
+            moves,
+            memory,
+            seconds,
         ]
     });
-    let header = ["without", "hosts", "saved"];
-    format!("\n{}", table(header, rows, 1..3))
+    let header = [
+        "without",
+        "hosts",
+        "saved",
+        "moves saved",
+        "memory saved",
+        "time saved",
+    ];
+    let mut text = format!("\n{}", table(header, rows, 1..6));
+    if costs.len() >= RULES {
+        text += &format!("of more rules than {RULES} the cost is not told\n");
+    }
+    text
 }
 
 /// The first of them.

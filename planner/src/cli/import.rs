@@ -184,10 +184,16 @@ fn asked(what: &ImportKind) -> (Vec<&PathBuf>, &ImportOutput) {
     }
 }
 
-/// Refuses to write over what is read.
+/// Refuses to write over what is read, or into a folder of it, where it would be read the next time.
 fn spare(read: &[&PathBuf], to: &ImportOutput) -> Result<(), Failure> {
     let real = |path: &Path| std::fs::canonicalize(path).ok();
     let read: Vec<PathBuf> = read.iter().filter_map(|path| real(path)).collect();
+    if real(&to.output).is_some_and(|folder| read.contains(&folder)) {
+        return Err(Failure::usage(format!(
+            "{} is read, expected another folder for what is written",
+            to.output.display()
+        )));
+    }
     for name in NAMES {
         let file = to.output.join(name);
         if real(&file).is_some_and(|file| read.contains(&file)) {
@@ -261,6 +267,11 @@ fn write(imported: &Imported, to: &ImportOutput, session: &mut Session) -> Resul
         write_load(load),
         write_policy(policy),
     ];
+    let there = NAMES.iter().filter(|name| folder.join(name).exists());
+    let there: Vec<&str> = there.copied().collect();
+    if !there.is_empty() {
+        writeln!(session.err, "replaced: {}", there.join(", "))?;
+    }
     for (name, text) in NAMES.into_iter().zip(texts) {
         output::write_whole(&folder.join(name), &text)?;
     }

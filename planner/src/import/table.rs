@@ -34,6 +34,9 @@ pub enum Table {
     Load,
 }
 
+/// The longest step of load.
+const LONGEST: Micros = Micros::secs(366 * 86_400);
+
 /// Reads the tables.
 ///
 /// # Errors
@@ -226,7 +229,13 @@ fn guests(text: &str, cluster: &mut Cluster, load: &mut Load) -> Result<(), Impo
         if let Some(first) = known.insert(name.clone(), row.line) {
             return Err(twice(row.line, name.as_str(), first));
         }
-        let vcpus: u32 = row.need("vcpus")?;
+        let text: String = row.need("vcpus")?;
+        let vcpus: u32 = text.parse().map_err(|_| {
+            ImportError::at(
+                row.line,
+                format!("column vcpus: read `{text}`, expected a whole number such as `4`"),
+            )
+        })?;
         let memory: MiB = row.need("memory")?;
         if vcpus == 0 || memory.0 == 0 {
             return Err(ImportError::at(
@@ -258,6 +267,11 @@ fn guests(text: &str, cluster: &mut Cluster, load: &mut Load) -> Result<(), Impo
         cluster.guests.push(read);
         Ok(())
     })?;
+    only(&header, &columns)
+}
+
+/// Refuses a column that is none of these.
+fn only(header: &[String], columns: &[&str]) -> Result<(), ImportError> {
     match header.iter().find(|h| !columns.contains(&h.as_str())) {
         Some(other) => Err(ImportError::at(
             1,
@@ -271,7 +285,8 @@ fn load(text: &str, cluster: &Cluster, load: &mut Load) -> Result<(), ImportErro
     let mut series: BTreeMap<GuestName, BTreeMap<jiff::Timestamp, (usize, MilliCores)>> =
         BTreeMap::new();
     let known: BTreeSet<&GuestName> = cluster.guests.iter().map(|g| &g.name).collect();
-    rows(text, &["guest", "time", "cpu"], |row| {
+    let columns = ["guest", "time", "cpu"];
+    let header = rows(text, &columns, |row| {
         let name: GuestName = row.need("guest")?;
         if !known.contains(&name) {
             return Err(ImportError::at(
@@ -295,6 +310,7 @@ fn load(text: &str, cluster: &Cluster, load: &mut Load) -> Result<(), ImportErro
             None => Ok(()),
         }
     })?;
+    only(&header, &columns)?;
     let times: Vec<jiff::Timestamp> = series.values().flat_map(|s| s.keys().copied()).collect();
     let (Some(start), Some(end)) = (times.iter().min(), times.iter().max()) else {
         return Ok(());
@@ -307,6 +323,15 @@ fn load(text: &str, cluster: &Cluster, load: &mut Load) -> Result<(), ImportErro
         _ => jiff::SignedDuration::from_secs(300),
     };
     let micros = u64::try_from(step.as_micros()).unwrap_or(0).max(1);
+    if Micros(micros) > LONGEST {
+        return Err(ImportError::at(
+            1,
+            format!(
+                "read times {} apart, expected {LONGEST} at most",
+                Micros(micros)
+            ),
+        ));
+    }
     let count = end.duration_since(*start).as_micros() / i128::from(micros) + 1;
     for (name, values) in series {
         let mut at = *start;

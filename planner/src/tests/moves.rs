@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use vmpack_domain::objective::Objective;
 use vmpack_domain::plan::Outcome;
 use vmpack_domain::units::{Micros, Price, Ratio};
+use vmpack_domain::{GuestName, HostName};
 
 use super::random::{inputs, placements};
 use super::{read, solve};
@@ -131,4 +132,107 @@ guests:
         there.map(|g| g.memory.0 / 1024).sum()
     };
     assert_eq!((carried("h1"), carried("h2")), (12, 13));
+}
+
+/// Ten hosts that never sleep with six guests each, whose CPU is drawn by `cpu`.
+fn wandering(cpu: &mut dyn FnMut() -> u64) -> (String, String) {
+    let mut cluster = "hosts:\n".to_owned();
+    let mut load = "guests:\n".to_owned();
+    for h in 0..10 {
+        cluster += &format!(
+            "  - {{ name: h{h}, cpu: 16cores, memory: 64GiB, network: 1GiB/s, state: on, never-sleep: true }}\n"
+        );
+    }
+    cluster += "guests:\n";
+    for g in 0..60 {
+        let memory = 4 + g * 5 % 7;
+        cluster += &format!(
+            "  - {{ name: g{g}, vcpus: 2, memory: {memory}GiB, host: h{} }}\n",
+            g * g % 10
+        );
+        load += &format!("  g{g}: {{ cpu: {{ p95: {}mcores }} }}\n", cpu());
+    }
+    (cluster, load)
+}
+
+#[test]
+fn hosts_that_are_level_stay_as_they_are_though_load_moves_a_little() {
+    let mut rng = crate::rng::Rng::new(5, 1);
+    let base: Vec<f64> = (0..60).map(|_| 300.0 + 900.0 * rng.unit()).collect();
+    let policy = "headroom: { cpu: 0%, memory: 0% }\nlimits: { nodes: 50, level: 10 }\n";
+    let mut drawn = |n: usize| {
+        let wander = 1.0 + (rng.unit() - 0.5) * 0.06;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "about a thousand"
+        )]
+        let cpu = (base[n] * wander) as u64;
+        cpu
+    };
+    let mut at: Option<std::collections::BTreeMap<GuestName, HostName>> = None;
+    let mut moved = Vec::new();
+    for _ in 0..12 {
+        let mut n = 0;
+        let (cluster, load) = wandering(&mut || {
+            n += 1;
+            drawn(n - 1)
+        });
+        let (mut cluster, load, policy) = read(&cluster, &load, policy);
+        if let Some(at) = &at {
+            for guest in &mut cluster.guests {
+                guest.host = Some(at[&guest.name].clone());
+            }
+        }
+        let (Outcome::Optimal(plan) | Outcome::Feasible(plan)) = solve(&cluster, &load, &policy)
+        else {
+            panic!("there is a plan");
+        };
+        moved.push(plan.moves.len());
+        at = Some(plan.target);
+    }
+    // At first there is much to do; then it is level, and hardly anybody moves: of 60 guests in ten plans
+    // fewer than one plan may move.
+    assert!(moved[0] > 10, "{moved:?}");
+    assert!(moved[2..].iter().sum::<usize>() < 10, "{moved:?}");
+}
+
+#[test]
+fn cpu_over_many_windows_counts_no_more_than_memory_does() {
+    let joint = |windows: usize| {
+        let mut cluster = "hosts:\n".to_owned();
+        for h in ["h1", "h2"] {
+            cluster += &format!(
+                "  - {{ name: {h}, cpu: 8cores, memory: 32GiB, network: 1GiB/s, state: on, never-sleep: true }}\n"
+            );
+        }
+        // Memory is level. One swap would level the CPU a little, and unlevel memory much.
+        cluster += "guests:
+  - { name: a, vcpus: 2, memory: 12GiB, host: h1 }
+  - { name: b, vcpus: 2, memory: 4GiB, host: h1 }
+  - { name: c, vcpus: 2, memory: 8GiB, host: h2 }
+  - { name: d, vcpus: 2, memory: 8GiB, host: h2 }
+";
+        let series = |cpu: &str| {
+            let values = vec![cpu; windows].join(", ");
+            format!(
+                "cpu: {{ windows: {{ start: 2026-01-05T00:00:00Z, step: 300s, values: [{values}] }} }}"
+            )
+        };
+        let load = format!(
+            "guests:\n  a: {{ {} }}\n  b: {{ {} }}\n  c: {{ {} }}\n  d: {{ {} }}\n",
+            series("0.3"),
+            series("0.3"),
+            series("0.1"),
+            series("0.1")
+        );
+        let policy = "demand: { joint: true }\nheadroom: { cpu: 0%, memory: 0% }\noverhead: { memory: 0MiB }\nlimits: { nodes: 50, level: 2 }\n";
+        let (cluster, load, policy) = read(&cluster, &load, policy);
+        let (Outcome::Optimal(plan) | Outcome::Feasible(plan)) = solve(&cluster, &load, &policy)
+        else {
+            panic!("there is a plan");
+        };
+        plan.moves.len()
+    };
+    assert_eq!((joint(1), joint(96)), (0, 0));
 }

@@ -24,19 +24,44 @@ fn capacity_counts_what_fits_and_how_far_load_may_grow() {
     assert_eq!(size["standing"]["found"], 5, "{size}");
     assert_eq!(size["standing"], size["moving"]);
     assert_eq!(like["standing"]["found"], 5, "`a` is of that size: {like}");
-    // Each guest at most its 2 vCPUs: load may grow as far as is tried.
+    // Each guest at most its 2 vCPUs, for which there is a place.
     assert_eq!(json["growth"]["found"], 10.0);
+    assert_eq!(json["growth"]["all_vcpus"], true);
     assert!(json["trend"].is_null() && json["days"].is_null());
-    let monthly = format!("capacity {ASK} --growth 10% --json");
-    let days = desk.check(&monthly, 0, &[]).json()["days"]
-        .as_f64()
-        .unwrap();
-    // ln 10 ÷ ln 1.1 months, and more than ten times the load was not tried.
-    assert!((days - 735.3).abs() < 1.0, "{days}");
+    let text = "guests that were measured may want all their vCPUs";
+    desk.check(&format!("capacity {ASK} --growth 10%"), 0, &[text]);
+    // Hosts of two cores: 1.8 of them for 0.5.
+    let cluster = std::fs::read_to_string(desk.path("cluster.yaml")).unwrap();
+    desk.write("small.yaml", cluster.replace("cpu: 8cores", "cpu: 2cores"));
+    let small = ASK.replace("cluster.yaml", "small.yaml");
+    let monthly = format!("capacity {small} --growth 10% --json");
+    let grown = desk.check(&monthly, 0, &[]).json();
+    let found = grown["growth"]["found"].as_f64().unwrap();
+    assert!(
+        found < 10.0 && grown["growth"]["all_vcpus"] == false,
+        "{grown}"
+    );
+    let days = grown["days"].as_f64().unwrap();
+    // ln F ÷ ln 1.1 months.
+    assert!(
+        (days - found.ln() / 1.1f64.ln() * 30.4375).abs() < 1.0,
+        "{days}"
+    );
     desk.check(
-        &format!("capacity {ASK} --growth 10%"),
+        &format!("capacity {small} --growth 10%"),
         0,
-        &["that is not reached before 735 days"],
+        &["all load may grow to", "that is"],
+    );
+    // The standing count alone: nothing else is asked.
+    let standing = desk
+        .check(&format!("{line} --standing --json"), 0, &[])
+        .json();
+    assert_eq!(standing["shapes"][1]["standing"], size["standing"]);
+    assert!(standing["shapes"][1]["moving"].is_null() && standing["growth"].is_null());
+    desk.check(
+        &format!("{line} --standing --growth 10%"),
+        2,
+        &["--standing"],
     );
     desk.check(
         &format!("capacity {ASK} --like nobody"),

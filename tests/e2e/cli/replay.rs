@@ -293,3 +293,48 @@ fn planetlabs_first_day_is_as_cloudsim_has_it() {
     assert!(of(7, "kwh") <= 0.8 * of(5, "kwh"));
     assert!(of(7, "migrations") <= 0.1 * of(5, "migrations"));
 }
+
+const OWN: &str = "replay --cluster own/cluster.yaml --load own/load.yaml --policy own/policy.yaml";
+
+#[test]
+fn an_operators_own_cluster_is_replayed_by_plans_and_heuristics() {
+    let desk = Desk::new();
+    let example = "example cluster --hosts 10 --guests 60 --windows 48 --seed 3 --output own";
+    desk.check(example, 0, &[]);
+    let line = format!("{OWN} --policies none,lr-mmt,plan --json --events own.jsonl");
+    let first = lines(&desk.check(&line, 0, &[]).out);
+    let kwh = |n: usize| first[n]["kwh"].as_f64().unwrap();
+    assert!(kwh(2) < kwh(0), "{first:?}");
+    assert!(first[2]["migrations"].as_u64().unwrap() > 0);
+    assert_eq!(first[2]["waiting"], 0);
+    assert_eq!(first, lines(&desk.check(&line, 0, &[]).out));
+    let events = std::fs::read_to_string(desk.path("own.jsonl")).unwrap();
+    assert!(events.contains("\"policy\":\"plan\"") && events.contains("\"began\""));
+    // What is usual, as a table and as a page.
+    let page = format!("{OWN} --report own.html --watts 50,150");
+    desk.check(&page, 0, &["none", "lr-mmt", "plan"]);
+    let page = std::fs::read_to_string(desk.path("own.html")).unwrap();
+    assert!(page.contains("10 hosts, 60 guests") && page.contains("50 W idle"));
+    for (wrong, code, says) in [
+        ("--hosts 3", 2, "--hosts"),
+        ("--watts 300", 2, "such as `100,300`"),
+        ("--kill nobody@1h", 2, "read the host `nobody`"),
+        ("--kill h001", 2, "such as `h001@3600s`"),
+        ("--policies plan-x", 2, "plan-1h"),
+        ("--report own/load.yaml", 2, "expected another file"),
+    ] {
+        desk.check(&format!("{OWN} {wrong}"), code, &[says]);
+    }
+    let load = std::fs::read_to_string(desk.path("load.yaml")).unwrap();
+    desk.write("plain.yaml", load);
+    desk.check(
+        "replay --cluster cluster.yaml --load plain.yaml",
+        3,
+        &["no guest's load has windows over time"],
+    );
+    desk.check(
+        "replay --trace planetlab own --policies plan",
+        2,
+        &["expected `--cluster`"],
+    );
+}

@@ -13,13 +13,15 @@ Examples:
   vmpack capacity --cluster cluster.yaml --load load.yaml
   vmpack capacity --cluster cluster.yaml --load load.yaml --like web-1 --shape 4,16GiB,1.5cores
   vmpack capacity --cluster cluster.yaml --load load.yaml --policy policy.yaml --growth 3% --json
+  vmpack capacity --cluster cluster.yaml --load load.yaml --shape 4,16GiB,1.5cores --standing --json
 
 Without --like and --shape it is asked for the sizes of which there are most guests, each with the demand
 of the middle one of them. `as it stands` nobody is moved; `with moves` others may be, wherever that
 leads to a placement. Every rule is kept. A number is exact unless it says `to`.
 
 Then, how far all load may grow until there is no place for all, and when that is: by the trend of the
-load's windows over whole days, two at least, or by --growth.";
+load's windows over whole days, two at least, or by --growth. What is asked is whether there is a place;
+whether migrations lead there is asked by `vmpack whatif --scale-load`.";
 
 pub(super) const EXPLAIN: &str = "\
 Examples:
@@ -27,10 +29,10 @@ Examples:
   vmpack explain h3 --cluster cluster.yaml --load load.yaml --policy policy.yaml --json
 
 For a guest: what it counts with, where it may run and where there is room now, what a plan does with it
-and why, and what each rule that names it costs in hosts. For a host: what it carries, what a plan does
-with it, what emptying it takes, and what the rules that name its guests cost. A rule's cost is the plan
-without it against the plan with it; each plan takes 1.5 s at most, unless --time-limit or --nodes says
-otherwise.";
+and why, and what each rule that binds it costs in hosts, moves, memory moved and time. For a host: what it
+carries, what a plan does with it, what emptying it takes, and what the rules that bind its guests cost. A
+rule's cost is the plan without it against the plan with it; each plan takes 1.5 s at most, unless
+--time-limit or --nodes says otherwise.";
 
 #[derive(Debug, Args)]
 pub(crate) struct CapacityArguments {
@@ -44,6 +46,9 @@ pub(crate) struct CapacityArguments {
     /// Guests of that many vCPUs, that memory and that demand [without a demand: all their vCPUs]
     #[arg(long, value_name = "VCPUS,MEMORY[,CPU]")]
     pub(crate) shape: Vec<SizeArgument>,
+    /// Count as it stands only, nobody moving: the quickest answer, for one who asks often
+    #[arg(long, conflicts_with = "growth")]
+    pub(crate) standing: bool,
     /// All load grows by so much a month, in place of the trend in its windows
     #[arg(long, value_name = "SHARE")]
     pub(crate) growth: Option<Permille>,
