@@ -251,12 +251,14 @@ fn schedule(page: &mut String, run: &Run, plan: &Plan, moves: &[MoveLine]) {
         page,
         "<svg viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" aria-label=\"moves over time\">"
     );
-    for (at, _) in ticks(end, unit) {
+    for (at, share) in ticks(end, unit) {
         let x = x(at);
+        // The last one would end outside.
+        let anchor = if share < 1.0 { "middle" } else { "end" };
         let _ = writeln!(
             page,
             "<line x1=\"{x:.1}\" y1=\"16\" x2=\"{x:.1}\" y2=\"{height}\" stroke=\"var(--line)\"/>\
-             <text class=\"faint\" x=\"{x:.1}\" y=\"12\" text-anchor=\"middle\">{at} s</text>"
+             <text class=\"faint\" x=\"{x:.1}\" y=\"12\" text-anchor=\"{anchor}\">{at} s</text>"
         );
     }
     let mut y = TOP;

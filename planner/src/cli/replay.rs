@@ -246,7 +246,7 @@ fn one(
 ) -> Result<Option<(Outcome, f64)>, Failure> {
     let mut policy = played.policy(name)?;
     let fleet = played.fleet.clone();
-    watch.begin(name);
+    watch.begin(name, policy.full_power());
     let began = Instant::now();
     let outcome = replay::replay(fleet, &mut *policy, played.until, watch);
     let seconds = began.elapsed().as_secs_f64();

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use vmpack_domain::exit::Exit;
 use vmpack_domain::units::Micros;
-use vmpack_planner::page::{step, ticks};
+use vmpack_planner::page::{COLOURS, escaped, step, stroke, ticks, width};
 use vmpack_planner::replay::Outcome;
 
 use super::page::page;
@@ -84,15 +84,14 @@ fn settings(name: &str) -> (String, Vec<String>) {
 pub(super) type Family = (String, Vec<(String, Outcome, f64)>);
 
 const WIDTH: f64 = 760.0;
-const HEIGHT: f64 = 480.0;
+const HIGH: f64 = 410.0;
 const LEFT: f64 = 60.0;
-const RIGHT: f64 = 150.0;
-const TOP: f64 = 20.0;
+const TOP: f64 = 32.0;
+/// Below the curves: the axis, and a line for what is not drawn.
 const BOTTOM: f64 = 50.0;
-/// Told apart without colour too: each line has its name at its end.
-pub(super) const COLOURS: [&str; 8] = [
-    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#bbbbbb", "#997700",
-];
+const NOTE: f64 = 16.0;
+/// From one name to the next below it.
+const GAP: f64 = 14.0;
 
 /// Energy (up) against SLATAH (to the right), a line for each family. Policies without overload at
 /// several times the energy of the others, such as `none`, are named below and not drawn.
@@ -106,30 +105,31 @@ pub(super) fn drawn(families: &[Family]) -> String {
         points().map(|o| o.kwh).fold(1.0, f64::max)
     };
     let shown = |o: &Outcome| o.kwh <= most;
-    let right = points().map(|o| o.slatah * 100.0).fold(1.0, f64::max);
-    let (x_step, y_step) = (step(right), step(most));
+    let far = points().map(|o| o.slatah * 100.0).fold(1.0, f64::max);
+    let (x_step, y_step) = (step(far), step(most));
     let (x_end, y_end) = (
-        (right / x_step).ceil() * x_step,
+        (far / x_step).ceil() * x_step,
         (most / y_step).ceil() * y_step,
     );
-    let x = |o: &Outcome| LEFT + o.slatah * 100.0 / x_end * (WIDTH - LEFT - RIGHT);
-    let y = |o: &Outcome| HEIGHT - BOTTOM - o.kwh / y_end * (HEIGHT - TOP - BOTTOM);
+    let names = families.iter().map(|f| width(&f.0)).fold(100.0, f64::max);
+    let (bottom, end) = (TOP + HIGH, WIDTH - 20.0 - names.min(260.0));
+    let x = |o: &Outcome| LEFT + o.slatah * 100.0 / x_end * (end - LEFT);
+    let y = |o: &Outcome| bottom - o.kwh / y_end * HIGH;
+    let notes = notes(families, shown);
+    let height = bottom + BOTTOM + NOTE * notes.len() as f64;
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          font-family=\"sans-serif\" font-size=\"12\" role=\"img\" \
          aria-label=\"energy against SLATAH\">\n\
          <style>text{{fill:#222}}.axis{{stroke:#888}}.grid{{stroke:#8884}}\
-         svg{{background:#fff}}\
-         @media(prefers-color-scheme:dark){{text{{fill:#ddd}}svg{{background:#16181d}}}}</style>\n"
+         svg{{background:#fff}}.name{{paint-order:stroke;stroke:#fff;stroke-width:4px}}\
+         @media(prefers-color-scheme:dark){{text{{fill:#ddd}}svg{{background:#16181d}}\
+         .name{{stroke:#16181d}}}}</style>\n"
     );
-    axes(&mut svg, (x_end, x_step), (y_end, y_step));
-    let mut left_out = Vec::new();
+    axes(&mut svg, (x_end, x_step), (y_end, y_step), end);
+    let mut ends = Vec::new();
     for (i, (family, done)) in families.iter().enumerate() {
-        let colour = COLOURS[i % COLOURS.len()];
         let seen: Vec<&(String, Outcome, f64)> = done.iter().filter(|p| shown(&p.1)).collect();
-        for (name, outcome, _) in done.iter().filter(|p| !shown(&p.1)) {
-            left_out.push(format!("{name} {:.0} kWh", outcome.kwh));
-        }
         let path: Vec<String> = seen
             .iter()
             .map(|p| format!("{:.1},{:.1}", x(&p.1), y(&p.1)))
@@ -138,37 +138,98 @@ pub(super) fn drawn(families: &[Family]) -> String {
         // From setting to setting, in their order.
         let _ = writeln!(
             svg,
-            "<polyline points=\"{line}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>"
+            "<polyline points=\"{line}\" fill=\"none\" stroke-width=\"2\" {}/>",
+            stroke(i)
         );
         for (name, o, _) in &seen {
             let _ = writeln!(
                 svg,
-                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"{colour}\"><title>{name}: {:.2} \
+                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"{}\"><title>{}: {:.2} \
                  kWh, SLATAH {:.2} %, {} migrations</title></circle>",
                 x(o),
                 y(o),
+                COLOURS[i % COLOURS.len()],
+                escaped(name),
                 o.kwh,
                 o.slatah * 100.0,
                 o.migrations
             );
         }
         if let Some((_, o, _)) = seen.last() {
-            let (x, y) = (x(o) + 8.0, y(o) + 4.0);
-            let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\">{family}</text>");
+            ends.push((i, family.as_str(), x(o), y(o)));
         }
     }
-    if !left_out.is_empty() {
-        let text = left_out.join(", ");
-        let y = HEIGHT - 8.0;
-        let _ = writeln!(svg, "<text x=\"{LEFT}\" y=\"{y}\">not drawn: {text}</text>");
+    let drawn = points().filter(|o| shown(o));
+    let drawn: Vec<(f64, f64)> = drawn.map(|o| (x(o), y(o))).collect();
+    let wanted: Vec<(f64, f64, f64)> = ends.iter().map(|e| (e.2, e.3, width(e.1))).collect();
+    for ((i, family, x, y), at) in ends.into_iter().zip(beside(&wanted, &drawn, bottom)) {
+        let _ = writeln!(
+            svg,
+            "<line class=\"leader\" x1=\"{x:.1}\" y1=\"{y:.1}\" x2=\"{:.1}\" y2=\"{at:.1}\" {}/>\
+             <text class=\"name\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
+            x + 12.0,
+            stroke(i),
+            x + 14.0,
+            at + 4.0,
+            escaped(family)
+        );
+    }
+    for (i, note) in notes.iter().enumerate() {
+        let y = bottom + BOTTOM + NOTE * i as f64;
+        let _ = writeln!(svg, "<text x=\"6\" y=\"{y:.1}\">{}</text>", escaped(note));
     }
     svg + "</svg>\n"
 }
 
-fn axes(svg: &mut String, (x_end, x_step): (f64, f64), (y_end, y_step): (f64, f64)) {
-    let (bottom, end) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
+/// What is not drawn, in lines that fit.
+fn notes(families: &[Family], shown: impl Fn(&Outcome) -> bool) -> Vec<String> {
+    let mut notes: Vec<String> = Vec::new();
+    let all = families.iter().flat_map(|f| &f.1);
+    for (name, outcome, _) in all.filter(|p| !shown(&p.1)) {
+        let one = format!("{name} {:.0} kWh", outcome.kwh);
+        match notes.last_mut() {
+            Some(last) if width(last) + width(&one) < WIDTH - 30.0 => {
+                last.push_str(", ");
+                last.push_str(&one);
+            }
+            Some(last) => {
+                last.push(',');
+                notes.push(one);
+            }
+            None => notes.push(format!("not drawn: {one}")),
+        }
+    }
+    notes
+}
+
+/// How high names stand beside points and are so wide, none over another or over a point: as near as can be to
+/// where each is wanted, those before it first.
+fn beside(wanted: &[(f64, f64, f64)], points: &[(f64, f64)], bottom: f64) -> Vec<f64> {
+    let mut placed: Vec<(f64, f64, f64)> = Vec::new();
+    for (x, y, wide) in wanted {
+        let free = |at: f64| {
+            let over =
+                |p: &(f64, f64, f64)| (p.1 - at).abs() < GAP && p.0 < x + wide && *x < p.0 + p.2;
+            // Of a point, its whole circle.
+            let hides =
+                |p: &(f64, f64)| (p.1 - at).abs() < 11.0 && p.0 > x + 8.0 && p.0 < x + 19.0 + wide;
+            let inside = (TOP..=bottom).contains(&at);
+            inside && !placed.iter().any(over) && !points.iter().any(hides)
+        };
+        let steps = (0..=placed.len() * 2 + 400).map(|k| {
+            let away = k.div_ceil(2) as f64 * 2.0;
+            if k % 2 == 0 { y + away } else { y - away }
+        });
+        let at = steps.into_iter().find(|at| free(*at)).unwrap_or(*y);
+        placed.push((*x, at, *wide));
+    }
+    placed.into_iter().map(|p| p.1).collect()
+}
+
+fn axes(svg: &mut String, (x_end, x_step): (f64, f64), (y_end, y_step): (f64, f64), end: f64) {
+    let bottom = TOP + HIGH;
     for (k, up) in ticks(y_end, y_step) {
-        let y = bottom - up * (bottom - TOP);
+        let y = bottom - up * HIGH;
         let class = if k == 0.0 { "axis" } else { "grid" };
         let _ = writeln!(
             svg,
@@ -189,9 +250,10 @@ fn axes(svg: &mut String, (x_end, x_step): (f64, f64), (y_end, y_step): (f64, f6
     let _ = writeln!(
         svg,
         "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">SLATAH, %</text>\
-         <text x=\"6\" y=\"14\">kWh</text>",
+         <text x=\"{:.1}\" y=\"14\" text-anchor=\"end\">kWh</text>",
         f64::midpoint(LEFT, end),
-        bottom + 32.0
+        bottom + 32.0,
+        LEFT - 6.0
     );
 }
 
@@ -211,5 +273,66 @@ mod tests {
                 "{name}"
             );
         }
+    }
+
+    #[test]
+    fn names_beside_one_another_do_not_hide_one_another() {
+        // Nine that end at one point, one that is far away and stays, and one at each edge.
+        let mut wanted = vec![(100.0, 200.0, 60.0); 9];
+        wanted.push((400.0, 200.0, 60.0));
+        wanted.push((100.0, TOP, 60.0));
+        wanted.push((100.0, 300.0, 60.0));
+        let places = beside(&wanted, &[], 300.0);
+        assert!((places[0] - 200.0).abs() < 1e-9 && (places[9] - 200.0).abs() < 1e-9);
+        for (i, a) in places.iter().enumerate() {
+            assert!((TOP..=300.0).contains(a), "{places:?}");
+            for (j, b) in places.iter().enumerate().filter(|b| b.0 < i) {
+                let apart = (a - b).abs() >= GAP || (i == 9) != (j == 9);
+                assert!(apart, "{places:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn names_hide_no_point() {
+        let points = [(100.0, 200.0), (140.0, 203.0), (90.0, 180.0)];
+        let places = beside(&[(100.0, 200.0, 60.0)], &points, 300.0);
+        assert!((places[0] - 203.0).abs() >= 11.0 && (places[0] - 200.0).abs() < 20.0);
+    }
+
+    #[test]
+    fn what_is_not_drawn_stands_below_the_axis_in_lines_that_fit() {
+        let mut fleet = Vec::new();
+        let outcome = |kwh: f64, migrations: u64| Outcome {
+            kwh,
+            migrations,
+            ..nothing()
+        };
+        fleet.push((
+            "lr".to_owned(),
+            vec![("lr-1".to_owned(), outcome(10.0, 5), 0.0)],
+        ));
+        for i in 0..12 {
+            let name = format!("vmpack-of-a-long-name-{i}");
+            fleet.push((name.clone(), vec![(name, outcome(90.0, 0), 0.0)]));
+        }
+        let notes = notes(&fleet, |o| o.kwh <= 10.0);
+        assert!(notes.len() > 1 && notes[0].starts_with("not drawn: vmpack"));
+        assert!(notes.iter().all(|n| width(n) < WIDTH), "{notes:?}");
+        let svg = drawn(&fleet);
+        let y = |text: &str| -> f64 {
+            let before = svg.split(text).next().unwrap();
+            let y = before.rsplit("y=\"").next().unwrap();
+            y.split('"').next().unwrap().parse().unwrap()
+        };
+        assert!(y("not drawn") - y("SLATAH, %") >= 12.0, "{svg}");
+        assert!(y(">10<") - y(">kWh<") >= 12.0, "{svg}");
+    }
+
+    fn nothing() -> Outcome {
+        let fleet = vmpack_planner::import::planetlab::fleet(&[], &Default::default());
+        let mut policy = vmpack_planner::replay::Still { full_power: false };
+        let mut watch = vmpack_planner::replay::Unwatched;
+        vmpack_planner::replay::replay(fleet, &mut policy, Micros::secs(300), &mut watch)
     }
 }

@@ -7,7 +7,8 @@ use vmpack_planner::page::{document, escaped};
 
 use super::Played;
 use super::curve::{Family, drawn};
-use super::over_time::{self, Look};
+use super::over_time::{self, Look, Seen};
+use crate::cli::screen::count;
 
 /// What the columns are, by the metrics' names in the field.
 const METRICS: &[(&str, &str)] = &[
@@ -47,9 +48,9 @@ pub(super) fn page(families: &[Family], looks: &[(String, Vec<Look>)], played: &
     let (fleet, physics) = (&played.fleet, played.fleet.physics());
     let wake = fleet.hosts().iter().map(|h| h.wake).max();
     let made = format!(
-        "{} hosts, {} guests, {hours:.0} hours; {}{}{}; made by vmpack {}",
-        fleet.hosts().len(),
-        fleet.guests().len(),
+        "{}, {}, {hours:.0} hours; {}{}{}; made by vmpack {}",
+        count(fleet.hosts().len(), "host"),
+        count(fleet.guests().len(), "guest"),
         played.made,
         match wake.filter(|_| !physics.free_sleep) {
             Some(wake) => format!(", hosts wake in {} s", wake.to_std().as_secs_f64()),
@@ -88,8 +89,12 @@ pub(super) fn page(families: &[Family], looks: &[(String, Vec<Look>)], played: &
     page += "</tbody></table></div></section>\n<section id=\"curve\"><h2>Energy against time of overload</h2>\n";
     page += &drawn(families);
     page += "</section>\n<section id=\"load\"><h2>Load over time</h2>\n";
-    page += "<p class=\"faint\">Shares of all hosts' CPU. Dashed: what guests want. A line for each policy: what the hosts that it has in use could give.</p>\n";
-    page += &over_time::drawn(looks, physics.interval);
+    page += "<p class=\"faint\">Shares of all hosts' CPU. Dashed: what guests want. A line for each policy: what the hosts that it has in use could give.";
+    if families.iter().any(|f| f.1.len() > 1) {
+        page += " Of several settings of a policy, the middle one is drawn.";
+    }
+    page += "</p>\n";
+    page += &over_time::drawn(&middle(families, looks), physics.interval);
     page += "</section>\n<section id=\"metrics\"><h2>What is counted</h2>\n<table><tbody>\n";
     for (name, what) in METRICS {
         let _ = writeln!(
@@ -99,4 +104,14 @@ pub(super) fn page(families: &[Family], looks: &[(String, Vec<Look>)], played: &
     }
     page += "</tbody></table></section>\n";
     document("replay", &made, &page)
+}
+
+/// What was seen of each family: that of its middle setting, in the colour that the family has in the curve.
+fn middle<'a>(families: &'a [Family], looks: &'a [(String, Vec<Look>)]) -> Vec<Seen<'a>> {
+    let seen = families.iter().enumerate().filter_map(|(i, (_, done))| {
+        let name = &done.get(done.len() / 2)?.0;
+        let (_, looks) = looks.iter().find(|l| l.0 == *name)?;
+        Some((name.as_str(), i, looks.as_slice()))
+    });
+    seen.collect()
 }

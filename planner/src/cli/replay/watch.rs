@@ -39,6 +39,8 @@ pub(crate) struct Watching {
     failure: Option<std::io::Error>,
     stop: Stop,
     policy: String,
+    /// Whether by it all hosts draw their full power all the time.
+    full_power: bool,
     /// Of each policy, where they are wanted.
     looks: Option<Vec<(String, Vec<Look>)>>,
 }
@@ -68,12 +70,14 @@ impl Watching {
             failure: None,
             stop: session.stop(),
             policy: String::new(),
+            full_power: false,
             looks: looks.then(Vec::new),
         })
     }
 
-    /// The next replay is of that policy.
-    pub(crate) fn begin(&mut self, policy: &str) {
+    /// The next replay is of that policy, by which all hosts draw their full power all the time, or not.
+    pub(crate) fn begin(&mut self, policy: &str, full_power: bool) {
+        self.full_power = full_power;
         policy.clone_into(&mut self.policy);
         if let Some(looks) = &mut self.looks {
             looks.push((policy.to_owned(), Vec::new()));
@@ -118,7 +122,7 @@ impl Watching {
 impl Watch for Watching {
     fn looked(&mut self, fleet: &Fleet, done: u64, of: u64) {
         if let Some((_, looks)) = self.looks.as_mut().and_then(|l| l.last_mut()) {
-            looks.push(Look::at(fleet));
+            looks.push(Look::at(fleet, self.full_power));
         }
         if let Some(bar) = &self.bar {
             bar.set_length(of);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use vmpack_planner::page::{escaped, step, ticks};
+use vmpack_planner::page::{COLOURS, escaped, step, ticks};
 
 use super::Swept;
 
@@ -10,7 +10,7 @@ const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 420.0;
 const LEFT: f64 = 60.0;
 const RIGHT: f64 = 130.0;
-const TOP: f64 = 24.0;
+const TOP: f64 = 32.0;
 const BOTTOM: f64 = 56.0;
 
 /// The drawing.
@@ -24,11 +24,13 @@ pub(super) fn drawn(swept: &Swept) -> String {
     let unit = step(most).max(1.0);
     let end = (most / unit).ceil() * unit;
     let (bottom, right) = (HEIGHT - BOTTOM, WIDTH - RIGHT);
+    let unplanned = (0..n).any(|i| planned(i).is_none());
+    let height = HEIGHT + if unplanned { 18.0 } else { 0.0 };
     #[expect(clippy::cast_precision_loss, reason = "an index below 200")]
     let x = |i: usize| LEFT + (i as f64 + 0.5) / n.max(1) as f64 * (right - LEFT);
     let y = |v: f64| bottom - v / end * (bottom - TOP);
     let mut svg = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" \
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" \
          font-family=\"sans-serif\" font-size=\"12\" role=\"img\" aria-label=\"hosts by {}\">\n\
          <style>text{{fill:#222}}.axis{{stroke:#888}}.grid{{stroke:#8884}}svg{{background:#fff}}\
          @media(prefers-color-scheme:dark){{text{{fill:#ddd}}svg{{background:#16181d}}}}</style>\n",
@@ -62,10 +64,10 @@ pub(super) fn drawn(swept: &Swept) -> String {
     for (name, colour, of) in [
         (
             "at least",
-            "#ee6677",
+            COLOURS[1],
             &bound as &dyn Fn(usize) -> Option<f64>,
         ),
-        ("planned", "#4477aa", &planned),
+        ("planned", COLOURS[0], &planned),
     ] {
         let points: Vec<(usize, f64)> = (0..n).filter_map(|i| Some((i, of(i)?))).collect();
         let line: Vec<String> = points
@@ -94,10 +96,11 @@ pub(super) fn drawn(swept: &Swept) -> String {
             Some(v) => {
                 let _ = writeln!(
                     svg,
-                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"#4477aa\"><title>{}: {v} hosts, {} \
+                    "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"{}\"><title>{}: {v} hosts, {} \
                      moves</title></circle>",
                     x(i),
                     y(v),
+                    COLOURS[0],
                     escaped(point.value),
                     point.told.summary.moves.len()
                 );
@@ -116,10 +119,17 @@ pub(super) fn drawn(swept: &Swept) -> String {
     }
     let _ = writeln!(
         svg,
-        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text><text x=\"6\" y=\"14\">hosts</text>",
+        "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text><text x=\"6\" y=\"12\">hosts</text>",
         f64::midpoint(LEFT, right),
         bottom + 36.0,
         escaped(swept.range)
     );
+    if unplanned {
+        let y = HEIGHT + 6.0;
+        let _ = writeln!(
+            svg,
+            "<text x=\"{LEFT}\" y=\"{y}\">× no plan at this value</text>"
+        );
+    }
     svg + "</svg>\n"
 }
