@@ -237,35 +237,143 @@ fn lacks(target: &mut Target, problem: &Problem, g: usize, h: usize, load: &Amou
     target.makes_room = helps.map(|o| problem.guests[o].name.clone()).collect();
 }
 
-/// Guests of a host that nothing but a change of the cluster or the policy makes leave it, each with why.
+/// Guests that nothing but a change of the cluster or the policy makes leave their host, each with why.
+#[must_use]
+pub fn held(scene: &Scene) -> BTreeMap<GuestName, String> {
+    let names = Names::of(&scene.cluster);
+    let resting = check::resting(&scene.cluster, &scene.load, &scene.policy);
+    let rests = |guest| {
+        (
+            guest,
+            "it was moved less than `limits.cooldown` ago".to_owned(),
+        )
+    };
+    let mut held: BTreeMap<GuestName, String> = resting.into_iter().map(rests).collect();
+    // What counts more comes later, and of several pins the first counts.
+    for rule in scene.policy.rules.iter().rev() {
+        if !matches!(rule.kind, RuleKind::Pin { .. }) {
+            continue;
+        }
+        for guest in names.guests(rule.kind.guests()).unwrap_or_default() {
+            held.insert(guest.clone(), format!("rule {} keeps it there", rule.name));
+        }
+    }
+    for guest in &scene.cluster.guests {
+        if !guest.movable {
+            held.insert(
+                guest.name.clone(),
+                "it is said not to be movable".to_owned(),
+            );
+        }
+        if guest.host.is_none() {
+            held.remove(&guest.name);
+        }
+    }
+    held
+}
+
+/// Those of a host, in the cluster's order.
 #[must_use]
 pub fn held_on(scene: &Scene, host: &HostName) -> Vec<(GuestName, String)> {
-    let names = Names::of(&scene.cluster);
-    let resting: BTreeSet<GuestName> = check::resting(&scene.cluster, &scene.load, &scene.policy)
-        .into_iter()
-        .collect();
-    let pins = scene.policy.rules.iter();
-    let pins: Vec<(&str, Vec<&GuestName>)> = pins
-        .filter(|r| matches!(r.kind, RuleKind::Pin { .. }))
-        .filter_map(|r| Some((r.name.as_str(), names.guests(r.kind.guests()).ok()?)))
-        .collect();
+    let held = held(scene);
     let here = scene.cluster.guests.iter();
     let here = here.filter(|g| g.host.as_ref() == Some(host));
-    here.filter_map(|guest| {
-        let pinned = pins
-            .iter()
-            .find(|(_, guests)| guests.contains(&&guest.name));
-        let why = match pinned {
-            _ if !guest.movable => "it is said not to be movable".to_owned(),
-            Some((rule, _)) => format!("rule {rule} keeps it there"),
-            None if resting.contains(&guest.name) => {
-                "it was moved less than `limits.cooldown` ago".to_owned()
+    here.filter_map(|g| Some((g.name.clone(), held.get(&g.name)?.clone())))
+        .collect()
+}
+
+/// What rules have against a guest on another host while all others stay where a placement has them.
+pub struct Barriers<'s> {
+    scene: &'s Scene,
+    placement: &'s BTreeMap<GuestName, HostName>,
+    /// By guest, indices of the rules that name it.
+    naming: BTreeMap<&'s GuestName, Vec<usize>>,
+    rules: Vec<Barrier<'s>>,
+}
+
+/// A rule that may bar a host.
+struct Barrier<'s> {
+    rule: &'s Rule,
+    hosts: BTreeSet<&'s HostName>,
+    /// How many of its guests are at each place, for the rules that speak of places.
+    at: BTreeMap<(&'s str, bool), usize>,
+}
+
+impl<'s> Barriers<'s> {
+    /// Those of a scene and a placement of its guests.
+    #[must_use]
+    pub fn of(scene: &'s Scene, placement: &'s BTreeMap<GuestName, HostName>) -> Self {
+        let names = Names::of(&scene.cluster);
+        let mut naming: BTreeMap<&GuestName, Vec<usize>> = BTreeMap::new();
+        let mut rules = Vec::new();
+        for rule in &scene.policy.rules {
+            let kind = &rule.kind;
+            let places = kind.over();
+            if places.is_none() && kind.hosts().is_empty() {
+                continue;
             }
-            None => return None,
+            let mut at = BTreeMap::new();
+            for guest in names.guests(kind.guests()).unwrap_or_default() {
+                naming.entry(guest).or_default().push(rules.len());
+                let host = placement.get(guest).and_then(|h| scene.cluster.host(h));
+                if let Some((over, host)) = places.zip(host) {
+                    *at.entry(over.place(host)).or_default() += 1;
+                }
+            }
+            let hosts = names.hosts(kind.hosts()).unwrap_or_default();
+            rules.push(Barrier {
+                rule,
+                hosts: hosts.into_iter().collect(),
+                at,
+            });
+        }
+        Self {
+            scene,
+            placement,
+            naming,
+            rules,
+        }
+    }
+
+    /// The rules that keep a guest off all of these hosts but its own, one for each of them; nothing where
+    /// it may be on one of them, or where there is no other.
+    #[must_use]
+    pub fn around(&self, guest: &GuestName, hosts: &[HostName]) -> BTreeSet<&'s str> {
+        let (Some(rules), Some(own)) = (self.naming.get(guest), self.placement.get(guest)) else {
+            return BTreeSet::new();
         };
-        Some((guest.name.clone(), why))
-    })
-    .collect()
+        let others = hosts.iter().filter(|h| *h != own);
+        let barring = others.map(|host| {
+            let bars = |i: &&usize| self.rules[**i].bars(self.scene, own, host);
+            let found = rules.iter().find(bars);
+            found.map(|i| self.rules[*i].rule.name.as_str())
+        });
+        let all: Option<BTreeSet<&str>> = barring.collect();
+        all.unwrap_or_default()
+    }
+}
+
+impl Barrier<'_> {
+    /// Whether it bars a host to one of its guests that is on another.
+    fn bars(&self, scene: &Scene, own: &HostName, host: &HostName) -> bool {
+        let place = |name: &HostName| {
+            let host = scene.cluster.host(name)?;
+            Some(self.rule.kind.over()?.place(host))
+        };
+        let (here, there) = (place(own), place(host));
+        let at = |place: Option<(&str, bool)>| {
+            let place = place.and_then(|p| self.at.get(&p));
+            place.copied().unwrap_or(0)
+        };
+        let others = at(there).saturating_sub(usize::from(here == there));
+        match self.rule.kind {
+            RuleKind::Fence { .. } => !self.hosts.contains(host),
+            RuleKind::Ban { .. } => self.hosts.contains(host),
+            RuleKind::Spread { .. } => others > 0,
+            RuleKind::Gather { .. } => others + 1 < self.at.values().sum(),
+            _ => false,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -340,5 +448,33 @@ guests:
         let of = |host: &str| a.targets.iter().find(|t| t.host.as_str() == host).unwrap();
         assert_eq!(of("h2").against, ["rule near"]);
         assert!(of("h3").against.is_empty() && of("h3").is_free());
+    }
+
+    #[test]
+    fn rules_that_keep_a_guest_off_every_other_host_are_named() {
+        let around = |rules: &str, hosts: &[&str]| {
+            let scene = scene(rules);
+            let placement = scene.cluster.placement();
+            let hosts: Vec<HostName> = hosts.iter().map(|h| h.parse().unwrap()).collect();
+            let barriers = Barriers::of(&scene, &placement);
+            let found = barriers.around(&"a".parse().unwrap(), &hosts);
+            found.into_iter().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let two = "  - { kind: spread, name: apart, guests: [a, d] }
+  - { kind: ban, name: never, guests: [a], hosts: [h2] }\n";
+        assert_eq!(around(two, &["h1", "h2", "h3"]), ["apart", "never"]);
+        assert_eq!(around(two, &["h1", "h2"]), ["never"]);
+        assert!(around(two, &["h1"]).is_empty(), "there is no other");
+        let one = "  - { kind: spread, name: apart, guests: [a, d] }\n";
+        assert!(around(one, &["h1", "h2", "h3"]).is_empty(), "h2 is open");
+        let racks = "  - { kind: spread, name: racks, guests: [a, b], over: rack }\n";
+        assert_eq!(around(racks, &["h1", "h2"]), ["racks"]);
+        assert!(around(racks, &["h1", "h3"]).is_empty(), "its own rack");
+        let near = "  - { kind: gather, name: near, guests: [a, d], over: rack }\n";
+        assert_eq!(around(near, &["h1", "h2"]), ["near"]);
+        assert!(around(near, &["h1", "h3"]).is_empty());
+        let fence = "  - { kind: fence, name: fenced, guests: [a], hosts: [h1, h3] }\n";
+        assert_eq!(around(fence, &["h1", "h2"]), ["fenced"]);
+        assert!(around(fence, &["h2", "h3"]).is_empty());
     }
 }

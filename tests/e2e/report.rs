@@ -66,7 +66,10 @@ fn a_browser_shows_the_report_and_nothing_of_the_input_is_markup() {
     ];
     for (command, file) in [
         (&["plan"][..], "plan.html"),
-        (&["whatif", "--scale-load", "1.5"], "whatif.html"),
+        (
+            &["whatif", "--fail", "h1", "--scale-load", "1.5"],
+            "whatif.html",
+        ),
     ] {
         let ran = Command::new(bin("vmpack"))
             .args(command)
@@ -138,7 +141,15 @@ fn a_browser_shows_the_report_and_nothing_of_the_input_is_markup() {
         &["--dump-dom"],
         &folder.path().join("whatif.html"),
     );
-    assert!(dom.contains("id=\"versus\"") && dom.contains("data-drawn=\"yes\""));
+    for part in [
+        "id=\"versus\"",
+        "data-drawn=\"yes\"",
+        "<li>lose h1: its guests start elsewhere</li><li>load of all guests times 1.5</li>",
+        ">guests to start</td>",
+        "not there any more",
+    ] {
+        assert!(dom.contains(part), "{part} is not in {dom}");
+    }
     let done = folder.path().join("apply.html");
     let dom = browse(browser, folder.path(), &["--dump-dom"], &done);
     for part in [

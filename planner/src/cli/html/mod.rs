@@ -2,13 +2,16 @@
 //! what it shows is embedded as JSON, in which nothing can end the element that it stands in, and its
 //! script puts texts into the page as texts only.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use vmpack_domain::demand::demands;
 use vmpack_domain::plan::{Outcome, Plan};
 use vmpack_domain::{Guest, GuestName, HostName};
-use vmpack_planner::Summary;
-use vmpack_planner::page::STYLE;
+use vmpack_planner::page::{STYLE, is_hidden};
 use vmpack_planner::whatif::{Answer, Broken, Scene};
+use vmpack_planner::why::{Barriers, held};
+use vmpack_planner::{HostRow, Summary};
 
 use super::plan::plan_of;
 
@@ -19,12 +22,24 @@ struct Data<'a> {
     made: String,
     summary: &'a Summary,
     #[serde(skip_serializing_if = "Option::is_none")]
-    today: Option<&'a Answer>,
-    #[serde(skip_serializing_if = "<[Broken]>::is_empty")]
-    stops_holding: &'a [Broken],
+    against: Option<Against<'a>>,
+    /// Hosts that are there today, and are not any more, with their places among today's.
+    lost: Vec<(usize, &'a HostRow)>,
     guests: Vec<Row<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     load: Option<Series>,
+}
+
+/// What today is compared with.
+#[derive(Serialize)]
+pub(crate) struct Against<'a> {
+    #[serde(skip)]
+    pub(crate) today: &'a Answer,
+    /// What was asked, in words.
+    pub(crate) asked: Vec<String>,
+    /// What is compared, today, what if, and the difference.
+    pub(crate) compared: Vec<[String; 4]>,
+    pub(crate) stops_holding: &'a [Broken],
 }
 
 /// A guest: where it is and will be, what it counts with, and why.
@@ -57,8 +72,13 @@ pub(crate) fn page(
     scene: &Scene,
     outcome: &Outcome<Plan>,
     summary: &Summary,
-    against: Option<(&Answer, &[Broken])>,
+    against: Option<Against>,
 ) -> String {
+    let is_lost = |h: &(usize, &HostRow)| summary.hosts.iter().all(|o| o.name != h.1.name);
+    let today = against.as_ref().map(|a| a.today.summary.hosts.iter());
+    let lost = today.map_or_else(Vec::new, |hosts| {
+        hosts.enumerate().filter(is_lost).collect()
+    });
     let data = Data {
         title,
         made: format!(
@@ -69,23 +89,40 @@ pub(crate) fn page(
             env!("CARGO_PKG_VERSION")
         ),
         summary,
-        today: against.map(|a| a.0),
-        stops_holding: against.map_or(&[], |a| a.1),
+        against,
+        lost,
         guests: guests(scene, plan_of(outcome)),
         load: series(scene, summary),
     };
     let json = serde_json::to_string(&data).unwrap_or_else(|_| "{}".into());
-    // No text can end the element or begin a comment.
-    let json = json
-        .replace('<', "\\u003c")
-        .replace('>', "\\u003e")
-        .replace('&', "\\u0026");
+    let json = harmless(&json);
     let page = include_str!("page.html").replacen("@STYLE@", STYLE, 1);
     page.replacen("@DATA@", &json, 1)
 }
 
+/// JSON in which no text can end the element that it stands in, begin a comment, or turn what is shown
+/// after it.
+fn harmless(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for c in json.chars() {
+        match c {
+            '<' => safe.push_str("\\u003c"),
+            '>' => safe.push_str("\\u003e"),
+            '&' => safe.push_str("\\u0026"),
+            // Such as stand here only in texts, which then show their number.
+            c if is_hidden(c) => {
+                safe.push('\\');
+                safe.extend(c.escape_unicode());
+            }
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
 fn guests<'a>(scene: &'a Scene, plan: Option<&'a Plan>) -> Vec<Row<'a>> {
     let demands = demands(&scene.cluster, &scene.load, &scene.policy);
+    let fates = Fates::of(scene, plan);
     let rows = scene.cluster.guests.iter().zip(demands);
     rows.map(|(guest, demand)| {
         let before = guest.host.as_ref();
@@ -101,30 +138,64 @@ fn guests<'a>(scene: &'a Scene, plan: Option<&'a Plan>) -> Vec<Row<'a>> {
             after,
             cpu,
             mib: (guest.memory + scene.policy.overhead.memory).0,
-            why: fate(guest, plan),
+            why: fates.why(guest),
         }
     })
     .collect()
 }
 
-/// Why a guest moves or stays in a plan.
-pub(crate) fn fate(guest: &Guest, plan: Option<&Plan>) -> String {
-    let before = guest.host.as_ref();
-    let after = match plan {
-        Some(plan) => plan.target.get(&guest.name),
-        None => before,
-    };
-    let moved = plan.and_then(|p| p.moves.iter().rev().find(|m| m.guest == guest.name));
-    let used = |host: &HostName| plan.is_some_and(|p| p.hosts.after.contains(host));
-    match (moved, before, after) {
-        (Some(moved), ..) => moved.reason.clone(),
-        (None, None, Some(_)) => "waits, and is started there".to_owned(),
-        (None, Some(_), Some(_)) if before != after => "is started there".to_owned(),
-        _ if !guest.movable => "stays: it may not be moved".to_owned(),
-        (None, Some(host), _) if used(host) => {
-            "stays: its host stays in use, and moving it empties none".to_owned()
+/// Why guests move or stay in a plan.
+pub(crate) struct Fates<'a> {
+    plan: Option<&'a Plan>,
+    held: BTreeMap<GuestName, String>,
+    barriers: Option<Barriers<'a>>,
+}
+
+impl<'a> Fates<'a> {
+    pub(crate) fn of(scene: &'a Scene, plan: Option<&'a Plan>) -> Self {
+        Self {
+            plan,
+            held: held(scene),
+            barriers: plan.map(|plan| Barriers::of(scene, &plan.target)),
         }
-        _ => String::new(),
+    }
+
+    /// That of a guest of the scene. That none is emptied by moving it is not said: the plan does not
+    /// tell.
+    pub(crate) fn why(&self, guest: &Guest) -> String {
+        let plan = self.plan;
+        let before = guest.host.as_ref();
+        let after = match plan {
+            Some(plan) => plan.target.get(&guest.name),
+            None => before,
+        };
+        let moved = plan.and_then(|p| p.moves.iter().rev().find(|m| m.guest == guest.name));
+        match (moved, before, after) {
+            (Some(moved), ..) => return moved.reason.clone(),
+            (None, None, Some(_)) => return "waits, and is started there".to_owned(),
+            (None, Some(_), Some(_)) if before != after => return "is started there".to_owned(),
+            _ => {}
+        }
+        if let Some(why) = self.held.get(&guest.name) {
+            return format!("stays: {why}");
+        }
+        let (Some(plan), Some(host)) = (plan, before) else {
+            return String::new();
+        };
+        if !plan.hosts.after.contains(host) {
+            return String::new();
+        }
+        let barriers = self.barriers.as_ref();
+        let around = barriers.map(|b| b.around(&guest.name, &plan.hosts.after));
+        let around: Vec<&str> = around.unwrap_or_default().into_iter().collect();
+        match around.as_slice() {
+            [] => "stays: its host stays in use".to_owned(),
+            [rule] => format!("stays: rule {rule} keeps it off the other hosts in use"),
+            rules => format!(
+                "stays: rules {} keep it off the other hosts in use",
+                rules.join(", ")
+            ),
+        }
     }
 }
 
@@ -159,9 +230,83 @@ fn series(scene: &Scene, summary: &Summary) -> Option<Series> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::inputs::timed_plan;
     use vmpack_domain::file::{Kind, Source, parse};
     use vmpack_domain::{Load, Policy};
     use vmpack_planner::summary;
+
+    fn read(hosts: &str, guests: &str, policy: &str) -> Scene {
+        let file = |name: &str, kind: &str, text: &str| Source {
+            name: name.into(),
+            text: format!("apiVersion: vmpack/v1\nkind: {kind}\n{text}"),
+        };
+        let cluster = format!("hosts: {hosts}\nguests: {guests}");
+        let cluster = file("cluster", "Cluster", &cluster);
+        let policy = file("policy", "Policy", policy);
+        Scene {
+            cluster: parse(&cluster, Kind::Cluster).unwrap(),
+            load: Load::default(),
+            policy: parse(&policy, Kind::Policy).unwrap(),
+        }
+    }
+
+    /// Two hosts with a guest each, under these rules and limits, as they are planned.
+    fn whys(policy: &str) -> Vec<String> {
+        let hosts = "
+  - { name: h1, cpu: 16cores, memory: 64GiB, network: 1250MiB/s, state: on }
+  - { name: h2, cpu: 16cores, memory: 64GiB, network: 1250MiB/s, state: on }";
+        let guests = "
+  - { name: a, vcpus: 2, memory: 2GiB, host: h1 }
+  - { name: b, vcpus: 2, memory: 2GiB, host: h2 }";
+        let policy = format!("limits: {{ nodes: 50 }}\n{policy}");
+        let policy = policy.replace("limits: { nodes: 50 }\nlimits: {", "limits: { nodes: 50,");
+        let scene = read(hosts, guests, &policy);
+        let (cluster, load, policy) = (&scene.cluster, &scene.load, &scene.policy);
+        let (outcome, _) = timed_plan(cluster, load, policy, &|| false, &mut |_| {});
+        let fates = Fates::of(&scene, plan_of(&outcome));
+        cluster.guests.iter().map(|g| fates.why(g)).collect()
+    }
+
+    #[test]
+    fn a_guest_stays_for_the_rule_that_keeps_it_or_because_its_host_stays_in_use() {
+        let rule = |rule: &str| whys(&format!("rules: [{rule}]"));
+        let pins = rule("{ kind: pin, name: p, guests: [a, b] }");
+        assert_eq!(pins, ["stays: rule p keeps it there"; 2]);
+        let spread = rule("{ kind: spread, name: s, guests: [a, b] }");
+        assert_eq!(
+            spread,
+            ["stays: rule s keeps it off the other hosts in use"; 2]
+        );
+        let bans = "{ kind: ban, name: b1, guests: [a], hosts: [h2] }, { kind: ban, name: b2, guests: [b], hosts: [h1] }";
+        assert_eq!(
+            rule(bans),
+            ["b1", "b2"].map(|b| format!("stays: rule {b} keeps it off the other hosts in use"))
+        );
+        // What no rule about these guests forbids.
+        for policy in [
+            "limits: { moves: 0 }",
+            "rules: [{ kind: max-moves, name: m, guests: [a, b], moves: 0 }]",
+        ] {
+            let whys = whys(policy);
+            assert_eq!(whys, ["stays: its host stays in use"; 2], "{policy}");
+        }
+    }
+
+    #[test]
+    fn what_is_hidden_in_a_name_is_shown() {
+        let hosts = "[{ name: h1, cpu: 4cores, memory: 8GiB, network: 100MiB/s, state: on }]";
+        let name = "a\u{202e}b\\\\u{2066}";
+        let guests = format!("[{{ name: \"{name}\", vcpus: 1, memory: 1GiB, host: h1 }}]");
+        let scene = read(hosts, &guests, "rules: []");
+        let outcome = Outcome::Infeasible(Vec::new());
+        let summary = summary(&scene.cluster, &scene.load, &scene.policy, &outcome, 0.0);
+        let page = page("plan", &scene, &outcome, &summary, None);
+        assert!(!page.contains('\u{202e}'));
+        let data = page.split("id=\"data\">").nth(1).unwrap();
+        let data = data.split("</script>").next().unwrap();
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        assert_eq!(data["guests"][0]["name"], "a\\u{202e}b\\u{2066}");
+    }
 
     #[test]
     fn nothing_that_is_read_can_end_the_data() {

@@ -4,6 +4,7 @@ mod asked;
 mod draw;
 mod losses;
 mod report;
+mod words;
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use vmpack_domain::Policy;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::plan::{Outcome, Plan};
 use vmpack_domain::units::Micros;
-use vmpack_planner::whatif::{Answer, Broken, Scene, answer, apply};
+use vmpack_planner::whatif::{Answer, Broken, Edit, Scene, answer, apply};
 
 use super::arguments::{LimitArguments, WhatifArguments};
 use super::failure::Failure;
@@ -26,6 +27,8 @@ const LONGEST: Micros = Micros::millis(1500);
 /// Both answers and what lies between them.
 #[derive(Serialize)]
 struct Told<'a> {
+    /// What was asked.
+    edits: &'a [Edit],
     today: &'a Answer,
     what_if: &'a Answer,
     difference: Difference,
@@ -36,6 +39,8 @@ struct Told<'a> {
 /// The answers to a range.
 #[derive(Serialize)]
 struct Swept<'a> {
+    /// What was asked for every value alike.
+    edits: Vec<&'a Edit>,
     today: &'a Answer,
     /// What is changed from value to value.
     range: &'a str,
@@ -54,9 +59,12 @@ struct Point<'a> {
 /// What if, less today; absent where one of the two has no plan.
 #[derive(Serialize)]
 struct Difference {
+    hosts_before: Option<i64>,
     hosts_after: Option<i64>,
     hosts_bound: Option<i64>,
     moves: Option<i64>,
+    starts: Option<i64>,
+    wake: Option<i64>,
     move_mib: Option<i64>,
     move_seconds: Option<f64>,
     split_seconds: Option<f64>,
@@ -124,12 +132,18 @@ pub(crate) fn run(arguments: &WhatifArguments, session: &mut Session) -> Result<
         (None, json) => {
             let (then, outcome) = &answers[0];
             if let Some(file) = &arguments.report {
-                let against = Some((&today, stops[0].as_slice()));
-                let text = html::page("what if", &scenes[1], outcome, &then.summary, against);
+                let against = html::Against {
+                    today: &today,
+                    asked: points[0].1.iter().map(words::words).collect(),
+                    compared: report::compared(&today, then),
+                    stops_holding: &stops[0],
+                };
+                let text = html::page("what if", &scenes[1], outcome, &then.summary, Some(against));
                 output::write_whole(file, &text)?;
             }
             if json {
                 session.print_json(&Told {
+                    edits: &points[0].1,
                     today: &today,
                     what_if: then,
                     difference: difference(&today, then),
@@ -143,6 +157,7 @@ pub(crate) fn run(arguments: &WhatifArguments, session: &mut Session) -> Result<
         (Some(range), json) => {
             let answers = points.iter().zip(&answers).zip(stops);
             let swept = Swept {
+                edits: alike(&points),
                 today: &today,
                 range,
                 points: answers
@@ -186,6 +201,14 @@ fn spare(arguments: &WhatifArguments, file: &Path) -> Result<(), Failure> {
     inputs::spare_of(read, &[file])
 }
 
+/// The edits that are the same at every value.
+fn alike(points: &[(String, Vec<Edit>)]) -> Vec<&Edit> {
+    let first = points.first().map_or(&[][..], |p| &p.1);
+    let same = |(i, edit): &(usize, &Edit)| points.iter().all(|p| p.1.get(*i) == Some(edit));
+    let all = first.iter().enumerate().filter(same);
+    all.map(|(_, edit)| edit).collect()
+}
+
 fn write_curve(file: &Path, swept: &Swept) -> Result<(), Failure> {
     output::write_whole(file, &draw::drawn(swept))
 }
@@ -226,14 +249,17 @@ fn difference(today: &Answer, then: &Answer) -> Difference {
     let (a, b) = (&today.summary, &then.summary);
     let both = |a: Option<i64>, b: Option<i64>| Some(b? - a?);
     let less = |a: Option<f64>, b: Option<f64>| Some(b? - a?);
-    let moves = |s: &vmpack_planner::Summary| s.hosts_after.map(|_| signed(s.moves.len() as u64));
+    let planned = |s: &vmpack_planner::Summary, n: usize| s.hosts_after.map(|_| signed(n as u64));
     Difference {
+        hosts_before: Some(signed(b.hosts_before as u64) - signed(a.hosts_before as u64)),
         hosts_after: both(
             a.hosts_after.map(|n| signed(n as u64)),
             b.hosts_after.map(|n| signed(n as u64)),
         ),
         hosts_bound: both(a.hosts_bound.map(i64::from), b.hosts_bound.map(i64::from)),
-        moves: both(moves(a), moves(b)),
+        moves: both(planned(a, a.moves.len()), planned(b, b.moves.len())),
+        starts: both(planned(a, a.starts.len()), planned(b, b.starts.len())),
+        wake: both(planned(a, a.wake.len()), planned(b, b.wake.len())),
         move_mib: both(a.move_mib.map(signed), b.move_mib.map(signed)),
         move_seconds: less(a.move_seconds, b.move_seconds),
         split_seconds: less(today.split_seconds, then.split_seconds),

@@ -2,7 +2,7 @@
 
 use vmpack_domain::units::{MiB, Micros};
 use vmpack_planner::whatif::{Answer, Broken, Free};
-use vmpack_planner::{HostRow, Status};
+use vmpack_planner::{HostRow, Status, Summary};
 
 use super::{Swept, difference};
 use crate::cli::report::ways_out;
@@ -14,8 +14,8 @@ const LISTED: usize = 12;
 /// Characters of the longest bar.
 const BAR: usize = 30;
 
-/// Today against then.
-pub(super) fn one(today: &Answer, then: &Answer, stops: &[Broken], screen: Screen) -> String {
+/// Today against then: what is compared, today, what if, and the difference.
+pub(super) fn compared(today: &Answer, then: &Answer) -> Vec<[String; 4]> {
     let change = difference(today, then);
     let count = |n: Option<i64>| match n {
         Some(0) => "same".to_owned(),
@@ -29,11 +29,20 @@ pub(super) fn one(today: &Answer, then: &Answer, stops: &[Broken], screen: Scree
     };
     #[expect(clippy::cast_precision_loss, reason = "memory for the eye")]
     let mib = change.move_mib.map(|n| n as f64);
+    // Of shares, in percentage points, as they are shown.
+    let points = |of: &dyn Fn(&Answer) -> Option<&Free>| {
+        let whole = |a| of(a).map(|f| (f.share * 100.0 + 1e-9).floor());
+        match whole(today).zip(whole(then)) {
+            Some((a, b)) if (a - b).abs() < 0.5 => "same".to_owned(),
+            Some((a, b)) => format!("{:+.0} points", b - a),
+            None => String::new(),
+        }
+    };
     let row = |name: &str, of: &dyn Fn(&Answer) -> Option<String>, change: String| {
         let cell = |a| of(a).unwrap_or_else(|| "-".into());
         [name.to_owned(), cell(today), cell(then), change]
     };
-    let rows = [
+    vec![
         row(
             "answer",
             &|a| Some(a.summary.status.name().into()),
@@ -42,7 +51,7 @@ pub(super) fn one(today: &Answer, then: &Answer, stops: &[Broken], screen: Scree
         row(
             "hosts in use now",
             &|a| Some(a.summary.hosts_before.to_string()),
-            String::new(),
+            count(change.hosts_before),
         ),
         row(
             "hosts planned",
@@ -57,22 +66,23 @@ pub(super) fn one(today: &Answer, then: &Answer, stops: &[Broken], screen: Scree
         row(
             "least free CPU",
             &|a| free(a.least_cpu.as_ref()),
-            String::new(),
+            points(&|a| a.least_cpu.as_ref()),
         ),
         row(
             "least free memory",
             &|a| free(a.least_memory.as_ref()),
-            String::new(),
+            points(&|a| a.least_memory.as_ref()),
         ),
         row("moves", &moves, count(change.moves)),
         row(
             "guests to start",
-            &|a| {
-                a.summary
-                    .hosts_after
-                    .map(|_| a.summary.starts.len().to_string())
-            },
-            String::new(),
+            &planned_count(|s| s.starts.len()),
+            count(change.starts),
+        ),
+        row(
+            "hosts to wake",
+            &planned_count(|s| s.wake.len()),
+            count(change.wake),
         ),
         row(
             "memory moved",
@@ -89,7 +99,12 @@ pub(super) fn one(today: &Answer, then: &Answer, stops: &[Broken], screen: Scree
             &|a| a.split_seconds.map(seconds),
             signed(change.split_seconds, &seconds),
         ),
-    ];
+    ]
+}
+
+/// Today against then.
+pub(super) fn one(today: &Answer, then: &Answer, stops: &[Broken], screen: Screen) -> String {
+    let rows = compared(today, then);
     let mut text = table(["", "today", "what if", "difference"], rows, 1..4);
     text += &headrooms(today, then);
     for (when, answer) in [("today", today), ("what if", then)] {
@@ -197,6 +212,14 @@ pub(super) fn range(swept: &Swept, screen: Screen) -> String {
         today.hosts_before,
         table(header, rows, 1..8)
     )
+}
+
+/// A number of a plan; nothing where there is none.
+fn planned_count(of: impl Fn(&Summary) -> usize) -> impl Fn(&Answer) -> Option<String> {
+    move |answer| {
+        let summary = &answer.summary;
+        summary.hosts_after.map(|_| of(summary).to_string())
+    }
 }
 
 fn moves(answer: &Answer) -> Option<String> {
