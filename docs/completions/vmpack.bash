@@ -598,7 +598,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__capacity)
-            opts="-v -h --cluster --load --policy --time-limit --nodes --seed --like --shape --growth --json --verbose --help"
+            opts="-v -h --cluster --load --policy --time-limit --nodes --seed --like --shape --standing --growth --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2028,13 +2028,29 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__replay)
-            opts="-v -h --trace --policies --order --hosts --scenario --guests --surges --count-memory --keep-resting --wake-time --failing --seed --kill --events --curve --report --json --verbose --help"
+            opts="-v -h --trace --cluster --load --policy --watts --policies --order --hosts --scenario --guests --surges --count-memory --keep-resting --wake-time --failing --seed --kill --events --curve --report --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --trace)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --cluster)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --load)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --policy)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --watts)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

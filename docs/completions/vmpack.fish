@@ -119,6 +119,7 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand capacity" -l seed -d 'Seed
 complete -c vmpack -n "__fish_vmpack_using_subcommand capacity" -l like -d 'Guests like this one, with its load; rules name them where a pattern does' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand capacity" -l shape -d 'Guests of that many vCPUs, that memory and that demand [without a demand: all their vCPUs]' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand capacity" -l growth -d 'All load grows by so much a month, in place of the trend in its windows' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand capacity" -l standing -d 'Count as it stands only, nobody moving: the quickest answer, for one who asks often'
 complete -c vmpack -n "__fish_vmpack_using_subcommand capacity" -l json -d 'Print the result as JSON'
 complete -c vmpack -n "__fish_vmpack_using_subcommand capacity" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand capacity" -s h -l help -d 'Print help'
@@ -132,20 +133,24 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand explain" -l json -d 'Print
 complete -c vmpack -n "__fish_vmpack_using_subcommand explain" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand explain" -s h -l help -d 'Print help'
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l trace -d 'The trace\'s format (planetlab), and the folder or .tar.gz that holds it; replayed to the end of the longest of its files' -r -F
-complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l policies -d 'Policies, each replayed by itself' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l cluster -d 'In place of a trace the hosts and guests of this cluster file, or a folder of them, or `-`; repeat it to merge several' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l load -d 'Load with windows over time, such as the probe\'s history or an import' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l policy -d 'Policy file, a folder of them, or `-`; repeat it to merge several' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l watts -d 'What each of its hosts draws idle and at full load, in a straight line between; asleep nothing [default: 100,300]' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l policies -d 'Policies, each replayed by itself [default: lr-mmt,vmpack; with --cluster none,lr-mmt,plan]' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l order -d 'The order of the guests, a name a line [default: DAY.order beside the trace DAY, if there is one; else by name]' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l hosts -d 'How many hosts, of the two kinds in turn [default: 800; of a scenario 200, all alike]' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l scenario -d 'In place of a trace a scenario of 24 hours: packed guests, and surges in some of them, without packing and relieved by either kind of migration' -r -f -a "surge\t'Guests rise from little to all their vCPUs, for some minutes'"
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l guests -d 'How many guests the scenario has' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l surges -d 'How many surges it has' -r
-complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l wake-time -d 'Let hosts take so long to wake, such as `60s`, and draw their idle power until they sleep [without it: hosts without load draw nothing and wake at once, as in CloudSim]' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l wake-time -d 'Let hosts take so long to wake, such as `60s`, and draw their idle power until they sleep [without it: hosts without load draw nothing and wake at once, as in CloudSim; with --cluster 60s]' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l failing -d 'Let so many migrations fail, such as `1%`' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l seed -d 'Which of them fail' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l kill -d 'Let this host die at that time, such as `h001@3600s`; its guests start anew elsewhere' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l events -d 'Write what happens to this file, a JSON object a line' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l curve -d 'Replay each policy with several settings, print energy against SLATAH, and draw that into this SVG file' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l report -d 'Write the policies side by side as a page that holds all in itself, with the picture, into this file' -r -F
-complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l count-memory -d 'Let memory limit every migration, not only where guests start'
+complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l count-memory -d 'Let memory limit every migration, not only where guests start; with --cluster it does'
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l keep-resting -d 'Let guests stay that want nothing for a while, which CloudSim takes for finished'
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l json -d 'Print a JSON object a line for each policy'
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'

@@ -124,6 +124,7 @@ _arguments "${_arguments_options[@]}" : \
 '*--like=[Guests like this one, with its load; rules name them where a pattern does]:GUEST:_default' \
 '*--shape=[Guests of that many vCPUs, that memory and that demand \[without a demand\: all their vCPUs\]]:VCPUS,MEMORY[,CPU]:_default' \
 '--growth=[All load grows by so much a month, in place of the trend in its windows]:SHARE:_default' \
+'(--growth)--standing[Count as it stands only, nobody moving\: the quickest answer, for one who asks often]' \
 '--json[Print the result as JSON]' \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
 '*--verbose[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
@@ -150,20 +151,24 @@ _arguments "${_arguments_options[@]}" : \
 (replay)
 _arguments "${_arguments_options[@]}" : \
 '*--trace=[The trace'\''s format (planetlab), and the folder or .tar.gz that holds it; replayed to the end of the longest of its files]:FORMAT:_files:FORMAT:_files' \
-'*--policies=[Policies, each replayed by itself]:NAME:_default' \
+'(--trace --order --hosts --count-memory --keep-resting)*--cluster=[In place of a trace the hosts and guests of this cluster file, or a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
+'*--load=[Load with windows over time, such as the probe'\''s history or an import]:PATH:_files' \
+'*--policy=[Policy file, a folder of them, or \`-\`; repeat it to merge several]:PATH:_files' \
+'--watts=[What each of its hosts draws idle and at full load, in a straight line between; asleep nothing \[default\: 100,300\]]:IDLE,FULL:_default' \
+'*--policies=[Policies, each replayed by itself \[default\: lr-mmt,vmpack; with --cluster none,lr-mmt,plan\]]:NAME:_default' \
 '--order=[The order of the guests, a name a line \[default\: DAY.order beside the trace DAY, if there is one; else by name\]]:FILE:_files' \
 '--hosts=[How many hosts, of the two kinds in turn \[default\: 800; of a scenario 200, all alike\]]:N:_default' \
-'(--trace --policies --order --count-memory --keep-resting --wake-time --failing --kill --events --curve --report)--scenario=[In place of a trace a scenario of 24 hours\: packed guests, and surges in some of them, without packing and relieved by either kind of migration]:NAME:((surge\:"Guests rise from little to all their vCPUs, for some minutes"))' \
+'(--trace --cluster --policies --order --count-memory --keep-resting --wake-time --failing --kill --events --curve --report)--scenario=[In place of a trace a scenario of 24 hours\: packed guests, and surges in some of them, without packing and relieved by either kind of migration]:NAME:((surge\:"Guests rise from little to all their vCPUs, for some minutes"))' \
 '--guests=[How many guests the scenario has]:N:_default' \
 '--surges=[How many surges it has]:N:_default' \
-'--wake-time=[Let hosts take so long to wake, such as \`60s\`, and draw their idle power until they sleep \[without it\: hosts without load draw nothing and wake at once, as in CloudSim\]]:TIME:_default' \
+'--wake-time=[Let hosts take so long to wake, such as \`60s\`, and draw their idle power until they sleep \[without it\: hosts without load draw nothing and wake at once, as in CloudSim; with --cluster 60s\]]:TIME:_default' \
 '--failing=[Let so many migrations fail, such as \`1%\`]:SHARE:_default' \
 '--seed=[Which of them fail]:N:_default' \
 '*--kill=[Let this host die at that time, such as \`h001@3600s\`; its guests start anew elsewhere]:HOST@TIME:_default' \
 '--events=[Write what happens to this file, a JSON object a line]:FILE:_files' \
 '(--events)--curve=[Replay each policy with several settings, print energy against SLATAH, and draw that into this SVG file]:FILE:_files' \
 '--report=[Write the policies side by side as a page that holds all in itself, with the picture, into this file]:FILE:_files' \
-'--count-memory[Let memory limit every migration, not only where guests start]' \
+'--count-memory[Let memory limit every migration, not only where guests start; with --cluster it does]' \
 '--keep-resting[Let guests stay that want nothing for a while, which CloudSim takes for finished]' \
 '--json[Print a JSON object a line for each policy]' \
 '*-v[Say more on standard error\: -v for steps, -vv for details (RUST_LOG is honoured too)]' \
