@@ -14,7 +14,7 @@ fn capacity_counts_what_fits_and_how_far_load_may_grow() {
         &[
             "1 vCPU, 4GiB, demand 1cores",
             "memory on 2",
-            "all load may grow to",
+            "however all load grows there is a place",
         ],
     );
     let json = desk.check(&format!("{line} --json"), 0, &[]).json();
