@@ -62,9 +62,12 @@ fn names(of: &[&str]) -> BTreeSet<HostName> {
     of.iter().map(|h| h.parse().unwrap()).collect()
 }
 
-/// Two full hosts, so that what surges on the first has room on neither, and two that sleep.
+/// A full host, one that has CPU but no memory for its guests, so that not all together want too much, and two that
+/// sleep.
 fn full_and_asleep() -> Cluster {
     let mut cluster = cluster(2);
+    cluster.guests.truncate(5);
+    cluster.hosts[1].memory = vmpack_domain::units::MiB(1024);
     for host in &mut cluster.hosts[2..] {
         host.state = HostState::Asleep;
     }
