@@ -18,6 +18,7 @@ use crate::load::Load;
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::rule::{Names, Over, Rule};
+use crate::split;
 use crate::units::{MilliCores, shorten};
 
 pub use doc::{API_VERSION, Doc, Kind};
@@ -420,6 +421,7 @@ fn check_policy(cluster: &Cluster, policy: &Policy, owners: &Owners) -> Result<(
             )));
         }
     }
+    check_split(cluster, policy, owners)?;
     let known: BTreeSet<_> = cluster.hosts.iter().map(|h| &h.name).collect();
     let stranger = policy.costs.hosts.keys().find(|h| !known.contains(h));
     if let (Some(stranger), Some(source)) = (stranger, owners.rest) {
@@ -427,6 +429,36 @@ fn check_policy(cluster: &Cluster, policy: &Policy, owners: &Owners) -> Result<(
         let steps = vec![Step::Key("costs"), Step::Key("hosts"), name];
         return Err(Place { source, steps }.fault(format!(
             "read a cost for host `{stranger}`, which is not in the cluster"
+        )));
+    }
+    Ok(())
+}
+
+/// What limits on split state are of must be there, or they would bind nothing.
+fn check_split(cluster: &Cluster, policy: &Policy, owners: &Owners) -> Result<(), InputError> {
+    let migrations = &policy.migrations;
+    let labels: BTreeSet<&str> = cluster
+        .hosts
+        .iter()
+        .flat_map(|h| h.labels.keys().map(String::as_str))
+        .collect();
+    let unknown =
+        |key: &&String| !split::KEYS.contains(&key.as_str()) && !labels.contains(key.as_str());
+    for (map, found) in [
+        (
+            "split-at-once",
+            migrations.split_at_once.keys().find(unknown),
+        ),
+        ("split-budget", migrations.split_budget.keys().find(unknown)),
+    ] {
+        let (Some(key), Some(source)) = (found, owners.rest) else {
+            continue;
+        };
+        let name = Step::Name(key.clone());
+        let steps = vec![Step::Key("migrations"), Step::Key(map), name];
+        return Err(Place { source, steps }.fault(format!(
+            "read `{}` in `{map}`, expected `host`, `link`, `all` or a label that a host has",
+            shorten(key)
         )));
     }
     Ok(())

@@ -37,7 +37,8 @@ pub struct Prediction {
     /// How long the guest stands still at the switch.
     pub downtime: Micros,
     /// In split state: execution at the target, memory still at the source. A host that dies in this
-    /// time takes the guest with it.
+    /// time takes the guest with it. By hybrid of a guest of which the dirty rate is not known, at most
+    /// this.
     pub split: Micros,
 }
 
@@ -89,7 +90,7 @@ pub fn choose(
         ModePolicy::Measured => {}
     }
     let pre_copy = of(Mode::PreCopy);
-    let known = load.is_some_and(|l| l.dirty.is_some() && l.dirty_tier != Some(Tier::PageSampling));
+    let known = dirty_is_known(load);
     let once = of(Mode::PostCopy).1.total;
     let quick = pre_copy.1.total.0 <= once.0.saturating_add(once.0 / 100 * LITTLE);
     let first = if urgent {
@@ -115,7 +116,8 @@ pub fn choose(
     if known && pre_copy.1.converges {
         return pre_copy;
     }
-    if hybrid.1.split < first.1.split {
+    // What is not known may well be less by hybrid, and is never more.
+    if hybrid.1.split < first.1.split || !known {
         hybrid
     } else {
         first
@@ -134,11 +136,21 @@ pub fn predict_for(
 ) -> Prediction {
     let mut predicted = predict_by(&policy.calibration, mode, memory, load, link);
     let slow = u128::from(policy.after_switch(link).0.max(1));
-    let split = u128::from(predicted.split.0) * u128::from(link.0) / slow;
-    let split = Micros(u64::try_from(split).unwrap_or(u64::MAX)).max(predicted.split);
-    predicted.total += split.saturating_sub(predicted.split);
-    predicted.split = split;
+    let slower = |time: Micros| {
+        let longer = u128::from(time.0) * u128::from(link.0) / slow;
+        Micros(u64::try_from(longer).unwrap_or(u64::MAX)).max(time)
+    };
+    if mode != Mode::PreCopy {
+        let after = predicted.total.saturating_sub(predicted.switch);
+        predicted.total = predicted.switch + slower(after);
+    }
+    predicted.split = slower(predicted.split);
     predicted
+}
+
+/// Whether it was measured how fast the guest dirties its memory, and not only as a lower bound.
+fn dirty_is_known(load: Option<&GuestLoad>) -> bool {
+    load.is_some_and(|l| l.dirty.is_some() && l.dirty_tier != Some(Tier::PageSampling))
 }
 
 /// How long `amount` takes at `rate`; a link of no bandwidth takes a day.
@@ -172,7 +184,8 @@ pub fn predict_by(
 
 /// What moving a guest of that memory and load over a link of that bandwidth costs. A guest whose
 /// dirty rate was not measured counts as not dirtying in pre-copy's favour: the prediction is then
-/// a lower bound.
+/// a lower bound. But what it may have dirtied until it switches by hybrid, its working set or else all of
+/// its memory, counts as split state, so that the policy's limits on that bind it.
 #[must_use]
 pub fn predict(mode: Mode, memory: MiB, load: Option<&GuestLoad>, link: MiBPerSec) -> Prediction {
     let once = time(memory.0, link);
@@ -222,10 +235,10 @@ pub fn predict(mode: Mode, memory: MiB, load: Option<&GuestLoad>, link: MiBPerSe
         } else {
             rest
         },
-        split: if mode == Mode::Hybrid {
-            rest
-        } else {
-            Micros::ZERO
+        split: match mode {
+            Mode::Hybrid if !dirty_is_known(load) => time(working_set.0, link),
+            Mode::Hybrid => rest,
+            _ => Micros::ZERO,
         },
     }
 }
@@ -310,6 +323,30 @@ mod tests {
             chosen("split-state: 1s", Some(500), None, true),
             Mode::PreCopy
         );
+    }
+
+    #[test]
+    fn a_guest_of_which_nothing_was_measured_may_be_in_split_state_for_all_its_memory() {
+        let link = MiBPerSec(100);
+        let of = |load: Option<&GuestLoad>| predict(Mode::Hybrid, MiB(1000), load, link);
+        assert_eq!(of(None).split, Micros::secs(10));
+        assert_eq!(of(None).total, SETUP + Micros::secs(10));
+        let mut load = GuestLoad {
+            working_set: Some(MiB(200)),
+            ..GuestLoad::default()
+        };
+        assert_eq!(of(Some(&load)).split, Micros::secs(2));
+        load.dirty = Some(PagesPerSec(256));
+        assert_eq!(of(Some(&load)).split, Micros::millis(100));
+        load.dirty_tier = Some(Tier::PageSampling);
+        assert_eq!(of(Some(&load)).split, Micros::secs(2));
+        // Too long by the policy, and still the kind whose one pass cannot fail.
+        assert_eq!(chosen("split-state: 1s", None, None, false), Mode::Hybrid);
+        assert_eq!(chosen("split-state: 1s", None, None, true), Mode::Hybrid);
+        let policy: Migrations = serde_yaml::from_str("{ fault-share: 75% }").unwrap();
+        let slow = predict_for(&policy, Mode::Hybrid, MiB(1000), None, link);
+        assert_eq!(slow.split, Micros::secs(40));
+        assert_eq!(slow.total, of(None).total);
     }
 
     #[test]

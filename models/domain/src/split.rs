@@ -40,6 +40,9 @@ impl std::fmt::Display for Place {
     }
 }
 
+/// What limits and budgets can be of besides labels.
+pub const KEYS: [&str; 3] = ["host", "link", "all"];
+
 impl Place {
     /// How many may be in split state there at once, by limits as the policy has them: under `host`,
     /// `link`, a label or `all`.
@@ -54,7 +57,9 @@ impl Place {
         budgets.get(self.key()).copied()
     }
 
-    fn key(&self) -> &str {
+    /// Under what name limits and budgets have it.
+    #[must_use]
+    pub fn key(&self) -> &str {
         match self {
             Self::Host(_) => "host",
             Self::Out(_) | Self::In(_) => "link",
@@ -64,7 +69,8 @@ impl Place {
     }
 }
 
-/// Where a guest is in split state while it moves so, by its hosts' labels; nowhere by pre-copy.
+/// Where a guest is in split state while it moves so, by its hosts' labels; nowhere by pre-copy. A label that
+/// is named as one of [`KEYS`] is none of those places.
 #[must_use]
 pub fn places<'a>(
     mode: Mode,
@@ -81,7 +87,8 @@ pub fn places<'a>(
     found.insert(Place::In(to.clone()));
     for host in [from, to] {
         found.insert(Place::Host(host.clone()));
-        for (label, value) in labels(host).into_iter().flatten() {
+        let labels = labels(host).into_iter().flatten();
+        for (label, value) in labels.filter(|(label, _)| !KEYS.contains(&label.as_str())) {
             found.insert(Place::Label(label.clone(), value.clone()));
         }
     }
@@ -113,6 +120,12 @@ mod tests {
             format!("{hosts}, rack a, rack b, all hosts")
         );
         assert_eq!(all(Mode::PreCopy, ["a", "b"]), "");
+        let label = BTreeMap::from([("all".to_owned(), "x".to_owned())]);
+        let found = places(Mode::PostCopy, (&h1, &h2), |_| Some(&label));
+        assert!(
+            !found.iter().any(|p| matches!(p, Place::Label(..))),
+            "{found:?}"
+        );
     }
 
     #[test]

@@ -184,6 +184,20 @@ fn every_fault_names_its_line_what_was_read_and_what_is_accepted() {
             9,
             "read guest `ghost` in rule `web-ha`",
         ),
+        (
+            POLICY,
+            "limits:",
+            "migrations:\n  split-budget: { all: 9s, hosts: 0s }\nlimits:",
+            8,
+            "read `hosts` in `split-budget`, expected `host`, `link`, `all` or a label that a host has",
+        ),
+        (
+            POLICY,
+            "limits:",
+            "migrations: { split-at-once: { rack: 1, '': 2 } }\nlimits:",
+            7,
+            "read `` in `split-at-once`, expected `host`",
+        ),
         (POLICY, "kind: spread", "kind: scatter", 9, "scatter"),
         (
             POLICY,
