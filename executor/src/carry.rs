@@ -19,6 +19,7 @@ use crate::decide::{Action, Course, Observed, Step, decide};
 use crate::holder::{Ask, Order, Refusal, Standing, Terms};
 use crate::journal::{Entry, Journal, JournalError, Run};
 use crate::preflight::Others;
+use crate::spells::Spells;
 
 use live::{Live, is_open, waits};
 
@@ -52,13 +53,6 @@ pub enum Heard<'a> {
     PlansAnew {
         /// Which.
         run: RunId,
-    },
-    /// It is not, or not any more.
-    NotAnew {
-        /// Which.
-        run: RunId,
-        /// Why.
-        why: String,
     },
 }
 
@@ -102,7 +96,7 @@ pub async fn hold(
         decided: Instant::now(),
     };
     for run in runs {
-        shell.take_on(run.id, run.priority(), run.progress());
+        shell.take_on(run.id, run.priority(), &run.entries);
         shell.back_off_again(run);
     }
     let end = shell.run(asks).await;
@@ -210,7 +204,8 @@ impl Shell<'_> {
         }
     }
 
-    fn take_on(&mut self, id: RunId, priority: Priority, progress: Progress) {
+    fn take_on(&mut self, id: RunId, priority: Priority, entries: &[Entry]) {
+        let progress = Progress::fold(entries.iter().map(|e| &e.event));
         let Some(plan) = progress.plan.clone() else {
             return;
         };
@@ -219,6 +214,7 @@ impl Shell<'_> {
             limits: (self.terms.limits)(&plan),
             plan: Arc::new(*plan),
             progress,
+            spells: Spells::fold(entries),
         };
         self.runs.insert(id, run);
     }
@@ -228,6 +224,7 @@ impl Shell<'_> {
         let entry = self.journal.append(run, event)?;
         if let Some(run) = self.runs.get_mut(&entry.run) {
             run.progress.apply(&entry.event);
+            run.spells.apply(&entry);
         }
         self.tell(&entry);
         Ok(())

@@ -23,7 +23,7 @@
 //! - Moves of relief count only one another for the limits on migrations at once.
 //! - So many guests at once are in split state at a host, a link or a label as the policy lets be.
 //! - Once guests of a run were in split state at a place for as long as the policy's budget lets be, no more of it
-//!   begin that would be there.
+//!   begin that would be there; while others are there, only those for which there is some left by what was predicted.
 //! - While a guest is in split state and stands still, no move of consolidation starts.
 //! - A plan begins with a canary: few moves at once until one has gone well, its guest looked at
 //!   afterwards; then up to twice as many as have. Where too many fail, a person is asked. Its policy's
@@ -40,7 +40,8 @@ use vmpack_domain::plan::{Move, MoveId, Plan};
 use vmpack_domain::units::Micros;
 use vmpack_domain::{GuestName, HostName};
 
-use busy::Busy;
+use crate::spells::Spells;
+use busy::{Busy, Spent};
 
 /// How the executor may go about a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +93,8 @@ pub struct Course<'a> {
     pub plan: &'a Plan,
     /// Where it stands.
     pub progress: &'a Progress,
+    /// For how long its guests were in split state.
+    pub spells: &'a Spells,
     /// How it may be gone about.
     pub limits: &'a Limits,
     /// Until when nothing of it may be begun, by its policy's hours and freezes, if so.
@@ -298,7 +301,7 @@ impl<'a> Desk<'a> {
         let (stuck, needs) = (course.stuck(), course.needs());
         let (mut open, before) = (false, self.actions.len());
         let mut slots = course.slots();
-        let spent = self.busy.spent(course);
+        let mut spent = self.busy.spent(course);
         let mut waits = false;
         for (at, mv) in course.plan.moves.iter().enumerate() {
             let state = course.state(&mv.id);
@@ -345,11 +348,12 @@ impl<'a> Desk<'a> {
                 continue;
             }
             self.live = true;
-            if slots > 0 && self.may_start(course, mv, (at, &needs)) {
+            if slots > 0 && self.may_start(course, mv, (at, &needs), &spent) {
                 match self.observed.retry_at.get(&step) {
                     Some(time) if *time > self.observed.now => self.wait_until(*time),
                     _ => {
                         self.busy.add(course.priority, mv);
+                        self.busy.will_spend(mv, &mut spent);
                         slots -= 1;
                         self.actions.push(Action::Start { step, attempt });
                     }
@@ -403,6 +407,7 @@ impl<'a> Desk<'a> {
         course: &Course<'a>,
         mv: &Move,
         (at, needs): (usize, &[Vec<&'a MoveId>]),
+        spent: &Spent,
     ) -> bool {
         let consolidates = course.priority == Priority::Consolidation;
         !self.observed.draining
@@ -412,6 +417,7 @@ impl<'a> Desk<'a> {
             && course.is_ready(at, needs).is_some()
             && self.busy.leaves_room(course.priority, mv, course.limits)
             && self.busy.may_split(course, mv)
+            && self.busy.may_spend(course, mv, spent)
     }
 
     fn wait_until(&mut self, time: Micros) {

@@ -48,6 +48,8 @@ pub struct Order {
     pub priority: Priority,
     /// The hosts that whoever asks has in mind, if they are to be compared.
     pub world: Option<World>,
+    /// Whether it takes back what another run did.
+    pub reverses: bool,
 }
 
 /// Why an order was not accepted.
@@ -194,6 +196,7 @@ impl Handle {
             file: None,
             priority: Priority::Relief,
             world: None,
+            reverses: false,
         })
     }
 

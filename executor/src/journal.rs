@@ -121,6 +121,13 @@ impl Run {
         }
     }
 
+    /// Whether it takes back what another one did.
+    #[must_use]
+    pub fn reverses(&self) -> bool {
+        let first = self.entries.first().map(|e| &e.event);
+        matches!(first, Some(Event::Accepted { reverses: true, .. }))
+    }
+
     /// The run whose rest it was planned for, if it was.
     #[must_use]
     pub fn follows(&self) -> Option<RunId> {
@@ -213,6 +220,22 @@ impl Journal {
             file: file.map(str::to_owned),
             priority,
             follows: None,
+            reverses: false,
+        };
+        self.write(event, &Place::New(world))
+    }
+
+    /// Begins a run that takes back what another one did.
+    ///
+    /// # Errors
+    /// When it could not be made durable; then nothing was written.
+    pub fn accept_reverse(&mut self, plan: &Plan, world: &World) -> Result<Entry, JournalError> {
+        let event = Event::Accepted {
+            plan: Box::new(plan.clone()),
+            file: None,
+            priority: Priority::Consolidation,
+            follows: None,
+            reverses: true,
         };
         self.write(event, &Place::New(world))
     }
@@ -232,6 +255,7 @@ impl Journal {
             file: None,
             priority: Priority::Consolidation,
             follows: Some(before),
+            reverses: false,
         };
         self.write(event, &Place::New(world))
     }
@@ -272,14 +296,13 @@ impl Journal {
     /// That run and those before it of whose rest each was planned, oldest first.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// When they cannot be read, or one of them is not there.
     pub fn chain(&self, last: RunId) -> Result<Vec<Run>, JournalError> {
         let (mut chain, mut next) = (Vec::new(), Some(last));
         while let Some(RunId(id)) = next {
             let sql = format!("SELECT seq, world FROM run WHERE seq = {id}");
-            let Some(run) = self.runs(&sql)?.pop() else {
-                break;
-            };
+            let run = self.runs(&sql)?.pop();
+            let run = run.ok_or_else(|| self.row(id, &"the run that it began is gone"))?;
             // It only ever points back.
             next = run.follows().filter(|before| before.0 < id);
             chain.push(run);

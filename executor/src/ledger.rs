@@ -216,6 +216,7 @@ mod tests {
             file: None,
             priority: Default::default(),
             follows: None,
+            reverses: false,
         };
         let events = [accepted].into_iter().chain(moved).zip(1..);
         Run {

@@ -53,6 +53,15 @@ impl fmt::Display for Change {
     }
 }
 
+/// How a lack of room is worded.
+const NO_ROOM: &str = "has no room for guest";
+
+/// Whether that, for which a move was skipped, is a lack of room and nothing else.
+#[must_use]
+pub fn lacks_only_room(reason: &str) -> bool {
+    reason.split("; ").all(|change| change.contains(NO_ROOM))
+}
+
 /// Where the guests that a plan moves are seen.
 pub type Sightings = BTreeMap<GuestName, Vec<Sighting>>;
 
@@ -337,7 +346,7 @@ impl View<'_> {
         if let Some(short) = self.short_of(host, &takes) {
             changes.push(self.change(
                 Precondition::Room,
-                format!("host {} has no room for guest {}: {short}", mv.to, mv.guest),
+                format!("host {} {NO_ROOM} {}: {short}", mv.to, mv.guest),
             ));
         }
     }

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! run ── every move happened ─────────────────────────────────> reached
-//!  │ ─── aborted, stopped, a guest stuck or lost ─────────────> ends: a person must look
+//!  │ ─── aborted, stopped, a guest stuck or lost, `stop-after` ─> ends: a person must look
 //!  │ ─── planned anew as often as was allowed ────────────────> ends
 //!  └─── else: cut off what failed, plan ── no moves, no plan ─> ends
 //!         ^                           └─── moves ─> the next run, of the same chain
@@ -13,11 +13,13 @@
 //! ```
 //!
 //! What failed goes back to the planner as cuts, rules of the new plan's own policy, which the judge
-//! judges: a guest does not go to a host again to which its move failed; one that failed at two hosts stays
-//! where it is, unless its host is to be emptied; one that somebody else has moved meanwhile stays, too.
-//! So no move is tried again that failed, and a chain of runs ends. What the policy lets a plan
-//! do counts for the chain as a whole: its limits on moves are lessened by those that happened, and guests that
-//! moved rest.
+//! judges: a guest does not go to a host again to which its move failed, unless all that was lacking is room, which
+//! the planner sees by itself; one that failed at two hosts stays where it is, and so does one that somebody
+//! else has moved meanwhile, unless its host is to be emptied. Where no plan keeps that, those guests are held where
+//! they are. So no move is tried again that failed, and a chain of runs ends. What the policy lets a plan do counts
+//! for the chain as a whole: its limits on moves, which are at most as many as the first plan has, are
+//! lessened by those that happened, its budgets of split state by what was spent of them, `stop-after` by the
+//! moves that failed, and guests that moved rest as long as its `cooldown` says.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,10 +27,13 @@ use vmpack_domain::journal::{Event, MoveState, Progress};
 use vmpack_domain::load::jiff_serde::Timestamp;
 use vmpack_domain::plan::{Move, MoveId, Plan};
 use vmpack_domain::rule::{Rule, RuleKind, guests_named};
+use vmpack_domain::split::Place;
 use vmpack_domain::units::{Micros, count};
-use vmpack_domain::{Cluster, Guest, GuestName, HostName, HostState, Policy};
+use vmpack_domain::{Cluster, Guest, GuestName, Host, HostName, HostState, Policy};
 
-use crate::journal::Run;
+use crate::journal::{Entry, Run};
+use crate::preflight::lacks_only_room;
+use crate::spells::Spells;
 use crate::world::World;
 
 /// A guest whose move failed at so many hosts stays where it is.
@@ -54,6 +59,8 @@ pub struct Basis {
     pub policy: Policy,
     /// What failed and what is done about it, in words.
     pub why: Vec<String>,
+    /// The guests of which something failed or was changed by others.
+    pub cut: BTreeSet<GuestName>,
 }
 
 /// What comes after the last of a chain of runs, each of which was planned for what the one before left;
@@ -78,7 +85,13 @@ pub fn next(chain: &[Run], most: u32) -> Next {
     if progress.aborted {
         return ends("the run was aborted");
     }
+    if chain.iter().any(Run::reverses) {
+        return ends("the run takes back what another one did");
+    }
     if let Some(why) = needs_a_person(&progress) {
+        return Next::Ends(why);
+    }
+    if let Some(why) = too_much(chain) {
         return Next::Ends(why);
     }
     let done = u32::try_from(chain.len() - 1).unwrap_or(u32::MAX);
@@ -107,31 +120,60 @@ fn needs_a_person(progress: &Progress) -> Option<String> {
     })
 }
 
+/// Why a person is to be asked: more moves of the chain have failed than its policy lets pass.
+fn too_much(chain: &[Run]) -> Option<String> {
+    let most = first_plan(chain)?.policy.migrations.stop_after;
+    let failed = failed_since(chain);
+    (most > 0 && failed >= most).then(|| {
+        format!(
+            "{} did not go well, `stop-after` in the policy lets fewer pass: a person must look first",
+            count(usize::try_from(failed).unwrap_or(usize::MAX), "move")
+        )
+    })
+}
+
+/// How many moves of the chain have failed since a person last let it go on.
+fn failed_since(chain: &[Run]) -> u32 {
+    let mut failed = 0u32;
+    for run in chain.iter().rev() {
+        let progress = run.progress();
+        failed = failed.saturating_add(progress.failures().saturating_sub(progress.forgiven));
+        let continued = |e: &Entry| matches!(e.event, Event::Continued { .. });
+        if run.entries.iter().any(continued) {
+            break;
+        }
+    }
+    failed
+}
+
+/// The plan that a person let be carried out.
+#[must_use]
+pub fn first_plan(chain: &[Run]) -> Option<Box<Plan>> {
+    chain.first()?.progress().plan
+}
+
 /// What a new plan is made from, after a chain of which [`next`] says so.
 ///
 /// # Errors
 /// Why there can be none.
 pub fn basis(chain: &[Run], now: &Cluster, wall: Timestamp) -> Result<Basis, String> {
-    let (first, last) = chain.first().zip(chain.last()).ok_or("there is no run")?;
-    let begun = first.progress();
-    let mut policy = begun
-        .plan
-        .as_ref()
-        .ok_or("the run holds no plan")?
-        .policy
-        .clone();
+    let last = chain.last().ok_or("there is no run")?;
+    let mut policy = first_plan(chain).ok_or("the run holds no plan")?.policy;
     let failed: Vec<Failed> = chain.iter().flat_map(failures).collect();
     let left: BTreeMap<GuestName, HostName> = chain.iter().flat_map(left_at).collect();
     let mut why = told(last);
 
-    let happened: Vec<GuestName> = chain
-        .iter()
-        .flat_map(happened)
-        .map(|(m, _)| m.guest)
-        .collect();
-    lessen(&mut policy, &happened, now)?;
-    for rule in cuts(&failed, &left, now) {
+    lessen(&mut policy, chain, now)?;
+    let mut cluster = now.clone();
+    let mut cut = BTreeSet::new();
+    for (guest, rule) in cuts(&failed, &left, now) {
         why.push(format!("so {}", rule.name));
+        cut.insert(guest.clone());
+        if guest.as_str().contains('*') {
+            // As a pattern it would name others, too.
+            hold_still(&mut cluster, |name| *name == guest);
+            continue;
+        }
         let rule = Rule {
             name: unique(&policy, format!("planned anew: {}", rule.name)),
             ..rule
@@ -139,7 +181,6 @@ pub fn basis(chain: &[Run], now: &Cluster, wall: Timestamp) -> Result<Basis, Str
         policy.rules.push(rule);
     }
 
-    let mut cluster = now.clone();
     for host in cluster
         .hosts
         .iter_mut()
@@ -156,7 +197,37 @@ pub fn basis(chain: &[Run], now: &Cluster, wall: Timestamp) -> Result<Basis, Str
         cluster,
         policy,
         why,
+        cut,
     })
+}
+
+/// The same, for where no plan keeps the cuts: the guests that they are of stay where they are. Nothing
+/// where that changes nothing.
+#[must_use]
+pub fn held(basis: &Basis) -> Option<Basis> {
+    let mut held = basis.clone();
+    hold_still(&mut held.cluster, |guest| basis.cut.contains(guest));
+    if held.cluster == basis.cluster {
+        return None;
+    }
+    let names: Vec<&str> = basis.cut.iter().map(GuestName::as_str).collect();
+    held.why.push(format!(
+        "no plan was found with that, so what failed stays where it is: {}",
+        names.join(", ")
+    ));
+    Some(held)
+}
+
+/// Lets those guests not be moved, but those of hosts that are to be emptied.
+fn hold_still(cluster: &mut Cluster, which: impl Fn(&GuestName) -> bool) {
+    let drains = |h: &&Host| h.state == HostState::Drain;
+    let drained: BTreeSet<HostName> = { cluster.hosts.iter().filter(drains) }
+        .map(|h| h.name.clone())
+        .collect();
+    for guest in &mut cluster.guests {
+        let leaves = guest.host.as_ref().is_some_and(|h| drained.contains(h));
+        guest.movable &= leaves || !which(&guest.name);
+    }
 }
 
 /// A move that was begun and failed for good.
@@ -168,14 +239,15 @@ struct Failed {
 /// Those of a run. One that was skipped since another did not happen was never begun.
 fn failures(run: &Run) -> Vec<Failed> {
     let progress = run.progress();
-    let begun: BTreeSet<&MoveId> = run
-        .entries
-        .iter()
-        .filter_map(|e| match &e.event {
-            Event::Intended { id, .. } => Some(id),
-            _ => None,
-        })
-        .collect();
+    let mut begun: BTreeSet<&MoveId> = BTreeSet::new();
+    for entry in &run.entries {
+        match &entry.event {
+            Event::Intended { id, .. } => begun.insert(id),
+            // It was given up without having failed.
+            Event::Interrupted { id } => begun.remove(id),
+            _ => continue,
+        };
+    }
     let moves = progress.plan.iter().flat_map(|p| &p.moves);
     moves
         .filter_map(|mv| {
@@ -195,7 +267,6 @@ fn failures(run: &Run) -> Vec<Failed> {
 /// What failed of a run, in words.
 fn told(run: &Run) -> Vec<String> {
     let failed = failures(run);
-    let skipped = |s: &&MoveState| matches!(s, MoveState::Skipped { .. });
     let progress = run.progress();
     let mut words: Vec<String> = failed
         .iter()
@@ -214,24 +285,49 @@ fn told(run: &Run) -> Vec<String> {
         })
         .collect();
     let own = |id: &MoveId| failed.iter().any(|f| f.mv.id == *id);
-    let others = progress.moves.iter();
-    let others = others.filter(|(id, s)| skipped(s) && !own(id)).count();
-    if others > 0 {
+    let (mut depend, mut moved) = (0, BTreeSet::new());
+    let mut of_guest: BTreeMap<&GuestName, Vec<&MoveId>> = BTreeMap::new();
+    for mv in progress.plan.iter().flat_map(|p| &p.moves) {
+        let earlier = of_guest.entry(&mv.guest).or_default();
+        let mut needs = mv.after.iter().chain(earlier.iter().copied());
+        match progress.moves.get(&mv.id) {
+            Some(MoveState::Moved { .. }) => {
+                moved.insert(&mv.id);
+            }
+            Some(MoveState::Skipped { .. }) if own(&mv.id) => {}
+            Some(MoveState::Skipped { .. }) if needs.any(|id| !moved.contains(id)) => depend += 1,
+            Some(MoveState::Skipped { reason }) => words.push(format!(
+                "move {} of run {}, guest {} from {} to {}, was not begun: {reason}",
+                mv.id, run.id, mv.guest, mv.from, mv.to
+            )),
+            _ => {}
+        }
+        earlier.push(&mv.id);
+    }
+    if depend > 0 {
         words.push(format!(
             "what depends on that did not happen either: {}",
-            count(others, "move")
+            count(depend, "move")
         ));
     }
     words
 }
 
-/// Rules that keep what failed from being planned again; each is named by what it says.
-fn cuts(failed: &[Failed], left: &BTreeMap<GuestName, HostName>, now: &Cluster) -> Vec<Rule> {
+/// Rules that keep what failed from being planned again, and what others moved where they put it, each with
+/// its guest; a rule is named by what it says.
+fn cuts(
+    failed: &[Failed],
+    left: &BTreeMap<GuestName, HostName>,
+    now: &Cluster,
+) -> Vec<(GuestName, Rule)> {
     let mut refused: BTreeMap<&GuestName, BTreeSet<&HostName>> = BTreeMap::new();
-    for Failed { mv, .. } in failed {
-        refused.entry(&mv.guest).or_default().insert(&mv.to);
+    for Failed { mv, why } in failed {
+        // Where there is no room now, the planner sees that by itself.
+        if !lacks_only_room(why) {
+            refused.entry(&mv.guest).or_default().insert(&mv.to);
+        }
     }
-    let cut = |(guest, targets): (&GuestName, BTreeSet<&HostName>)| {
+    let cut = |(guest, ours): (&GuestName, &HostName)| {
         let host = now.guest(guest)?.host.as_ref()?;
         let guests = vec![guest.to_string()];
         let stays = |why: String| Rule {
@@ -240,12 +336,16 @@ fn cuts(failed: &[Failed], left: &BTreeMap<GuestName, HostName>, now: &Cluster) 
                 guests: guests.clone(),
             },
         };
-        if left.get(guest).is_some_and(|ours| ours != host) {
+        let drains = now.host(host).is_some_and(|h| h.state == HostState::Drain);
+        if ours != host && !drains {
             return Some(stays("somebody else has moved it there".to_owned()));
         }
-        let names: Vec<String> = targets.iter().map(ToString::to_string).collect();
-        let drains = now.host(host).is_some_and(|h| h.state == HostState::Drain);
-        if targets.len() >= STAYS && !drains {
+        let targets = refused.get(guest)?.iter().filter(|to| **to != host);
+        let names: Vec<String> = targets.map(ToString::to_string).collect();
+        if names.is_empty() {
+            return None;
+        }
+        if names.len() >= STAYS && !drains {
             return Some(stays(format!("it could not move to {}", names.join(", "))));
         }
         Some(Rule {
@@ -256,7 +356,9 @@ fn cuts(failed: &[Failed], left: &BTreeMap<GuestName, HostName>, now: &Cluster) 
             },
         })
     };
-    refused.into_iter().filter_map(cut).collect()
+    let each = left.iter();
+    each.filter_map(|of| Some((of.0.clone(), cut(of)?)))
+        .collect()
 }
 
 /// That name, or one like it that no rule of the policy has.
@@ -267,15 +369,26 @@ fn unique(policy: &Policy, name: String) -> String {
     names.find(|n| !taken(n)).unwrap_or_default()
 }
 
-/// Takes off what the policy lets a plan do what the chain has done of it.
-fn lessen(policy: &mut Policy, happened: &[GuestName], now: &Cluster) -> Result<(), String> {
-    let less =
-        |most: u32, used: usize| most.saturating_sub(u32::try_from(used).unwrap_or(u32::MAX));
-    if let Some(most) = &mut policy.limits.moves {
+/// Takes off what the policy lets a plan do what the chain has done of it. Those that were moved may have been
+/// so for any reason, so all count for what is let be moved to level hosts.
+fn lessen(policy: &mut Policy, chain: &[Run], now: &Cluster) -> Result<(), String> {
+    let happened: Vec<GuestName> = { chain.iter().flat_map(happened) }
+        .map(|(m, _)| m.guest)
+        .collect();
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let less = |most: u32, used: usize| most.saturating_sub(number(used));
+    let confirmed = first_plan(chain).map_or(0, |plan| number(plan.moves.len()));
+    let most = policy.limits.moves;
+    if most.is_some_and(|most| less(most, happened.len()) == 0) {
+        return Err("`limits.moves` of the policy lets no more guests move".to_owned());
+    }
+    let most = most.map_or(confirmed, |most| most.min(confirmed));
+    policy.limits.moves = Some(less(most, happened.len()));
+    if policy.limits.moves == Some(0) {
+        return Err("as many guests have moved as the first plan was to move".to_owned());
+    }
+    if let Some(most) = &mut policy.limits.level {
         *most = less(*most, happened.len());
-        if *most == 0 {
-            return Err("`limits.moves` of the policy lets no more guests move".to_owned());
-        }
     }
     for rule in &mut policy.rules {
         if let RuleKind::MaxMoves { guests, moves } = &mut rule.kind {
@@ -286,7 +399,36 @@ fn lessen(policy: &mut Policy, happened: &[GuestName], now: &Cluster) -> Result<
             *moves = less(*moves, used.count());
         }
     }
+    let migrations = &mut policy.migrations;
+    if migrations.stop_after > 0 {
+        migrations.stop_after = migrations
+            .stop_after
+            .saturating_sub(failed_since(chain))
+            .max(1);
+    }
+    // A budget holds for each of its places, so what the worst of them has left is what is left of it.
+    let spent = spent(chain);
+    for (name, most) in &mut migrations.split_budget {
+        let of = spent.iter().filter(|(place, _)| place.key() == name);
+        let worst = of.map(|(_, spent)| *spent).max().unwrap_or_default();
+        *most = most.saturating_sub(worst);
+    }
     Ok(())
+}
+
+/// For how long guests of the chain were in split state at each place.
+fn spent(chain: &[Run]) -> BTreeMap<Place, Micros> {
+    let mut spent = BTreeMap::new();
+    for run in chain {
+        let Some(plan) = run.progress().plan else {
+            continue;
+        };
+        let own = Spells::fold(&run.entries).at(&plan, &run.world.labels());
+        for (place, spell) in own {
+            *spent.entry(place).or_default() += spell;
+        }
+    }
+    spent
 }
 
 /// The moves of a run that happened, with when.

@@ -144,6 +144,7 @@ mod tests {
             file: None,
             priority: Default::default(),
             follows: None,
+            reverses: false,
         };
         // The last one never happened.
         let events = [accepted, moved("m1"), moved("m2")];

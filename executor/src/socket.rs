@@ -53,6 +53,9 @@ pub enum Request {
         /// The hosts that the client has in mind, to be compared.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         world: Option<Box<World>>,
+        /// Whether it takes back what another run did.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        reverses: bool,
     },
     /// Where the runs stand.
     Status,
@@ -258,6 +261,7 @@ fn serve(client: UnixStream, handle: &Handle, inhibited: &Path) -> std::io::Resu
             file,
             priority,
             world,
+            reverses,
         } => {
             // Followed first, so that nothing of the run is missed.
             let entries = handle.follow();
@@ -266,6 +270,7 @@ fn serve(client: UnixStream, handle: &Handle, inhibited: &Path) -> std::io::Resu
                 file,
                 priority,
                 world: world.map(|w| *w),
+                reverses,
             });
             match order.blocking_recv() {
                 Ok(Ok(run)) => {

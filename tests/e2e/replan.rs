@@ -81,6 +81,7 @@ fn what_a_failed_move_left_is_planned_anew_and_carried_out() {
     let (code, out, err) = told(&again.run(&[&APPLY[..], &["--replan", "1", "--json"]].concat()));
     assert_eq!(code, 0, "{out}{err}");
     let said = lines(&out);
+    assert!(!err.contains("`apply --replan N`"), "{err}");
     let accepted: Vec<&Value> = said.iter().filter(|l| l["event"] == "accepted").collect();
     let [second] = accepted.as_slice() else {
         panic!("{out}");
@@ -90,16 +91,13 @@ fn what_a_failed_move_left_is_planned_anew_and_carried_out() {
     for why in [
         "guest a from h1 to h2, failed: host h2 has no room",
         "what depends on that did not happen either: 1 move",
-        "so guest a does not go to h2",
     ] {
         assert!(reasons.contains(why), "{reasons}");
     }
+    // It has room there once `big` has left.
+    assert!(!reasons.contains("does not go to"), "{reasons}");
     let moves = second["plan"]["moves"].as_array().unwrap();
     assert_eq!(moves.len(), 1, "{moves:?}");
-    assert!(
-        moves[0]["guest"] != "a" || moves[0]["to"] != "h2",
-        "{moves:?}"
-    );
     let summaries: Vec<&Value> = said.iter().filter(|l| l["event"] == "summary").collect();
     assert_eq!(summaries.len(), 2, "{out}");
     assert_eq!(summaries[0]["run"], *first);
@@ -130,6 +128,43 @@ fn a_run_that_ended_without_a_new_plan_is_planned_anew_by_resume() {
     let (code, out, err) = told(&desk.run(&["resume", "--replan", "1"]));
     assert_eq!(code, 0, "{out}{err}");
     assert!(err.contains("at its end already"), "{err}");
+}
+
+#[test]
+fn why_nothing_is_planned_anew_is_in_the_journal_and_said() {
+    let desk = desk();
+    std::fs::write(
+        desk.path("plan.yaml"),
+        PLAN.replace("canary: 0", "canary: 0, stop-after: 0")
+            .replace("nodes: 100", "nodes: 100, moves: 1"),
+    )
+    .unwrap();
+    let (code, out, err) = told(&desk.run(&[&APPLY[..], &["--replan", "1", "--json"]].concat()));
+    assert_eq!(code, 7, "{out}{err}");
+    let said = lines(&out);
+    let why = said.iter().find(|l| l["event"] == "not-replanned");
+    let why = why.expect("a line")["reason"].to_string();
+    assert!(why.contains("`limits.moves`"), "{why}");
+    // Asked again without a load, nothing is begun.
+    let (code, _, err) = told(&desk.run(&["resume", "--load", "load.yaml"]));
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("--load goes with --replan"), "{err}");
+}
+
+#[test]
+fn a_way_back_is_not_planned_anew() {
+    let desk = desk();
+    assert_eq!(told(&desk.run(&APPLY)).0, 7);
+    let journal = desk.path("state/journal.db");
+    let back = [
+        "apply",
+        "--reverse",
+        journal.to_str().unwrap(),
+        "--simulated",
+    ];
+    let (code, _, err) = told(&desk.run(&[&back[..], &["--yes", "--replan", "1"]].concat()));
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("--replan"), "{err}");
 }
 
 #[test]

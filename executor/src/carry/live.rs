@@ -9,12 +9,14 @@ use vmpack_domain::units::Micros;
 
 use super::Shell;
 use crate::decide::{Course, Limits, Step};
+use crate::spells::Spells;
 
 /// A run that is being carried out.
 pub(super) struct Live {
     pub(super) priority: Priority,
     pub(super) plan: Arc<Plan>,
     pub(super) progress: Progress,
+    pub(super) spells: Spells,
     pub(super) limits: Limits,
 }
 
@@ -59,6 +61,7 @@ impl Shell<'_> {
             priority: run.priority,
             plan: &run.plan,
             progress: &run.progress,
+            spells: &run.spells,
             limits: &run.limits,
             closed: closed.map(|closed| {
                 let left = closed.until.map_or(i64::MAX, |until| {

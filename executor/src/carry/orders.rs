@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio::sync::oneshot;
 use vmpack_domain::HostName;
 use vmpack_domain::exit::Exit;
-use vmpack_domain::journal::{MoveState, Priority, Progress, RunId};
+use vmpack_domain::journal::{MoveState, Priority, RunId};
 use vmpack_domain::plan::Plan;
 
 use super::live::{Live, is_open, waits};
@@ -128,11 +128,14 @@ impl Shell<'_> {
         told: oneshot::Sender<Result<RunId, Refusal>>,
     ) -> Result<(), JournalError> {
         let (file, world) = (order.file.as_deref(), &self.terms.world);
-        let accepted = self
-            .journal
-            .accept(&order.plan, file, order.priority, world)?;
-        let progress = Progress::fold([&accepted.event]);
-        self.take_on(accepted.run, order.priority, progress);
+        let (plan, journal) = (&order.plan, &mut *self.journal);
+        let accepted = if order.reverses {
+            journal.accept_reverse(plan, world)?
+        } else {
+            journal.accept(plan, file, order.priority, world)?
+        };
+        let entries = std::slice::from_ref(&accepted);
+        self.take_on(accepted.run, order.priority, entries);
         self.tell(&accepted);
         let _ = told.send(Ok(accepted.run));
         Ok(())

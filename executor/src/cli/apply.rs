@@ -44,9 +44,10 @@ is handed to it and followed; Ctrl-C then only ends the following.
 
 A guest whose move fails for good stays where it is, what depends on that move is skipped, and the rest
 goes on. With --replan N the rest is then planned anew from the hosts as they are, by the plan's policy
-and that load; the new plan is in the journal with what it is for. No plan is made around a guest that is
-stuck or lost, after an abort, or once `stop-after` asked for a person. The exit code is 0 where the last
-plan is carried out and no more hosts are in use than the first one said, else 7.";
+and that load; the new plan is in the journal with what it is for. In all no more moves are made than the
+first plan has. No plan is made around a guest that is stuck or lost, after an abort, once as many moves
+failed as `stop-after` says, or while a host that is awake does not answer. The exit code is 0 where the
+last plan is carried out and no more hosts are in use than the first one said, else 7.";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Apply {
@@ -54,8 +55,8 @@ pub(crate) struct Apply {
     #[arg(required_unless_present = "reverse")]
     plan: Option<PathBuf>,
     /// Instead of a plan, the way back of the newest run in that journal: what happened of it is taken
-    /// back, on the hosts as they are now
-    #[arg(long, value_name = "JOURNAL", conflicts_with = "plan")]
+    /// back, on the hosts as they are now; of runs that followed one another by --replan the last alone
+    #[arg(long, value_name = "JOURNAL", conflicts_with_all = ["plan", "replan"])]
     reverse: Option<PathBuf>,
     /// The cluster's files or folders, instead of the cluster.yaml beside the plan; with --simulated
     /// they are the world at its start
@@ -94,6 +95,8 @@ pub(super) struct Asked {
     pub(super) file: Option<String>,
     pub(super) world: World,
     pub(super) load: Load,
+    /// Whether the plan is a way back.
+    pub(super) reverses: bool,
 }
 
 pub(crate) fn apply(arguments: &Apply, place: &Place, json: bool) -> Result<Exit, Failure> {
@@ -186,6 +189,7 @@ fn asked(arguments: &Apply) -> Result<Asked, Failure> {
         file: file_of(arguments),
         world,
         load,
+        reverses: arguments.reverse.is_some(),
     })
 }
 
@@ -201,6 +205,7 @@ fn begin(
         file,
         world,
         load,
+        reverses,
     } = asked;
     let manner = Manner {
         pace: &arguments.pace,
@@ -235,7 +240,11 @@ fn begin(
             return Ok(Exit::Done);
         }
     }
-    let accepted = journal.accept(&plan, file.as_deref(), Priority::Consolidation, &world)?;
+    let accepted = if reverses {
+        journal.accept_reverse(&plan, &world)?
+    } else {
+        journal.accept(&plan, file.as_deref(), Priority::Consolidation, &world)?
+    };
     let run = Run {
         id: accepted.run,
         world: world.clone(),
@@ -289,7 +298,14 @@ fn way_back(journal: &Path, world: &World, load: &Load) -> Result<Plan, Failure>
     };
     let run = Journal::existing(journal)?.ok_or_else(none)?.newest()?;
     let now = world.look()?.snapshot()?;
-    let plan = reverse(&run.ok_or_else(none)?, &now, load)
+    let run = run.ok_or_else(none)?;
+    if let Some(before) = run.follows() {
+        note(format_args!(
+            "run {} alone is taken back; it was planned for what run {before} left, and what that one did stays",
+            run.id
+        ));
+    }
+    let plan = reverse(&run, &now, load)
         .map_err(|why| Failure::new(Exit::BadInput, format!("{}: {why}", journal.display())))?;
     let violations = check::plan(&now, load, &plan.policy, &plan);
     if violations.is_empty() {

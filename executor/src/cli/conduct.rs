@@ -27,6 +27,7 @@ use crate::decide::Limits;
 use crate::holder::{Handle, Terms, channel};
 use crate::journal::{Journal, Run};
 use crate::lock::{Lock, LockError};
+use crate::replan::first_plan;
 use crate::replan::round::{Carried, carry_through};
 use crate::socket::{Request, Server, ask, connect, release};
 use crate::world::World;
@@ -109,7 +110,7 @@ pub(crate) struct Resume {
     #[command(flatten)]
     replan: Replan,
     /// With --replan, what the guests want; a simulated world has it by itself
-    #[arg(long, value_name = "FILE", num_args = 1.., requires = "replan")]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     load: Vec<PathBuf>,
     #[command(flatten)]
     reported: Reported,
@@ -122,6 +123,9 @@ pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Ex
         load,
         reported,
     } = arguments;
+    if !load.is_empty() && replan.replan == 0 {
+        return Err(Failure::new(Exit::Usage, "--load goes with --replan"));
+    }
     reported.ready()?;
     let load = (!load.is_empty()).then(|| read_all(load)).transpose()?;
     let load = load.map(|files| read_load(&files)).transpose()?;
@@ -270,13 +274,12 @@ pub(super) fn carry_on(
     journal: &mut Journal,
     json: bool,
 ) -> Result<Exit, Failure> {
-    let begun = runs.first().map(|run| {
-        let before = run.progress().plan.map(|p| p.hosts.before.clone());
-        (run.world.clone(), before.unwrap_or_default())
-    });
-    let Some((of_run, before)) = begun else {
+    let Some(run) = runs.first() else {
         return Err(Failure::new(Exit::Bug, "no run to carry on"));
     };
+    let first = first_plan(&journal.chain(run.id)?);
+    let before = first.map(|plan| plan.hosts.before).unwrap_or_default();
+    let of_run = run.world.clone();
     let world = world.unwrap_or(of_run);
     Stage {
         scene: scene(world.reopen(&place.world)?, &world, place),
@@ -418,6 +421,9 @@ impl Stage<'_> {
                 None => note(
                     "hint: `vmpack-executor resume` carries it on, `vmpack-executor abort` ends it",
                 ),
+                Some(false) if self.manner.replan.replan > 0 => {
+                    note("hint: take a new snapshot and plan again for what is left");
+                }
                 Some(false) => note(
                     "hint: take a new snapshot and plan again for what is left; `apply --replan N` does so by itself",
                 ),

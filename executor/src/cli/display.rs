@@ -83,9 +83,6 @@ impl Display {
             Heard::PlansAnew { run } => self.say(&format!(
                 "run {run} left something undone: planning anew from the hosts as they are"
             )),
-            Heard::NotAnew { run, why } => {
-                self.say(&format!("what run {run} left is not planned anew: {why}"));
-            }
             Heard::Interrupt { .. } => {
                 self.say("waiting for migrations that can no longer be aborted safely");
             }
@@ -136,6 +133,13 @@ impl Display {
             }
             Event::Continued { by, .. } => {
                 self.say(&format!("run {} goes on, asked by {by}", entry.run));
+                return;
+            }
+            Event::NotReplanned { reason } => {
+                let run = entry.run;
+                self.say(&format!(
+                    "what run {run} left is not planned anew: {reason}"
+                ));
                 return;
             }
             Event::Aborted { by } => {
@@ -229,6 +233,7 @@ impl Display {
             | Event::Finished { .. }
             | Event::Stopped { .. }
             | Event::Continued { .. }
+            | Event::NotReplanned { .. }
             | Event::Aborted { .. } => return,
         };
         if let Some(bar) = self.bars.remove(&step) {

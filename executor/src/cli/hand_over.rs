@@ -46,6 +46,7 @@ pub(super) fn hand_over(
         file: asked.file,
         priority: Priority::Consolidation,
         world: Some(Box::new(asked.world)),
+        reverses: asked.reverses,
     };
     let mut display = Display::new(json);
     let (mut accepted, mut refused): (Option<RunId>, Option<Refusal>) = (None, None);

@@ -202,7 +202,10 @@ fn measured(run: &Run, mv: &Move, line: &MoveLine) -> Option<Bar> {
     // Where both are known, the executor's own stopwatch is the better.
     let switched = line.switch_seconds.map(|s| start + s).or(switched);
     let ended = line.total_seconds.map(|s| start + s).or(ended);
-    let last = run.entries.last().map_or(start, since);
+    // A plan that was then sought took its own time.
+    let mut of_run = run.entries.iter().rev();
+    let last = of_run.find(|e| !matches!(e.event, Event::NotReplanned { .. }));
+    let last = last.map_or(start, since);
     let end = ended.unwrap_or(if clock { last } else { start });
     Some(Bar {
         start,

@@ -196,6 +196,7 @@ pub(super) fn listen_and_act(
                         file: None,
                         priority: Priority::Consolidation,
                         world: None,
+                        reverses: false,
                     });
                     let told = refusals.clone();
                     // That it is taken is heard as it begins.

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use vmpack_domain::journal::{MoveState, Priority, RunId};
+use vmpack_domain::journal::{Priority, RunId};
 use vmpack_domain::plan::{Mode, Move};
 use vmpack_domain::split::{Place, places};
 use vmpack_domain::units::Micros;
 use vmpack_domain::{GuestName, HostName};
 
 use super::{Course, Limits};
+use crate::spells::predicted;
 
 /// Which slots are taken.
 #[derive(Default)]
@@ -23,6 +24,13 @@ pub(super) struct Busy<'a> {
     /// Where guests are in split state, or will be: by relief alone, and by all.
     split: [BTreeMap<Place, usize>; 2],
     labels: Option<&'a BTreeMap<HostName, BTreeMap<String, String>>>,
+}
+
+/// What a run has used up of its budgets of split state, by place.
+#[derive(Default)]
+pub(super) struct Spent {
+    over: BTreeMap<Place, Micros>,
+    underway: BTreeMap<Place, Micros>,
 }
 
 #[derive(Default)]
@@ -89,29 +97,29 @@ impl<'a> Busy<'a> {
         })
     }
 
-    /// For how long guests of the run were in split state at each place that has a budget, as was measured.
-    pub(super) fn spent(&self, course: &Course<'_>) -> BTreeMap<Place, Micros> {
+    /// What the run has used up of its budgets of split state, as was measured, and is about to, as was predicted.
+    pub(super) fn spent(&self, course: &Course<'_>) -> Spent {
+        let mut spent = Spent::default();
         let budgets = &course.plan.policy.migrations.split_budget;
-        let mut spent = BTreeMap::new();
         if budgets.is_empty() || course.priority == Priority::Relief {
             return spent;
         }
+        if let Some(labels) = self.labels {
+            spent.over = course.spells.at(course.plan, labels);
+        }
         for mv in &course.plan.moves {
-            let MoveState::Moved {
-                switch: Some(switch),
-                total: Some(total),
-                ..
-            } = course.state(&mv.id)
-            else {
-                continue;
-            };
-            for place in self.places(mv) {
-                if place.budget(budgets).is_some() {
-                    *spent.entry(place).or_default() += total.saturating_sub(*switch);
-                }
+            if course.state(&mv.id).underway() {
+                self.will_spend(mv, &mut spent);
             }
         }
         spent
+    }
+
+    /// Counts a move in that is begun.
+    pub(super) fn will_spend(&self, mv: &Move, spent: &mut Spent) {
+        for place in self.places(mv) {
+            *spent.underway.entry(place).or_default() += predicted(mv);
+        }
     }
 
     /// Why no more guests are to be in split state where this move would put one, if so.
@@ -119,17 +127,46 @@ impl<'a> Busy<'a> {
         &self,
         course: &Course<'_>,
         mv: &Move,
-        spent: &BTreeMap<Place, Micros>,
+        spent: &Spent,
     ) -> Option<String> {
-        if spent.is_empty() {
-            return None;
-        }
-        let budgets = &course.plan.policy.migrations.split_budget;
-        self.places(mv).iter().find_map(|place| {
-            let (most, spent) = (place.budget(budgets)?, *spent.get(place)?);
-            (spent >= most).then(|| {
-                format!("guests were in split state for {spent} together at {place}, `split-budget` in the policy lets {most} be")
+        let mut at = self.budgeted(course, mv, spent);
+        at.find_map(|(place, most, over, _)| {
+            (over >= most).then(|| {
+                format!("guests were in split state for {over} together at {place}, `split-budget` in the policy lets {most} be")
             })
+        })
+    }
+
+    /// Whether there is some left for this move beside those underway. One that is alone may begin.
+    pub(super) fn may_spend(&self, course: &Course<'_>, mv: &Move, spent: &Spent) -> bool {
+        let mut at = self.budgeted(course, mv, spent);
+        at.all(|(_, most, over, underway)| {
+            underway == Micros::ZERO || over + underway + predicted(mv) <= most
+        })
+    }
+
+    /// The places with a budget at which this move puts its guest in split state: the budget, and what is
+    /// used up and about to be.
+    fn budgeted<'b>(
+        &self,
+        course: &'b Course<'_>,
+        mv: &Move,
+        spent: &'b Spent,
+    ) -> impl Iterator<Item = (Place, Micros, Micros, Micros)> + use<'b> {
+        let consolidates = course.priority == Priority::Consolidation;
+        let budgets = &course.plan.policy.migrations.split_budget;
+        let bound = consolidates && !budgets.is_empty();
+        let places = if bound {
+            self.places(mv)
+        } else {
+            BTreeSet::new()
+        };
+        places.into_iter().filter_map(move |place| {
+            let most = place.budget(budgets)?;
+            let of = |spent: &BTreeMap<Place, Micros>| spent.get(&place).copied();
+            let over = of(&spent.over).unwrap_or_default();
+            let underway = of(&spent.underway).unwrap_or_default();
+            Some((place, most, over, underway))
         })
     }
 

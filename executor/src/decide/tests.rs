@@ -23,8 +23,11 @@ fn accepted(plan: &Plan, priority: Priority) -> Event {
         file: None,
         priority,
         follows: None,
+        reverses: false,
     }
 }
+
+static NONE: std::sync::LazyLock<Spells> = std::sync::LazyLock::new(Spells::default);
 
 fn course<'a>(id: i64, plan: &'a Plan, progress: &'a Progress, limits: &'a Limits) -> Course<'a> {
     Course {
@@ -32,6 +35,7 @@ fn course<'a>(id: i64, plan: &'a Plan, progress: &'a Progress, limits: &'a Limit
         priority: Priority::Consolidation,
         plan,
         progress,
+        spells: &NONE,
         limits,
         closed: None,
     }

@@ -93,6 +93,23 @@ fn an_empty_file_is_no_journal_until_one_is_begun() {
 }
 
 #[test]
+fn a_chain_that_lacks_a_run_is_no_shorter_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = Journal::open(&folder.path().join("journal.db")).unwrap();
+    let plan = plan(&hosts(), vec![a_move("m1", "web", "h1", "h2")]);
+    let first = journal.accept_reverse(&plan, &world()).unwrap().run;
+    let second = journal.accept_after(first, &plan, &world()).unwrap().run;
+    let chain = journal.chain(second).unwrap();
+    assert!(chain[0].reverses() && !chain[1].reverses());
+    journal
+        .connection
+        .execute_batch("PRAGMA foreign_keys = OFF; DELETE FROM run WHERE seq = 1")
+        .unwrap();
+    let error = journal.chain(second).unwrap_err().to_string();
+    assert!(error.contains("row 1 cannot be read"), "{error}");
+}
+
+#[test]
 fn a_run_without_its_plan_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = Journal::open(&folder.path().join("journal.db")).unwrap();

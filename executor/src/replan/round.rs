@@ -5,21 +5,23 @@
 //! process that dies before that leaves a run that is at its end: whoever is to plan anew begins from there.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::spawn_blocking;
-use vmpack_domain::journal::{Priority, Progress, RunId};
+use vmpack_domain::exit::Exit;
+use vmpack_domain::journal::{Event, Priority, Progress, RunId};
 use vmpack_domain::plan::Plan;
 use vmpack_domain::units::count;
 use vmpack_domain::{Cluster, HostName, Policy};
 
-use super::{Next, basis, next};
+use super::{Basis, Next, basis, first_plan, held, next};
 use crate::admit::{self, Admission, admit};
 use crate::attempt::Scene;
 use crate::carry::{Heard, hold};
-use crate::holder::{Ask, Terms};
+use crate::holder::{Ask, Refusal, Terms};
 use crate::journal::{Journal, JournalError, Run};
 
 /// Makes a plan, or says why there is none.
@@ -43,31 +45,23 @@ pub struct Carried {
     pub runs: BTreeMap<RunId, Progress>,
     /// By run of which the rest was planned anew, the run of that plan.
     pub followed: BTreeMap<RunId, RunId>,
+    /// By run that was planned for what others left, how many hosts the first plan of them was to leave in
+    /// use, whoever carried it out.
+    pub promised: BTreeMap<RunId, usize>,
 }
 
 impl Carried {
     /// Where that run is the last of a chain and more hosts are in use than the first plan of it said.
     #[must_use]
     pub fn more_hosts(&self, run: RunId, in_use: Option<&[HostName]>) -> Option<String> {
-        let before = |id: RunId| {
-            let mut links = self.followed.iter();
-            links
-                .find(|(_, next)| **next == id)
-                .map(|(before, _)| *before)
-        };
         if self.followed.contains_key(&run) {
             return None;
         }
-        let mut first = run;
-        while let Some(id) = before(first) {
-            first = id;
-        }
-        let planned = &self.runs.get(&first)?.plan.as_ref()?.hosts.after;
-        let used = in_use.filter(|used| first != run && used.len() > planned.len())?;
+        let planned = *self.promised.get(&run)?;
+        let used = in_use.filter(|used| used.len() > planned)?;
         Some(format!(
-            "{} are in use, the first plan said {}",
+            "{} are in use, the first plan said {planned}",
             count(used.len(), "host"),
-            planned.len()
         ))
     }
 }
@@ -80,14 +74,21 @@ pub async fn carry_through(
     scene: &Scene,
     runs: &[Run],
     terms: &Terms<'_>,
-    (journal, asks): (&mut Journal, &mut mpsc::UnboundedReceiver<Ask>),
+    (journal, asks): (&mut Journal, &mut UnboundedReceiver<Ask>),
     hear: &mut dyn FnMut(Heard<'_>),
     anew: Option<&Anew>,
 ) -> Result<Carried, JournalError> {
     let mut carried = Carried::default();
+    for run in runs.iter().filter(|r| r.follows().is_some()) {
+        let first = first_plan(&journal.chain(run.id)?);
+        let promised = first.map(|plan| (run.id, plan.hosts.after.len()));
+        carried.promised.extend(promised);
+    }
+    let (keep, kept) = unbounded_channel();
+    let mut queue = Queue { asks, keep, kept };
     carried
         .runs
-        .extend(hold(scene, runs, terms, journal, asks, hear).await?);
+        .extend(queue.hold(scene, runs, terms, journal, hear).await?);
     let Some(anew) = anew else {
         return Ok(carried);
     };
@@ -96,22 +97,61 @@ pub async fn carry_through(
         .filter(|r| r.priority() == Priority::Consolidation);
     let mut last = plans.map(|r| r.id).max();
     while let Some(before) = last {
-        let run = follow(scene, before, terms, journal, hear, anew).await?;
+        let desk = (&mut *journal, &mut queue);
+        let run = follow(scene, before, terms, desk, hear, anew).await?;
         last = run.as_ref().map(|r| r.id);
         carried.followed.extend(last.map(|run| (before, run)));
         // Who asked for something meanwhile is answered, too.
-        if run.is_none() && asks.is_empty() {
+        if run.is_none() && queue.asks.is_empty() && queue.kept.is_empty() {
             break;
         }
-        if let Some(accepted) = run.iter().flat_map(|r| &r.entries).next() {
-            hear(Heard::Entry(accepted));
+        if let Some(run) = &run {
+            let first = first_plan(&journal.chain(before)?);
+            let promised = first.map(|plan| (run.id, plan.hosts.after.len()));
+            carried.promised.extend(promised);
+            run.entries.iter().for_each(|e| hear(Heard::Entry(e)));
         }
         let runs: Vec<Run> = run.into_iter().collect();
         carried
             .runs
-            .extend(hold(scene, &runs, terms, journal, asks, hear).await?);
+            .extend(queue.hold(scene, &runs, terms, journal, hear).await?);
     }
     Ok(carried)
+}
+
+/// What is asked. What comes while a plan is made and cannot be answered then is kept for the next run.
+struct Queue<'a> {
+    asks: &'a mut UnboundedReceiver<Ask>,
+    keep: UnboundedSender<Ask>,
+    kept: UnboundedReceiver<Ask>,
+}
+
+impl Queue<'_> {
+    /// [`hold`], which hears what was kept, then what comes.
+    async fn hold(
+        &mut self,
+        scene: &Scene,
+        runs: &[Run],
+        terms: &Terms<'_>,
+        journal: &mut Journal,
+        hear: &mut dyn FnMut(Heard<'_>),
+    ) -> Result<BTreeMap<RunId, Progress>, JournalError> {
+        let (asks, keep) = (&mut *self.asks, &self.keep);
+        while let Ok(ask) = asks.try_recv() {
+            let _ = keep.send(ask);
+        }
+        let pass_on = async move {
+            while let Some(ask) = asks.recv().await {
+                // The other end is ours.
+                let _ = keep.send(ask);
+            }
+            std::future::pending::<Infallible>().await
+        };
+        tokio::select! {
+            ended = hold(scene, runs, terms, journal, &mut self.kept, hear) => ended,
+            never = pass_on => match never {},
+        }
+    }
 }
 
 /// The run of the plan for what that run left, accepted; nothing where there is none, which is told.
@@ -119,7 +159,7 @@ async fn follow(
     scene: &Scene,
     before: RunId,
     terms: &Terms<'_>,
-    journal: &mut Journal,
+    (journal, queue): (&mut Journal, &mut Queue<'_>),
     hear: &mut dyn FnMut(Heard<'_>),
     anew: &Anew,
 ) -> Result<Option<Run>, JournalError> {
@@ -129,9 +169,50 @@ async fn follow(
         Next::Ends(why) => Err(why),
         Next::Plan => {
             hear(Heard::PlansAnew { run: before });
-            let (scene, anew) = (scene.clone(), anew.clone());
-            let made = spawn_blocking(move || make(&scene, &chain, &anew)).await;
-            made.unwrap_or_else(|e| Err(format!("a bug ended the planning: {e}")))
+            let ids: Vec<RunId> = chain.iter().map(|r| r.id).collect();
+            let (scene, own) = (scene.clone(), anew.clone());
+            let mut making = spawn_blocking(move || make(&scene, &chain, &own));
+            let (mut aborted, mut interrupts) = (None, 0);
+            let made = loop {
+                let ask = tokio::select! {
+                    biased;
+                    made = &mut making => break made,
+                    Some(ask) = queue.asks.recv() => ask,
+                };
+                match ask {
+                    Ask::Abort { run, by, told } => {
+                        let own = run.is_none_or(|run| ids.contains(&run));
+                        if own && aborted.is_none() {
+                            anew.stopped.store(true, Ordering::Relaxed);
+                            let event = Event::Aborted { by: by.clone() };
+                            hear(Heard::Entry(&journal.append(before, event)?));
+                            aborted = Some(by);
+                        }
+                        // Who asked may be gone, here and below.
+                        let _ = told.send(own.then_some(before).into_iter().collect());
+                    }
+                    Ask::Interrupt => {
+                        interrupts += 1;
+                        anew.stopped.store(true, Ordering::Relaxed);
+                        hear(Heard::Interrupt { times: interrupts });
+                    }
+                    Ask::Status(told) => {
+                        let _ = told.send(Vec::new());
+                    }
+                    Ask::Order(order, told) if order.priority == Priority::Consolidation => {
+                        let _ = told.send(Err(is_planned(before)));
+                    }
+                    ask => {
+                        let _ = queue.keep.send(ask);
+                    }
+                }
+            };
+            match (aborted, made) {
+                (Some(by), _) => Err(format!("asked to abort by {by}")),
+                _ if interrupts > 0 => Err("asked to stop".to_owned()),
+                (None, Ok(made)) => made,
+                (None, Err(e)) => Err(format!("a bug ended the planning: {e}")),
+            }
         }
     };
     match made {
@@ -143,11 +224,19 @@ async fn follow(
                 entries: vec![accepted],
             }))
         }
-        Err(why) => {
-            hear(Heard::NotAnew { run: before, why });
+        Err(reason) => {
+            let event = Event::NotReplanned { reason };
+            hear(Heard::Entry(&journal.append(before, event)?));
             Ok(None)
         }
     }
+}
+
+/// Why a plan is not taken in: what it would rest on is being planned.
+fn is_planned(before: RunId) -> Refusal {
+    let error = format!("what run {before} left is being planned anew, and would change the hosts");
+    Refusal::new(Exit::StalePlan, error)
+        .hint("wait for it, or end it by `vmpack-executor abort`; then plan again")
 }
 
 /// The plan, which fits the hosts as they are. Blocks.
@@ -155,17 +244,26 @@ fn make(scene: &Scene, chain: &[Run], anew: &Anew) -> Result<Plan, String> {
     let unseen = |e: vmpack_hypervisor::Error| format!("the hosts cannot be seen: {e}");
     let now = scene.hypervisor.snapshot().map_err(unseen)?;
     let basis = basis(chain, &now, (scene.wall)())?;
-    let mut plan = (anew.planner)(&basis.cluster, &basis.policy)?;
-    if anew.stopped.load(Ordering::Relaxed) {
+    let stopped = || anew.stopped.load(Ordering::Relaxed);
+    let planned = |basis: Basis| {
+        let mut plan = (anew.planner)(&basis.cluster, &basis.policy)?;
+        if plan.moves.is_empty() {
+            let why = basis.why.join("; ");
+            return Err(format!("from here no plan moves a guest: {why}"));
+        }
+        plan.reasons.splice(0..0, basis.why);
+        Ok(plan)
+    };
+    let otherwise = held(&basis);
+    let plan = match (planned(basis), otherwise) {
+        // A cut may be what there is no plan with.
+        (Err(why), Some(held)) if !stopped() => planned(held).map_err(|_| why),
+        (planned, _) => planned,
+    };
+    if stopped() {
         return Err("asked to stop".to_owned());
     }
-    if plan.moves.is_empty() {
-        return Err(format!(
-            "from here no plan moves a guest: {}",
-            basis.why.join("; ")
-        ));
-    }
-    plan.reasons.splice(0..0, basis.why);
+    let plan = plan?;
     match admit(scene, &plan, admit::Ask::All) {
         Ok(Admission::Fits(_)) => Ok(plan),
         Ok(Admission::CarriedOut(_)) => Err("it is carried out already".to_owned()),

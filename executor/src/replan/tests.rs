@@ -1,27 +1,9 @@
-use std::path::PathBuf;
-
-use proptest::prelude::*;
 use vmpack_domain::Load;
-use vmpack_domain::check;
-use vmpack_domain::journal::Priority;
-use vmpack_domain::plan::Outcome;
-use vmpack_hypervisor::Hypervisor;
-use vmpack_hypervisor::sim::{self, Fault, Trouble, When};
-use vmpack_hypervisor::simulated::Simulated;
-use vmpack_planner::search::Search;
+use vmpack_domain::journal::{Priority, RunId};
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
-
-use super::round::{Anew, Carried, carry_through};
 use super::*;
-use crate::attempt::Scene;
-use crate::carry::Heard;
-use crate::decide::Limits;
 use crate::fixture::{a_move, cluster, plan};
-use crate::holder::{Terms, channel};
-use crate::journal::{Entry, Journal};
-use vmpack_domain::journal::RunId;
+use crate::journal::Entry;
 
 fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().unwrap()
@@ -51,6 +33,7 @@ fn run(number: i64, hosts: &Cluster, plan: &Plan, events: Vec<Event>) -> Run {
         file: None,
         priority: Priority::Consolidation,
         follows: (number > 1).then(|| RunId(number - 1)),
+        reverses: false,
     };
     let events = std::iter::once(accepted).chain(events);
     Run {
@@ -120,7 +103,8 @@ fn halves() -> (Cluster, Plan) {
 
 #[test]
 fn only_a_run_that_ended_by_itself_and_left_no_riddle_is_planned_anew() {
-    let (hosts, plan) = halves();
+    let (hosts, mut plan) = halves();
+    plan.policy.migrations.stop_after = 0;
     let after = |events: Vec<Event>, most| next(&[run(1, &hosts, &plan, events)], most);
     let aborted = Event::Aborted {
         by: "me".to_owned(),
@@ -152,6 +136,11 @@ fn only_a_run_that_ended_by_itself_and_left_no_riddle_is_planned_anew() {
         assert!(why.contains(said), "{why}");
     }
     assert!(matches!(after(vec![FINISHED], 0), Next::Ends(why) if why.contains("0 times")));
+    let mut back = run(1, &hosts, &plan, vec![failed("m1"), FINISHED]);
+    if let Event::Accepted { reverses, .. } = &mut back.entries[0].event {
+        *reverses = true;
+    }
+    assert!(matches!(next(&[back], 1), Next::Ends(why) if why.contains("takes back")));
     let ended = |number| run(number, &hosts, &plan, vec![failed("m1"), FINISHED]);
     assert_eq!(next(&[ended(1), ended(2)], 2), Next::Plan);
     let Next::Ends(why) = next(&[ended(1), ended(2), ended(3)], 2) else {
@@ -204,13 +193,136 @@ fn what_failed_is_cut_off_and_what_only_depended_on_it_is_not() {
     assert_eq!(added(&found, &plan.policy), ["web not h2+h3"]);
     hosts.hosts[0].state = HostState::On;
 
-    // Somebody else took it to where it was not sent; or it is gone.
+    // Somebody else took it to where it was not sent, and one whose move was not even begun; or it is gone.
     hosts.guests[0].host = Some(name("h3"));
+    hosts.guests[1].host = Some(name("h3"));
     let found = basis(&[first(&hosts)], &hosts, at(60)).unwrap();
-    assert_eq!(added(&found, &plan.policy), ["web stays"]);
+    assert_eq!(added(&found, &plan.policy), ["db stays", "web stays"]);
+    hosts.hosts[2].state = HostState::Drain;
+    let found = basis(&[first(&hosts)], &hosts, at(60)).unwrap();
+    assert_eq!(added(&found, &plan.policy), ["web not h2"]);
+    hosts.hosts[2].state = HostState::On;
+    hosts.guests[1].host = Some(name("h1"));
     hosts.guests[0].host = None;
     let found = basis(&[first(&hosts)], &hosts, at(60)).unwrap();
     assert_eq!(added(&found, &plan.policy), [] as [&str; 0]);
+}
+
+#[test]
+fn what_was_given_up_without_having_failed_is_not_cut_off() {
+    let (hosts, plan) = halves();
+    let of = |first: Event, reason: &str| {
+        let skipped = Event::Skipped {
+            id: id("m1"),
+            reason: reason.to_owned(),
+        };
+        let events = vec![intended(&plan.moves[0]), first, skipped, FINISHED];
+        basis(&[run(1, &hosts, &plan, events)], &hosts, at(60)).unwrap()
+    };
+    let interrupted = Event::Interrupted { id: id("m1") };
+    let found = of(interrupted.clone(), "`split-budget` is spent");
+    assert_eq!(added(&found, &plan.policy), [] as [&str; 0]);
+    assert!(
+        found.why[0].contains("from h1 to h2, was not begun: `split-budget`"),
+        "{:?}",
+        found.why
+    );
+    let again = |reason: &str| of(intended(&plan.moves[0]), reason);
+    assert_eq!(added(&again("changed"), &plan.policy), ["web not h2"]);
+    // What the planner sees by itself.
+    let room = "host h2 has no room for guest web: 1 GiB short";
+    assert_eq!(added(&again(room), &plan.policy), [] as [&str; 0]);
+    let more = format!("{room}; guest web has a passed-through device");
+    assert_eq!(added(&again(&more), &plan.policy), ["web not h2"]);
+}
+
+#[test]
+fn a_guest_whose_name_is_a_pattern_is_held_and_names_no_other() {
+    let hosts = cluster(&["h1", "h2"], &[("w*", "h1"), ("web", "h1")]);
+    let plan = plan(&hosts, vec![a_move("m1", "w*", "h1", "h2")]);
+    let events = vec![intended(&plan.moves[0]), failed("m1"), FINISHED];
+    let found = basis(&[run(1, &hosts, &plan, events)], &hosts, at(60)).unwrap();
+    assert_eq!(added(&found, &plan.policy), [] as [&str; 0]);
+    let movable: Vec<bool> = found.cluster.guests.iter().map(|g| g.movable).collect();
+    assert_eq!(movable, [false, true]);
+}
+
+#[test]
+fn where_no_plan_keeps_the_cuts_their_guests_are_held_where_they_are() {
+    let (mut hosts, plan) = halves();
+    let events = vec![intended(&plan.moves[0]), failed("m1"), FINISHED];
+    let first = run(1, &hosts, &plan, events);
+    let of = |hosts: &Cluster| basis(std::slice::from_ref(&first), hosts, at(60)).unwrap();
+    let still = held(&of(&hosts)).unwrap();
+    let movable: Vec<bool> = still.cluster.guests.iter().map(|g| g.movable).collect();
+    assert_eq!(movable, [false, true, true]);
+    assert!(still.why.last().unwrap().contains("stays where it is: web"));
+    assert_eq!(held(&still), None);
+    hosts.hosts[0].state = HostState::Drain;
+    assert_eq!(held(&of(&hosts)), None);
+}
+
+#[test]
+fn moves_that_failed_add_up_over_the_chain_until_a_person_has_looked() {
+    let (hosts, mut plan) = halves();
+    plan.policy.migrations.stop_after = 2;
+    let one = |number, mut events: Vec<Event>| {
+        events.push(FINISHED);
+        run(number, &hosts, &plan, events)
+    };
+    let first = one(1, vec![failed("m1")]);
+    assert_eq!(next(std::slice::from_ref(&first), 9), Next::Plan);
+    let found = basis(std::slice::from_ref(&first), &hosts, at(60)).unwrap();
+    assert_eq!(found.policy.migrations.stop_after, 1);
+    let Next::Ends(why) = next(&[first.clone(), one(2, vec![failed("m2")])], 9) else {
+        panic!("two have failed");
+    };
+    assert!(
+        why.contains("2 moves") && why.contains("a person must look"),
+        "{why}"
+    );
+    let continued = Event::Continued {
+        by: "me".to_owned(),
+        failures: 1,
+    };
+    let looked = one(2, vec![failed("m2"), continued]);
+    assert_eq!(next(&[first.clone(), looked.clone()], 9), Next::Plan);
+    let after = one(3, vec![failed("m1")]);
+    assert_eq!(next(&[first.clone(), looked.clone(), after], 9), Next::Plan);
+    let more = one(3, vec![failed("m1"), failed("m2")]);
+    assert!(matches!(next(&[first, looked, more], 9), Next::Ends(_)));
+}
+
+#[test]
+fn a_chain_has_one_budget_of_split_state_and_as_many_moves_as_were_confirmed() {
+    let (hosts, mut plan) = halves();
+    let budgets = [("host", 9), ("link", 3), ("all", 20), ("rack", 5)];
+    let budgets = budgets.map(|(name, most)| (name.to_owned(), Micros::secs(most)));
+    plan.policy.migrations.split_budget = budgets.into();
+    plan.policy.limits.level = Some(3);
+    let moved = |total| Event::Moved {
+        id: id("m1"),
+        total: Some(Micros::secs(total)),
+        switch: Some(Micros::secs(1)),
+        downtime: None,
+        transferred: None,
+    };
+    let one = |number, total| run(number, &hosts, &plan, vec![moved(total), FINISHED]);
+    let chain = [one(1, 5), one(2, 3)];
+    let found = basis(&chain, &hosts, at(60)).unwrap();
+    let left: Vec<(&str, u64)> = { found.policy.migrations.split_budget.iter() }
+        .map(|(name, most)| (name.as_str(), most.0 / 1_000_000))
+        .collect();
+    assert_eq!(left, [("all", 14), ("host", 3), ("link", 0), ("rack", 5)]);
+    assert_eq!(found.policy.limits.level, Some(1));
+    // Of three.
+    assert_eq!(found.policy.limits.moves, Some(1));
+    let [first, second] = chain;
+    let why = basis(&[first, second, one(3, 2)], &hosts, at(60)).unwrap_err();
+    assert!(
+        why.contains("as many guests have moved as the first plan"),
+        "{why}"
+    );
 }
 
 #[test]
@@ -273,205 +385,4 @@ fn the_chain_as_a_whole_is_what_the_policy_limits() {
     assert_eq!(found.cluster.hosts[2].state, HostState::Out);
 }
 
-const LIMITS: Limits = Limits {
-    parallel: 2,
-    per_host: 2,
-    tries: 1,
-    back_off: Micros(1000),
-    recoveries: 3,
-    patience: Micros(1000),
-    canary: 0,
-    stop_after: 0,
-    verify: false,
-};
-
-fn planned(hosts: &Cluster, policy: &Policy) -> Result<Plan, String> {
-    let mut search = Search {
-        elapsed: &|| Micros::ZERO,
-        stop: &|| false,
-        report: &mut |_| {},
-    };
-    match vmpack_planner::plan(hosts, &Load::default(), policy, &mut search) {
-        Outcome::Optimal(plan) | Outcome::Feasible(plan) => Ok(plan),
-        other => Err(format!("{other:?}")),
-    }
-}
-
-/// The plans that were made anew, each with what it was made from.
-type Made = Arc<Mutex<Vec<(Cluster, Plan)>>>;
-
-struct Played {
-    carried: Carried,
-    made: Vec<(Cluster, Plan)>,
-    not_anew: Vec<String>,
-    now: Cluster,
-    _folder: tempfile::TempDir,
-    journal: PathBuf,
-}
-
-/// Plans and carries out in a world with those faults, planning anew so often.
-fn played(hosts: &Cluster, policy: &Policy, faults: Vec<Fault>, most: u32) -> Option<Played> {
-    let plan = planned(hosts, policy)
-        .ok()
-        .filter(|p| !p.moves.is_empty())?;
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("journal.db");
-    let mut journal = Journal::open(&file).unwrap();
-    let begun = journal.accept(&plan, None, Priority::Consolidation, &world(hosts));
-    begun.unwrap();
-    let options = sim::Options {
-        faults,
-        ..sim::Options::default()
-    };
-    let hypervisor = Arc::new(Simulated::new(hosts.clone(), Load::default(), options));
-    // What strikes at the beginning strikes before the first migration.
-    hypervisor.wait(Micros(1));
-    let scene = Scene {
-        hypervisor: hypervisor.clone(),
-        controller: "test".to_owned(),
-        wall: || Timestamp(jiff::Timestamp::UNIX_EPOCH),
-        keeps_hours: true,
-    };
-    let made = Made::default();
-    let keep = Arc::clone(&made);
-    let anew = Anew {
-        most,
-        planner: Arc::new(move |hosts: &Cluster, policy: &Policy| {
-            let plan = planned(hosts, policy)?;
-            keep.lock().unwrap().push((hosts.clone(), plan.clone()));
-            Ok(plan)
-        }),
-        stopped: Arc::new(AtomicBool::new(false)),
-    };
-    let terms = Terms {
-        world: world(hosts),
-        limits: &|_| LIMITS,
-        stays: false,
-        inhibit: folder.path().join("inhibit"),
-    };
-    let (_handle, mut asks) = channel();
-    let mut not_anew = Vec::new();
-    let hear = &mut |heard: Heard<'_>| {
-        if let Heard::NotAnew { why, .. } = heard {
-            not_anew.push(why);
-        }
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread();
-    let runtime = { runtime }.enable_all().build().unwrap();
-    let runs = journal.unfinished().unwrap();
-    let desk = (&mut journal, &mut asks);
-    let carried = carry_through(&scene, &runs, &terms, desk, hear, Some(&anew));
-    let carried = runtime.block_on(carried).unwrap();
-    let made = made.lock().unwrap().clone();
-    Some(Played {
-        carried,
-        made,
-        not_anew,
-        now: hypervisor.snapshot().unwrap(),
-        _folder: folder,
-        journal: file,
-    })
-}
-
-fn policy() -> Policy {
-    let mut policy = Policy::default();
-    policy.limits.nodes = Some(200);
-    policy.limits.prefer_nodes();
-    policy
-}
-
-fn refuses(host: &str) -> Fault {
-    Fault {
-        when: When::At(Micros::ZERO),
-        what: Trouble::Refuses(name(host)),
-    }
-}
-
-#[test]
-fn a_guest_that_its_target_refuses_goes_elsewhere_by_a_new_plan() {
-    // Three guests fit a host; the fullest one takes what the two others hold, in any plan of one host less.
-    let guests = [("a", "h1"), ("b", "h2"), ("c", "h3"), ("d", "h3")];
-    let hosts = cluster(&["h1", "h2", "h3"], &guests);
-    let without = played(&hosts, &policy(), vec![], 2).unwrap();
-    assert_eq!(without.now.hosts_in_use().len(), 2);
-    assert!(without.carried.followed.is_empty() && without.not_anew.is_empty());
-
-    let first = planned(&hosts, &policy()).unwrap();
-    let target = &first.moves[0].to;
-    let found = played(&hosts, &policy(), vec![refuses(target.as_str())], 2).unwrap();
-    assert_eq!(found.now.hosts_in_use().len(), 2, "{:?}", found.not_anew);
-    let (before, after) = found.carried.followed.iter().next().unwrap();
-    assert_eq!(found.carried.runs[before].finished, Some(false));
-    assert_eq!(found.carried.runs[after].finished, Some(true));
-    assert_eq!(
-        found
-            .carried
-            .more_hosts(*after, Some(&found.now.hosts_in_use())),
-        None
-    );
-    let journal = Journal::open(&found.journal).unwrap();
-    let chain = journal.chain(*after).unwrap();
-    assert_eq!(
-        chain.iter().map(|r| r.id).collect::<Vec<_>>(),
-        [*before, *after]
-    );
-    let said = chain[1].progress().plan.unwrap().reasons.concat();
-    assert!(
-        said.contains("refuses") && said.contains("does not go to"),
-        "{said}"
-    );
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-
-    #[test]
-    fn a_chain_ends_tries_nothing_twice_and_keeps_what_it_was_let(
-        places in proptest::collection::vec(0usize..5, 4..9),
-        refusals in proptest::collection::vec(0usize..5, 1..8),
-        most in 0u32..4,
-        moves in proptest::option::of(1u32..8),
-    ) {
-        let names = ["h1", "h2", "h3", "h4", "h5"];
-        let guests: Vec<(String, &str)> =
-            places.iter().enumerate().map(|(i, at)| (format!("g{i}"), names[*at])).collect();
-        let guests: Vec<(&str, &str)> = guests.iter().map(|(g, h)| (g.as_str(), *h)).collect();
-        let hosts = cluster(&names, &guests);
-        let mut policy = policy();
-        policy.limits.moves = moves;
-        let faults = refusals.iter().map(|h| refuses(names[*h])).collect();
-        let Some(found) = played(&hosts, &policy, faults, most) else {
-            return Ok(());
-        };
-        let followed = found.carried.followed.len();
-        prop_assert!(followed <= usize::try_from(most).unwrap());
-        // Whatever was made anew is right by the judge, under its own policy.
-        for (hosts, plan) in &found.made {
-            let refused = check::plan(hosts, &Load::default(), &plan.policy, plan);
-            prop_assert!(refused.is_empty(), "{refused:?}");
-        }
-        let last = *found.carried.runs.keys().next_back().unwrap();
-        let journal = Journal::open(&found.journal).unwrap();
-        let chain = journal.chain(last).unwrap();
-        prop_assert_eq!(chain.len(), followed + 1);
-        let mut tried: BTreeSet<(GuestName, HostName)> = BTreeSet::new();
-        let mut done = 0;
-        for run in &chain {
-            let plan = run.progress().plan.unwrap();
-            for mv in &plan.moves {
-                let again = tried.contains(&(mv.guest.clone(), mv.to.clone()));
-                prop_assert!(!again, "{} to {} again", mv.guest, mv.to);
-            }
-            tried.extend(failures(run).into_iter().map(|f| (f.mv.guest, f.mv.to)));
-            done += happened(run).len();
-            prop_assert_eq!(run.progress().finished.is_some(), true);
-        }
-        prop_assert!(moves.is_none_or(|most| done <= usize::try_from(most).unwrap()));
-        // It ends where all was done, or says why not.
-        let whole = chain.last().unwrap().progress().finished == Some(true);
-        prop_assert_eq!(whole, found.not_anew.is_empty(), "{:?}", found.not_anew);
-        prop_assert_eq!(found.not_anew.len(), usize::from(!whole));
-        // Where nobody was lost on the way, all guests still run.
-        prop_assert_eq!(found.now.guests.len(), hosts.guests.len());
-    }
-}
+mod played;

@@ -224,6 +224,7 @@ mod tests {
             file: None,
             priority: Default::default(),
             follows: None,
+            reverses: false,
         });
         let broken = Event::Broken {
             id: id("m1"),
@@ -275,6 +276,7 @@ mod tests {
                 file: None,
                 priority,
                 follows: None,
+                reverses: false,
             });
             for attempt in [1, 2] {
                 let begun = hear(Event::Intended {

@@ -424,6 +424,7 @@ impl Driver<'_> {
                         file: None,
                         priority: Priority::Relief,
                         world: None,
+                        reverses: false,
                     }));
                 }
             }

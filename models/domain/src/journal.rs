@@ -55,6 +55,9 @@ pub enum Event {
         /// The run whose rest it was planned for, where moves of that one failed.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         follows: Option<RunId>,
+        /// Whether it takes back what another one did: then no plan is made for what it leaves.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        reverses: bool,
     },
     /// Written before a migration is asked for.
     #[serde(rename_all = "kebab-case")]
@@ -170,10 +173,15 @@ pub enum Event {
         /// Whether the plan's target was reached.
         complete: bool,
     },
-    /// The user asked to stop.
+    /// The user asked to stop; after the end of the run, that what it left is planned anew.
     Aborted {
         /// By what.
         by: String,
+    },
+    /// After the end of the run, why what it left is not planned anew, or not any more.
+    NotReplanned {
+        /// Why.
+        reason: String,
     },
 }
 
@@ -431,6 +439,7 @@ impl Progress {
             ),
             Event::Finished { complete } => self.finished = Some(*complete),
             Event::Aborted { .. } => self.aborted = true,
+            Event::NotReplanned { .. } => {}
         }
     }
 
