@@ -220,6 +220,8 @@ impl Attempt {
 
     /// How the guest and its host are after the move; nothing is known of one that is not there any more.
     pub(crate) fn check(&self) -> Health {
+        // First: whether the guest answers may take its time.
+        let reserved = self.hold_reserved();
         let found = self.scene.hypervisor.health(&self.mv.guest, &self.mv.to);
         let found = found.unwrap_or_else(|e| {
             tracing::debug!("move {}: not looked at: {e}", self.mv.id);
@@ -231,7 +233,7 @@ impl Attempt {
             answers: found.answers,
             busy: found.busy,
             overloaded: found.busy.is_some_and(|b| b.0 + spare.0 > 1000),
-            reserved: self.hold_reserved(),
+            reserved,
         }
     }
 

@@ -5,7 +5,8 @@
 //! have, U together, and f is the least of theirs (where there are none, of all). Those with a reserve rᵢ get sᵢ = max(f, k · rᵢ): so none is worse
 //! off for having one. That rᵢ ≤ C · sᵢ / Σ s holds for all where Σ s ≤ k · C, and the least such k is
 //! (U + f · |those that k · rᵢ ≤ f|) / (C − Σ of the others' rᵢ). Rounding up adds less than 1 for each, which the
-//! sum takes in beforehand. It is a matter of proportions only, so it is the same by either version of cgroups.
+//! sum takes in beforehand. It is a matter of proportions only, so it is the same by either version of cgroups; where
+//! some of them are beyond what the kernel takes, all are scaled into it.
 //!
 //! A guest that comes to a host takes of the shares of those that are there, so all of them are looked at after
 //! each move, and set anew where they are not right. They are set on what runs, not in
@@ -52,31 +53,89 @@ pub fn hold_noting(
         cause: "its guests have reserved as much CPU as it has, or more".to_owned(),
     })?;
     held.guests = found.guests.iter().map(|g| g.guest.clone()).collect();
-    for (weight, shares) in found.guests.iter().zip(wanted) {
-        if weight.shares == shares {
-            continue;
-        }
+    let mut set = |weight: &Weight, shares: u64| {
         let guest = &weight.guest;
         tracing::info!(
-            "guest {guest} on {host}: CPU shares {shares}, for {} cores that it has reserved, not {}",
-            weight.reserved,
-            weight.shares
+            "guest {guest} on {host}: CPU shares {shares}, not {}; it has {} reserved",
+            weight.shares,
+            weight.reserved
         );
-        match hypervisor.set_shares(guest, host, shares) {
-            Ok(()) => {
-                let set = held
-                    .set
-                    .entry(guest.clone())
-                    .or_insert((weight.shares, shares));
-                set.1 = shares;
-            }
-            // It left, or ended, meanwhile.
-            Err(Error::NotThere { .. }) => {}
-            Err(e) => return Err(e),
+        hypervisor.set_shares(guest, host, shares)?;
+        let set = held
+            .set
+            .entry(guest.clone())
+            .or_insert((weight.shares, shares));
+        set.1 = shares;
+        Ok(())
+    };
+    let mut now: Vec<u64> = found.guests.iter().map(|g| g.shares).collect();
+    let mut done = Ok(());
+    for range in RANGES {
+        let shares = within(&found.guests, &wanted, range);
+        done = set_all(&found.guests, &mut now, &shares, &mut set);
+        let refused = matches!(done, Err(Error::Refused { .. }));
+        if !refused || shares == within(&found.guests, &wanted, RANGES[1]) {
+            break;
         }
     }
+    done.map_err(|e| match e {
+        Error::Refused { host, cause } => Error::Refused {
+            host,
+            cause: format!(
+                "{cause}; CPU shares are from 2 to 262144 by version 1 of cgroups, from 1 to 10000 by version 2"
+            ),
+        },
+        other => other,
+    })?;
     let after = hypervisor.weights(host)?;
     Ok(after.map(|Weights { host, guests }| holds(room(&host), &guests)))
+}
+
+/// The shares that the kernel takes: by version 1 of cgroups, and by version 2. Which one a host has is seen
+/// by what it refuses.
+const RANGES: [(u64, u64); 2] = [(2, 262_144), (1, 10_000)];
+
+/// Sets the shares of all, whoever refuses, where they are not so; `now` is what they are. The first refusal
+/// is the answer.
+fn set_all(
+    guests: &[Weight],
+    now: &mut [u64],
+    wanted: &[u64],
+    set: &mut dyn FnMut(&Weight, u64) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut done = Ok(());
+    for ((weight, now), shares) in guests.iter().zip(now).zip(wanted) {
+        if now == shares {
+            continue;
+        }
+        match set(weight, *shares) {
+            Ok(()) => *now = *shares,
+            // It left, or ended, meanwhile.
+            Err(Error::NotThere { .. }) => {}
+            Err(e) => done = done.and(Err(e)),
+        }
+    }
+    done
+}
+
+/// The shares in that range: where one of them is not, all are made less or more in proportion, those of
+/// guests with a reserve rounded up, the others' down.
+fn within(guests: &[Weight], shares: &[u64], (least, most): (u64, u64)) -> Vec<u64> {
+    let own = guests.iter().zip(shares).filter(|(g, _)| g.reserved.0 > 0);
+    let low = own.map(|(_, s)| *s).min().unwrap_or(least).max(1);
+    let up = u128::from(least.div_ceil(low).max(1));
+    let high = u128::from(shares.iter().copied().max().unwrap_or(1)) * up;
+    let over = high.max(u128::from(most));
+    let one = |(guest, shares): (&Weight, &u64)| {
+        let part = u128::from(*shares) * up * u128::from(most);
+        let part = if guest.reserved.0 > 0 {
+            part.div_ceil(over)
+        } else {
+            part / over
+        };
+        u64::try_from(part).unwrap_or(most).clamp(least, most)
+    };
+    guests.iter().zip(shares).map(one).collect()
 }
 
 /// Sets CPU shares back to what they were before [`hold_noting`]. Those that somebody else has set since stay as

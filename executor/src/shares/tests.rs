@@ -51,6 +51,51 @@ fn shares_are_in_proportion_to_what_is_reserved_and_to_what_is_left() {
 }
 
 #[test]
+fn shares_beyond_what_the_kernel_takes_are_scaled_into_it_in_proportion() {
+    let of = |weights: &[(u64, u64)], range| {
+        let guests = super::tests::weights(weights);
+        let shares: Vec<u64> = weights.iter().map(|w| w.1).collect();
+        within(&guests, &shares, range)
+    };
+    assert_eq!(of(&[(0, 1024), (9, 9000)], RANGES[1]), [1024, 9000]);
+    assert_eq!(of(&[(0, 1024), (9, 50_001)], RANGES[0]), [1024, 50_001]);
+    assert_eq!(of(&[(0, 1024), (9, 50_001)], RANGES[1]), [204, 10_000]);
+    assert_eq!(of(&[(0, 1), (9, 1_000_000)], RANGES[1]), [1, 10_000]);
+    assert_eq!(of(&[(1, 1), (9, 7999)], RANGES[0]), [2, 15_998]);
+    assert_eq!(of(&[(1, 1), (9, 7999)], RANGES[1]), [1, 7999]);
+}
+
+#[test]
+fn one_guest_that_is_refused_keeps_no_other_from_its_shares() {
+    let guests = weights(&[(0, 1), (9, 2), (9, 3), (9, 4)]);
+    let mut now = [1, 2, 3, 4];
+    let mut asked = Vec::new();
+    let done = set_all(
+        &guests,
+        &mut now,
+        &[1, 20, 30, 40],
+        &mut |weight, shares| {
+            asked.push(shares);
+            let host = "h1".to_owned();
+            match weight.shares {
+                2 => Err(Error::Refused {
+                    host,
+                    cause: "first".to_owned(),
+                }),
+                3 => Err(Error::Refused {
+                    host,
+                    cause: "second".to_owned(),
+                }),
+                _ => Ok(()),
+            }
+        },
+    );
+    assert!(done.unwrap_err().to_string().contains("first"));
+    assert_eq!(asked, [20, 30, 40]);
+    assert_eq!(now, [1, 2, 3, 40]);
+}
+
+#[test]
 fn a_faster_host_has_more_room_and_its_own_reserve_is_not_the_guests() {
     let mut fast = host("h1");
     fast.speed = Ratio(1500);

@@ -23,11 +23,23 @@ pub(super) fn weights(door: &Door, given: &[Guest]) -> Result<Option<Weights>, E
     let connection = door.control()?;
     let refused = |e: VirtError| refused(door.name.as_str(), &e);
     let active = sys::VIR_CONNECT_LIST_DOMAINS_ACTIVE;
-    let mut guests = Vec::new();
+    let mut there = Vec::new();
     for domain in connection.list_all_domains(active).map_err(refused)? {
-        let read = || Ok::<_, VirtError>((domain.get_name()?, shares(&domain)?));
-        let (name, shares) = match read() {
-            Ok(read) => read,
+        match domain.get_name() {
+            Ok(name) => there.push((name, domain)),
+            Err(e) if e.code() == ErrorNumber::NoDomain => {}
+            Err(e) => return Err(refused(e)),
+        }
+    }
+    let known = |name: &str| given.iter().find(|g| g.name.as_str() == name);
+    if !{ there.iter() }.any(|(name, _)| known(name).is_some_and(|g| reserves(&g))) {
+        // Nothing more need be asked of a host where nobody has any.
+        return Ok(None);
+    }
+    let mut guests = Vec::new();
+    for (name, domain) in there {
+        let shares = match shares(&domain) {
+            Ok(shares) => shares,
             // It ended or moved while we read.
             Err(e) if e.code() == ErrorNumber::NoDomain => continue,
             Err(e) => return Err(refused(e)),
@@ -38,11 +50,11 @@ pub(super) fn weights(door: &Door, given: &[Guest]) -> Result<Option<Weights>, E
                 cause: format!("libvirt does not say what CPU shares guest {name} has"),
             });
         };
-        let known = given.iter().find(|g| g.name.as_str() == name);
+        let reserved = known(&name).map(|g| g.reserved).unwrap_or_default();
         let Ok(guest) = name.parse() else { continue };
         guests.push(Weight {
             guest,
-            reserved: known.map(|g| g.reserved).unwrap_or_default(),
+            reserved,
             shares,
         });
     }
