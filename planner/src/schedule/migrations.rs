@@ -71,7 +71,7 @@ pub(crate) fn migrations(
             duration: way.predicted.total,
             expected: Some(way.predicted.into()),
             after: waits[at].iter().map(|j| id(*j)).collect(),
-            reason: reason(hop),
+            reason: reason(hop) + &way.kept(),
         }
     });
     let claim = TimeClaim {
@@ -152,9 +152,28 @@ pub(super) struct Way {
     pub(super) mode: Mode,
     pub(super) bandwidth: MiBPerSec,
     pub(super) predicted: Prediction,
+    /// The kind that it would be if the budgets of split state had more of it.
+    pub(super) instead_of: Option<Mode>,
 }
 
 impl Way {
+    /// Makes it of another kind.
+    pub(super) fn turn(&mut self, mode: Mode, predicted: Prediction) {
+        self.instead_of.get_or_insert(self.mode);
+        (self.mode, self.predicted) = (mode, predicted);
+    }
+
+    /// Why it is of its kind, where that is not what was measured.
+    fn kept(&self) -> String {
+        let of = |other: Mode| {
+            format!(
+                "; by {}, as `split-budget` leaves too little for {other}",
+                self.mode
+            )
+        };
+        self.instead_of.map(of).unwrap_or_default()
+    }
+
     fn of(
         (cluster, load, policy): (&Cluster, &Load, &Policy),
         problem: &Problem,
@@ -173,6 +192,7 @@ impl Way {
             mode,
             bandwidth,
             predicted,
+            instead_of: None,
         }
     }
 }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use vmpack_domain::check::{self, Violation};
 use vmpack_domain::file::{Source, read_policy};
 use vmpack_domain::load::GuestLoad;
-use vmpack_domain::plan::{Mode, MoveId};
+use vmpack_domain::plan::{Mode, Move, MoveId};
 use vmpack_domain::units::{MiB, MiBPerSec, MilliCores, PagesPerSec, Permille};
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::problem::Problem;
@@ -152,6 +152,16 @@ fn a_move_waits_only_for_what_its_slot_its_room_or_its_rules_hang_on() {
 /// Guests of 1 GiB and more leave h1 for h2, each with what it dirties, in MiB/s, over a link that carries 128; the
 /// kinds that they move by, and what the budgets see.
 fn kinds(budget: &str, guests: &[(u32, Option<u64>)]) -> (Vec<Mode>, Vec<Violation>) {
+    let (moves, refused) = moves_within(budget, guests, None);
+    (moves.iter().map(|m| m.mode).collect(), refused)
+}
+
+/// The same, with a working set.
+fn moves_within(
+    budget: &str,
+    guests: &[(u32, Option<u64>)],
+    working_set: Option<MiB>,
+) -> (Vec<Move>, Vec<Violation>) {
     let named: Vec<String> = (0..guests.len()).map(|g| format!("g{g}")).collect();
     let all = guests.iter().zip(&named);
     let of: Vec<Guest> = all
@@ -166,6 +176,7 @@ fn kinds(budget: &str, guests: &[(u32, Option<u64>)]) -> (Vec<Mode>, Vec<Violati
         let dirty = dirty.map(|mib| PagesPerSec(mib * 256));
         let own = GuestLoad {
             dirty,
+            working_set,
             ..GuestLoad::default()
         };
         load.guests.insert(guest.name.clone(), own);
@@ -183,7 +194,39 @@ fn kinds(budget: &str, guests: &[(u32, Option<u64>)]) -> (Vec<Mode>, Vec<Violati
     let (mut moves, ..) = migrations(inputs, &problem, &hops, |_| String::new());
     let refused = check::split_budgets(&cluster, &policy, &moves);
     moves.sort_by(|a, b| a.guest.cmp(&b.guest));
-    (moves.iter().map(|m| m.mode).collect(), refused)
+    (moves, refused)
+}
+
+#[test]
+fn all_that_cannot_do_without_split_state_have_some_before_any_has_more() {
+    use Mode::{Hybrid, PostCopy, PreCopy};
+    // None of them would end by pre-copy; by hybrid 2 s each, by post-copy 8 s.
+    let guests = [(1, Some(1000)); 4];
+    for (budget, expected) in [
+        ("{}", [PostCopy; 4]),
+        ("{ all: 32s }", [PostCopy; 4]),
+        ("{ all: 20s }", [PostCopy, PostCopy, Hybrid, Hybrid]),
+        ("{ all: 16s }", [PostCopy, Hybrid, Hybrid, Hybrid]),
+        ("{ all: 8s }", [Hybrid; 4]),
+        ("{ all: 7s }", [Hybrid, Hybrid, Hybrid, PreCopy]),
+    ] {
+        let (moves, refused) = moves_within(budget, &guests, Some(MiB(256)));
+        assert!(refused.is_empty(), "{budget}: {refused:?}");
+        let found: Vec<Mode> = moves.iter().map(|m| m.mode).collect();
+        assert_eq!(found, expected, "{budget}");
+        for mv in moves {
+            let told = mv
+                .reason
+                .contains("as `split-budget` leaves too little for post-copy");
+            assert_eq!(told, mv.mode != PostCopy, "{}", mv.reason);
+        }
+    }
+    // What was not measured may be all of it: 8 s by hybrid, too.
+    let unknown = |budget| kinds(budget, &[(1, None), (1, None)]);
+    assert_eq!(unknown("{ all: 16s }").0, [Hybrid, Hybrid]);
+    let (found, refused) = unknown("{ all: 15s }");
+    assert_eq!(found, [Hybrid, PreCopy]);
+    assert!(refused.is_empty(), "{refused:?}");
 }
 
 #[test]
