@@ -155,6 +155,7 @@ fn no_plan_goes_to_a_host_that_falls_asleep_and_none_sleeps_that_a_plan_needs() 
         file: None,
         priority: Priority::Consolidation,
         world: None,
+        reverses: false,
     };
     let (mut sleeps, mut orders) = (Vec::new(), Vec::new());
     let scene = scene(Arc::new(simulated(&hosts, vec![]).paced(20)));
