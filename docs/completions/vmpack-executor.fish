@@ -49,7 +49,7 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -s v -l verbose -d 'Say more: -v what is done, -vv why (or set RUST_LOG)'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -s h -l help -d 'Print help'
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l reverse -d 'Instead of a plan, the way back of the newest run in that journal: what happened of it is taken back, on the hosts as they are now' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l reverse -d 'Instead of a plan, the way back of the newest run in that journal: what happened of it is taken back, on the hosts as they are now; of runs that followed one another by --replan the last alone' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l cluster -d 'The cluster\'s files or folders, instead of the cluster.yaml beside the plan; with --simulated they are the world at its start' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l parallel -d 'Migrations at once, instead of as many as the plan\'s policy says' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l replan -d 'Where moves failed for good, plan what is left anew from the hosts as they are, and carry that out without asking again; up to N times. No guest is sent again to a host to which its move failed' -r
