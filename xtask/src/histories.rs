@@ -48,8 +48,8 @@ const MUTATIONS: &[Mutation] = &[
         guard: "room is looked at right before a move",
         wrong: "OverCapacity",
         file: "executor/src/preflight.rs",
-        from: "view.judge_room(&placement, underway, &mut changes);",
-        to: "let _ = underway;",
+        from: "view.judge_room(&placement, others, &mut changes);",
+        to: "let _ = others;",
     },
     Mutation {
         guard: "the intent is on the disk before a migration is asked for",

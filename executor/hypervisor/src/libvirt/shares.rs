@@ -32,7 +32,8 @@ pub(super) fn weights(door: &Door, given: &[Guest]) -> Result<Option<Weights>, E
         }
     }
     let known = |name: &str| given.iter().find(|g| g.name.as_str() == name);
-    if !{ there.iter() }.any(|(name, _)| known(name).is_some_and(|g| reserves(&g))) {
+    let has = |(name, _): &(String, Domain)| known(name).is_some_and(|g| g.reserved.0 > 0);
+    if !there.iter().any(has) {
         // Nothing more need be asked of a host where nobody has any.
         return Ok(None);
     }

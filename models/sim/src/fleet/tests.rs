@@ -104,6 +104,7 @@ fn post_copy_relieves_at_the_switch_and_pre_copy_at_the_end() {
         assert!(fleet.go_on(Micros::secs(60)).is_some());
         fleet.migrate(1, 1).expect("room at the other host");
         assert!(fleet.migrate(1, 1).is_err(), "it is on its way already");
+        assert_eq!(fleet.go_on(Micros::secs(60)), Some(Notice::Ended(1)));
         assert_eq!(fleet.go_on(Micros::secs(60)), None);
         fleet.finish();
         assert_eq!(fleet.at(1), Some(1));
@@ -196,7 +197,13 @@ fn failing_migrations_leave_the_guest_where_it_was_and_repeat_by_seed() {
         for k in 1..=40 {
             let to = 1 - fleet.at(0).expect("it runs");
             fleet.migrate(0, to).expect("room");
-            assert_eq!(fleet.go_on(Micros::secs(100 * k)), None);
+            let until = Micros::secs(100 * k);
+            assert_eq!(
+                fleet.go_on(until),
+                Some(Notice::Ended(0)),
+                "even of one that failed"
+            );
+            assert_eq!(fleet.go_on(until), None);
         }
         assert_eq!(fleet.account().migrations, 40);
         (fleet.account().failed, fleet.take_told())
@@ -212,6 +219,7 @@ fn straight_demand_is_seen_when_something_happens() {
     let mut physics = physics(MigrationModel::Flat);
     physics.between = Between::Straight;
     physics.free_sleep = true;
+    physics.notice = None;
     let demand = vec![Demand::Grid(vec![0.0, 1.0, 1.0])];
     let mut fleet = Fleet::new(hosts(2), guests(1), demand, physics);
     fleet.place(0, 0).expect("room");
