@@ -156,7 +156,11 @@ pub fn fits(
             verdict(&scene.cluster, &scene.load, &policy, search)
         };
         let (least, most) = (fits.standing.found, counted.max(fits.standing.found));
-        let found = largest(least, most, &mut fits.why, &mut asked);
+        let mut why = None;
+        let found = largest(least, most, &mut why, &mut asked);
+        if found.found == 0 {
+            fits.why = why.or(fits.why);
+        }
         // Nobody moving is one way of moving.
         fits.standing.at_most = fits.standing.at_most.min(found.at_most);
         fits.moving = Some(found);

@@ -46,6 +46,8 @@ pub struct HostSpec {
     pub cores: u32,
     /// What one of them does.
     pub core: f64,
+    /// What of all of them is kept from guests.
+    pub kept: f64,
     /// Its memory.
     pub memory: MiB,
     /// Its link, in MiB/s.
@@ -61,10 +63,10 @@ pub struct HostSpec {
 }
 
 impl HostSpec {
-    /// What all its cores do.
+    /// What all its cores do for guests.
     #[must_use]
     pub fn capacity(&self) -> f64 {
-        f64::from(self.cores) * self.core
+        f64::from(self.cores) * self.core - self.kept
     }
 }
 

@@ -23,6 +23,8 @@ use super::{inputs, parallel};
 /// The most rules whose cost is sought, and the most lines of a list.
 const RULES: usize = 20;
 const LISTED: usize = 10;
+/// What is no rule and has a cost all the same.
+const POLICY: [&str; 2] = ["limits.moves", "movable: false"];
 
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -127,7 +129,7 @@ struct Other {
 /// on moves.
 fn without(scene: &Scene, rules: &[String]) -> Vec<Other> {
     let all = scene.policy.rules.iter().filter(|r| binds_all(r));
-    let each = rules.iter().cloned().chain(all.map(|r| r.name.clone()));
+    let each = all.map(|r| r.name.clone()).chain(rules.iter().cloned());
     let other = |rule: String| {
         let scene = apply(scene, &[Edit::DropRule(rule.clone())]).ok()?;
         Some(Other { what: rule, scene })
@@ -137,7 +139,7 @@ fn without(scene: &Scene, rules: &[String]) -> Vec<Other> {
         let mut free = scene.clone();
         free.policy.limits.moves = None;
         others.push(Other {
-            what: "limits.moves".into(),
+            what: POLICY[0].into(),
             scene: free,
         });
     }
@@ -162,7 +164,7 @@ fn freed(scene: &Scene, is_freed: impl Fn(&Guest) -> bool) -> Option<Other> {
         guest.movable = true;
     }
     any.then(|| Other {
-        what: "movable: false".into(),
+        what: POLICY[1].into(),
         scene: free,
     })
 }
@@ -494,8 +496,9 @@ fn costs(costs: &[Cost], plan: &Fate) -> String {
         "time saved",
     ];
     let mut text = format!("\n{}", table(header, rows, 1..6));
-    if costs.len() >= RULES {
-        text += &format!("of more rules than {RULES} the cost is not told\n");
+    let rules = costs.iter().filter(|c| !POLICY.contains(&c.rule.as_str()));
+    if rules.count() == RULES {
+        text += &format!("the costs of {RULES} rules are told at most\n");
     }
     text
 }

@@ -39,6 +39,9 @@ struct Line<'a> {
     times_real: f64,
 }
 
+/// The longest time that a host may take to wake.
+const LONGEST_WAKE: Micros = Micros::secs(86_400);
+
 /// What is replayed.
 pub(crate) struct Played {
     /// At the start.
@@ -60,6 +63,11 @@ impl Played {
 pub(crate) fn run(arguments: &ReplayArguments, session: &mut Session) -> Result<Exit, Failure> {
     if arguments.scenario.is_some() {
         return surge::run(arguments, session);
+    }
+    if let Some(wake) = arguments.wake_time.filter(|w| *w > LONGEST_WAKE) {
+        return Err(Failure::usage(format!(
+            "read `--wake-time {wake}`, expected {LONGEST_WAKE} at most"
+        )));
     }
     let own = arguments.own.inputs();
     let usual: &[&str] = match own {

@@ -190,6 +190,7 @@ fn host(i: usize, wake: Micros) -> HostSpec {
         name: host_name(i),
         cores: 2,
         core,
+        kept: 0.0,
         memory: MiB(4096),
         // 1 Gbit/s, as CloudSim counts: 8,000 bits a kilobyte.
         link: 125.0,

@@ -137,7 +137,8 @@ pub(crate) fn balance(
             shares.count(&state);
             value = shares.now(&state);
             descend(&mut state, &mut shares, &mut left, &mut value, stop);
-            if value > kept.2 - GAIN {
+            // One put back away from its home may have spent what others need.
+            if left < 0 || value > kept.2 - GAIN {
                 state = State::new(inst, &kept.0);
                 shares.count(&state);
                 (left, value) = (kept.1, kept.2);

@@ -151,14 +151,14 @@ impl Run {
             if matches!(notice, Notice::Awake(_) | Notice::Died(_)) {
                 self.start();
             }
-            if let Notice::Awake(host) = notice {
-                let (ready, waiting) = self.waiting.iter().partition(|m| m.1 == host);
-                self.waiting = waiting;
-                self.carry_out(&Orders {
-                    migrations: ready,
-                    ..Orders::default()
-                });
-            }
+            // Several may have woken at once; all are told before anybody is asked.
+            let is_on = |m: &(usize, usize)| self.fleet.power(m.1) == Power::On;
+            let (ready, waiting) = self.waiting.iter().partition(|m| is_on(m));
+            self.waiting = waiting;
+            self.carry_out(&Orders {
+                migrations: ready,
+                ..Orders::default()
+            });
             let orders = policy.notice(&self.fleet, notice);
             self.carry_out(&orders);
         }

@@ -24,6 +24,10 @@ const NOTICE: Micros = Micros::secs(1);
 
 /// The most steps: nearly ten years of five minutes.
 const LONGEST: u64 = 1_000_000;
+/// The most of them over all guests together: half a GiB.
+const VALUES: u64 = 64 << 20;
+/// The longest replay.
+const CENTURY: Micros = Micros::secs(100 * 366 * 86_400);
 
 /// What the files do not say.
 #[derive(Debug, Clone, PartialEq)]
@@ -68,7 +72,7 @@ pub enum OwnError {
     Steps(GuestName, Micros, GuestName, Micros),
     /// They reach from the first to the last over too many steps.
     #[error(
-        "the windows reach over {0} steps from the first to the last, expected {LONGEST} at most"
+        "the windows reach over {0} steps from the first to the last, expected {LONGEST} at most, {VALUES} over all guests together, and a century"
     )]
     TooLong(u64),
     /// All hosts are left out.
@@ -158,14 +162,15 @@ pub fn own(scene: &Scene, setup: &Setup) -> Result<Own, OwnError> {
 }
 
 fn spec(host: &Host, setup: &Setup) -> HostSpec {
-    let usable = host.cpu.0 as f64 * host.speed.0 as f64 / 1000.0;
-    let usable = (usable - host.reserve.cpu.0 as f64).max(0.0);
+    let core = host.speed.0 as f64;
+    let usable = (host.cpu.0 as f64 / 1000.0 * core - host.reserve.cpu.0 as f64).max(0.0);
     let cores = host.cpu.0.div_ceil(1000).max(1);
     let (idle, full) = setup.watts;
     HostSpec {
         name: host.name.clone(),
         cores: u32::try_from(cores).unwrap_or(u32::MAX),
-        core: usable / cores as f64,
+        core,
+        kept: cores as f64 * core - usable,
         memory: host.memory.saturating_sub(host.reserve.memory),
         link: host.network.0 as f64,
         power: PowerCurve::straight(idle, full),
@@ -214,9 +219,11 @@ fn series(scene: &Scene) -> Result<Series, OwnError> {
     };
     let steps = recorded().map(|(_, w)| late(w).saturating_add(w.values.len()));
     let steps = steps.max().unwrap_or(0) as u64;
-    if steps > LONGEST {
+    let values = steps.saturating_mul(guests.len() as u64);
+    let until = steps.checked_mul(step.0).filter(|t| *t <= CENTURY.0);
+    let Some(until) = until.filter(|_| steps <= LONGEST && values <= VALUES) else {
         return Err(OwnError::TooLong(steps));
-    }
+    };
     let mut constant = 0;
     let demand = guests.iter().map(|g| {
         let all = promised(g);
@@ -240,7 +247,7 @@ fn series(scene: &Scene) -> Result<Series, OwnError> {
     Ok(Series {
         demand,
         step,
-        until: Micros(steps.saturating_mul(step.0)),
+        until: Micros(until),
         constant,
     })
 }

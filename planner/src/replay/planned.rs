@@ -2,8 +2,8 @@
 //! by what was recorded so far, its moves in their order, and [`relieve`] in between. The policy file's
 //! rules, limits and headroom hold, as they do there.
 //!
-//! A plan is made of the last day's windows at most, and the first one when as much was seen as lies
-//! between two. A move is begun when those that it waits for have ended, as many at once as the policy
+//! A plan is made of the last day's windows at most that are over, at the first look after its time; the
+//! first one when as much was seen as lies between two. A move is begun when those that it waits for have ended, as many at once as the policy
 //! allows. Relief calls off what a plan has not begun; the next plan starts from what is there then.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +40,7 @@ pub struct Planned {
     flights: Vec<UnderWay>,
     /// When each guest moved last, and for what.
     moved: Vec<Past>,
-    /// Since when hosts are overloaded.
+    /// Since when hosts are seen overloaded.
     hot: BTreeMap<HostName, Micros>,
 }
 
@@ -149,7 +149,8 @@ impl Planned {
             let known = self.scene.load.guests.get(&guest.name);
             let mut of = known.cloned().unwrap_or_default();
             if of.cpu.is_some() {
-                let past = fleet.past(g);
+                // The newest is of the window that just begins.
+                let past = fleet.past(g).split_last().map_or(&[][..], |p| p.1);
                 let seen = &past[past.len().saturating_sub(most)..];
                 let all = fleet.guests()[g].promised;
                 let values = seen.iter().map(|share| cores(share * all)).collect();
@@ -271,7 +272,11 @@ impl Planned {
     /// Ends overloads.
     fn relieve(&mut self, fleet: &Fleet, orders: &mut Orders) {
         self.watch(fleet);
-        if self.hot.is_empty() {
+        let told = fleet.physics().notice.unwrap_or_default();
+        let lasts = |since: &Micros| fleet.now().saturating_sub(*since) >= told;
+        let hot = self.hot.iter().filter(|(_, since)| lasts(since));
+        let hot: BTreeMap<HostName, Micros> = hot.map(|(h, t)| (h.clone(), *t)).collect();
+        if hot.is_empty() {
             return;
         }
         let cluster = self.cluster(fleet);
@@ -286,7 +291,7 @@ impl Planned {
             load: &self.scene.load,
             policy: &self.scene.policy,
             demand: &demand.collect(),
-            overloaded: &self.hot,
+            overloaded: &hot,
             silent: &BTreeSet::new(),
             shunned: &BTreeSet::new(),
             flights: &flights,
@@ -323,7 +328,6 @@ impl Planned {
 
     /// Which hosts are overloaded, and since when.
     fn watch(&mut self, fleet: &Fleet) {
-        let told = fleet.physics().notice.unwrap_or_default();
         for (h, host) in self.scene.cluster.hosts.iter().enumerate() {
             let wanted: u64 = fleet
                 .guests_on(h)
@@ -331,8 +335,7 @@ impl Planned {
                 .map(|g| wants(fleet, *g).0.0)
                 .sum();
             if wanted > host_room(host, &self.scene.policy).0 {
-                let since = fleet.now().saturating_sub(told);
-                self.hot.entry(host.name.clone()).or_insert(since);
+                self.hot.entry(host.name.clone()).or_insert(fleet.now());
             } else {
                 self.hot.remove(&host.name);
             }
@@ -370,11 +373,11 @@ impl Policy for Planned {
         let mut orders = Orders::default();
         self.settle(fleet);
         self.relieve(fleet, &mut orders);
-        if fleet.now() >= self.next {
-            self.next = fleet.now() + self.every;
-            if orders.migrations.is_empty() {
-                self.plan(fleet);
-            }
+        // Where relief has something to do, at the next look.
+        if fleet.now() >= self.next && orders.migrations.is_empty() {
+            let periods = fleet.now().0 / self.every.0 + 1;
+            self.next = Micros(periods.saturating_mul(self.every.0));
+            self.plan(fleet);
         }
         self.release(fleet, &mut orders);
         orders

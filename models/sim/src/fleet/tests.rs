@@ -11,6 +11,7 @@ fn hosts(n: usize) -> Vec<HostSpec> {
             name: format!("h{i}").parse().expect("a plain name"),
             cores: 2,
             core: 1000.0,
+            kept: 0.0,
             memory: MiB(4096),
             link: 125.0,
             power: PowerCurve::ML110_G5,

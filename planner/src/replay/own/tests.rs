@@ -149,6 +149,15 @@ fn plans_pack_and_relief_ends_what_comes_then() {
     let began = seen.told.iter().find(hot).expect("an overload").at;
     let over = seen.told.iter().find(cool).expect("its end").at;
     assert_eq!(began, Micros::secs(48 * 300));
+    let first = seen.told.iter().find(|t| {
+        let moves = matches!(t.what, What::Began { .. } | What::Woken { .. });
+        moves && t.at >= began
+    });
+    assert_eq!(
+        first.map(|t| t.at),
+        Some(began + NOTICE),
+        "no sooner than it is seen"
+    );
     assert!(over < began + Micros::secs(90), "{over:?}");
     let slow = replayed(&scene(), &setup(), "dvfs").0;
     assert!(outcome.kwh < slow.kwh, "{} {}", outcome.kwh, slow.kwh);
@@ -174,6 +183,39 @@ fn a_plan_keeps_the_rules_of_the_policy_file() {
         seen.awake[30], 2,
         "the host that never sleeps is one of them"
     );
+}
+
+#[test]
+fn what_a_host_keeps_for_itself_slows_no_guest() {
+    let mut scene = scene();
+    scene.cluster.hosts[0].cpu = MilliCores(7500);
+    scene.cluster.hosts[0].reserve.cpu = MilliCores(1000);
+    let own = own(&scene, &setup()).expect("a fleet");
+    let host = &own.fleet.hosts()[0];
+    assert!((host.capacity() - 6500.0).abs() < 1e-9 && (host.core - 1000.0).abs() < 1e-9);
+}
+
+/// Two packed hosts whose guests all rise at once: two hosts are woken at one moment, and guests go to both.
+#[test]
+fn hosts_that_wake_together_all_get_their_guests() {
+    let mut scene = scene();
+    for load in scene.load.guests.values_mut() {
+        let windows = load.cpu.as_mut().and_then(|c| c.windows.as_mut());
+        let values = &mut windows.expect("windows").values;
+        values
+            .iter_mut()
+            .skip(48)
+            .for_each(|v| *v = MilliCores(3000));
+    }
+    let (outcome, seen) = replayed(&scene, &setup(), "plan-1h");
+    let woken = seen
+        .told
+        .iter()
+        .filter(|t| matches!(t.what, What::Woken { .. }));
+    assert!(woken.count() >= 2, "{:?}", seen.told);
+    assert_eq!(outcome.refused, 0);
+    let cool = |t: &&Told| matches!(t.what, What::Relieved { .. });
+    assert!(seen.told.iter().any(|t| cool(&t)));
 }
 
 #[test]
