@@ -221,9 +221,8 @@ pub fn held(basis: &Basis) -> Option<Basis> {
 /// Lets those guests not be moved, but those of hosts that are to be emptied.
 fn hold_still(cluster: &mut Cluster, which: impl Fn(&GuestName) -> bool) {
     let drains = |h: &&Host| h.state == HostState::Drain;
-    let drained: BTreeSet<HostName> = { cluster.hosts.iter().filter(drains) }
-        .map(|h| h.name.clone())
-        .collect();
+    let drained = cluster.hosts.iter().filter(drains);
+    let drained: BTreeSet<HostName> = drained.map(|h| h.name.clone()).collect();
     for guest in &mut cluster.guests {
         let leaves = guest.host.as_ref().is_some_and(|h| drained.contains(h));
         guest.movable &= leaves || !which(&guest.name);
@@ -372,9 +371,8 @@ fn unique(policy: &Policy, name: String) -> String {
 /// Takes off what the policy lets a plan do what the chain has done of it. Those that were moved may have been
 /// so for any reason, so all count for what is let be moved to level hosts.
 fn lessen(policy: &mut Policy, chain: &[Run], now: &Cluster) -> Result<(), String> {
-    let happened: Vec<GuestName> = { chain.iter().flat_map(happened) }
-        .map(|(m, _)| m.guest)
-        .collect();
+    let moved = chain.iter().flat_map(happened);
+    let happened: Vec<GuestName> = moved.map(|(m, _)| m.guest).collect();
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let less = |most: u32, used: usize| most.saturating_sub(number(used));
     let confirmed = first_plan(chain).map_or(0, |plan| number(plan.moves.len()));

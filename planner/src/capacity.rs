@@ -13,9 +13,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use vmpack_domain::check;
 use vmpack_domain::units::{MiB, MilliCores, Ratio};
-use vmpack_domain::{Cluster, Guest, GuestName, Load, Policy, PostCopy};
+use vmpack_domain::{Cluster, Guest, GuestName, Load, Policy};
 use vmpack_ilp::problem::{Amounts, GroupKind, Problem};
 
+use crate::import::{constant, guest};
 use crate::losses::{Verdict, verdict};
 use crate::search::Search;
 use crate::whatif::{Copies, Edit, NewGuests, Scale, Scene, apply};
@@ -260,18 +261,8 @@ fn with(scene: &Scene, shape: &Shape, count: u32) -> Result<Scene, String> {
                     .map(|name| (name.clone(), measured.clone()))
                     .collect();
             }
-            let guests = names.into_iter().map(|name| Guest {
-                name,
-                uuid: None,
-                vcpus: *vcpus,
-                memory: *memory,
-                host: None,
-                reserved: MilliCores(0),
-                movable: true,
-                moved_ago: None,
-                post_copy: PostCopy::Allowed,
-                requires: std::collections::BTreeMap::new(),
-            });
+            let guests = names.into_iter();
+            let guests = guests.map(|name| guest(name, *vcpus, *memory, None));
             Edit::AddGuests(NewGuests {
                 guests: guests.collect(),
                 load,
@@ -279,18 +270,6 @@ fn with(scene: &Scene, shape: &Shape, count: u32) -> Result<Scene, String> {
         }
     };
     apply(scene, &[edit]).map_err(|(_, error)| error.to_string())
-}
-
-/// A load that is always the same.
-fn constant(cpu: MilliCores) -> vmpack_domain::load::GuestLoad {
-    vmpack_domain::load::GuestLoad {
-        cpu: Some(vmpack_domain::CpuLoad {
-            mean: Some(cpu),
-            max: Some(cpu),
-            ..vmpack_domain::CpuLoad::default()
-        }),
-        ..vmpack_domain::load::GuestLoad::default()
-    }
 }
 
 /// What the last guest is, in words.

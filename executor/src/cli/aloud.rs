@@ -25,11 +25,7 @@ pub(super) fn tell_a_person(line: &str) {
                 "{time} decided {} ms after the onset, in {} us{}",
                 said["onset_ms"],
                 said["took_us"],
-                if said["carried_out"] == true {
-                    ""
-                } else {
-                    " (only told)"
-                }
+                only_told(&said)
             ));
             for reason in relief["reasons"].as_array().into_iter().flatten() {
                 out(format_args!("  {}", reason.as_str().unwrap_or_default()));
@@ -109,11 +105,7 @@ pub(super) fn tell_a_person(line: &str) {
             "{time} {} is to {}{}: {}{}",
             text("host"),
             text("to"),
-            if said["carried_out"] == true {
-                ""
-            } else {
-                " (only told)"
-            },
+            only_told(&said),
             text("why"),
             said["failed"]
                 .as_str()
@@ -153,6 +145,14 @@ pub(super) fn tell_a_person(line: &str) {
     }
 }
 
+/// What is added where nothing was done.
+fn only_told(said: &serde_json::Value) -> &'static str {
+    match said["carried_out"] == true {
+        true => "",
+        false => " (only told)",
+    }
+}
+
 /// How often a host was heard and not heard without its being told.
 fn changes(said: &serde_json::Value) -> String {
     let changes = said["changes"].as_u64();
@@ -165,10 +165,7 @@ fn told_of_shares(said: &serde_json::Value) -> String {
     let hosts = said["hosts"].as_array().into_iter().flatten();
     let hosts: Vec<String> = hosts.filter_map(|h| h.as_str()).map(plain).collect();
     let hosts = hosts.join(", ");
-    let only = match said["carried_out"] == true {
-        true => "",
-        false => " (only told)",
-    };
+    let only = only_told(said);
     match said["event"].as_str() {
         Some("held") => format!("the guests of {hosts} are held to what they have reserved{only}"),
         Some("let-go") => format!("the guests of {hosts} are held no more{only}"),

@@ -103,7 +103,7 @@ impl Sized {
 }
 
 /// A host that is on, with nothing more told of it.
-fn host(name: HostName, cpu: MilliCores, memory: MiB) -> Host {
+pub(crate) fn host(name: HostName, cpu: MilliCores, memory: MiB) -> Host {
     Host {
         name,
         cpu,
@@ -121,7 +121,7 @@ fn host(name: HostName, cpu: MilliCores, memory: MiB) -> Host {
 }
 
 /// A guest with nothing more told of it.
-fn guest(name: GuestName, vcpus: u32, memory: MiB, host: Option<HostName>) -> Guest {
+pub(crate) fn guest(name: GuestName, vcpus: u32, memory: MiB, host: Option<HostName>) -> Guest {
     Guest {
         name,
         uuid: None,
@@ -137,7 +137,7 @@ fn guest(name: GuestName, vcpus: u32, memory: MiB, host: Option<HostName>) -> Gu
 }
 
 /// A demand that is always the same.
-fn constant(cpu: MilliCores) -> GuestLoad {
+pub(crate) fn constant(cpu: MilliCores) -> GuestLoad {
     GuestLoad {
         cpu: Some(CpuLoad {
             mean: Some(cpu),

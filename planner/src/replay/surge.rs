@@ -16,8 +16,9 @@ use vmpack_domain::load::GuestLoad;
 use vmpack_domain::plan::{Mode, Move};
 use vmpack_domain::policy::ModePolicy;
 use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, PagesPerSec, Ratio};
-use vmpack_domain::{Cluster, Guest, GuestName, Host, HostName, HostState, Load, Policy, PostCopy};
+use vmpack_domain::{Cluster, GuestName, Host, HostName, HostState, Load, Policy};
 
+use crate::import::{guest, host};
 use crate::relieve::{Limits, host_room};
 use crate::watch::{Heard, Watch, Window};
 
@@ -200,34 +201,15 @@ impl World {
         let mut cluster = Cluster::default();
         for n in 0..settings.hosts as usize {
             cluster.hosts.push(Host {
-                name: name('h', n)?,
-                cpu: MilliCores::cores(16),
-                memory: HOST,
                 network: MiBPerSec(1250),
-                state: HostState::On,
-                speed: Ratio::ONE,
-                reserve: Default::default(),
-                labels: Default::default(),
-                never_sleep: false,
-                uri: None,
-                migrate_address: None,
-                probe: None,
+                ..host(name('h', n)?, MilliCores::cores(16), HOST)
             });
         }
         let hosts = cluster.hosts.len().max(1);
         for n in 0..settings.guests as usize {
-            cluster.guests.push(Guest {
-                name: name('g', n)?,
-                uuid: None,
-                vcpus: 4,
-                memory: GUEST,
-                host: Some(cluster.hosts[n % hosts].name.clone()),
-                reserved: MilliCores::ZERO,
-                movable: true,
-                moved_ago: None,
-                post_copy: PostCopy::default(),
-                requires: Default::default(),
-            });
+            let at = cluster.hosts[n % hosts].name.clone();
+            let of = guest(name('g', n)?, 4, GUEST, Some(at));
+            cluster.guests.push(of);
         }
         let base: Vec<u64> = cluster
             .guests

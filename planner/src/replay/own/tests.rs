@@ -1,42 +1,27 @@
 use vmpack_domain::load::{CpuLoad, GuestLoad, Windows, jiff_serde::Timestamp};
 use vmpack_domain::rule::{Over, Rule, RuleKind};
-use vmpack_domain::units::{MiB, MiBPerSec, Ratio};
-use vmpack_domain::{Load, Policy, PostCopy};
+use vmpack_domain::units::{MiB, MiBPerSec};
+use vmpack_domain::{Load, Policy};
 use vmpack_sim::fleet::{Power, Told, What};
 
 use super::*;
+use crate::import;
 use crate::replay::{Outcome, Watch, policy, replay};
 
 fn host(name: &str) -> Host {
     Host {
-        name: name.parse().expect("a name"),
-        cpu: MilliCores::cores(8),
-        memory: MiB(65_536),
         network: MiBPerSec(1250),
-        state: HostState::On,
-        speed: Ratio::ONE,
-        reserve: Default::default(),
-        labels: Default::default(),
-        never_sleep: false,
-        uri: None,
-        migrate_address: None,
-        probe: None,
+        ..import::host(
+            name.parse().expect("a name"),
+            MilliCores::cores(8),
+            MiB(65_536),
+        )
     }
 }
 
 fn guest(name: &str, host: Option<&str>) -> Guest {
-    Guest {
-        name: name.parse().expect("a name"),
-        uuid: None,
-        vcpus: 4,
-        memory: MiB(4096),
-        host: host.map(|h| h.parse().expect("a name")),
-        reserved: MilliCores::ZERO,
-        movable: true,
-        moved_ago: None,
-        post_copy: PostCopy::Allowed,
-        requires: Default::default(),
-    }
+    let host = host.map(|h| h.parse().expect("a name"));
+    import::guest(name.parse().expect("a name"), 4, MiB(4096), host)
 }
 
 fn windows(start: i64, values: impl IntoIterator<Item = u64>) -> GuestLoad {
