@@ -289,8 +289,11 @@ fn busy_guest(settings: &Settings, window: Micros) {
     // It is always ready, however many others run beside it.
     assert!(load.p50.unwrap() >= MilliCores(950), "{load:?}");
     assert!(load.max.unwrap() <= MilliCores(1000), "{load:?}");
+    // The mean counts every window alike, the run time by its length: on a loaded machine, where
+    // windows end late, they may differ by more than what was rounded.
+    let (run, mean) = (load.run.unwrap(), load.mean.unwrap());
     assert!(
-        load.run.unwrap() > MilliCores(0) && load.run <= load.mean,
+        run > MilliCores(0) && run <= mean + MilliCores(50),
         "{load:?}"
     );
     let why = &recording.not_measured["elsewhere"];
