@@ -8,10 +8,13 @@ mod stage;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use serde_json::json;
 use xtask::binaries::Binaries;
 use xtask::testbed::{Host, Load, Testbed, judge};
 
@@ -58,6 +61,9 @@ const STEPS: [&str; 9] = [
 
 /// One surge: seconds from its onset, the order to the guests, to each step.
 struct Round {
+    /// Its onset, in seconds of the day, and where it was.
+    began: f64,
+    host: String,
     after: BTreeMap<&'static str, f64>,
     /// Of that what was the executor's own, from the decision to its call of libvirt.
     own: f64,
@@ -83,6 +89,7 @@ pub(crate) fn surges(
     on_a_testbed(6, |testbed| {
         let stage = Stage::set(binaries, testbed, &policy("post-copy"))?;
         let watched = Watched::begin(&stage)?;
+        let mut kept = File::create(stage.folder.join("surges.jsonl"))?;
         let mut found: Vec<Round> = Vec::new();
         let mut missed = 0;
         for number in 1..=rounds {
@@ -95,6 +102,13 @@ pub(crate) fn surges(
                             .map(|t| format!("{s} {:.0}", 1000.0 * t))
                     };
                     let steps: Vec<String> = STEPS.iter().filter_map(step).collect();
+                    // Beside the streams of the hosts, to be looked at together.
+                    writeln!(
+                        kept,
+                        "{}",
+                        json!({ "surge": number, "onset": round.began, "host": round.host,
+                                "after": round.after, "moves": round.moves })
+                    )?;
                     eprintln!(
                         "surge {number}, ms after its onset: {}; moves {}, own part {:.1}, gap {:.0}",
                         steps.join(", "),
@@ -261,6 +275,8 @@ fn round(watched: &Watched, testbed: &Testbed) -> Result<Result<Round, String>> 
         });
     seen.picture.after.clone_from(&seen.after);
     Ok(Ok(Round {
+        began,
+        host: host.name.clone(),
         picture: seen.picture,
         after: seen.after,
         own: seen.own,

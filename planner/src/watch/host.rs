@@ -26,6 +26,14 @@ const SETTLES: Micros = Micros::secs(3);
 /// a host whose guests want less than it has.
 const FRESH: Micros = Micros::millis(300);
 
+/// A host whose kernel has not spoken of an overload for so long, and does now, is one whose load has risen
+/// suddenly: what its guests wanted before says nothing any more. Where vCPUs wait for one another all the
+/// time it speaks more often than this.
+const REST: Micros = Micros::secs(1);
+/// How long before its word a surge began at least: it takes so long to see that vCPUs wait. Measured from
+/// the order to the guests to the word: 25 to 51 ms.
+const EARLIER: Micros = Micros::millis(30);
+
 #[derive(Debug)]
 pub(super) struct HostWatch {
     pub(super) phase: Phase,
@@ -39,6 +47,8 @@ pub(super) struct HostWatch {
     pub(super) heard: Option<Micros>,
     /// Since when its kernel says that it is overloaded, if it does.
     pub(super) kernel: Option<Micros>,
+    /// Since when it is heard and its kernel has not said so, if it does not.
+    rests: Option<Micros>,
     pub(super) on: BTreeSet<GuestName>,
     /// Whether its probe tells of guests that the cluster does not know.
     pub(super) strangers: bool,
@@ -55,6 +65,7 @@ impl HostWatch {
             room,
             heard: None,
             kernel: None,
+            rests: None,
             on: BTreeSet::new(),
             strangers: false,
         };
@@ -79,7 +90,23 @@ impl HostWatch {
     pub(super) fn silence(&mut self) {
         self.phase = Phase::Unknown;
         self.kernel = None;
+        self.rests = None;
         self.missed = 0;
+    }
+
+    /// It is heard, for the first time or again after a silence.
+    pub(super) fn hear(&mut self, now: Micros) {
+        self.phase = Phase::Calm;
+        self.rests = Some(now);
+    }
+
+    /// Its kernel says that it is overloaded, or no longer is. Whether that is a surge, and since when.
+    pub(super) fn word(&mut self, began: bool, now: Micros) -> Option<Micros> {
+        let rested = self.rests.is_some_and(|since| since + REST <= now);
+        self.kernel = began.then_some(now);
+        self.rests = (!began && self.phase != Phase::Unknown).then_some(now);
+        let surge = began && rested && self.phase == Phase::Calm;
+        surge.then(|| now.saturating_sub(EARLIER))
     }
 
     /// A guest has left it or come to it for relief.

@@ -22,7 +22,8 @@
 //! sought relief for again after [`AGAIN`], with each window at first, and as soon as a migration ends or a
 //! host is heard anew.
 //!
-//! Above or not is judged of a mean of 100 ms, which swings: hence the sum of what its guests missed. A host that
+//! Above or not is judged of a mean of 100 ms, which swings: hence the sum of what its guests missed. Where the
+//! kernel of a host that was calm says that it is overloaded, only windows since then count. A host that
 //! was just relieved, or took a guest of relief, is overloaded only where that lasts.
 
 mod answer;
@@ -147,8 +148,14 @@ impl Watch {
         match heard {
             Heard::Windows { host, guests, old } => self.windows(&host, guests, now, old),
             Heard::Overload { host, began } => {
-                if let Some(watched) = self.hosts.get_mut(&host) {
-                    watched.kernel = began.then_some(now);
+                if let Some(watched) = self.hosts.get_mut(&host)
+                    && let Some(since) = watched.word(began, now)
+                {
+                    for guest in &watched.on {
+                        if let Some(known) = self.guests.get_mut(guest) {
+                            known.recent.surges(since);
+                        }
+                    }
                 }
                 self.look(&host, now);
             }
@@ -493,7 +500,7 @@ impl Watch {
         };
         watched.heard = Some(now);
         if watched.phase == Phase::Unknown {
-            watched.phase = Phase::Calm;
+            watched.hear(now);
             self.last = None;
         }
         let strangers = guests.iter().any(|(g, _)| !self.guests.contains_key(g));
@@ -507,7 +514,7 @@ impl Watch {
             let under_way = self.flights.iter().any(|f| f.guest == guest);
             let began = now.saturating_sub(old);
             if !under_way && began >= known.believed && !windows.is_empty() {
-                known.demand = known.recent.push(now, &windows);
+                known.demand = known.recent.push(now, began, &windows);
                 // Somebody moved it, or the snapshot is older than that.
                 let at = &mut self.cluster.guests[known.index].host;
                 if at.as_ref() != Some(host) {

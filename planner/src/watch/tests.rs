@@ -10,6 +10,7 @@ use vmpack_domain::plan::Move;
 use super::*;
 
 mod failed;
+mod surge;
 
 const STEP: Micros = Micros::millis(100);
 /// As measured: until execution is at the target, and until the source is free.
