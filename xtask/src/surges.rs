@@ -5,6 +5,7 @@
 mod figure;
 mod lost;
 mod stage;
+mod stalls;
 mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,7 @@ use xtask::testbed::{Host, Load, Testbed, judge};
 use figure::{Picture, svg};
 pub(crate) use lost::lost;
 use stage::{Stage, on_a_testbed};
+use stalls::Stalls;
 use watched::{Told, Watched, What, between, now};
 
 use crate::row::row;
@@ -91,9 +93,25 @@ pub(crate) fn surges(
         let watched = Watched::begin(&stage)?;
         let mut kept = File::create(stage.folder.join("surges.jsonl"))?;
         let mut found: Vec<Round> = Vec::new();
-        let mut missed = 0;
-        for number in 1..=rounds {
-            match round(&watched, testbed)? {
+        let (mut missed, mut thrown, mut number) = (0, 0, 0);
+        let stalls = Stalls::watch();
+        while number < rounds {
+            number += 1;
+            let round = round(&watched, testbed, &stalls)?;
+            if let Some(stood) = stalls.stood() {
+                eprintln!(
+                    "surge {number} is thrown away: the machine stood still for {:.0} ms",
+                    1000.0 * stood.as_secs_f64()
+                );
+                thrown += 1;
+                anyhow::ensure!(
+                    thrown <= rounds,
+                    "this machine stands still too often to measure anything"
+                );
+                number -= 1;
+                continue;
+            }
+            match round {
                 Ok(round) => {
                     let step = |s: &&str| {
                         round
@@ -131,11 +149,11 @@ pub(crate) fn surges(
             std::fs::write(file, svg(&round.picture))
                 .with_context(|| format!("cannot write {}", file.display()))?;
         }
-        show(&found, missed, json)
+        show(&found, missed, thrown, json)
     })
 }
 
-fn show(found: &[Round], missed: u32, json: bool) -> Result<()> {
+fn show(found: &[Round], missed: u32, thrown: u32, json: bool) -> Result<()> {
     let name = format!("testbed, {} surges", found.len() as u64 + u64::from(missed));
     let step = |step: &str| -> Vec<f64> {
         let times = found.iter().filter_map(|r| r.after.get(step).copied());
@@ -201,6 +219,16 @@ fn show(found: &[Round], missed: u32, json: bool) -> Result<()> {
         50,
         None,
     )?;
+    let thrown = f64::from(thrown);
+    row(
+        &name,
+        "thrown away, the machine stood",
+        thrown,
+        "",
+        None,
+        true,
+        json,
+    )?;
     row(
         &name,
         "surges not relieved",
@@ -225,7 +253,7 @@ fn calm(testbed: &Testbed, guest: &str) -> Result<()> {
 }
 
 /// One surge, on the host that has most guests; or why it was not relieved.
-fn round(watched: &Watched, testbed: &Testbed) -> Result<Result<Round, String>> {
+fn round(watched: &Watched, testbed: &Testbed, stalls: &Stalls) -> Result<Result<Round, String>> {
     for guest in &testbed.guests {
         calm(testbed, &guest.name)?;
     }
@@ -238,6 +266,8 @@ fn round(watched: &Watched, testbed: &Testbed) -> Result<Result<Round, String>> 
         .iter()
         .map(|g| Ok((g.as_str(), testbed.heartbeats(g)?)))
         .collect::<Result<_>>()?;
+    // Before its onset it may have.
+    stalls.stood();
     let began = now();
     std::thread::scope(|scope| {
         let told: Vec<_> = guests

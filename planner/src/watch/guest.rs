@@ -7,7 +7,7 @@ use vmpack_domain::units::{Micros, MilliCores};
 
 /// How many of the newest windows say what a guest wants now: 100 ms of the 34 ms that a watch is best
 /// served with. Fewer in the first moments of a surge that the kernel told of.
-const NEWEST: usize = 3;
+pub(super) const NEWEST: usize = 3;
 /// A vCPU of which no more than this was idle, in thousandths of the window, is taken to have had no rest.
 const REST: u64 = 20;
 /// How far back its margin looks.
@@ -36,13 +36,10 @@ pub(super) fn covered(windows: &[Window]) -> Micros {
 /// for a tenth of a second.
 const STEADY: Micros = Micros::millis(500);
 
-/// The newest windows, with when each began; and the last ten seconds.
+/// The newest windows; and the last ten seconds.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    newest: VecDeque<(Micros, Window)>,
-    /// Since when its host's load is another: windows that began before say nothing of what it wants now, as
-    /// soon as one is there that did not.
-    surge: Micros,
+    newest: VecDeque<Window>,
     past: VecDeque<Then>,
 }
 
@@ -55,24 +52,13 @@ struct Then {
 }
 
 impl Recent {
-    /// Its host's load is another since then.
-    pub(super) fn surges(&mut self, since: Micros) {
-        self.surge = since;
-    }
-
-    /// Takes windows in, the first of which began then, and says what the guest wants now, and what it wanted
-    /// more than that at most in the last ten seconds in any mean of half a second.
-    pub(super) fn push(&mut self, now: Micros, mut began: Micros, windows: &[Window]) -> Demand {
-        for window in windows {
-            self.newest.push_back((began, *window));
-            began = began + window.length;
-        }
-        let newest = self.newest.len();
-        let of_now = |(began, _): &&(Micros, Window)| *began >= self.surge;
-        let of_now = self.newest.iter().rev().take_while(of_now).count();
-        let more = newest.saturating_sub(of_now.clamp(1, NEWEST));
+    /// Takes windows in, and says what the guest wants now, and what it wanted more than that at most in
+    /// the last ten seconds in any mean of half a second.
+    pub(super) fn push(&mut self, now: Micros, windows: &[Window]) -> Demand {
+        self.newest.extend(windows);
+        let more = self.newest.len().saturating_sub(NEWEST);
         self.newest.drain(..more);
-        let wanted = self.now();
+        let wanted = self.over(NEWEST);
         while self.past.front().is_some_and(|then| then.at + BACK <= now) {
             self.past.pop_front();
         }
@@ -86,6 +72,12 @@ impl Recent {
             wanted,
             steady,
         });
+        self.seen(NEWEST)
+    }
+
+    /// The same, by what it wanted in so many of the newest windows.
+    pub(super) fn seen(&self, windows: usize) -> Demand {
+        let wanted = self.over(windows);
         let most = self.past.iter().map(|then| then.steady).max();
         Demand::Seen {
             now: wanted,
@@ -93,19 +85,20 @@ impl Recent {
         }
     }
 
-    /// The demand over the newest windows together, as the probe has it over each: what ran in them, and
+    /// The demand over so many of the newest windows together, as the probe has it over each: what ran in them, and
     /// what was waited for since the last rest. A mean of their demands would count a wait that is
     /// carried over a window's end twice, in the next as run time; where guests contend all the time that is
     /// most of it. A vCPU that rested in a window has worked off all that it waited for before; so
     /// at most those whose whole window was wanted, ⌊demand⌋ of them, carry any of it over.
-    fn now(&self) -> MilliCores {
+    fn over(&self, windows: usize) -> MilliCores {
         let (mut sum, mut carried) = (0, u64::MAX);
-        for (_, window) in self.newest.iter().rev() {
+        for window in self.newest.iter().rev().take(windows) {
             let unmet = window.demand.saturating_sub(window.run).0;
             sum += window.run.0 + unmet.min(carried);
             carried = carried.min((window.demand.0 + REST) / 1000 * 1000);
         }
-        MilliCores(sum.div_ceil((self.newest.len() as u64).max(1)))
+        let windows = self.newest.len().min(windows);
+        MilliCores(sum.div_ceil((windows as u64).max(1)))
     }
 
     /// Whether nothing was told of it lately.
@@ -133,7 +126,7 @@ mod tests {
             length: Micros::millis(34),
         };
         let windows: Vec<Window> = windows.iter().map(window).collect();
-        let demand = Recent::default().push(Micros::ZERO, Micros::ZERO, &windows);
+        let demand = Recent::default().push(Micros::ZERO, &windows);
         let Demand::Seen { now, .. } = demand else {
             panic!("{demand:?}");
         };
@@ -157,34 +150,6 @@ mod tests {
     }
 
     #[test]
-    fn in_a_surge_only_windows_since_then_count() {
-        let mut recent = Recent::default();
-        let mut wants = |surge: bool, began: u64, demands: &[u64]| {
-            let began = Micros::millis(began);
-            if surge {
-                recent.surges(began + Micros::millis(20));
-            }
-            let window = |demand: &u64| Window {
-                demand: MilliCores(*demand),
-                run: MilliCores(*demand),
-                length: Micros::millis(34),
-            };
-            let windows: Vec<Window> = demands.iter().map(window).collect();
-            match recent.push(began, began, &windows) {
-                Demand::Seen { now, .. } => now.0,
-                other => panic!("{other:?}"),
-            }
-        };
-        assert_eq!(wants(false, 0, &[30, 30, 30]), 30);
-        // It came within this window, which is the best that is known.
-        assert_eq!(wants(true, 102, &[400]), 400);
-        // The first that is wholly of the surge; then the mean of those.
-        assert_eq!(wants(false, 136, &[1000]), 1000);
-        assert_eq!(wants(false, 170, &[700, 400]), 700);
-        assert_eq!(wants(false, 238, &[100]), 400);
-    }
-
-    #[test]
     fn what_it_takes_for_a_moment_as_it_starts_is_no_margin_and_what_lasts_is() {
         let margin = |high: u64| {
             let mut recent = Recent::default();
@@ -203,7 +168,7 @@ mod tests {
                     length: Micros::millis(34),
                 };
                 let now = Micros::millis(34 * n);
-                last = Some(recent.push(now, now, &[window]));
+                last = Some(recent.push(now, &[window]));
             }
             let Some(Demand::Seen { now, margin }) = last else {
                 panic!("{last:?}");

@@ -14,6 +14,7 @@ use vmpack_domain::units::{Micros, MilliCores};
 use vmpack_domain::{GuestName, HostName};
 
 use super::Watch;
+use super::guest::NEWEST;
 use super::phase::{Phase, Seen};
 
 /// How long a host is taken to settle after guests have left it or come to it for relief: they catch up with
@@ -27,13 +28,9 @@ const SETTLES: Micros = Micros::secs(3);
 const FRESH: Micros = Micros::millis(300);
 
 /// A host whose kernel has not spoken of an overload for so long, and does now, is one whose load has risen
-/// suddenly: what its guests wanted before says nothing any more. Where vCPUs wait for one another all the
+/// suddenly: what its guests wanted before says little any more. Where vCPUs wait for one another all the
 /// time it speaks more often than this.
 const REST: Micros = Micros::secs(1);
-/// How long before its word a surge began at least: it takes so long to see that vCPUs wait. Measured from
-/// the order to the guests to the word: 25 to 51 ms.
-const EARLIER: Micros = Micros::millis(30);
-
 #[derive(Debug)]
 pub(super) struct HostWatch {
     pub(super) phase: Phase,
@@ -49,6 +46,8 @@ pub(super) struct HostWatch {
     pub(super) kernel: Option<Micros>,
     /// Since when it is heard and its kernel has not said so, if it does not.
     rests: Option<Micros>,
+    /// When its kernel last said so after such a rest, if it still does.
+    surge: Option<Micros>,
     pub(super) on: BTreeSet<GuestName>,
     /// Whether its probe tells of guests that the cluster does not know.
     pub(super) strangers: bool,
@@ -66,6 +65,7 @@ impl HostWatch {
             heard: None,
             kernel: None,
             rests: None,
+            surge: None,
             on: BTreeSet::new(),
             strangers: false,
         };
@@ -91,6 +91,7 @@ impl HostWatch {
         self.phase = Phase::Unknown;
         self.kernel = None;
         self.rests = None;
+        self.surge = None;
         self.missed = 0;
     }
 
@@ -100,13 +101,18 @@ impl HostWatch {
         self.rests = Some(now);
     }
 
-    /// Its kernel says that it is overloaded, or no longer is. Whether that is a surge, and since when.
-    pub(super) fn word(&mut self, began: bool, now: Micros) -> Option<Micros> {
+    /// Its kernel says that it is overloaded, or no longer is.
+    pub(super) fn word(&mut self, began: bool, now: Micros) {
         let rested = self.rests.is_some_and(|since| since + REST <= now);
         self.kernel = began.then_some(now);
+        self.surge = (began && rested && self.phase == Phase::Calm).then_some(now);
         self.rests = (!began && self.phase != Phase::Unknown).then_some(now);
-        let surge = began && rested && self.phase == Phase::Calm;
-        surge.then(|| now.saturating_sub(EARLIER))
+    }
+
+    /// Whether its load has just risen suddenly, and nothing is decided yet.
+    fn surges(&self, now: Micros) -> bool {
+        let young = self.surge.is_some_and(|since| now < since + FRESH);
+        young && matches!(self.phase, Phase::Calm | Phase::Suspected(_))
     }
 
     /// A guest has left it or come to it for relief.
@@ -152,21 +158,53 @@ impl Watch {
         part.saturating_mul(self.policy.relief.after.0)
     }
 
-    /// Adds what the guests of a host missed in windows that cover so long a time.
-    pub(super) fn count_missed(&mut self, host: &HostName, span: Micros) {
-        let Some(watched) = self.hosts.get(host) else {
-            return;
-        };
-        let (wanted, enough) = (self.wanted(host, watched), self.enough(watched));
+    /// What the guests of a host missed, windows that cover so long a time added.
+    fn missed(&self, host: &HostName, watched: &HostWatch, span: Micros) -> u64 {
+        let wanted = self.wanted(host, watched);
         let over = |more: MilliCores, than: MilliCores| {
             let amount = more.saturating_sub(than).0;
             amount.saturating_mul(span.0)
         };
+        let sum = watched.missed.saturating_add(over(wanted, watched.room));
+        sum.saturating_sub(over(watched.room, wanted))
+    }
+
+    /// Adds what the guests of a host missed in windows that cover so long a time.
+    ///
+    /// What was measured before a surge dilutes the mean of three windows. So in its first moments the demand of
+    /// those guests of the host that were told of is that over the most windows that show the overload: not over
+    /// fewer than need be, since what is wanted in a surge's first window overshoots.
+    pub(super) fn count_missed(
+        &mut self,
+        host: &HostName,
+        told: &BTreeSet<GuestName>,
+        span: Micros,
+        now: Micros,
+    ) {
+        let Some(watched) = self.hosts.get(host) else {
+            return;
+        };
+        let enough = self.enough(watched);
+        let mut missed = self.missed(host, watched, span);
+        if watched.surges(now) {
+            for windows in (1..NEWEST).rev().chain([NEWEST]) {
+                if missed >= enough {
+                    break;
+                }
+                for guest in told {
+                    if let Some(known) = self.guests.get_mut(guest) {
+                        known.demand = known.recent.seen(windows);
+                    }
+                }
+                missed = match self.hosts.get(host) {
+                    Some(watched) => self.missed(host, watched, span),
+                    None => missed,
+                };
+            }
+        }
         if let Some(watched) = self.hosts.get_mut(host) {
-            let sum = watched.missed.saturating_add(over(wanted, watched.room));
-            let left = sum.saturating_sub(over(watched.room, wanted));
             // Capped, so that it falls below `enough` again soon after the overload ends.
-            watched.missed = left.min(enough.saturating_mul(2));
+            watched.missed = missed.min(enough.saturating_mul(2));
         }
     }
 

@@ -23,7 +23,7 @@
 //! host is heard anew.
 //!
 //! Above or not is judged of a mean of 100 ms, which swings: hence the sum of what its guests missed. Where the
-//! kernel of a host that was calm says that it is overloaded, only windows since then count. A host that
+//! kernel of a host that was calm says that it is overloaded, fewer windows suffice. A host that
 //! was just relieved, or took a guest of relief, is overloaded only where that lasts.
 
 mod answer;
@@ -148,14 +148,8 @@ impl Watch {
         match heard {
             Heard::Windows { host, guests, old } => self.windows(&host, guests, now, old),
             Heard::Overload { host, began } => {
-                if let Some(watched) = self.hosts.get_mut(&host)
-                    && let Some(since) = watched.word(began, now)
-                {
-                    for guest in &watched.on {
-                        if let Some(known) = self.guests.get_mut(guest) {
-                            known.recent.surges(since);
-                        }
-                    }
+                if let Some(watched) = self.hosts.get_mut(&host) {
+                    watched.word(began, now);
                 }
                 self.look(&host, now);
             }
@@ -506,6 +500,7 @@ impl Watch {
         let strangers = guests.iter().any(|(g, _)| !self.guests.contains_key(g));
         watched.strangers = strangers;
         let mut told: BTreeSet<GuestName> = BTreeSet::new();
+        let mut believed: BTreeSet<GuestName> = BTreeSet::new();
         let span = guests.iter().map(|(_, windows)| covered(windows)).max();
         for (guest, windows) in guests {
             let Some(known) = self.guests.get_mut(&guest) else {
@@ -514,7 +509,8 @@ impl Watch {
             let under_way = self.flights.iter().any(|f| f.guest == guest);
             let began = now.saturating_sub(old);
             if !under_way && began >= known.believed && !windows.is_empty() {
-                known.demand = known.recent.push(now, began, &windows);
+                known.demand = known.recent.push(now, &windows);
+                believed.insert(guest.clone());
                 // Somebody moved it, or the snapshot is older than that.
                 let at = &mut self.cluster.guests[known.index].host;
                 if at.as_ref() != Some(host) {
@@ -539,7 +535,7 @@ impl Watch {
                 }
             }
         }
-        self.count_missed(host, span.unwrap_or(Micros::ZERO));
+        self.count_missed(host, &believed, span.unwrap_or(Micros::ZERO), now);
         self.look(host, now);
     }
 
