@@ -16,6 +16,8 @@
 //! share of each. Time counts through `stop` alone.
 
 mod ascent;
+mod block;
+mod cells;
 mod choose;
 mod columns;
 mod dive;
@@ -26,6 +28,7 @@ mod mend;
 pub mod packing;
 mod price;
 mod proof;
+mod refill;
 mod restricted;
 pub mod stay;
 mod surrogate;

@@ -455,6 +455,14 @@ fn check(world: &World, pick: usize, block: u8) -> Result<(), TestCaseError> {
                 prop_assert!(cost_of(&p, &placement) <= budget);
                 prop_assert!(moved_by(&p, &placement) >= least);
             }
+            let exact = p.rules.is_empty() && pattern::stay::is_exact(&packing);
+            let refilled =
+                exact.then(|| pattern::stay::refilled(of, budget, &found.weights, &limits()));
+            if let Some(placement) = refilled.flatten() {
+                prop_assert!(rule::holds(&p, &placement), "{placement:?}");
+                prop_assert!(cost_of(&p, &placement) <= budget);
+                prop_assert!(moved_by(&p, &placement) >= least);
+            }
         }
         for warm in [None, Some(&*warm)] {
             let (answer, proven) = optimal(moves::solve(&p, budget, warm, &limits()))?;

@@ -1,12 +1,14 @@
 //! Stage 2: at a given cost of hosts, usually that which stage 1 found, the least memory moved.
 //!
-//! Alike hosts are relabelled first; then annealing from where guests are now, with the hosts that
+//! Alike hosts are relabelled first. Where guests are of few sizes, and no rules bind them, the hosts kept are then filled up anew
+//! (`refill.rs`), which is near the bound. Else, or where that finds nothing: annealing from where guests are now, with the hosts that
 //! carry little emptied, and from the packed placement; then the bound by patterns with who stays, and a
 //! choice of them; then HiGHS on blocks of hosts, and on the whole when it is not large. What is no larger
 //! than a block goes to HiGHS before the patterns.
 
 mod balance;
 mod level;
+mod refill;
 mod relabel;
 
 pub(crate) use balance::balance;
@@ -62,6 +64,14 @@ pub(crate) fn cheapest(
         report,
     };
     best.offer(&relabel::relabel(inst, &best.packed.at), bound.least);
+    let classes = inst.is_plain().then(|| refill::classes(inst.problem));
+    let classes = classes.flatten();
+    // Mending what classes do not know of rules costs more than annealing does.
+    if let Some(packing) = classes.as_ref().filter(|_| inst.problem.rules.is_empty())
+        && refill::refill(&mut best, packing, &mut bound, effort, policy)
+    {
+        return (best.packed, bound);
+    }
     walks(&mut best, &bound, effort, policy.limits.seed);
     // Where windows are exempt the formulations do not speak of this instance.
     if !inst.is_plain() {
@@ -71,7 +81,12 @@ pub(crate) fn cheapest(
     if inst.pairs() <= BLOCK {
         whole(&mut best, &mut bound, effort, policy, AT_ONCE);
     }
-    patterns(&mut best, &mut bound, effort, policy);
+    match classes {
+        Some(packing) => {
+            refill::prove(&best, &packing, &mut bound, effort, policy);
+        }
+        None => patterns(&mut best, &mut bound, effort, policy),
+    }
     blocks(&mut best, &bound, effort, policy);
     if inst.pairs() <= WHOLE {
         whole(&mut best, &mut bound, effort, policy, 1000);

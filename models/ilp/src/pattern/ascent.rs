@@ -52,9 +52,15 @@ impl Ascent {
         }
     }
 
-    /// Weights by size alone.
-    pub(super) fn begin(&mut self, part: f64) {
+    /// Weights by size alone, or by the share of one resource.
+    pub(super) fn begin(&mut self, stay: &Stay, (part, resource): (f64, Option<usize>)) {
         self.at.fill(part * self.density);
+        let Some(r) = resource else { return };
+        let packing = stay.packing;
+        let room = packing.hosts.iter().map(|k| k.room[r]).max().unwrap_or(1);
+        for ((at, size), item) in self.at.iter_mut().zip(&self.size).zip(&packing.items) {
+            *at *= float(item.need[r]) / float(room.max(1)) / size;
+        }
     }
 
     /// Goes on from the best weights.

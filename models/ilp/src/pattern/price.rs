@@ -80,15 +80,7 @@ impl Pricer {
         let fits = |need: &[i64]| need.iter().zip(&host.room).all(|(n, r)| n <= r);
         let taken = |i: &usize| host.takes[*i] && fits(&packing.items[*i].need);
         let taken: Vec<usize> = (0..packing.items.len()).filter(taken).collect();
-        // A row that all items together keep says nothing.
-        let binds = |r: &usize| {
-            let load = |i: &usize| {
-                let item = &packing.items[*i];
-                i128::from(item.need[*r]) * i128::try_from(item.count()).unwrap_or(i128::MAX)
-            };
-            taken.iter().map(load).sum::<i128>() > i128::from(host.room[*r])
-        };
-        let rows: Vec<usize> = (0..packing.resources()).filter(binds).collect();
+        let rows = binding(packing, class, &taken);
         let room: Vec<i64> = rows.iter().map(|r| host.room[*r]).collect();
         let entries = taken
             .into_iter()
@@ -152,6 +144,40 @@ impl Pricer {
             steps: walked.steps,
         }
     }
+}
+
+/// The rows of a class of hosts that can bind: not those that all items together keep, nor those that
+/// as many of them keep as fit by another row.
+pub(super) fn binding(packing: &Packing, class: usize, taken: &[usize]) -> Vec<usize> {
+    let room = &packing.hosts[class].room;
+    let needs = |r: usize| {
+        taken
+            .iter()
+            .map(move |i| i128::from(packing.items[*i].need[r]))
+    };
+    let counts = || taken.iter().map(|i| packing.items[*i].count());
+    let all = counts().fold(0, |sum: i128, n| {
+        sum.saturating_add(i128::try_from(n).unwrap_or(i128::MAX))
+    });
+    let load = |r: usize| -> i128 {
+        let pairs = needs(r).zip(counts());
+        pairs
+            .map(|(need, n)| need.saturating_mul(i128::try_from(n).unwrap_or(i128::MAX)))
+            .sum()
+    };
+    let mut rows: Vec<usize> = (0..packing.resources())
+        .filter(|r| load(*r) > i128::from(room[*r]))
+        .collect();
+    for r in rows.clone().into_iter().rev() {
+        let others = rows.iter().filter(|o| **o != r);
+        let fit = others.filter_map(|o| i128::from(room[*o]).checked_div(needs(*o).min()?));
+        let most = fit.min().unwrap_or(all).min(all);
+        let largest = needs(r).max().unwrap_or(0);
+        if largest.saturating_mul(most) <= i128::from(room[r]) {
+            rows.retain(|o| *o != r);
+        }
+    }
+    rows
 }
 
 /// How often a need fits a room, at most `most`.

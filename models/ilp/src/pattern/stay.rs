@@ -25,10 +25,12 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ascent::Ascent;
+use super::cells::{Cells, Filled, Table};
 use super::choose::{self, Choice};
 use super::fill::{Found, fill};
 use super::packing::Packing;
 use super::price::{Content, Pricer, Search};
+use super::refill::refill;
 use crate::Limits;
 use crate::bound::MovesBound;
 use crate::bound::leave::{afford, by_worth};
@@ -46,6 +48,8 @@ const EACH: usize = 6;
 /// Contents kept, and contents chosen from, at most.
 const POOL: usize = 400_000;
 const CHOICES: usize = 15_000;
+/// The part of the best bound by which the next is to be better.
+const NEAR: i64 = 64;
 /// Evaluations, at most.
 const TURNS: u64 = 2_000;
 
@@ -67,6 +71,38 @@ pub struct Stayed {
     /// A placement made of the hosts' patterns that moves less than what was known. It may break rules
     /// that the packing does not know.
     pub placement: Option<Vec<usize>>,
+    /// The weight of each guest by which the bound is proven, for [`refilled`].
+    pub weights: Vec<i64>,
+}
+
+/// A placement in which hosts kept, which cost at most `cost`, are filled up anew, led by what guests
+/// weigh; `None` where none was found. It may break rules that the packing does not know. Only for packings
+/// that are exact ([`is_exact`]).
+///
+/// With a limit on nodes it repeats exactly: a node is some hosts filled anew together.
+#[must_use]
+pub fn refilled(
+    (p, packing): (&Problem, &Packing),
+    cost: i64,
+    weights: &[i64],
+    limits: &Limits,
+) -> Option<Vec<usize>> {
+    let stay = Stay::new(p, packing)?;
+    let of = |item: &super::Item| {
+        item.members
+            .first()
+            .map_or(1, |m| m.iter().map(|g| weights[*g]).sum())
+    };
+    let weights: Vec<i64> = packing.items.iter().map(of).collect();
+    let turns = limits.nodes.unwrap_or(u64::MAX);
+    let kept = refill(&stay, &weights, cost, turns, limits.stop)?;
+    choose::place(packing, &stay.on_hosts(kept), &stay.home, p.guests.len())
+}
+
+/// Whether needs come in so few steps that the best content of every host is known at once.
+#[must_use]
+pub fn is_exact(packing: &Packing) -> bool {
+    Stay::cells(packing).is_some()
 }
 
 /// Bounds what moving guests costs with hosts in use that cost at most `cost`, and where hosts carry
@@ -93,16 +129,17 @@ pub fn moves(
     let mut ascent = Ascent::new(&stay);
     let mut best: Option<i64> = None;
     let mut pool = Pool::default();
-    let mut starts = STARTS.iter().peekable();
+    let starts = stay.starts();
+    let mut starts = starts.iter().peekable();
     for _ in 0..limits.nodes.unwrap_or(TURNS).min(TURNS) {
         let (reached, wanted) = (best.unwrap_or(0), known.upper.max(known.lower));
         if stay.rounded(reached) >= wanted || ascent.is_over() || enough() {
             break;
         }
         // The best start first, then up from there.
-        let start = starts.next();
+        let start = starts.next().copied();
         if let Some(part) = start {
-            ascent.begin(*part);
+            ascent.begin(&stay, part);
         }
         let slack = (goal - reached.min(goal)) / 400 / stay.used_at_most(cost).max(1);
         let ended = || enough() || (limits.stop)();
@@ -121,7 +158,7 @@ pub fn moves(
                 ascent.note(&value);
                 ascent.resume();
             }
-            None => ascent.learn(&value, goal),
+            None => ascent.learn(&value, stay.goal(goal, reached)),
         }
     }
     let least = stay.rounded(best.unwrap_or(0));
@@ -130,35 +167,46 @@ pub fn moves(
         least,
         origin: format!("patterns with who stays, {parts:.1} rounded up"),
     });
-    let open = least.max(known.lower) < known.upper;
-    let placement = (open && stay.is_few(cost) && !(limits.stop)())
+    let open = least.max(known.lower) < known.upper && !(limits.stop)();
+    let placement = (open && stay.cells.is_none() && stay.is_few(cost))
         .then(|| pool.choices(p, &stay, &ascent, incumbent))
         .and_then(|choices| choose::solve(packing, &choices, cost, limits))
         .and_then(|contents| choose::place(packing, &contents, &stay.home, p.guests.len()));
-    Stayed { bound, placement }
+    let mut weights = vec![0; p.guests.len()];
+    for (item, weight) in packing.items.iter().zip(ascent.best_weights()) {
+        let firsts = item.members.iter().filter_map(|m| m.first());
+        firsts.for_each(|g| weights[*g] = weight);
+    }
+    Stayed {
+        bound,
+        placement,
+        weights,
+    }
 }
 
 /// A host with what runs there and may stay.
-struct Site {
-    class: usize,
+pub(super) struct Site {
+    pub(super) class: usize,
     /// By the problem's index.
-    host: usize,
+    pub(super) host: usize,
     /// Items with the price of a copy that stays, in parts.
-    homes: Vec<(usize, i64)>,
+    pub(super) homes: Vec<(usize, i64)>,
 }
 
 pub(super) struct Stay<'a> {
     pub(super) packing: &'a Packing,
     pricers: Vec<Pricer>,
-    sites: Vec<Site>,
+    pub(super) sites: Vec<Site>,
     pub(super) counts: Vec<usize>,
     /// For each copy of each item, where most of it runs, if it may stay.
     home: Vec<Vec<Option<usize>>>,
     /// Σ price, in parts.
     pub(super) all: i64,
-    parts: i64,
+    pub(super) parts: i64,
     /// The greatest divisor of the prices.
-    unit: i64,
+    pub(super) unit: i64,
+    /// Of each class of hosts, where needs come in few steps.
+    pub(super) cells: Option<Vec<Cells>>,
 }
 
 /// What weights prove.
@@ -223,7 +271,38 @@ impl<'a> Stay<'a> {
             all: all * parts,
             parts,
             unit,
+            cells: Self::cells(packing),
         })
+    }
+
+    /// Rules that keep items apart are no matter of cells.
+    fn cells(packing: &Packing) -> Option<Vec<Cells>> {
+        if !packing.apart.is_empty() {
+            return None;
+        }
+        let classes = 0..packing.hosts.len();
+        classes.map(|k| Cells::new(packing, k)).collect()
+    }
+
+    /// Parts of what guests cost to move that are tried as weights by all resources or by one.
+    fn starts(&self) -> Vec<(f64, Option<usize>)> {
+        let one = match self.cells {
+            // There an evaluation takes little time.
+            Some(_) => 0..self.packing.resources(),
+            None => 0..0,
+        };
+        let resources = std::iter::once(None).chain(one.map(Some));
+        resources
+            .flat_map(|r| STARTS.map(|part| (part, r)))
+            .collect()
+    }
+
+    /// What the weights are led to: where little is known of it but much is tried, little above the best.
+    fn goal(&self, upper: i64, best: i64) -> i64 {
+        match self.cells {
+            Some(_) => upper.min(best.saturating_add(best / NEAR)),
+            None => upper,
+        }
     }
 
     /// A bound in parts as a bound in prices.
@@ -239,7 +318,7 @@ impl<'a> Stay<'a> {
     }
 
     /// What stays of a content on a site, in units of the prices' divisor.
-    fn stays(&self, site: &Site, content: &Content) -> i64 {
+    pub(super) fn stays(&self, site: &Site, content: &Content) -> i64 {
         let of = |(item, copies): &(usize, usize)| -> i64 {
             let there = site.homes.iter().filter(|(i, _)| i == item);
             let mut prices: Vec<i64> = there.map(|(_, price)| *price).collect();
@@ -277,6 +356,21 @@ impl<'a> Stay<'a> {
             .collect()
     }
 
+    /// What finds the best content of each class's hosts.
+    fn fillers(&self, weights: &[i64], slack: i64) -> Vec<Filler<'_>> {
+        let filler = |k: usize| match &self.cells {
+            Some(cells) => Filler::Exact(cells[k].table(weights, &self.counts)),
+            None => {
+                let mut search = Search::new(&self.pricers[k], weights, &self.counts);
+                search.tabulate(CELLS);
+                let mut place = vec![None; self.counts.len()];
+                (0..search.n()).for_each(|at| place[search.item(at)] = Some(at));
+                Filler::Search(Box::new(search), place, slack)
+            }
+        };
+        (0..self.packing.hosts.len()).map(filler).collect()
+    }
+
     /// What the weights, each at least 1, prove; `None` when it was stopped. The search of each host
     /// leaves out what is better by less than `slack`, which is then part of the proof.
     fn value(
@@ -286,22 +380,8 @@ impl<'a> Stay<'a> {
         slack: i64,
         stop: &dyn Fn() -> bool,
     ) -> Option<Value> {
-        let searches: Vec<Search> = self
-            .pricers
-            .iter()
-            .map(|pricer| {
-                let mut search = Search::new(pricer, weights, &self.counts);
-                search.tabulate(CELLS);
-                search
-            })
-            .collect();
-        let place = |k: usize| -> Vec<Option<usize>> {
-            let mut place = vec![None; self.counts.len()];
-            (0..searches[k].n()).for_each(|at| place[searches[k].item(at)] = Some(at));
-            place
-        };
-        let places: Vec<_> = (0..searches.len()).map(place).collect();
-        let mut vacant: Vec<Option<Found>> = vec![None; searches.len()];
+        let fillers = self.fillers(weights, slack);
+        let mut vacant: Vec<Option<Found>> = vec![None; fillers.len()];
         let (mut forced, mut budget) = (Vec::new(), cost);
         let mut others: Vec<((i64, i64), usize, Found)> = Vec::new();
         for (s, site) in self.sites.iter().enumerate() {
@@ -309,7 +389,7 @@ impl<'a> Stay<'a> {
                 return None;
             }
             let (k, host) = (site.class, &self.packing.hosts[site.class]);
-            let search = || fill(&searches[k], &places[k], &site.homes, weights, slack);
+            let search = || fillers[k].fill(&site.homes, weights);
             let found = if site.homes.is_empty() {
                 vacant[k].get_or_insert_with(search).clone()
             } else {
@@ -353,6 +433,24 @@ impl<'a> Stay<'a> {
                 .saturating_sub(sure + saved),
             short,
         })
+    }
+}
+
+/// Finds the best content of a host.
+enum Filler<'a> {
+    Exact(Table<'a>),
+    Search(Box<Search<'a>>, Vec<Option<usize>>, i64),
+}
+
+impl Filler<'_> {
+    fn fill(&self, homes: &[(usize, i64)], weights: &[i64]) -> Found {
+        match self {
+            Self::Exact(table) => {
+                let Filled { most, content, .. } = table.fill(homes, weights);
+                Found { most, content }
+            }
+            Self::Search(search, place, slack) => fill(search, place, homes, weights, *slack),
+        }
     }
 }
 
