@@ -1,16 +1,16 @@
 //! Whether a plan may be begun, asked of the hosts: its preconditions, and who lays claim to its guests.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vmpack_domain::exit::Exit;
 use vmpack_domain::plan::Plan;
-use vmpack_domain::{Cluster, HostName};
+use vmpack_domain::{Cluster, GuestName, HostName};
 
 use crate::attempt::Scene;
 use crate::claim;
 use crate::holder::Refusal;
 use crate::preflight::{Change, Precondition, Sightings, carried_out, preflight};
-use vmpack_hypervisor::{Error, Hypervisor};
+use vmpack_hypervisor::{Error, Hypervisor, survey};
 
 /// What became of a plan before it was begun.
 #[derive(Debug)]
@@ -93,33 +93,15 @@ pub fn admit(scene: &Scene, plan: &Plan, ask: Ask) -> Result<Admission, Refusal>
     Err(refusal)
 }
 
-/// The hosts between which the plan moves guests, as they are now. A guest of which two hold a part counts
-/// where the plan expects it.
+/// The hosts between which the plan moves guests, as they are now.
 fn ends(hypervisor: &dyn Hypervisor, plan: &Plan) -> Result<Cluster, Error> {
     let hosts = plan.moves.iter().flat_map(|m| [&m.from, &m.to]);
     let hosts: BTreeSet<&HostName> = hosts.collect();
-    let surveys: Vec<Result<Cluster, Error>> = std::thread::scope(|scope| {
-        let ask = |host| scope.spawn(move || hypervisor.survey(host));
-        let asked: Vec<_> = hosts.into_iter().map(ask).collect();
-        let answers = asked.into_iter().map(|thread| {
-            let broken = |panic| std::panic::resume_unwind(panic);
-            thread.join().unwrap_or_else(broken)
-        });
-        answers.collect()
-    });
-    let mut now = Cluster::default();
-    for survey in surveys {
-        let survey = survey?;
-        now.hosts.extend(survey.hosts);
-        for guest in survey.guests {
-            let expected = plan.moves.iter().find(|m| m.guest == guest.name);
-            let expected = expected.is_some_and(|m| guest.host.as_ref() == Some(&m.from));
-            match now.guests.iter_mut().find(|g| g.name == guest.name) {
-                None => now.guests.push(guest),
-                Some(other) if expected => *other = guest,
-                Some(_) => {}
-            }
-        }
+    let hosts: Vec<&HostName> = hosts.into_iter().collect();
+    // The first move of a guest says where it is before any.
+    let mut first: BTreeMap<&GuestName, &HostName> = BTreeMap::new();
+    for mv in &plan.moves {
+        first.entry(&mv.guest).or_insert(&mv.from);
     }
-    Ok(now)
+    survey(hypervisor, &hosts, |guest| first.get(guest).copied()).all()
 }

@@ -15,10 +15,10 @@ use vmpack_domain::load::jiff_serde::Timestamp;
 use vmpack_domain::plan::{Mode, Move, Plan};
 use vmpack_domain::policy::{Migrations, StreamPolicy};
 use vmpack_domain::units::Micros;
-use vmpack_domain::{Cluster, HostName};
+use vmpack_domain::{Cluster, GuestName, HostName};
 use vmpack_hypervisor::{
     Error, GuestState, Hypervisor, Lease, Located, MigrationEvent, MigrationFailure,
-    MigrationReport, MigrationRequest, Stream, recovery,
+    MigrationReport, MigrationRequest, Stream, recovery, survey,
 };
 
 use crate::claim::refusal;
@@ -281,27 +281,11 @@ impl Attempt {
     /// Both ends as they are now. A guest of which both hold a part counts at the target, but for the
     /// one that is to be moved.
     fn survey(&self) -> Result<Cluster, Error> {
-        let hypervisor = &self.scene.hypervisor;
-        let (mut now, target) = std::thread::scope(|scope| {
-            let target = scope.spawn(|| hypervisor.survey(&self.mv.to));
-            let source = hypervisor.survey(&self.mv.from);
-            let target = target.join().unwrap_or_else(|_| {
-                Err(Error::Refused {
-                    host: self.mv.to.to_string(),
-                    cause: "the executor's own thread broke".to_owned(),
-                })
-            });
-            source.and_then(|source| Ok((source, target?)))
-        })?;
-        now.guests.retain(|g| {
-            g.name == self.mv.guest || !target.guests.iter().any(|other| other.name == g.name)
-        });
-        let there = now.guest(&self.mv.guest).is_some();
-        let mut coming = target.guests;
-        coming.retain(|g| !there || g.name != self.mv.guest);
-        now.guests.extend(coming);
-        now.hosts.extend(target.hosts);
-        Ok(now)
+        let Move {
+            guest, from, to, ..
+        } = &self.mv;
+        let expected = |name: &GuestName| (name == guest).then_some(from);
+        survey(&*self.scene.hypervisor, &[from, to], expected).all()
     }
 
     /// Writes the lease into the guest's metadata, unless it is another's.

@@ -77,10 +77,8 @@ pub async fn hold(
         journal,
         hear,
         runs: BTreeMap::new(),
-        observed: Observed {
-            labels: terms.world.labels(),
-            ..Observed::default()
-        },
+        observed: Observed::default(),
+        labels: terms.world.labels(),
         threads: JoinSet::new(),
         steps: BTreeMap::new(),
         told,
@@ -121,6 +119,8 @@ struct Shell<'a> {
     hear: &'a mut dyn FnMut(Heard<'_>),
     runs: BTreeMap<RunId, Live>,
     observed: Observed,
+    /// The hosts', by which guests in split state are counted.
+    labels: BTreeMap<HostName, BTreeMap<String, String>>,
     threads: JoinSet<Ended>,
     steps: BTreeMap<tokio::task::Id, Step>,
     told: mpsc::UnboundedSender<(Step, MigrationEvent)>,
@@ -212,9 +212,9 @@ impl Shell<'_> {
         let run = Live {
             priority,
             limits: (self.terms.limits)(&plan),
-            plan: Arc::new(*plan),
             progress,
-            spells: Spells::fold(entries),
+            spells: Spells::of(&plan, &self.labels, entries),
+            plan: Arc::new(*plan),
         };
         self.runs.insert(id, run);
     }
@@ -327,18 +327,30 @@ impl Shell<'_> {
             self.timer
                 .spawn_blocking(move || hypervisor.wait(left.min(tick)));
         }
-        tokio::select! {
-            biased;
-            Some(ask) = asks.recv() => self.asked(ask),
-            Some((step, event)) = self.hears.recv() => self.told(step, &event),
-            Some(ended) = self.threads.join_next_with_id() => self.ended(ended),
-            Some(Ok(checked)) = self.checks.join_next() => self.checked(checked),
-            Some(Ok(admitted)) = self.admissions.join_next() => self.admitted(admitted),
-            Some(_) = self.timer.join_next() => Ok(()),
-            () = tokio::time::sleep(TICK) => {
-                self.tick();
-                Ok(())
-            }
+        let tick = tokio::time::sleep(TICK);
+        tokio::pin!(tick);
+        loop {
+            return tokio::select! {
+                biased;
+                Some(ask) = asks.recv() => self.asked(ask),
+                Some((step, event)) = self.hears.recv() => {
+                    // No decision hangs on how far a migration is.
+                    let decides = !matches!(event, MigrationEvent::Progress { .. });
+                    self.told(step, &event)?;
+                    if !decides {
+                        continue;
+                    }
+                    Ok(())
+                }
+                Some(ended) = self.threads.join_next_with_id() => self.ended(ended),
+                Some(Ok(checked)) = self.checks.join_next() => self.checked(checked),
+                Some(Ok(admitted)) = self.admissions.join_next() => self.admitted(admitted),
+                Some(_) = self.timer.join_next() => Ok(()),
+                () = &mut tick => {
+                    self.tick();
+                    Ok(())
+                }
+            };
         }
     }
 

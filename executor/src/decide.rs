@@ -35,10 +35,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use vmpack_domain::GuestName;
 use vmpack_domain::journal::{MoveState, Priority, Progress, RunId};
 use vmpack_domain::plan::{Move, MoveId, Plan};
 use vmpack_domain::units::Micros;
-use vmpack_domain::{GuestName, HostName};
 
 use crate::spells::Spells;
 use busy::{Busy, Spent};
@@ -93,7 +93,7 @@ pub struct Course<'a> {
     pub plan: &'a Plan,
     /// Where it stands.
     pub progress: &'a Progress,
-    /// For how long its guests were in split state.
+    /// Where its guests are in split state, and for how long they were.
     pub spells: &'a Spells,
     /// How it may be gone about.
     pub limits: &'a Limits,
@@ -121,8 +121,6 @@ pub struct Observed {
     pub called_off: BTreeSet<Step>,
     /// Moves of which the guest and its host are being looked at.
     pub checking: BTreeSet<Step>,
-    /// The hosts' labels: guests in split state are counted by them.
-    pub labels: BTreeMap<HostName, BTreeMap<String, String>>,
     /// Whether the user asked to finish what runs and start no more.
     pub draining: bool,
     /// Whether what stands still is not to be waited for any more: the second such request.
@@ -219,7 +217,7 @@ pub fn decide(courses: &[Course<'_>], observed: &Observed) -> Vec<Action> {
     order.sort_by_key(|c| (c.priority, c.id));
     let mut desk = Desk {
         observed,
-        busy: Busy::of(&order, &observed.labels),
+        busy: Busy::of(&order),
         relief: order.iter().any(|c| c.priority == Priority::Relief),
         broken: order.iter().any(|c| is_broken(c)),
         actions: Vec::new(),
@@ -301,7 +299,7 @@ impl<'a> Desk<'a> {
         let (stuck, needs) = (course.stuck(), course.needs());
         let (mut open, before) = (false, self.actions.len());
         let mut slots = course.slots();
-        let mut spent = self.busy.spent(course);
+        let mut spent = Spent::of(course);
         let mut waits = false;
         for (at, mv) in course.plan.moves.iter().enumerate() {
             let state = course.state(&mv.id);
@@ -334,7 +332,7 @@ impl<'a> Desk<'a> {
             } else if let Some(id) = course.lost(at, &needs) {
                 Some(format!("move {id} did not happen"))
             } else {
-                self.busy.spent_all(course, mv, &spent)
+                spent.all(course, at)
             };
             if let Some(reason) = reason {
                 // A move that failed stays failed: that says more.
@@ -352,8 +350,8 @@ impl<'a> Desk<'a> {
                 match self.observed.retry_at.get(&step) {
                     Some(time) if *time > self.observed.now => self.wait_until(*time),
                     _ => {
-                        self.busy.add(course.priority, mv);
-                        self.busy.will_spend(mv, &mut spent);
+                        self.busy.add(course, at, mv);
+                        spent.will_be(course, at, mv);
                         slots -= 1;
                         self.actions.push(Action::Start { step, attempt });
                     }
@@ -407,7 +405,7 @@ impl<'a> Desk<'a> {
         course: &Course<'a>,
         mv: &Move,
         (at, needs): (usize, &[Vec<&'a MoveId>]),
-        spent: &Spent,
+        spent: &Spent<'_>,
     ) -> bool {
         let consolidates = course.priority == Priority::Consolidation;
         !self.observed.draining
@@ -416,8 +414,8 @@ impl<'a> Desk<'a> {
             && course.closed.is_none()
             && course.is_ready(at, needs).is_some()
             && self.busy.leaves_room(course.priority, mv, course.limits)
-            && self.busy.may_split(course, mv)
-            && self.busy.may_spend(course, mv, spent)
+            && self.busy.may_split(course, at)
+            && spent.leaves_some(course, at, mv)
     }
 
     fn wait_until(&mut self, time: Micros) {

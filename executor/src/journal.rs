@@ -323,6 +323,18 @@ impl Journal {
         )
     }
 
+    /// The runs that were begun at that time or later, oldest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn since(&self, time: Timestamp) -> Result<Vec<Run>, JournalError> {
+        self.runs(&format!(
+            "SELECT run.seq, world FROM run JOIN event ON event.seq = run.seq
+             WHERE event.time >= '{}' ORDER BY run.seq",
+            time.0
+        ))
+    }
+
     /// Every run, oldest first.
     ///
     /// # Errors

@@ -12,7 +12,8 @@
 //! - [`settle`] tells where a move stands whose executor died, from what the hypervisor sees;
 //! - [`shares`] sets guests' CPU shares from what they have reserved, where a guest has come to;
 //! - [`carry`] is the thin shell that acts, and writes to the [`journal`] before and after;
-//! - [`spells`] sums up for how long guests were in split state, by the journal;
+//! - [`sight`] is the hosts as they are now, as far as they answer;
+//! - [`spells`] sums up where guests are in split state and for how long they were, by the journal;
 //! - [`attempt`] is what its threads do, one for each move underway;
 //! - [`holder`] is what that shell is asked, in its process or through its [`socket`];
 //! - [`replan`] decides whether what a run left undone is planned anew, and carries that out;
@@ -43,6 +44,7 @@ pub mod replan;
 pub mod reverse;
 pub mod settle;
 pub mod shares;
+pub mod sight;
 pub mod socket;
 pub mod spells;
 pub mod watch;

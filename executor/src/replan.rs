@@ -33,6 +33,7 @@ use vmpack_domain::{Cluster, Guest, GuestName, Host, HostName, HostState, Policy
 
 use crate::journal::{Entry, Run};
 use crate::preflight::lacks_only_room;
+use crate::sight::Sight;
 use crate::spells::Spells;
 use crate::world::World;
 
@@ -156,32 +157,26 @@ pub fn first_plan(chain: &[Run]) -> Option<Box<Plan>> {
 ///
 /// # Errors
 /// Why there can be none.
-pub fn basis(chain: &[Run], now: &Cluster, wall: Timestamp) -> Result<Basis, String> {
+pub fn basis(chain: &[Run], sight: &Sight, wall: Timestamp) -> Result<Basis, String> {
+    let now = &sight.cluster;
     let last = chain.last().ok_or("there is no run")?;
     let mut policy = first_plan(chain).ok_or("the run holds no plan")?.policy;
     let failed: Vec<Failed> = chain.iter().flat_map(failures).collect();
     let left: BTreeMap<GuestName, HostName> = chain.iter().flat_map(left_at).collect();
-    let mut why = told(last);
-
     lessen(&mut policy, chain, now)?;
-    let mut cluster = now.clone();
-    let mut cut = BTreeSet::new();
-    for (guest, rule) in cuts(&failed, &left, now) {
-        why.push(format!("so {}", rule.name));
-        cut.insert(guest.clone());
-        if guest.as_str().contains('*') {
-            // As a pattern it would name others, too.
-            hold_still(&mut cluster, |name| *name == guest);
-            continue;
-        }
-        let rule = Rule {
-            name: unique(&policy, format!("planned anew: {}", rule.name)),
-            ..rule
-        };
-        policy.rules.push(rule);
+    let mut basis = Basis {
+        cluster: now.clone(),
+        policy,
+        why: told(last),
+        cut: BTreeSet::new(),
+    };
+    cut_off(&mut basis, "planned anew", &failed, &left);
+    if !sight.silent.is_empty() {
+        spare_silent(&mut basis, &sight.silent);
     }
 
-    for host in cluster
+    for host in basis
+        .cluster
         .hosts
         .iter_mut()
         .filter(|h| h.state == HostState::Asleep)
@@ -189,16 +184,57 @@ pub fn basis(chain: &[Run], now: &Cluster, wall: Timestamp) -> Result<Basis, Str
         host.state = HostState::Out;
     }
     let ago = moved_ago(chain, wall);
-    for guest in &mut cluster.guests {
+    for guest in &mut basis.cluster.guests {
         let known = ago.get(&guest.name).copied();
         guest.moved_ago = guest.moved_ago.into_iter().chain(known).min();
     }
-    Ok(Basis {
-        cluster,
-        policy,
-        why,
-        cut,
-    })
+    Ok(basis)
+}
+
+/// Adds cuts for what failed to what a plan is made from, by rules whose names begin so; `left`: where we know
+/// the guests to be.
+fn cut_off(
+    basis: &mut Basis,
+    prefix: &str,
+    failed: &[Failed],
+    left: &BTreeMap<GuestName, HostName>,
+) {
+    for (guest, rule) in cuts(failed, left, &basis.cluster) {
+        basis.why.push(format!("so {}", rule.name));
+        basis.cut.insert(guest.clone());
+        if guest.as_str().contains('*') {
+            // As a pattern it would name others, too.
+            hold_still(&mut basis.cluster, |name| *name == guest);
+            continue;
+        }
+        let rule = Rule {
+            name: unique(&basis.policy, format!("{prefix}: {}", rule.name)),
+            ..rule
+        };
+        basis.policy.rules.push(rule);
+    }
+}
+
+/// The plan that is made from that; where none keeps its cuts, the one of [`held`], unless it is `stopped`.
+///
+/// # Errors
+/// Why there is none.
+pub fn made(
+    basis: Basis,
+    planner: &dyn Fn(&Basis) -> Result<Plan, String>,
+    stopped: &dyn Fn() -> bool,
+) -> Result<Plan, String> {
+    let planned = |basis: Basis| {
+        let mut plan = planner(&basis)?;
+        plan.reasons.splice(0..0, basis.why);
+        Ok(plan)
+    };
+    let otherwise = held(&basis);
+    match (planned(basis), otherwise) {
+        // A cut may be what there is no plan with.
+        (Err(why), Some(held)) if !stopped() => planned(held).map_err(|_: String| why),
+        (planned, _) => planned,
+    }
 }
 
 /// The same, for where no plan keeps the cuts: the guests that they are of stay where they are. Nothing
@@ -227,6 +263,66 @@ fn hold_still(cluster: &mut Cluster, which: impl Fn(&GuestName) -> bool) {
         let leaves = guest.host.as_ref().is_some_and(|h| drained.contains(h));
         guest.movable &= leaves || !which(&guest.name);
     }
+}
+
+/// Keeps a plan from hosts that do not answer: nothing goes there, and what is there stays and counts, as
+/// it may well run.
+fn spare_silent(basis: &mut Basis, silent: &BTreeSet<HostName>) {
+    let Basis {
+        cluster, policy, ..
+    } = basis;
+    for host in cluster
+        .hosts
+        .iter_mut()
+        .filter(|h| silent.contains(&h.name))
+    {
+        // Whatever was to leave it cannot.
+        host.state = HostState::On;
+    }
+    let mut others = Vec::new();
+    for guest in &mut cluster.guests {
+        let there = guest.host.as_ref().is_some_and(|h| silent.contains(h));
+        // As a pattern it would name others, too.
+        if there || guest.name.as_str().contains('*') {
+            guest.movable = false;
+        } else {
+            others.push(guest.name.to_string());
+        }
+    }
+    let names: Vec<String> = silent.iter().map(ToString::to_string).collect();
+    let does = match names.as_slice() {
+        [one] => format!("host {one} does not answer"),
+        all => format!("hosts {} do not answer", all.join(", ")),
+    };
+    if !others.is_empty() {
+        policy.rules.push(Rule {
+            name: unique(policy, format!("planned anew: {does}")),
+            kind: RuleKind::Ban {
+                guests: others,
+                hosts: names,
+            },
+        });
+    }
+    basis
+        .why
+        .push(format!("{does}: nothing goes there, and its guests stay"));
+}
+
+/// The hosts of a chain of runs, with its guests where it left them.
+#[must_use]
+pub fn known(chain: &[Run]) -> Cluster {
+    let Some(last) = chain.last() else {
+        return Cluster::default();
+    };
+    let (World::Libvirt { cluster } | World::Simulated { cluster, .. }) = &last.world;
+    let mut known = cluster.clone();
+    let left: BTreeMap<GuestName, HostName> = chain.iter().flat_map(left_at).collect();
+    for guest in &mut known.guests {
+        if let Some(host) = left.get(&guest.name) {
+            guest.host = Some(host.clone());
+        }
+    }
+    known
 }
 
 /// A move that was begun and failed for good.
@@ -421,9 +517,9 @@ fn spent(chain: &[Run]) -> BTreeMap<Place, Micros> {
         let Some(plan) = run.progress().plan else {
             continue;
         };
-        let own = Spells::fold(&run.entries).at(&plan, &run.world.labels());
-        for (place, spell) in own {
-            *spent.entry(place).or_default() += spell;
+        let own = Spells::of(&plan, &run.world.labels(), &run.entries);
+        for (place, spell) in own.spent() {
+            *spent.entry(place.clone()).or_default() += *spell;
         }
     }
     spent
@@ -490,6 +586,7 @@ fn arrived(plan: &Plan, mv: &Move) -> bool {
     plan.target.get(&mv.guest) == Some(&mv.to)
 }
 
+pub mod again;
 pub mod round;
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,12 @@
-//! The way back: a plan that takes back what of a run has happened. Pure; the judge judges it.
+//! The way back: a plan that takes back what has happened of a run, and of those that it followed. Pure; the judge
+//! judges it.
 //!
-//! A run's moves that happened, in reverse order with their ends swapped, pass through the states that
-//! the run passed through, a guest counting at both ends while it moves either way. So what fitted on
-//! the way there fits on the way back, if nothing else has changed; `after` edges turn around with it.
+//! The moves that happened, in reverse order with their ends swapped, pass through the states that
+//! the runs passed through, a guest counting at both ends while it moves either way. So what fitted on
+//! the way there fits on the way back, if nothing else has changed; `after` edges turn around with it. A run of
+//! a chain began when the one before was at its end, so its way back ends before that of the other begins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vmpack_domain::journal::{Event, MoveState};
 use vmpack_domain::plan::{
@@ -14,46 +16,38 @@ use vmpack_domain::units::{MiB, Micros, Ratio};
 use vmpack_domain::{Cluster, Load, digest};
 
 use crate::journal::Run;
+use crate::replan::first_plan;
 
-/// The way back of a run, on the hosts as they are; its moves come one after the other in its
-/// timetable, and bind one another only as those of the run did.
+/// The way back of a chain of runs, oldest first, on the hosts as they are; its moves come one after the other in
+/// its timetable, and bind one another only as those of the runs did. Its policy is that of the first plan.
 ///
 /// # Errors
-/// When nothing of it has happened, or a move is still underway.
-pub fn reverse(run: &Run, now: &Cluster, load: &Load) -> Result<Plan, String> {
-    let progress = run.progress();
-    let plan = progress.plan.as_ref().ok_or("the run holds no plan")?;
-    if progress.moves.values().any(MoveState::underway) {
-        return Err(format!("run {} has moves underway", run.id));
-    }
-    let happened: Vec<&Move> = run
-        .entries
-        .iter()
-        .filter_map(|e| match &e.event {
-            Event::Moved { id, .. } => plan.moves.iter().find(|m| m.id == *id),
-            _ => None,
-        })
-        .collect();
-    if happened.is_empty() {
-        return Err(format!("no move of run {} has happened", run.id));
-    }
-    let back = |id: &MoveId| MoveId(format!("back-{id}"));
-    let mut start = Micros::ZERO;
-    let mut moves = Vec::with_capacity(happened.len());
+/// When nothing of them has happened, or a move is still underway.
+pub fn reverse(chain: &[Run], now: &Cluster, load: &Load) -> Result<Plan, String> {
+    let plan = first_plan(chain).ok_or("the run holds no plan")?;
     let mut target = now.placement();
-    for mv in happened.iter().rev() {
-        let waited = happened.iter().filter(|other| other.after.contains(&mv.id));
-        moves.push(Move {
-            id: back(&mv.id),
-            from: mv.to.clone(),
-            to: mv.from.clone(),
-            start,
-            after: waited.map(|other| back(&other.id)).collect(),
-            reason: format!("takes back {} of run {}", mv.id, run.id),
-            ..(*mv).clone()
-        });
-        target.insert(mv.guest.clone(), mv.from.clone());
-        start += mv.duration;
+    let (mut moves, mut start) = (Vec::new(), Micros::ZERO);
+    // The last moves of the way back of the run after this one.
+    let mut before: Vec<MoveId> = Vec::new();
+    for run in chain.iter().rev() {
+        let own = back(run, &before)?;
+        if !own.is_empty() {
+            before = last(&own);
+        }
+        for mut mv in own {
+            mv.start = start;
+            start += mv.duration;
+            target.insert(mv.guest.clone(), mv.to.clone());
+            moves.push(mv);
+        }
+    }
+    let names: Vec<String> = chain.iter().map(|r| r.id.to_string()).collect();
+    let names = match names.as_slice() {
+        [one] => format!("run {one}"),
+        all => format!("runs {}", all.join(", ")),
+    };
+    if moves.is_empty() {
+        return Err(format!("no move of {names} has happened"));
     }
     let mut policy = plan.policy.clone();
     // The way back was not sought: it is no matter of prices, of rest, or of how many may move.
@@ -68,7 +62,7 @@ pub fn reverse(run: &Run, now: &Cluster, load: &Load) -> Result<Plan, String> {
     }
     let in_use = after.hosts_in_use();
     let cost: u64 = in_use.iter().map(|h| policy.costs.of(h).0).sum();
-    let origin = format!("the way back of run {}, nothing is proven of it", run.id);
+    let origin = format!("the way back of {names}, nothing is proven of it");
     let net: BTreeMap<_, _> = now.guests.iter().map(|g| (&g.name, g)).collect();
     let moved = target.iter().filter_map(|(name, host)| {
         let guest = net.get(name)?;
@@ -105,9 +99,52 @@ pub fn reverse(run: &Run, now: &Cluster, load: &Load) -> Result<Plan, String> {
         target,
         moves,
         starts: Vec::new(),
-        reasons: vec![format!("takes back what happened of run {}", run.id)],
+        reasons: vec![format!("takes back what happened of {names}")],
         policy,
     })
+}
+
+/// The moves that take back what has happened of a run, in their order; those that wait for none of it wait for
+/// `before`.
+fn back(run: &Run, before: &[MoveId]) -> Result<Vec<Move>, String> {
+    let progress = run.progress();
+    let plan = progress.plan.as_ref().ok_or("the run holds no plan")?;
+    if progress.moves.values().any(MoveState::underway) {
+        return Err(format!("run {} has moves underway", run.id));
+    }
+    let moves: BTreeMap<&MoveId, &Move> = plan.moves.iter().map(|m| (&m.id, m)).collect();
+    let happened = run.entries.iter().filter_map(|e| match &e.event {
+        Event::Moved { id, .. } => moves.get(id).copied(),
+        _ => None,
+    });
+    let happened: Vec<&Move> = happened.collect();
+    let name = |id: &MoveId| match run.follows() {
+        None => MoveId(format!("back-{id}")),
+        // Ids are unique in a run only.
+        Some(_) => MoveId(format!("back-{}-{id}", run.id)),
+    };
+    let mut waited: BTreeMap<&MoveId, Vec<MoveId>> = BTreeMap::new();
+    for mv in &happened {
+        for edge in &mv.after {
+            waited.entry(edge).or_default().push(name(&mv.id));
+        }
+    }
+    let one = |mv: &&Move| Move {
+        id: name(&mv.id),
+        from: mv.to.clone(),
+        to: mv.from.clone(),
+        after: waited.remove(&mv.id).unwrap_or_else(|| before.to_vec()),
+        reason: format!("takes back {} of run {}", mv.id, run.id),
+        ..(*mv).clone()
+    };
+    Ok(happened.iter().rev().map(one).collect())
+}
+
+/// Those that no other of them waits for.
+fn last(moves: &[Move]) -> Vec<MoveId> {
+    let waited: BTreeSet<&MoveId> = moves.iter().flat_map(|m| &m.after).collect();
+    let ids = moves.iter().map(|m| &m.id);
+    ids.filter(|id| !waited.contains(id)).cloned().collect()
 }
 
 #[cfg(test)]
@@ -121,6 +158,45 @@ mod tests {
     use crate::journal::Entry;
     use crate::world::World;
 
+    fn moved(id: &str) -> Event {
+        Event::Moved {
+            id: MoveId(id.to_owned()),
+            total: None,
+            switch: None,
+            downtime: None,
+            transferred: None,
+        }
+    }
+
+    fn accepted(plan: Plan, follows: Option<RunId>) -> Event {
+        Event::Accepted {
+            plan: Box::new(plan),
+            file: None,
+            priority: Default::default(),
+            follows,
+            reverses: false,
+        }
+    }
+
+    fn run(number: i64, before: &Cluster, events: &[Event]) -> Run {
+        Run {
+            id: RunId(number),
+            world: World::Libvirt {
+                cluster: before.clone(),
+            },
+            entries: events
+                .iter()
+                .zip(number..)
+                .map(|(event, seq)| Entry {
+                    seq,
+                    run: RunId(number),
+                    time: Timestamp(jiff::Timestamp::UNIX_EPOCH),
+                    event: event.clone(),
+                })
+                .collect(),
+        }
+    }
+
     #[test]
     fn the_way_back_leads_to_where_it_began_and_the_judge_finds_nothing() {
         let before = cluster(
@@ -132,48 +208,62 @@ mod tests {
         let third = a_move("m3", "a", "h2", "h3");
         let moves = vec![a_move("m1", "a", "h1", "h2"), second, third];
         let plan = plan(&before, moves);
-        let moved = |id: &str| Event::Moved {
-            id: MoveId(id.to_owned()),
-            total: None,
-            switch: None,
-            downtime: None,
-            transferred: None,
-        };
-        let accepted = Event::Accepted {
-            plan: Box::new(plan),
-            file: None,
-            priority: Default::default(),
-            follows: None,
-            reverses: false,
-        };
         // The last one never happened.
-        let events = [accepted, moved("m1"), moved("m2")];
-        let run = |events: &[Event]| Run {
-            id: RunId(7),
-            world: World::Libvirt {
-                cluster: before.clone(),
-            },
-            entries: events
-                .iter()
-                .zip(7..)
-                .map(|(event, seq)| Entry {
-                    seq,
-                    run: RunId(7),
-                    time: Timestamp(jiff::Timestamp::UNIX_EPOCH),
-                    event: event.clone(),
-                })
-                .collect(),
-        };
+        let events = [accepted(plan, None), moved("m1"), moved("m2")];
         let mut now = before.clone();
         now.guests[0].host = Some("h2".parse().unwrap());
         now.guests[1].host = Some("h3".parse().unwrap());
         let load = Load::default();
-        let back = reverse(&run(&events), &now, &load).unwrap();
+        let back = reverse(&[run(7, &before, &events)], &now, &load).unwrap();
         assert_eq!(back.target, before.placement());
         let ids: Vec<&str> = back.moves.iter().map(|m| m.id.0.as_str()).collect();
         assert_eq!(ids, ["back-m2", "back-m1"]);
         assert_eq!(back.moves[1].after, [MoveId("back-m2".to_owned())]);
         assert_eq!(check::plan(&now, &load, &back.policy, &back), []);
-        assert!(reverse(&run(&events[..1]), &now, &load).is_err());
+        assert!(reverse(&[run(7, &before, &events[..1])], &now, &load).is_err());
+    }
+
+    #[test]
+    fn the_way_back_of_a_chain_takes_back_all_of_it_the_last_run_first() {
+        let before = cluster(
+            &["h1", "h2", "h3"],
+            &[("a", "h1"), ("b", "h1"), ("c", "h3"), ("d", "h2")],
+        );
+        let first = plan(
+            &before,
+            vec![a_move("m1", "a", "h1", "h2"), a_move("m2", "b", "h1", "h2")],
+        );
+        let mut between = before.clone();
+        between.guests[0].host = Some("h2".parse().unwrap());
+        // B did not get to h2; a goes on to h3, which makes room for it.
+        let mut second = a_move("m2", "b", "h1", "h2");
+        second.after = vec![MoveId("m1".to_owned())];
+        let second = plan(&between, vec![a_move("m1", "a", "h2", "h3"), second]);
+        let chain = [
+            run(1, &before, &[accepted(first, None), moved("m1")]),
+            run(
+                5,
+                &before,
+                &[accepted(second, Some(RunId(1))), moved("m1"), moved("m2")],
+            ),
+        ];
+        let mut now = before.clone();
+        now.guests[0].host = Some("h3".parse().unwrap());
+        now.guests[1].host = Some("h2".parse().unwrap());
+        let back = reverse(&chain, &now, &Load::default()).unwrap();
+        assert_eq!(back.target, before.placement());
+        let edges = back.moves.iter().map(|m| {
+            let after: Vec<&str> = m.after.iter().map(|id| id.0.as_str()).collect();
+            format!("{} {} {} after [{}]", m.id, m.guest, m.to, after.join(" "))
+        });
+        assert_eq!(
+            edges.collect::<Vec<_>>(),
+            [
+                "back-5-m2 b h1 after []",
+                "back-5-m1 a h2 after [back-5-m2]",
+                "back-m1 a h1 after [back-5-m1]",
+            ]
+        );
+        assert_eq!(check::plan(&now, &Load::default(), &back.policy, &back), []);
     }
 }

@@ -1,8 +1,8 @@
-//! For how long the guests of a run were in split state, by its journal. Of a move that nobody watched from its
-//! switch to its end no times were measured: then it is the wall time between those two entries, and at least
-//! what was predicted. Those are the longest ones: a post-copy that broke, or whose executor died.
+//! Where the guests of a run are in split state, and for how long they were, by its journal. Of a move that nobody
+//! watched from its switch to its end no times were measured: then it is the wall time between those two entries, and
+//! at least what was predicted. Those are the longest ones: a post-copy that broke, or whose executor died.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vmpack_domain::HostName;
 use vmpack_domain::journal::Event;
@@ -16,21 +16,34 @@ use crate::journal::Entry;
 /// A fold over a run's entries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Spells {
+    /// By move of the plan, in its order, where its guest is in split state, and for how long by the plan.
+    moves: Vec<(BTreeSet<Place>, Micros)>,
+    at: BTreeMap<MoveId, usize>,
     switched: BTreeMap<MoveId, Timestamp>,
-    over: BTreeMap<MoveId, Spell>,
+    over: BTreeSet<MoveId>,
+    spent: BTreeMap<Place, Micros>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Spell {
-    Measured(Micros),
-    AtLeast(Micros),
-}
+static NOWHERE: BTreeSet<Place> = BTreeSet::new();
 
 impl Spells {
-    /// Of those entries, oldest first.
+    /// Of that plan on hosts with those labels, after those entries, oldest first.
     #[must_use]
-    pub fn fold<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
-        let mut spells = Self::default();
+    pub fn of<'a>(
+        plan: &Plan,
+        labels: &BTreeMap<HostName, BTreeMap<String, String>>,
+        entries: impl IntoIterator<Item = &'a Entry>,
+    ) -> Self {
+        let one = |mv: &Move| {
+            let places = places(mv.mode, (&mv.from, &mv.to), |h| labels.get(h));
+            (places, predicted(mv))
+        };
+        let ids = plan.moves.iter().map(|mv| mv.id.clone());
+        let mut spells = Self {
+            moves: plan.moves.iter().map(one).collect(),
+            at: ids.zip(0..).collect(),
+            ..Self::default()
+        };
         for entry in entries {
             spells.apply(entry);
         }
@@ -49,41 +62,41 @@ impl Spells {
             Event::Moved {
                 id, total, switch, ..
             } => {
+                let known = self.at.get(id).and_then(|at| self.moves.get(*at));
+                let Some((places, predicted)) = known else {
+                    return;
+                };
+                if !self.over.insert(id.clone()) {
+                    return;
+                }
                 let spell = if let (Some(total), Some(switch)) = (total, switch) {
-                    Spell::Measured(total.saturating_sub(*switch))
+                    total.saturating_sub(*switch)
                 } else {
                     let since = |then: &Timestamp| {
                         let span = entry.time.0.as_microsecond() - then.0.as_microsecond();
                         Micros(u64::try_from(span).unwrap_or(0))
                     };
                     let passed = self.switched.get(id).map(since);
-                    Spell::AtLeast(passed.unwrap_or_default())
+                    passed.unwrap_or_default().max(*predicted)
                 };
-                self.over.insert(id.clone(), spell);
+                for place in places {
+                    *self.spent.entry(place.clone()).or_default() += spell;
+                }
             }
             _ => {}
         }
     }
 
-    /// Those of the plan's moves that are over, summed at each place, by the hosts' labels.
+    /// Where the guest of the plan's move at that index is in split state while it moves.
     #[must_use]
-    pub fn at(
-        &self,
-        plan: &Plan,
-        labels: &BTreeMap<HostName, BTreeMap<String, String>>,
-    ) -> BTreeMap<Place, Micros> {
-        let mut at = BTreeMap::new();
-        for mv in &plan.moves {
-            let spell = match self.over.get(&mv.id) {
-                None => continue,
-                Some(Spell::Measured(spell)) => *spell,
-                Some(Spell::AtLeast(spell)) => predicted(mv).max(*spell),
-            };
-            for place in places(mv.mode, (&mv.from, &mv.to), |h| labels.get(h)) {
-                *at.entry(place).or_default() += spell;
-            }
-        }
-        at
+    pub fn places(&self, at: usize) -> &BTreeSet<Place> {
+        self.moves.get(at).map_or(&NOWHERE, |(places, _)| places)
+    }
+
+    /// For how long guests of moves that are over were so, summed at each place.
+    #[must_use]
+    pub fn spent(&self) -> &BTreeMap<Place, Micros> {
+        &self.spent
     }
 }
 
@@ -115,8 +128,9 @@ mod tests {
                 event: event.clone(),
             })
             .collect();
-        let at = Spells::fold(&entries).at(&plan, &BTreeMap::new());
-        at.get(&Place::All).map_or(0, |time| time.0 / 1_000_000)
+        let spells = Spells::of(&plan, &BTreeMap::new(), &entries);
+        let spent = spells.spent().get(&Place::All);
+        spent.map_or(0, |time| time.0 / 1_000_000)
     }
 
     fn moved(total: Option<u64>) -> Event {

@@ -14,7 +14,7 @@ use crate::cli::{Ended, environment, write_whole};
 use crate::fetch::command::SpanArguments;
 use crate::history::{Asked, GuestHistory, Reader};
 use crate::serve::command::default_history;
-use crate::serve::feed::unix_us;
+use crate::tick::unix_us;
 
 /// The flags of `export`.
 #[derive(Debug, Args)]

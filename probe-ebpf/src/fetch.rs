@@ -25,8 +25,8 @@ use crate::export::left_out;
 use crate::history::GuestHistory;
 use crate::interval::STEP;
 use crate::load::{join, load};
-use crate::serve::feed::unix_us;
 use crate::serve::wire::{API, Greeting, Health, LoadAnswer};
+use crate::tick::unix_us;
 
 /// Rows of ten seconds are committed when they are over; until then they are not asked for.
 const UNWRITTEN: u64 = 2 * STEP;

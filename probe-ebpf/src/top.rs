@@ -17,8 +17,9 @@ use crate::client::{Address, Client, ClientError, plain};
 use crate::measure::{Measurement, Settings};
 use crate::sample::online_cores;
 use crate::serve::command::PORT;
-use crate::serve::feed::{overload_event, tick, unix_us, wait, wall};
+use crate::serve::feed::{overload_event, tick, wait, wall};
 use crate::serve::wire::{API, Event, Greeting};
+use crate::tick::unix_us;
 use crate::tls::Files;
 use view::View;
 

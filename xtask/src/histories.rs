@@ -76,7 +76,7 @@ const MUTATIONS: &[Mutation] = &[
         guard: "so many guests in split state at a host and no more",
         wrong: "OverSplit",
         file: "executor/src/decide.rs",
-        from: "            && self.busy.may_split(course, mv)\n",
+        from: "            && self.busy.may_split(course, at)\n",
         to: "",
     },
     Mutation {

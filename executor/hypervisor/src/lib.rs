@@ -4,10 +4,12 @@ pub mod claims;
 pub mod libvirt;
 pub mod recovery;
 pub mod simulated;
+mod survey;
 pub mod view;
 
 pub use claims::{Claims, Lease};
 pub use recovery::{Method, Software, Version};
+pub use survey::{Survey, survey};
 pub use vmpack_sim as sim;
 
 use std::num::NonZeroU32;
@@ -236,7 +238,7 @@ pub trait Hypervisor: Send + Sync {
     fn snapshot(&self) -> Result<Cluster, Error>;
 
     /// One host as it is now, with every guest of which it holds any part; what is on its way to it
-    /// counts as there. No other host is asked.
+    /// counts as there. No other host is asked; [`survey`](crate::survey()) asks several.
     ///
     /// # Errors
     /// When it cannot be reached.

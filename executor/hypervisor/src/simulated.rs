@@ -10,7 +10,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use vmpack_domain::units::Micros;
-use vmpack_domain::{Cluster, Guest, GuestName, HostName, HostState, Load, Mode};
+use vmpack_domain::{Cluster, Guest, GuestName, HostName, Load, Mode};
 use vmpack_sim::{Event, Happening, MigrationId, Options, World};
 
 use crate::{
@@ -218,8 +218,7 @@ impl Drop for InProgress<'_> {
 
 impl Hypervisor for Simulated {
     fn snapshot(&self) -> Result<Cluster, Error> {
-        let expected =
-            |h: &&vmpack_domain::Host| matches!(h.state, HostState::On | HostState::Drain);
+        let expected = |h: &&vmpack_domain::Host| h.state.is_awake();
         let all = self.cluster.hosts.iter().filter(expected);
         let all: Vec<&HostName> = all.map(|h| &h.name).collect();
         self.look(|world| {

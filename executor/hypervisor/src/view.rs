@@ -146,8 +146,7 @@ fn ask(
         }
     }
     let silent = |h: &&vmpack_domain::Host| {
-        use vmpack_domain::HostState::{Drain, On};
-        matches!(h.state, On | Drain) && asked(&h.name) && !world.reachable(&h.name)
+        h.state.is_awake() && asked(&h.name) && !world.reachable(&h.name)
     };
     let silent = began.hosts.iter().filter(silent);
     Located {

@@ -4,7 +4,7 @@ use std::io::{BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 
 use vmpack_domain::check;
-use vmpack_domain::cluster::{Host, HostState};
+use vmpack_domain::cluster::Host;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{read_cluster, read_load, read_plan};
 use vmpack_domain::journal::{MoveState, Priority, Progress};
@@ -55,7 +55,7 @@ pub(crate) struct Apply {
     #[arg(required_unless_present = "reverse")]
     plan: Option<PathBuf>,
     /// Instead of a plan, the way back of the newest run in that journal: what happened of it is taken
-    /// back, on the hosts as they are now; of runs that followed one another by --replan the last alone
+    /// back, on the hosts as they are now; with it that of the runs whose rest it was planned for by --replan
     #[arg(long, value_name = "JOURNAL", conflicts_with_all = ["plan", "replan"])]
     reverse: Option<PathBuf>,
     /// The cluster's files or folders, instead of the cluster.yaml beside the plan; with --simulated
@@ -296,16 +296,17 @@ fn way_back(journal: &Path, world: &World, load: &Load) -> Result<Plan, Failure>
             format!("there is no run in {}", journal.display()),
         )
     };
-    let run = Journal::existing(journal)?.ok_or_else(none)?.newest()?;
+    let kept = Journal::existing(journal)?.ok_or_else(none)?;
+    let run = kept.newest()?;
     let now = world.look()?.snapshot()?;
-    let run = run.ok_or_else(none)?;
-    if let Some(before) = run.follows() {
+    let chain = kept.chain(run.ok_or_else(none)?.id)?;
+    if let [first, .., last] = chain.as_slice() {
         note(format_args!(
-            "run {} alone is taken back; it was planned for what run {before} left, and what that one did stays",
-            run.id
+            "runs {} to {} are taken back together: each was planned for what the one before left",
+            first.id, last.id
         ));
     }
-    let plan = reverse(&run, &now, load)
+    let plan = reverse(&chain, &now, load)
         .map_err(|why| Failure::new(Exit::BadInput, format!("{}: {why}", journal.display())))?;
     let violations = check::plan(&now, load, &plan.policy, &plan);
     if violations.is_empty() {
@@ -350,7 +351,7 @@ fn cluster_files(arguments: &Apply) -> Result<Vec<PathBuf>, Failure> {
 
 /// Real hosts that are there must say how they are reached.
 fn reachable(cluster: &Cluster) -> Result<(), Failure> {
-    let there = |h: &&Host| matches!(h.state, HostState::On | HostState::Drain);
+    let there = |h: &&Host| h.state.is_awake();
     match cluster
         .hosts
         .iter()

@@ -27,8 +27,9 @@ use crate::decide::Limits;
 use crate::holder::{Handle, Terms, channel};
 use crate::journal::{Journal, Run};
 use crate::lock::{Lock, LockError};
-use crate::replan::first_plan;
 use crate::replan::round::{Carried, carry_through};
+use crate::replan::{first_plan, known};
+use crate::sight::look;
 use crate::socket::{Request, Server, ask, connect, release};
 use crate::world::World;
 
@@ -348,13 +349,15 @@ impl Stage<'_> {
         let carried = end?;
         let mut own: Vec<RunId> = self.runs.iter().map(|r| r.id).collect();
         own.extend(carried.followed.values());
-        let exit = self.sum_up(&own, &carried)?;
+        let known = own.last().map(|run| journal.chain(*run)).transpose()?;
+        let exit = self.sum_up(&own, &carried, &known.unwrap_or_default())?;
         self.manner.reported.write(journal, &own, exit)
     }
 
-    fn sum_up(&self, own: &[RunId], carried: &Carried) -> Result<Exit, Failure> {
-        let now = self.scene.hypervisor.snapshot();
-        let after = now.as_ref().ok().map(vmpack_domain::Cluster::hosts_in_use);
+    /// `chain`: the newest of the runs and those that it followed.
+    fn sum_up(&self, own: &[RunId], carried: &Carried, chain: &[Run]) -> Result<Exit, Failure> {
+        let now = look(&*self.scene.hypervisor, &known(chain));
+        let after = now.as_ref().ok().map(|now| now.cluster.hosts_in_use());
         let mut worst = Exit::Done;
         for run in own {
             let Some(progress) = carried.runs.get(run) else {
@@ -367,7 +370,16 @@ impl Stage<'_> {
             let mut left = match &now {
                 // What is left of it is what its follower left.
                 _ if next.is_some() => Vec::new(),
-                Ok(now) => remaining(plan, progress, now),
+                Ok(now) => {
+                    let silent = now.silent.iter().map(|host| {
+                        format!(
+                            "host {host} does not answer: how it and its guests are is not known"
+                        )
+                    });
+                    let mut left = remaining(plan, progress, &now.cluster);
+                    left.extend(silent);
+                    left
+                }
                 Err(e) => vec![format!("where the guests are now cannot be seen: {e}")],
             };
             left.extend(carried.more_hosts(*run, after.as_deref()));

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use tokio::sync::mpsc::UnboundedSender;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{Source, read_load, write_cluster};
+use vmpack_domain::load::jiff_serde::Timestamp;
 use vmpack_domain::plan::Plan;
 use vmpack_domain::units::Micros;
 use vmpack_domain::{Cluster, Host, Policy};
@@ -18,7 +19,10 @@ use super::failure::Failure;
 use super::files::Place;
 use super::planning::plan;
 use super::watch::{Watch, listen_and_act};
+use crate::journal::Journal;
 use crate::power::Driver;
+use crate::replan::again::{rested, since};
+use crate::replan::{Basis, made};
 use crate::watch::{Done, Periodic};
 
 pub(crate) const EXAMPLES: &str = "\
@@ -136,13 +140,18 @@ impl Beside {
         watch: &Watch,
         cluster: Cluster,
         policy: &Policy,
+        place: &Place,
         told: &UnboundedSender<Done>,
     ) {
         let (told, policy) = (told.clone(), policy.clone());
+        let (journal, every) = (place.journal.clone(), self.every);
         let fetch = fetch(watch, self.last);
         std::thread::spawn(move || {
             // A bug in planning must not end it for good.
-            let plan = catch_unwind(AssertUnwindSafe(|| planned(fetch, &cluster, &policy)));
+            let plan = catch_unwind(AssertUnwindSafe(|| {
+                let basis = rested_basis(&journal, (&cluster, &policy), every)?;
+                planned(fetch, basis)
+            }));
             let bug = "a bug ended it; it is tried again after the next interval";
             let plan = plan.unwrap_or_else(|_| Err(bug.to_owned()));
             // Nobody hears it where the watch has ended.
@@ -219,8 +228,18 @@ fn fetch(watch: &Watch, last: Micros) -> Command {
     command
 }
 
+/// What the plan is made from: what failed lately is not tried again at once.
+fn rested_basis(journal: &Path, now: (&Cluster, &Policy), every: Micros) -> Result<Basis, String> {
+    let wall = Timestamp(jiff::Timestamp::now());
+    let runs = Journal::existing(journal)
+        .and_then(|j| j.map(|j| j.since(since(wall, every))).transpose())
+        .map_err(|e| e.to_string())?;
+    Ok(rested(&runs.unwrap_or_default(), now, wall, every))
+}
+
 /// The plan for the cluster under the load that the probes have kept.
-fn planned(mut fetch: Command, cluster: &Cluster, policy: &Policy) -> Result<Plan, String> {
+fn planned(mut fetch: Command, basis: Basis) -> Result<Plan, String> {
+    let cluster = &basis.cluster;
     let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
     let (input, output) = (
         folder.path().join("cluster.yaml"),
@@ -244,5 +263,6 @@ fn planned(mut fetch: Command, cluster: &Cluster, policy: &Policy) -> Result<Pla
     let text = std::fs::read_to_string(&output).map_err(|e| e.to_string())?;
     let name = "load.yaml".to_owned();
     let load = read_load(&[Source { name, text }]).map_err(|e| e.to_string())?;
-    plan(cluster, &load, policy, &|| false)
+    let planner = |basis: &Basis| plan(&basis.cluster, &load, &basis.policy, &|| false);
+    made(basis, &planner, &|| false)
 }

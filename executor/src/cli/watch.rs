@@ -185,7 +185,7 @@ pub(super) fn listen_and_act(
             },
             plan: &mut |cluster| {
                 if let Some(run) = run {
-                    run.plan(arguments, cluster, &policy_of_plans, &beside);
+                    run.plan(arguments, cluster, &policy_of_plans, place, &beside);
                 }
             },
             consolidate: &mut |plan| {

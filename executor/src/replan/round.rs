@@ -17,12 +17,13 @@ use vmpack_domain::plan::Plan;
 use vmpack_domain::units::count;
 use vmpack_domain::{Cluster, HostName, Policy};
 
-use super::{Basis, Next, basis, first_plan, held, next};
+use super::{Basis, Next, basis, first_plan, known, made, next};
 use crate::admit::{self, Admission, admit};
 use crate::attempt::Scene;
 use crate::carry::{Heard, hold};
 use crate::holder::{Ask, Refusal, Terms};
-use crate::journal::{Journal, JournalError, Run};
+use crate::journal::{Entry, Journal, JournalError, Run};
+use crate::sight::look;
 
 /// Makes a plan, or says why there is none.
 pub type Planner = dyn Fn(&Cluster, &Policy) -> Result<Plan, String> + Send + Sync;
@@ -85,7 +86,12 @@ pub async fn carry_through(
         carried.promised.extend(promised);
     }
     let (keep, kept) = unbounded_channel();
-    let mut queue = Queue { asks, keep, kept };
+    let mut queue = Queue {
+        asks,
+        keep,
+        kept,
+        followers: Vec::new(),
+    };
     carried
         .runs
         .extend(queue.hold(scene, runs, terms, journal, hear).await?);
@@ -109,7 +115,7 @@ pub async fn carry_through(
             let first = first_plan(&journal.chain(before)?);
             let promised = first.map(|plan| (run.id, plan.hosts.after.len()));
             carried.promised.extend(promised);
-            run.entries.iter().for_each(|e| hear(Heard::Entry(e)));
+            run.entries.iter().for_each(|e| queue.tell(e, hear));
         }
         let runs: Vec<Run> = run.into_iter().collect();
         carried
@@ -124,6 +130,8 @@ struct Queue<'a> {
     asks: &'a mut UnboundedReceiver<Ask>,
     keep: UnboundedSender<Ask>,
     kept: UnboundedReceiver<Ask>,
+    /// Who hears every event: of all runs, and of what is between them.
+    followers: Vec<UnboundedSender<Entry>>,
 }
 
 impl Queue<'_> {
@@ -136,14 +144,33 @@ impl Queue<'_> {
         journal: &mut Journal,
         hear: &mut dyn FnMut(Heard<'_>),
     ) -> Result<BTreeMap<RunId, Progress>, JournalError> {
-        let (asks, keep) = (&mut *self.asks, &self.keep);
-        while let Ok(ask) = asks.try_recv() {
+        let mut rest = Vec::new();
+        while let Ok(ask) = self.kept.try_recv() {
+            // Those who follow are known.
+            if !matches!(ask, Ask::Follow(_)) {
+                rest.push(ask);
+            }
+        }
+        self.followers.retain(|f| !f.is_closed());
+        let again: Vec<Ask> = self.followers.iter().cloned().map(Ask::Follow).collect();
+        let (asks, keep, followers) = (&mut *self.asks, &self.keep, &mut self.followers);
+        // The other end is ours, here and below.
+        again
+            .into_iter()
+            .chain(rest)
+            .for_each(|ask| drop(keep.send(ask)));
+        let mut pass = |ask: Ask| {
+            if let Ask::Follow(told) = &ask {
+                followers.push(told.clone());
+            }
             let _ = keep.send(ask);
+        };
+        while let Ok(ask) = asks.try_recv() {
+            pass(ask);
         }
         let pass_on = async move {
             while let Some(ask) = asks.recv().await {
-                // The other end is ours.
-                let _ = keep.send(ask);
+                pass(ask);
             }
             std::future::pending::<Infallible>().await
         };
@@ -151,6 +178,12 @@ impl Queue<'_> {
             ended = hold(scene, runs, terms, journal, &mut self.kept, hear) => ended,
             never = pass_on => match never {},
         }
+    }
+
+    /// An event between two runs.
+    fn tell(&mut self, entry: &Entry, hear: &mut dyn FnMut(Heard<'_>)) {
+        hear(Heard::Entry(entry));
+        self.followers.retain(|f| f.send(entry.clone()).is_ok());
     }
 }
 
@@ -185,7 +218,7 @@ async fn follow(
                         if own && aborted.is_none() {
                             anew.stopped.store(true, Ordering::Relaxed);
                             let event = Event::Aborted { by: by.clone() };
-                            hear(Heard::Entry(&journal.append(before, event)?));
+                            queue.tell(&journal.append(before, event)?, hear);
                             aborted = Some(by);
                         }
                         // Who asked may be gone, here and below.
@@ -202,6 +235,7 @@ async fn follow(
                     Ask::Order(order, told) if order.priority == Priority::Consolidation => {
                         let _ = told.send(Err(is_planned(before)));
                     }
+                    Ask::Follow(told) => queue.followers.push(told),
                     ask => {
                         let _ = queue.keep.send(ask);
                     }
@@ -226,7 +260,7 @@ async fn follow(
         }
         Err(reason) => {
             let event = Event::NotReplanned { reason };
-            hear(Heard::Entry(&journal.append(before, event)?));
+            queue.tell(&journal.append(before, event)?, hear);
             Ok(None)
         }
     }
@@ -242,29 +276,28 @@ fn is_planned(before: RunId) -> Refusal {
 /// The plan, which fits the hosts as they are. Blocks.
 fn make(scene: &Scene, chain: &[Run], anew: &Anew) -> Result<Plan, String> {
     let unseen = |e: vmpack_hypervisor::Error| format!("the hosts cannot be seen: {e}");
-    let now = scene.hypervisor.snapshot().map_err(unseen)?;
-    let basis = basis(chain, &now, (scene.wall)())?;
+    let sight = look(&*scene.hypervisor, &known(chain)).map_err(unseen)?;
+    let basis = basis(chain, &sight, (scene.wall)())?;
     let stopped = || anew.stopped.load(Ordering::Relaxed);
-    let planned = |basis: Basis| {
-        let mut plan = (anew.planner)(&basis.cluster, &basis.policy)?;
+    let planner = |basis: &Basis| {
+        let plan = (anew.planner)(&basis.cluster, &basis.policy)?;
         if plan.moves.is_empty() {
             let why = basis.why.join("; ");
             return Err(format!("from here no plan moves a guest: {why}"));
         }
-        plan.reasons.splice(0..0, basis.why);
         Ok(plan)
     };
-    let otherwise = held(&basis);
-    let plan = match (planned(basis), otherwise) {
-        // A cut may be what there is no plan with.
-        (Err(why), Some(held)) if !stopped() => planned(held).map_err(|_| why),
-        (planned, _) => planned,
-    };
+    let plan = made(basis, &planner, &stopped);
     if stopped() {
         return Err("asked to stop".to_owned());
     }
     let plan = plan?;
-    match admit(scene, &plan, admit::Ask::All) {
+    let ask = if sight.silent.is_empty() {
+        admit::Ask::All
+    } else {
+        admit::Ask::Ends
+    };
+    match admit(scene, &plan, ask) {
         Ok(Admission::Fits(_)) => Ok(plan),
         Ok(Admission::CarriedOut(_)) => Err("it is carried out already".to_owned()),
         Err(refusal) => Err(refusal.to_string()),

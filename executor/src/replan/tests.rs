@@ -172,7 +172,7 @@ fn what_failed_is_cut_off_and_what_only_depended_on_it_is_not() {
         ];
         run(1, hosts, &plan, events)
     };
-    let found = basis(&[first(&hosts)], &hosts, at(60)).unwrap();
+    let found = basis(&[first(&hosts)], &hosts.clone().into(), at(60)).unwrap();
     assert_eq!(added(&found, &plan.policy), ["web not h2"]);
     assert!(found.why[0].contains("guest web from h1 to h2, failed: refused"));
     assert!(found.why[1].ends_with("either: 1 move"), "{:?}", found.why);
@@ -186,25 +186,25 @@ fn what_failed_is_cut_off_and_what_only_depended_on_it_is_not() {
         vec![intended(&again.moves[0]), failed("m1"), FINISHED],
     );
     let chain = [first(&hosts), second];
-    let found = basis(&chain, &hosts, at(60)).unwrap();
+    let found = basis(&chain, &hosts.clone().into(), at(60)).unwrap();
     assert_eq!(added(&found, &plan.policy), ["web stays"]);
     hosts.hosts[0].state = HostState::Drain;
-    let found = basis(&chain, &hosts, at(60)).unwrap();
+    let found = basis(&chain, &hosts.clone().into(), at(60)).unwrap();
     assert_eq!(added(&found, &plan.policy), ["web not h2+h3"]);
     hosts.hosts[0].state = HostState::On;
 
     // Somebody else took it to where it was not sent, and one whose move was not even begun; or it is gone.
     hosts.guests[0].host = Some(name("h3"));
     hosts.guests[1].host = Some(name("h3"));
-    let found = basis(&[first(&hosts)], &hosts, at(60)).unwrap();
+    let found = basis(&[first(&hosts)], &hosts.clone().into(), at(60)).unwrap();
     assert_eq!(added(&found, &plan.policy), ["db stays", "web stays"]);
     hosts.hosts[2].state = HostState::Drain;
-    let found = basis(&[first(&hosts)], &hosts, at(60)).unwrap();
+    let found = basis(&[first(&hosts)], &hosts.clone().into(), at(60)).unwrap();
     assert_eq!(added(&found, &plan.policy), ["web not h2"]);
     hosts.hosts[2].state = HostState::On;
     hosts.guests[1].host = Some(name("h1"));
     hosts.guests[0].host = None;
-    let found = basis(&[first(&hosts)], &hosts, at(60)).unwrap();
+    let found = basis(&[first(&hosts)], &hosts.clone().into(), at(60)).unwrap();
     assert_eq!(added(&found, &plan.policy), [] as [&str; 0]);
 }
 
@@ -217,7 +217,12 @@ fn what_was_given_up_without_having_failed_is_not_cut_off() {
             reason: reason.to_owned(),
         };
         let events = vec![intended(&plan.moves[0]), first, skipped, FINISHED];
-        basis(&[run(1, &hosts, &plan, events)], &hosts, at(60)).unwrap()
+        basis(
+            &[run(1, &hosts, &plan, events)],
+            &hosts.clone().into(),
+            at(60),
+        )
+        .unwrap()
     };
     let interrupted = Event::Interrupted { id: id("m1") };
     let found = of(interrupted.clone(), "`split-budget` is spent");
@@ -241,7 +246,12 @@ fn a_guest_whose_name_is_a_pattern_is_held_and_names_no_other() {
     let hosts = cluster(&["h1", "h2"], &[("w*", "h1"), ("web", "h1")]);
     let plan = plan(&hosts, vec![a_move("m1", "w*", "h1", "h2")]);
     let events = vec![intended(&plan.moves[0]), failed("m1"), FINISHED];
-    let found = basis(&[run(1, &hosts, &plan, events)], &hosts, at(60)).unwrap();
+    let found = basis(
+        &[run(1, &hosts, &plan, events)],
+        &hosts.clone().into(),
+        at(60),
+    )
+    .unwrap();
     assert_eq!(added(&found, &plan.policy), [] as [&str; 0]);
     let movable: Vec<bool> = found.cluster.guests.iter().map(|g| g.movable).collect();
     assert_eq!(movable, [false, true]);
@@ -252,7 +262,9 @@ fn where_no_plan_keeps_the_cuts_their_guests_are_held_where_they_are() {
     let (mut hosts, plan) = halves();
     let events = vec![intended(&plan.moves[0]), failed("m1"), FINISHED];
     let first = run(1, &hosts, &plan, events);
-    let of = |hosts: &Cluster| basis(std::slice::from_ref(&first), hosts, at(60)).unwrap();
+    let of = |hosts: &Cluster| {
+        basis(std::slice::from_ref(&first), &hosts.clone().into(), at(60)).unwrap()
+    };
     let still = held(&of(&hosts)).unwrap();
     let movable: Vec<bool> = still.cluster.guests.iter().map(|g| g.movable).collect();
     assert_eq!(movable, [false, true, true]);
@@ -272,7 +284,7 @@ fn moves_that_failed_add_up_over_the_chain_until_a_person_has_looked() {
     };
     let first = one(1, vec![failed("m1")]);
     assert_eq!(next(std::slice::from_ref(&first), 9), Next::Plan);
-    let found = basis(std::slice::from_ref(&first), &hosts, at(60)).unwrap();
+    let found = basis(std::slice::from_ref(&first), &hosts.clone().into(), at(60)).unwrap();
     assert_eq!(found.policy.migrations.stop_after, 1);
     let Next::Ends(why) = next(&[first.clone(), one(2, vec![failed("m2")])], 9) else {
         panic!("two have failed");
@@ -309,7 +321,7 @@ fn a_chain_has_one_budget_of_split_state_and_as_many_moves_as_were_confirmed() {
     };
     let one = |number, total| run(number, &hosts, &plan, vec![moved(total), FINISHED]);
     let chain = [one(1, 5), one(2, 3)];
-    let found = basis(&chain, &hosts, at(60)).unwrap();
+    let found = basis(&chain, &hosts.clone().into(), at(60)).unwrap();
     let left: Vec<(&str, u64)> = { found.policy.migrations.split_budget.iter() }
         .map(|(name, most)| (name.as_str(), most.0 / 1_000_000))
         .collect();
@@ -318,7 +330,7 @@ fn a_chain_has_one_budget_of_split_state_and_as_many_moves_as_were_confirmed() {
     // Of three.
     assert_eq!(found.policy.limits.moves, Some(1));
     let [first, second] = chain;
-    let why = basis(&[first, second, one(3, 2)], &hosts, at(60)).unwrap_err();
+    let why = basis(&[first, second, one(3, 2)], &hosts.clone().into(), at(60)).unwrap_err();
     assert!(
         why.contains("as many guests have moved as the first plan"),
         "{why}"
@@ -348,7 +360,7 @@ fn the_chain_as_a_whole_is_what_the_policy_limits() {
     ];
     let events = events.into_iter().chain([FINISHED]).collect();
     let first = run(1, &hosts, &plan, events);
-    let found = basis(std::slice::from_ref(&first), &hosts, at(60));
+    let found = basis(std::slice::from_ref(&first), &hosts.clone().into(), at(60));
     assert!(found.unwrap_err().contains("limits.moves"));
     plan.policy.limits.moves = Some(3);
     let first = run(
@@ -362,7 +374,7 @@ fn the_chain_as_a_whole_is_what_the_policy_limits() {
     now.guests[1].moved_ago = None;
     now.guests[2].host = Some(name("h2"));
     now.hosts[2].state = HostState::Asleep;
-    let found = basis(&[first], &now, at(60)).unwrap();
+    let found = basis(&[first], &now.clone().into(), at(60)).unwrap();
     assert_eq!(found.policy.limits.moves, Some(1));
     let left: Vec<u32> = found
         .policy
@@ -386,3 +398,80 @@ fn the_chain_as_a_whole_is_what_the_policy_limits() {
 }
 
 mod played;
+
+#[test]
+fn a_plan_goes_round_a_host_that_does_not_answer_and_its_guests_stay() {
+    let (mut hosts, plan) = halves();
+    let first = run(
+        1,
+        &hosts,
+        &plan,
+        vec![
+            intended(&plan.moves[0]),
+            failed("m1"),
+            skipped("m2"),
+            moved("m3"),
+            FINISHED,
+        ],
+    );
+    let chain = [first];
+    // X came to h2, which died.
+    let last = known(&chain);
+    assert_eq!(last.placement()["x"], name("h2"));
+    hosts = last;
+    hosts.hosts[1].state = HostState::Drain;
+    let sight = Sight {
+        cluster: hosts.clone(),
+        silent: BTreeSet::from([name("h2")]),
+    };
+    let found = basis(&chain, &sight, at(60)).unwrap();
+    // One for what failed, and one for whoever is elsewhere.
+    let kinds: Vec<&RuleKind> = found.policy.rules.iter().map(|r| &r.kind).collect();
+    let ban = |guests: &[&str]| RuleKind::Ban {
+        guests: guests.iter().map(ToString::to_string).collect(),
+        hosts: vec!["h2".to_owned()],
+    };
+    assert_eq!(kinds, [&ban(&["web"]), &ban(&["web", "db"])]);
+    let movable = found.cluster.guests.iter().map(|g| g.movable);
+    assert_eq!(movable.collect::<Vec<_>>(), [true, true, false]);
+    assert_eq!(found.cluster.hosts[1].state, HostState::On);
+    assert!(found.why.concat().contains("host h2 does not answer"));
+}
+
+#[test]
+fn a_guest_whose_move_failed_is_sent_there_again_ever_later() {
+    let (hosts, plan) = halves();
+    let fails = |number: i64| {
+        let events = vec![intended(&plan.moves[0]), failed("m1"), FINISHED];
+        let mut run = run(number, &hosts, &plan, events);
+        run.entries.iter_mut().for_each(|e| e.time = at(number));
+        run
+    };
+    let hour = 3600;
+    // What is cut at that second, after those failures, where a plan is made each hour.
+    let cut = |runs: &[Run], second: i64| {
+        let policy = (&hosts, &plan.policy);
+        let every = Micros::secs(3600);
+        added(
+            &again::rested(runs, policy, at(second), every),
+            &plan.policy,
+        )
+    };
+    let once = [fails(1)];
+    assert_eq!(cut(&once, hour), ["web not h2"]);
+    assert_eq!(cut(&once, 2 * hour + 1), [] as [&str; 0]);
+    let twice = [fails(1), fails(2 * hour)];
+    assert_eq!(cut(&twice, 5 * hour), ["web not h2"]);
+    assert_eq!(cut(&twice, 6 * hour), [] as [&str; 0]);
+    // It moved there between the two.
+    let events = vec![moved("m1"), FINISHED];
+    let well = run(2, &hosts, &plan, events);
+    let between = [fails(1), well, fails(2 * hour)];
+    assert_eq!(cut(&between, 4 * hour), [] as [&str; 0]);
+    // However often, it is tried again after a day.
+    let often: Vec<Run> = (1..40).map(fails).collect();
+    assert_eq!(cut(&often, 24 * hour), ["web not h2"]);
+    assert_eq!(cut(&often, 25 * hour), [] as [&str; 0]);
+    let since = again::since(at(30 * 24 * hour), Micros::secs(60));
+    assert_eq!(since, at(23 * 24 * hour));
+}

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -11,7 +11,7 @@ use vmpack_domain::HostName;
 use vmpack_domain::units::{Micros, MilliCores};
 use vmpack_planner::watch::{Heard, SILENCE, Window};
 use vmpack_probe_client::client::{Address, Client};
-use vmpack_probe_client::tick::{GuestTick, Tick};
+use vmpack_probe_client::tick::{GuestTick, Tick, unix_us};
 use vmpack_probe_client::wire::{API, Event};
 
 /// The first wait before a probe is tried again, and the longest.
@@ -101,7 +101,7 @@ async fn hear_out(
                 return (format!("it is the probe of host {}", greeting.host), any);
             }
             Event::Hello(greeting) => {
-                ahead = signed(greeting.now_us).saturating_sub(unix_us());
+                ahead = signed(greeting.now_us).saturating_sub(signed(unix_us()));
                 continue;
             }
             Event::Other => continue,
@@ -110,7 +110,7 @@ async fn hear_out(
                     return (why, any);
                 }
                 let end = signed(tick.end_us).saturating_sub(ahead);
-                let age = unix_us().saturating_sub(end);
+                let age = signed(unix_us()).saturating_sub(end);
                 if age > signed(SILENCE.0) {
                     let age = Micros(age.unsigned_abs());
                     return (format!("what it tells is {age} old"), any);
@@ -161,12 +161,6 @@ fn absurd(tick: &Tick) -> Option<String> {
 
 fn signed(time: u64) -> i64 {
     i64::try_from(time).unwrap_or(i64::MAX / 4)
-}
-
-/// This machine's clock, in microseconds of Unix time.
-fn unix_us() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |t| i64::try_from(t.as_micros()).unwrap_or(i64::MAX / 4))
 }
 
 /// `run_ns` and `length` are of all windows together. Nanoseconds by microseconds are thousandths of a core.

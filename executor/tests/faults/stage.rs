@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use vmpack_domain::units::Micros;
-use vmpack_domain::{Cluster, GuestName, HostName, HostState, Mode};
+use vmpack_domain::{Cluster, GuestName, HostName, Mode};
 use vmpack_hypervisor::sim::{Happening, MigrationId, World};
 use vmpack_hypervisor::{
     Claims, Error, Health, Hypervisor, Lease, Located, Method, MigrationEvent, MigrationFailure,
@@ -258,7 +258,7 @@ impl Door {
 
 impl Hypervisor for Door {
     fn snapshot(&self) -> Result<Cluster, Error> {
-        let awake = |h: &&vmpack_domain::Host| matches!(h.state, HostState::On | HostState::Drain);
+        let awake = |h: &&vmpack_domain::Host| h.state.is_awake();
         let hosts = self.stage.began.hosts.iter().filter(awake);
         let hosts: Vec<&HostName> = hosts.map(|h| &h.name).collect();
         let state = self.turn(Wants::Turn);

@@ -109,6 +109,12 @@ pub enum HostState {
 }
 
 impl HostState {
+    /// Whether it runs, so that it can be asked and its guests run, too.
+    #[must_use]
+    pub fn is_awake(self) -> bool {
+        matches!(self, Self::On | Self::Drain)
+    }
+
     /// Whether a plan's target may put a guest there.
     #[must_use]
     pub fn takes_guests(self) -> bool {

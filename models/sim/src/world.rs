@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use vmpack_domain::migration::{DOWNTIME_LIMIT, SETUP};
 use vmpack_domain::units::{MiB, Micros, Permille};
-use vmpack_domain::{Cluster, GuestName, HostName, HostState, Load, Mode};
+use vmpack_domain::{Cluster, GuestName, HostName, Load, Mode};
 
 use crate::fault::{Options, Phase, Trouble, When};
 use crate::link::{Stream, fair_shares};
@@ -102,7 +102,7 @@ impl World {
                     memory: h.memory,
                     bandwidth: number(h.network.0),
                     link: 1.0,
-                    alive: matches!(h.state, HostState::On | HostState::Drain),
+                    alive: h.state.is_awake(),
                     daemon: true,
                     refusals: 0,
                 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use vmpack_domain::{Cluster, Host, HostName, HostState};
+use vmpack_domain::{Cluster, Host, HostName};
 
 use crate::client::{Address, ClientError};
 
@@ -35,7 +35,7 @@ pub fn probes(
         return Err(PlaceError::Stranger(stranger.clone()));
     }
     let mut probes = BTreeMap::new();
-    for host in cluster.hosts.iter().filter(|host| awake(host)) {
+    for host in cluster.hosts.iter().filter(|host| host.state.is_awake()) {
         let address = match flags.remove(&host.name) {
             Some(address) => address,
             None => {
@@ -60,12 +60,6 @@ pub fn place(text: &str) -> Result<(HostName, Address), String> {
     let (host, url) = text.split_once('=').ok_or("expected HOST=URL")?;
     let host = host.parse().map_err(|e| format!("{e}"))?;
     Ok((host, url.parse().map_err(|e| format!("{e}"))?))
-}
-
-/// Whether a host is to have a probe that answers: one that is asleep or away has none.
-#[must_use]
-pub fn awake(host: &Host) -> bool {
-    matches!(host.state, HostState::On | HostState::Drain)
 }
 
 /// Where a host's probe is if neither the cluster nor a flag says so: at the machine that its

@@ -1,10 +1,19 @@
 //! What was measured of this host's guests at one moment: what the history, the metrics and the
 //! stream are all made from.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use vmpack_domain::units::{MiB, MilliCores, PagesPerSec};
 use vmpack_domain::{GuestName, Tier};
+
+/// This machine's clock, in microseconds of Unix time.
+#[must_use]
+pub fn unix_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |t| u64::try_from(t.as_micros()).unwrap_or(u64::MAX))
+}
 
 /// The windows that ended since the last tick.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

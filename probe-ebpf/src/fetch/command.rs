@@ -19,7 +19,7 @@ use super::{Fetched, Span, fetch};
 use crate::cli::{Ended, write_whole};
 use crate::client::{Address, Client};
 use crate::interval::STEP;
-use crate::serve::feed::unix_us;
+use crate::tick::unix_us;
 use crate::tls::Files;
 
 /// What of the time is taken, and in which steps; `export` has the same.

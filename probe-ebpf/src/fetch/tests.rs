@@ -1,7 +1,7 @@
 use std::net::TcpListener;
 
 use vmpack_domain::units::MilliCores;
-use vmpack_probe_client::place::{awake, derived};
+use vmpack_probe_client::place::derived;
 
 use super::*;
 use crate::serve::tests::{Daemon, block_on, settings, start, steady, wait_for};
@@ -195,7 +195,6 @@ fn a_probe_is_where_its_hosts_libvirt_is() {
     assert_eq!(url(1), "https://h2.example");
     assert_eq!(url(2), "https://h3");
     assert_eq!(url(3), "https://[fd00::1]");
-    assert!(!awake(&cluster.hosts[3]) && awake(&cluster.hosts[0]));
 }
 
 /// What was seen of a guest `g` in a step of ten seconds.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use hyper::body::Bytes;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -20,7 +20,7 @@ use crate::interval::{Intervals, Row};
 use crate::measure::Measurement;
 use crate::sample::now;
 use crate::source::{Batch, DirtyRate, Overload, Waits};
-use crate::tick::{Dirty, GuestTick, Tick};
+use crate::tick::{Dirty, GuestTick, Tick, unix_us};
 
 /// How often the guests' single waits are told to the metrics, in nanoseconds.
 const WAITS: u64 = 1_000_000_000;
@@ -274,10 +274,4 @@ pub(crate) fn wall(at: u64) -> u64 {
     } else {
         unix.saturating_add((at - here) / 1000)
     }
-}
-
-/// This machine's clock, in microseconds of Unix time.
-pub(crate) fn unix_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |t| u64::try_from(t.as_micros()).unwrap_or(u64::MAX))
 }

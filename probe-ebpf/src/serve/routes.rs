@@ -476,7 +476,7 @@ impl Shared {
             api: API,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             host: self.settings.host.clone(),
-            now_us: super::feed::unix_us(),
+            now_us: crate::tick::unix_us(),
         }
     }
 }

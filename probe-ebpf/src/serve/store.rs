@@ -9,9 +9,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::feed::unix_us;
 use crate::history::{Bounds, History, HistoryError, set_aside};
 use crate::interval::Row;
+use crate::tick::unix_us;
 
 /// What is to be kept of ten seconds.
 #[derive(Debug)]

@@ -111,9 +111,9 @@ pub(super) fn start_with(
 /// A feed of those guests at half a core each, in windows of 100 ms up to now.
 pub(crate) fn steady(guests: &'static [&'static str]) -> impl FnMut(&mut Sink) + Send {
     // A minute back, so that there are rows at once.
-    let mut end = feed::unix_us() / 100_000 * 100_000 - 60_000_000;
+    let mut end = crate::tick::unix_us() / 100_000 * 100_000 - 60_000_000;
     move |sink| {
-        while end + 100_000 <= feed::unix_us() {
+        while end + 100_000 <= crate::tick::unix_us() {
             end += 100_000;
             sink.tick(Tick {
                 end_us: end,
@@ -350,7 +350,7 @@ fn a_reader_that_comes_later_hears_of_the_overload_that_is_on() {
     let Event::Overload { began, at_us, .. } = first else {
         panic!("{first:?}");
     };
-    assert!(began && at_us <= feed::unix_us());
+    assert!(began && at_us <= crate::tick::unix_us());
 }
 
 #[test]
@@ -363,7 +363,7 @@ fn a_slow_reader_is_dropped_with_a_word_and_delays_nobody() {
         .collect();
     let daemon = start(settings(folder.path()), move |sink| {
         sink.tick(Tick {
-            end_us: feed::unix_us(),
+            end_us: crate::tick::unix_us(),
             host_mcores: 2000,
             guests: names.iter().map(|g| guest_tick(g, &[500])).collect(),
         });
@@ -412,7 +412,7 @@ fn a_reader_that_takes_nothing_is_counted_when_tcp_gives_up() {
     // So few that the buffers on the way are not full before TCP gives up.
     let daemon = start(settings, |sink| {
         sink.tick(Tick {
-            end_us: feed::unix_us(),
+            end_us: crate::tick::unix_us(),
             host_mcores: 2000,
             guests: vec![guest_tick("a", &[500])],
         });
@@ -563,7 +563,7 @@ fn what_was_measured_last_is_kept_at_the_end() {
             .starts_with("HTTP/1.1 200")
             .then_some(())
     });
-    let before = feed::unix_us() / 1_000_000;
+    let before = crate::tick::unix_us() / 1_000_000;
     drop(daemon);
     let asked = crate::history::Asked {
         since: 0,

@@ -111,9 +111,9 @@ impl Libvirt {
     /// # Errors
     /// When a host that is on has no `uri`.
     pub fn from_cluster(cluster: &Cluster) -> Result<Self, Error> {
-        let asleep = |h: &&Host| !is_awake(h);
+        let asleep = |h: &&Host| !h.state.is_awake();
         let unasked: Vec<Host> = cluster.hosts.iter().filter(asleep).cloned().collect();
-        let reached = |h: &&Host| is_awake(h) || h.uri.is_some();
+        let reached = |h: &&Host| h.state.is_awake() || h.uri.is_some();
         let door = |host: &Host| {
             let uri = host.uri.clone().ok_or_else(|| Error::Refused {
                 host: host.name.to_string(),
@@ -185,7 +185,7 @@ impl Libvirt {
 impl Door {
     /// Whether its host was awake when it was described.
     fn was_awake(&self) -> bool {
-        self.given.as_ref().is_none_or(is_awake)
+        self.given.as_ref().is_none_or(|h| h.state.is_awake())
     }
 
     /// The connection for everything but the blocking call of a migration.
@@ -397,10 +397,6 @@ impl Hypervisor for Libvirt {
     fn wait(&self, span: Micros) {
         std::thread::sleep(span.to_std());
     }
-}
-
-fn is_awake(host: &Host) -> bool {
-    matches!(host.state, HostState::On | HostState::Drain)
 }
 
 fn since(start: Instant) -> Micros {

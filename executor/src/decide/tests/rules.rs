@@ -285,12 +285,16 @@ fn no_more_guests_are_put_in_split_state_than_the_budget_lets_be() {
         };
         let events = [accepted(&plan, priority), intended("m1"), moved];
         let progress = Progress::fold(&events);
-        let spells = Spells::fold(&events.map(|event| Entry {
-            seq: 1,
-            run: RunId(1),
-            time: Timestamp(jiff::Timestamp::UNIX_EPOCH),
-            event,
-        }));
+        let spells = Spells::of(
+            &plan,
+            &BTreeMap::new(),
+            &events.map(|event| Entry {
+                seq: 1,
+                run: RunId(1),
+                time: Timestamp(jiff::Timestamp::UNIX_EPOCH),
+                event,
+            }),
+        );
         let course = Course {
             priority,
             spells: &spells,

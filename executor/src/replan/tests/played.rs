@@ -19,6 +19,7 @@ use crate::decide::Limits;
 use crate::holder::{Handle, Order, Terms, channel};
 use crate::journal::Journal;
 use crate::replan::round::{Anew, Carried, carry_through};
+use crate::sight::look;
 
 const LIMITS: Limits = Limits {
     parallel: 2,
@@ -132,7 +133,7 @@ fn played_while(
         carried,
         made,
         not_anew,
-        now: hypervisor.snapshot().unwrap(),
+        now: look(&*hypervisor, hosts).unwrap().cluster,
         _folder: folder,
         journal: file,
     })
@@ -184,6 +185,70 @@ fn a_guest_that_its_target_refuses_goes_elsewhere_by_a_new_plan() {
     assert!(
         said.contains("refuses") && said.contains("does not go to"),
         "{said}"
+    );
+}
+
+/// Where a host that no plan needs dies before the first migration: what is left is planned around it.
+#[test]
+fn a_plan_is_made_anew_around_a_host_that_died() {
+    let guests = [
+        ("a", "h1"),
+        ("b", "h2"),
+        ("c", "h3"),
+        ("d", "h3"),
+        ("e", "h4"),
+    ];
+    let hosts = cluster(&["h1", "h2", "h3", "h4", "h5"], &guests);
+    let first = planned(&hosts, &policy()).unwrap();
+    let to = first.moves[0].to.clone();
+    let dies = Fault {
+        when: When::At(Micros::ZERO),
+        what: Trouble::Dies(to.clone()),
+    };
+    let found = played(&hosts, &policy(), vec![dies], 2).unwrap();
+    assert!(!found.made.is_empty(), "{:?}", found.not_anew);
+    for (hosts, plan) in &found.made {
+        let refused = check::plan(hosts, &Load::default(), &plan.policy, plan);
+        assert!(refused.is_empty(), "{refused:?}");
+        assert!(plan.moves.iter().all(|m| m.to != to && m.from != to));
+    }
+    let (_, after) = found.carried.followed.iter().next().unwrap();
+    let chain = Journal::open(&found.journal)
+        .unwrap()
+        .chain(*after)
+        .unwrap();
+    let said = chain[1].progress().plan.unwrap().reasons.concat();
+    assert!(said.contains("does not answer"), "{said}");
+    assert_eq!(found.carried.runs[after].finished, Some(true));
+    // What died is no more in use by us: only what it held is still there.
+    assert!(found.now.hosts_in_use().len() < hosts.hosts_in_use().len());
+}
+
+#[test]
+fn who_follows_hears_of_every_run_of_a_chain() {
+    let guests = [("a", "h1"), ("b", "h2"), ("c", "h3"), ("d", "h3")];
+    let hosts = cluster(&["h1", "h2", "h3"], &guests);
+    let first = planned(&hosts, &policy()).unwrap();
+    let target = first.moves[0].to.clone();
+    let heard = Arc::new(Mutex::new(None));
+    let keep = Arc::clone(&heard);
+    // Begins to follow while the new plan is made.
+    let meanwhile: Meanwhile = Box::new(move |handle: &Handle| {
+        *keep.lock().unwrap() = Some(handle.follow());
+    });
+    let faults = vec![refuses(target.as_str()), refuses(target.as_str())];
+    let found = played_while(&hosts, &policy(), faults, 2, Some(meanwhile)).unwrap();
+    let (_, after) = found.carried.followed.iter().next().unwrap();
+    let mut entries = heard.lock().unwrap().take().unwrap();
+    let mut told = Vec::new();
+    while let Ok(entry) = entries.try_recv() {
+        told.push(entry);
+    }
+    let journal = Journal::open(&found.journal).unwrap();
+    let chain = journal.chain(*after).unwrap();
+    assert_eq!(
+        told, chain[1].entries,
+        "all of the run that came after, once"
     );
 }
 
