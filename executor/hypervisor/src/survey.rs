@@ -122,10 +122,7 @@ guests:
         let at = |hosts: &[&HostName], expected: Option<&HostName>| {
             let found = survey(&world, hosts, |_| expected);
             let silent: Vec<HostName> = found.silent.into_iter().map(|(host, _)| host).collect();
-            (
-                found.cluster.placement()["a"].clone(),
-                silent,
-            )
+            (found.cluster.placement()["a"].clone(), silent)
         };
         assert_eq!(at(&[&h1, &h2], None), (h2.clone(), vec![]));
         assert_eq!(at(&[&h2, &h1], None), (h1.clone(), vec![]));

@@ -45,8 +45,8 @@ is handed to it and followed; Ctrl-C then only ends the following.
 A guest whose move fails for good stays where it is, what depends on that move is skipped, and the rest
 goes on. With --replan N the rest is then planned anew from the hosts as they are, by the plan's policy
 and that load; the new plan is in the journal with what it is for. In all no more moves are made than the
-first plan has. No plan is made around a guest that is stuck or lost, after an abort, once as many moves
-failed as `stop-after` says, or while a host that is awake does not answer. The exit code is 0 where the
+first plan has. No plan is made around a guest that is stuck or lost, after an abort, or once as many moves
+failed as `stop-after` says; hosts that do not answer are planned around. The exit code is 0 where the
 last plan is carried out and no more hosts are in use than the first one said, else 7.";
 
 #[derive(Debug, clap::Args)]
