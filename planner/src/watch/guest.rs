@@ -26,10 +26,9 @@ pub struct Window {
     pub length: Micros,
 }
 
-/// How long the windows were of which the mean is that says what a guest wants now: of those that are told
-/// together, the newest.
-pub(super) fn covered(windows: &[Window]) -> Micros {
-    windows.iter().rev().take(NEWEST).map(|w| w.length).sum()
+/// How long so many of the newest windows were, of those that are told together.
+pub(super) fn covered(windows: &[Window], newest: usize) -> Micros {
+    windows.iter().rev().take(newest).map(|w| w.length).sum()
 }
 
 /// What it wanted for less than this is no reason for a margin: a program that starts takes all it gets

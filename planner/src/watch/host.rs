@@ -7,14 +7,14 @@
 //! `relief.after`: at 2 % and 100 ms one window of 34 ms suffices for 6 % too much, and 2 % too much must last
 //! for 100 ms. Time of which nothing was measured counts for nothing, and after a silence the sum begins anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use vmpack_domain::relief::Flight;
 use vmpack_domain::units::{Micros, MilliCores};
 use vmpack_domain::{GuestName, HostName};
 
 use super::Watch;
-use super::guest::NEWEST;
+use super::guest::{NEWEST, Window, covered};
 use super::phase::{Phase, Seen};
 
 /// How long a host is taken to settle after guests have left it or come to it for relief: they catch up with
@@ -109,10 +109,10 @@ impl HostWatch {
         self.rests = (!began && self.phase != Phase::Unknown).then_some(now);
     }
 
-    /// Whether its load has just risen suddenly, and nothing is decided yet.
+    /// Whether its load has just risen suddenly, and nobody is on the way from it yet.
     fn surges(&self, now: Micros) -> bool {
         let young = self.surge.is_some_and(|since| now < since + FRESH);
-        young && matches!(self.phase, Phase::Calm | Phase::Suspected(_))
+        young && !matches!(self.phase, Phase::Relieving(_) | Phase::Unknown)
     }
 
     /// A guest has left it or come to it for relief.
@@ -177,7 +177,7 @@ impl Watch {
     pub(super) fn count_missed(
         &mut self,
         host: &HostName,
-        told: &BTreeSet<GuestName>,
+        told: &BTreeMap<GuestName, Vec<Window>>,
         span: Micros,
         now: Micros,
     ) {
@@ -187,17 +187,24 @@ impl Watch {
         let enough = self.enough(watched);
         let mut missed = self.missed(host, watched, span);
         if watched.surges(now) {
+            // One that lasts beyond its decision is still seen.
+            let above = |watch: &Self| {
+                let watched = watch.hosts.get(host);
+                watched.is_some_and(|w| watch.wanted(host, w) > w.room)
+            };
             for windows in (1..NEWEST).rev().chain([NEWEST]) {
-                if missed >= enough {
+                if missed >= enough && above(self) {
                     break;
                 }
-                for guest in told {
+                for guest in told.keys() {
                     if let Some(known) = self.guests.get_mut(guest) {
                         known.demand = known.recent.seen(windows);
                     }
                 }
+                // What lies before those windows is not counted with them.
+                let span = told.values().map(|of| covered(of, windows)).max();
                 missed = match self.hosts.get(host) {
-                    Some(watched) => self.missed(host, watched, span),
+                    Some(watched) => self.missed(host, watched, span.unwrap_or(Micros::ZERO)),
                     None => missed,
                 };
             }

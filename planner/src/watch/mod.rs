@@ -46,7 +46,7 @@ use vmpack_domain::{Cluster, GuestName, HostName, HostState, Load, Policy};
 
 use crate::relieve::{Contingency, FIRST, Limits, Surge, host_room, relieve, still};
 use answer::same;
-use guest::{Recent, covered};
+use guest::{NEWEST, Recent, covered};
 use host::HostWatch;
 
 pub use guest::Window;
@@ -500,8 +500,11 @@ impl Watch {
         let strangers = guests.iter().any(|(g, _)| !self.guests.contains_key(g));
         watched.strangers = strangers;
         let mut told: BTreeSet<GuestName> = BTreeSet::new();
-        let mut believed: BTreeSet<GuestName> = BTreeSet::new();
-        let span = guests.iter().map(|(_, windows)| covered(windows)).max();
+        let mut believed: BTreeMap<GuestName, Vec<Window>> = BTreeMap::new();
+        let span = guests
+            .iter()
+            .map(|(_, windows)| covered(windows, NEWEST))
+            .max();
         for (guest, windows) in guests {
             let Some(known) = self.guests.get_mut(&guest) else {
                 continue;
@@ -510,7 +513,7 @@ impl Watch {
             let began = now.saturating_sub(old);
             if !under_way && began >= known.believed && !windows.is_empty() {
                 known.demand = known.recent.push(now, &windows);
-                believed.insert(guest.clone());
+                believed.insert(guest.clone(), windows);
                 // Somebody moved it, or the snapshot is older than that.
                 let at = &mut self.cluster.guests[known.index].host;
                 if at.as_ref() != Some(host) {
