@@ -93,10 +93,13 @@ pub(crate) fn surges(
         let watched = Watched::begin(&stage)?;
         let mut kept = File::create(stage.folder.join("surges.jsonl"))?;
         let mut found: Vec<Round> = Vec::new();
-        let (mut missed, mut thrown, mut number) = (0, 0, 0);
+        let (mut missed, mut thrown) = (0, 0);
         let stalls = Stalls::watch();
-        while number < rounds {
-            number += 1;
+        loop {
+            let number = found.len() as u64 + u64::from(missed) + 1;
+            if number > u64::from(rounds) {
+                break;
+            }
             let round = round(&watched, testbed, &stalls)?;
             if let Some(stood) = stalls.stood() {
                 eprintln!(
@@ -108,7 +111,6 @@ pub(crate) fn surges(
                     thrown <= rounds,
                     "this machine stands still too often to measure anything"
                 );
-                number -= 1;
                 continue;
             }
             match round {

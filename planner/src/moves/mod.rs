@@ -1,10 +1,10 @@
 //! Stage 2: at a given cost of hosts, usually that which stage 1 found, the least memory moved.
 //!
-//! Alike hosts are relabelled first. Where guests are of few sizes, and no rules bind them, the hosts kept are then filled up anew
-//! (`refill.rs`), which is near the bound. Else, or where that finds nothing: annealing from where guests are now, with the hosts that
-//! carry little emptied, and from the packed placement; then the bound by patterns with who stays, and a
-//! choice of them; then HiGHS on blocks of hosts, and on the whole when it is not large. What is no larger
-//! than a block goes to HiGHS before the patterns.
+//! Alike hosts are relabelled first. Where guests are of few sizes, and no rules bind them, the hosts kept are
+//! then filled up anew (`refill.rs`), which is near the bound. Else, or where that finds nothing: annealing
+//! from where guests are now, with the hosts that carry little emptied, and from the packed placement; then
+//! the bound by patterns with who stays, and a choice of them; then HiGHS on blocks of hosts, and on the
+//! whole when it is not large. What is no larger than a block goes to HiGHS before the patterns.
 
 mod balance;
 mod level;
@@ -17,7 +17,7 @@ pub(crate) use level::level;
 use vmpack_domain::Policy;
 use vmpack_ilp::bound::{self, MovesBound};
 use vmpack_ilp::pattern::Packing;
-use vmpack_ilp::pattern::stay::{self, Between};
+use vmpack_ilp::pattern::stay::{self, Between, Stayed};
 use vmpack_ilp::{Solved, moves};
 
 use crate::anneal::{Goal, anneal};
@@ -83,7 +83,7 @@ pub(crate) fn cheapest(
     }
     match classes {
         Some(packing) => {
-            refill::prove(&best, &packing, &mut bound, effort, policy);
+            prove(&best, &packing, &mut bound, effort, policy, refill::PROOF);
         }
         None => patterns(&mut best, &mut bound, effort, policy),
     }
@@ -208,26 +208,39 @@ fn patterns(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &P
     if best.moved() <= bound.least || effort.cut_off() {
         return;
     }
-    let problem = best.inst.problem;
+    let packing = Packing::of(best.inst.problem);
+    let found = prove(best, &packing, bound, effort, policy, (CHOICE, PROOF));
+    if let Some(placement) = found.placement {
+        offer(best, &placement, bound.least);
+    }
+}
+
+/// Raises the bound by patterns with who stays; `shares` of the time left, in thousandths: for all of it, and
+/// for the proof.
+fn prove(
+    best: &Best,
+    packing: &Packing,
+    bound: &mut MovesBound,
+    effort: &Effort,
+    policy: &Policy,
+    shares: (u64, u64),
+) -> Stayed {
     let known = Between {
         lower: bound.least,
         upper: best.moved(),
     };
-    let incumbent = best.inst.placement(&best.packed.at);
-    let found = stay::moves(
-        (problem, &Packing::of(problem)),
+    let mut found = stay::moves(
+        (best.inst.problem, packing),
         best.budget,
         known,
-        &incumbent,
-        &effort.limits(policy, CHOICE),
-        &effort.alarm(PROOF),
+        &best.inst.placement(&best.packed.at),
+        &effort.limits(policy, shares.0),
+        &effort.alarm(shares.1),
     );
-    if let Some(better) = found.bound {
+    if let Some(better) = found.bound.take() {
         *bound = better;
     }
-    if let Some(placement) = found.placement {
-        offer(best, &placement, bound.least);
-    }
+    found
 }
 
 /// HiGHS on the whole instance, for that share of the time left in thousandths; its bound counts.

@@ -7,14 +7,14 @@ use vmpack_domain::Policy;
 use vmpack_ilp::Limits;
 use vmpack_ilp::bound::MovesBound;
 use vmpack_ilp::pattern::Packing;
-use vmpack_ilp::pattern::stay::{self, Between};
+use vmpack_ilp::pattern::stay;
 use vmpack_ilp::problem::Problem;
 
-use super::Best;
+use super::{Best, prove};
 use crate::effort::Effort;
 
-/// Thousandths of the time left for the bound, and then for the filling.
-const PROOF: u64 = 100;
+/// Thousandths of the time left for the bound, which chooses nothing, and then for the filling.
+pub(super) const PROOF: (u64, u64) = (100, 100);
 const FILLING: u64 = 700;
 /// The fewest guests of a class in the mean, and the fewest guests.
 const EACH: usize = 8;
@@ -36,7 +36,7 @@ pub(super) fn refill(
     effort: &Effort,
     policy: &Policy,
 ) -> bool {
-    let weights = prove(best, packing, bound, effort, policy);
+    let weights = prove(best, packing, bound, effort, policy, PROOF).weights;
     let inst = best.inst;
     let alarm = effort.alarm(FILLING);
     let limits = Limits {
@@ -46,28 +46,4 @@ pub(super) fn refill(
     let of = (inst.problem, packing);
     let placement = stay::refilled(of, best.budget, &weights, &limits);
     placement.is_some_and(|placement| best.offer(&inst.bundles_at(&placement), bound.least))
-}
-
-/// Raises the bound; the weights of guests that prove it.
-pub(super) fn prove(
-    best: &Best,
-    packing: &Packing,
-    bound: &mut MovesBound,
-    effort: &Effort,
-    policy: &Policy,
-) -> Vec<i64> {
-    let problem = best.inst.problem;
-    let known = Between {
-        lower: bound.least,
-        upper: best.moved(),
-    };
-    let placement = best.inst.placement(&best.packed.at);
-    let proof = effort.alarm(PROOF);
-    let limits = effort.limits(policy, PROOF);
-    let of = (problem, packing);
-    let found = stay::moves(of, best.budget, known, &placement, &limits, &proof);
-    if let Some(better) = found.bound {
-        *bound = better;
-    }
-    found.weights
 }

@@ -100,13 +100,12 @@ fn cross(loads: &mut [Amounts; 2], need: &Amounts, comes: bool) {
 mod tests {
     use proptest::prelude::*;
     use vmpack_domain::Policy;
-    use vmpack_domain::units::Micros;
 
     use super::*;
     use crate::instance::Instance;
     use crate::packing::Packing;
     use crate::rng::Rng;
-    use crate::search::Search;
+    use crate::tests::timeless;
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(60))]
@@ -125,18 +124,15 @@ mod tests {
             let problem = packing.problem(3, None);
             let inst = Instance::build(&problem).unwrap();
             let policy = Policy::default();
-            let search = Search {
-                elapsed: &|| Micros::ZERO,
-                stop: &|| false,
-                report: &mut |_| {},
-            };
-            let effort = Effort::share(&search, &policy, 1000);
             for kept in [&[0, 1][..], &[0, 1, 2]] {
                 let hosts = kept.len();
                 let at: Vec<usize> = at[..items.len()].iter().map(|h| h % hosts).collect();
                 let mut state = State::new(&inst, &at);
                 let (before, over) = (state.penalty(), !state.over.is_empty());
-                divide(&mut state, kept, &effort, &mut Rng::new(seed, 0));
+                timeless(|search| {
+                    let effort = Effort::share(search, &policy, 1000);
+                    divide(&mut state, kept, &effort, &mut Rng::new(seed, 0));
+                });
                 prop_assert!(state.at.iter().all(|h| kept.contains(h)));
                 prop_assert!(state.penalty() < before + 1e-9);
                 if hosts == 2 && over {

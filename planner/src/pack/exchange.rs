@@ -82,14 +82,13 @@ fn one(state: &mut State, bundle: usize, others: &[usize], rng: &mut Rng) -> boo
 mod tests {
     use proptest::prelude::*;
     use vmpack_domain::Policy;
-    use vmpack_domain::units::Micros;
     use vmpack_ilp::problem::{GroupKind, GroupRule};
 
     use super::*;
     use crate::instance::Instance;
     use crate::packing::Packing;
     use crate::rng::Rng;
-    use crate::search::Search;
+    use crate::tests::timeless;
 
     /// The fewest broken pairs of any exchange of two guests of one size.
     fn best_exchange(inst: &Instance, at: &[usize]) -> f64 {
@@ -133,16 +132,12 @@ mod tests {
             }
             let inst = Instance::build(&problem).unwrap();
             let policy = Policy::default();
-            let search = Search {
-                elapsed: &|| Micros::ZERO,
-                stop: &|| false,
-                report: &mut |_| {},
-            };
-            let effort = Effort::share(&search, &policy, 1000);
             let mut state = State::new(&inst, at);
             let (before, loads) = (state.penalty(), state.load.clone());
             let one = best_exchange(&inst, at);
-            exchange(&mut state, &effort, &mut Rng::new(seed, 0));
+            timeless(|search| {
+                exchange(&mut state, &Effort::share(search, &policy, 1000), &mut Rng::new(seed, 0));
+            });
             prop_assert_eq!(&state.load, &loads);
             prop_assert!(state.penalty() < before + LITTLE);
             if one < before - LITTLE {

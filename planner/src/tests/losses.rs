@@ -3,22 +3,15 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
-use vmpack_domain::units::Micros;
 use vmpack_domain::{Cluster, GuestName, HostName, HostState, Load, Policy, check};
 
 use super::random::inputs;
-use super::read;
+use super::{read, timeless};
 use crate::losses::{Verdict, emergency, lose, sets};
-use crate::search::Search;
 use crate::whatif::Scene;
 
 fn lost(scene: &Scene, hosts: &[HostName]) -> crate::losses::Loss {
-    let search = &mut Search {
-        elapsed: &|| Micros::ZERO,
-        stop: &|| false,
-        report: &mut |_| {},
-    };
-    lose(scene, hosts, search)
+    timeless(|search| lose(scene, hosts, search))
 }
 
 /// Whether some placement on the cluster keeps everything; `fixed` says who may not move.

@@ -68,14 +68,18 @@ pub(crate) fn solve(cluster: &Cluster, load: &Load, policy: &Policy) -> Outcome<
     outcome
 }
 
-/// The ways out of inputs without a placement.
-fn relaxed(cluster: &Cluster, load: &Load, policy: &Policy) -> Vec<WayOut> {
-    let search = &mut Search {
+/// What is sought on a clock that stands still, and that nobody ends or listens to.
+pub(crate) fn timeless<T>(sought: impl FnOnce(&mut Search) -> T) -> T {
+    sought(&mut Search {
         elapsed: &|| Micros::ZERO,
         stop: &|| false,
         report: &mut |_| {},
-    };
-    crate::ways_out(cluster, load, policy, search)
+    })
+}
+
+/// The ways out of inputs without a placement.
+fn relaxed(cluster: &Cluster, load: &Load, policy: &Policy) -> Vec<WayOut> {
+    timeless(|search| crate::ways_out(cluster, load, policy, search))
 }
 
 /// The plan of an outcome that has one.

@@ -166,8 +166,7 @@ mod tests {
                     run: wants,
                     length: Micros::millis(34),
                 };
-                let now = Micros::millis(34 * n);
-                last = Some(recent.push(now, &[window]));
+                last = Some(recent.push(Micros::millis(34 * n), &[window]));
             }
             let Some(Demand::Seen { now, margin }) = last else {
                 panic!("{last:?}");

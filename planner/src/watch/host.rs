@@ -26,11 +26,11 @@ const SETTLES: Micros = Micros::secs(3);
 /// one decides nothing: where vCPUs wait for one another all the time, the kernel says so all the time, also of
 /// a host whose guests want less than it has.
 const FRESH: Micros = Micros::millis(300);
-
 /// A host whose kernel has not spoken of an overload for so long, and does now, is one whose load has risen
 /// suddenly: what its guests wanted before says little any more. Where vCPUs wait for one another all the
 /// time it speaks more often than this.
 const REST: Micros = Micros::secs(1);
+
 #[derive(Debug)]
 pub(super) struct HostWatch {
     pub(super) phase: Phase,
@@ -158,15 +158,17 @@ impl Watch {
         part.saturating_mul(self.policy.relief.after.0)
     }
 
-    /// What the guests of a host missed, windows that cover so long a time added.
-    fn missed(&self, host: &HostName, watched: &HostWatch, span: Micros) -> u64 {
+    /// What the guests of a host missed, windows that cover so long a time added; and whether they want more
+    /// than its room.
+    fn missed(&self, host: &HostName, watched: &HostWatch, span: Micros) -> (u64, bool) {
         let wanted = self.wanted(host, watched);
         let over = |more: MilliCores, than: MilliCores| {
             let amount = more.saturating_sub(than).0;
             amount.saturating_mul(span.0)
         };
         let sum = watched.missed.saturating_add(over(wanted, watched.room));
-        sum.saturating_sub(over(watched.room, wanted))
+        let left = sum.saturating_sub(over(watched.room, wanted));
+        (left, wanted > watched.room)
     }
 
     /// Adds what the guests of a host missed in windows that cover so long a time.
@@ -184,29 +186,22 @@ impl Watch {
         let Some(watched) = self.hosts.get(host) else {
             return;
         };
-        let enough = self.enough(watched);
-        let mut missed = self.missed(host, watched, span);
-        if watched.surges(now) {
-            // One that lasts beyond its decision is still seen.
-            let above = |watch: &Self| {
-                let watched = watch.hosts.get(host);
-                watched.is_some_and(|w| watch.wanted(host, w) > w.room)
-            };
-            for windows in (1..NEWEST).rev().chain([NEWEST]) {
-                if missed >= enough && above(self) {
-                    break;
+        let (enough, surges) = (self.enough(watched), watched.surges(now));
+        let (mut missed, mut above) = self.missed(host, watched, span);
+        for windows in (1..NEWEST).rev().chain([NEWEST]) {
+            // One that lasts beyond its decision has missed enough, and is to be seen still.
+            if !surges || (missed >= enough && above) {
+                break;
+            }
+            for guest in told.keys() {
+                if let Some(known) = self.guests.get_mut(guest) {
+                    known.demand = known.recent.seen(windows);
                 }
-                for guest in told.keys() {
-                    if let Some(known) = self.guests.get_mut(guest) {
-                        known.demand = known.recent.seen(windows);
-                    }
-                }
-                // What lies before those windows is not counted with them.
-                let span = told.values().map(|of| covered(of, windows)).max();
-                missed = match self.hosts.get(host) {
-                    Some(watched) => self.missed(host, watched, span.unwrap_or(Micros::ZERO)),
-                    None => missed,
-                };
+            }
+            // What lies before those windows is not counted with them.
+            let span = told.values().map(|of| covered(of, windows)).max();
+            if let Some(watched) = self.hosts.get(host) {
+                (missed, above) = self.missed(host, watched, span.unwrap_or(Micros::ZERO));
             }
         }
         if let Some(watched) = self.hosts.get_mut(host) {

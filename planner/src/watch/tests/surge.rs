@@ -6,6 +6,15 @@ use super::*;
 const WINDOW: u64 = 34;
 const TOLD: u64 = 50;
 
+fn window(demand: u64) -> Window {
+    let demand = MilliCores(demand);
+    Window {
+        demand,
+        run: demand,
+        length: Micros::millis(WINDOW),
+    }
+}
+
 /// How many milliseconds after its onset a surge of three guests is relieved, in a loop of two hosts of 10 cores with five
 /// guests each. Until then the kernel says every `often` that vCPUs wait for one another. The word of the surge
 /// comes 40 ms after it, and is taken back at `back`.
@@ -32,19 +41,13 @@ fn relieved(often: Option<u64>, wants: u64, back: Option<u64>) -> Option<u64> {
         }
         for host in ["h0", "h1"] {
             let guests = own.at.iter().filter(|(_, at)| at.as_str() == host);
-            let window = |guest: &GuestName| {
+            let wanted = |guest: &GuestName| {
                 let surges = host == "h0" && *guest < name("g3");
                 let high = if surges { wants } else { 300 };
                 let share = end.saturating_sub(onset.max(began));
-                let mean = (high * share + 300 * (WINDOW - share)) / WINDOW;
-                let demand = MilliCores(mean);
-                Window {
-                    demand,
-                    run: demand,
-                    length: Micros::millis(WINDOW),
-                }
+                window((high * share + 300 * (WINDOW - share)) / WINDOW)
             };
-            let guests = guests.map(|(g, _)| (g.clone(), vec![window(g)])).collect();
+            let guests = guests.map(|(g, _)| (g.clone(), vec![wanted(g)])).collect();
             let heard = Heard::Windows {
                 host: name(host),
                 guests,
@@ -91,22 +94,20 @@ fn told_together(demands: [u64; 3]) -> (Loop, bool) {
     own.step = Micros::millis(WINDOW);
     own.run(Micros::secs(3), &|_, _| 300);
     kernel_says(&mut own);
-    let moves = tell(&mut own, demands);
-    (own, moves)
+    let decided = tell(&mut own, &demands);
+    (own, decided)
 }
 
-fn tell(own: &mut Loop, demands: [u64; 3]) -> bool {
-    own.now += Micros::millis(WINDOW * 3);
-    let window = |demand: u64| Window {
-        demand: MilliCores(demand),
-        run: MilliCores(demand),
-        length: Micros::millis(WINDOW),
-    };
-    let of = |guest: u64| (name(&format!("g{guest}")), demands.map(window).to_vec());
+/// Tells that each guest of the host wanted that in its last windows; whether something is decided by it.
+fn tell(own: &mut Loop, demands: &[u64]) -> bool {
+    let windows: Vec<Window> = demands.iter().copied().map(window).collect();
+    let span = WINDOW * demands.len() as u64;
+    own.now += Micros::millis(span);
+    let of = |guest: u64| (name(&format!("g{guest}")), windows.clone());
     let heard = Heard::Windows {
         host: name("h0"),
         guests: (0..5).map(of).collect(),
-        old: Micros::millis(TOLD + WINDOW * 3),
+        old: Micros::millis(TOLD + span),
     };
     own.watch.hear(heard, own.now);
     own.watch.decide(&never_late(), own.now).is_some()
@@ -125,25 +126,7 @@ fn an_overload_that_lasts_is_one_though_its_mean_is_diluted_yet() {
     let (mut own, decided) = told_together([300, 300, 2160]);
     assert!(decided);
     for _ in 0..3 {
-        own.watch.hear(
-            Heard::Windows {
-                host: name("h0"),
-                guests: (0..5)
-                    .map(|g| {
-                        let demand = MilliCores(2160);
-                        let window = Window {
-                            demand,
-                            run: demand,
-                            length: Micros::millis(WINDOW),
-                        };
-                        (name(&format!("g{g}")), vec![window])
-                    })
-                    .collect(),
-                old: Micros::millis(TOLD + WINDOW),
-            },
-            own.now + Micros::millis(WINDOW),
-        );
-        own.now += Micros::millis(WINDOW);
+        tell(&mut own, &[2160]);
         assert!(matches!(own.watch.phase(&name("h0")), Phase::Overloaded(_)));
     }
 }
