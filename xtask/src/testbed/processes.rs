@@ -96,9 +96,11 @@ pub(super) fn inside(holder: i32, inside: i32) -> Option<i32> {
         let mut lines = status.lines();
         let own = lines.find_map(|line| line.strip_prefix("NSpid:"));
         let own = own.and_then(|numbers| numbers.split_whitespace().last());
-        // A zombie has ended; its parent may not have looked yet.
+        // A zombie has ended, and its parent may not have looked yet; while threads of it are left, it
+        // still holds its files and their locks.
+        let ended = status.contains("State:\tZ") && status.contains("\nThreads:\t1\n");
         own == Some(inside.to_string().as_str())
-            && !status.contains("State:\tZ")
+            && !ended
             && network_namespace(pid).as_ref() == Some(&namespace)
     })
 }
