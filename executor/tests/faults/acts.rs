@@ -206,7 +206,9 @@ pub(crate) fn history() -> impl Strategy<Value = History> {
     let guests = |most| prop::collection::vec((0usize..4, 500u64..3000, 0..=most), 1..6);
     let guests = prop_oneof![guests(CALM), guests(20_000)];
     let moves = || prop::collection::vec((0usize..6, 0usize..4, mode()), 1..6);
-    let second = prop::option::weighted(0.2, (moves(), 0u64..30_000));
+    // Half of the second controllers want what the first one wants, half of them at about the same time.
+    let begins = prop_oneof![0u64..30_000, 0u64..2_000];
+    let second = prop::option::weighted(0.2, (prop::option::weighted(0.5, moves()), begins));
     let shape = (2usize..5, guests, moves(), second, 0u64..1500);
     let limits = (
         1usize..5,
@@ -218,6 +220,7 @@ pub(crate) fn history() -> impl Strategy<Value = History> {
     let rest = (prop::collection::vec(upset(), 0..5), any::<u64>());
     (shape, limits, rest).prop_map(|(shape, limits, rest)| {
         let (hosts, guests, moves, second, spare) = shape;
+        let second = second.map(|(own, at)| (own.unwrap_or_else(|| moves.clone()), at));
         let (parallel, per_host, heals, resume_crashes, (care, split)) = limits;
         History {
             hosts,
