@@ -12,9 +12,10 @@ use serde::Deserialize;
 use xtask::binaries::Binaries;
 use xtask::command::{read, run};
 use xtask::target_directory;
-use xtask::testbed::{self, Config, Heartbeats, Load, Testbed, judge};
+use xtask::testbed::{Config, Heartbeats, Load, Testbed, judge};
 
 use crate::row::Shown;
+use crate::testbed_commands::for_a_while;
 
 /// Migrations of one guest to and fro; one more, as an even number would lead to where it began.
 const TO_AND_FRO: usize = 101;
@@ -56,19 +57,15 @@ pub(crate) fn rows(parts: &[String], json: bool) -> Result<()> {
             beat_ms: 10,
             ..Config::default()
         };
-        testbed::down(&config.directory)?;
-        let shown = Testbed::up(&config).and_then(|testbed| {
+        for_a_while(&config, |testbed| {
             if chosen("testbed") {
-                desk.to_and_fro(&testbed)?;
+                desk.to_and_fro(testbed)?;
             }
             if chosen("link") {
-                desk.narrow_link(&testbed)?;
+                desk.narrow_link(testbed)?;
             }
             Ok(())
-        });
-        let ended = testbed::down(&config.directory);
-        shown?;
-        ended?;
+        })?;
     }
     Ok(())
 }

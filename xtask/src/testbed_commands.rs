@@ -251,6 +251,21 @@ pub(crate) fn beside(path: &Path, ending: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// Brings a testbed up and takes it down again, whatever `part` does and also when a signal ends us.
+pub(crate) fn for_a_while<T>(
+    config: &Config,
+    part: impl FnOnce(&Testbed) -> Result<T>,
+) -> Result<T> {
+    end_on_signal(&config.directory)?;
+    // What a killed one may have left.
+    testbed::down(&config.directory)?;
+    let done = unless_ended_by_signal(Testbed::up(config).and_then(|testbed| part(&testbed)));
+    let ended = testbed::down(&config.directory);
+    let done = done?;
+    ended?;
+    Ok(done)
+}
+
 static ENDED_BY_SIGNAL: AtomicBool = AtomicBool::new(false);
 
 /// From here on, a signal that would end us ends the testbed first.

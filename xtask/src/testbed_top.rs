@@ -7,9 +7,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use xtask::binaries::Binaries;
 use xtask::command::read;
-use xtask::testbed::{self, Config, Load, Testbed};
+use xtask::testbed::{Config, Load, Testbed};
 
-use crate::testbed_commands::{end_on_signal, unless_ended_by_signal};
+use crate::testbed_commands::for_a_while;
 
 /// Together more than two cores, so that there is something to see.
 const LOADS: [(&str, Load); 5] = [
@@ -34,16 +34,11 @@ const BEFORE: Duration = Duration::from_secs(20);
 /// Brings a host up, draws it, and takes it down again.
 pub(crate) fn top(config: &Config, output: &Path) -> Result<()> {
     let binaries = Binaries::build()?;
-    end_on_signal(&config.directory)?;
-    testbed::down(&config.directory)?;
-    let drawn = unless_ended_by_signal(draw(&binaries, config));
-    testbed::down(&config.directory)?;
-    let picture = drawn?;
+    let picture = for_a_while(config, |testbed| draw(&binaries, testbed))?;
     std::fs::write(output, picture).with_context(|| format!("cannot write {}", output.display()))
 }
 
-fn draw(binaries: &Binaries, config: &Config) -> Result<String> {
-    let testbed = Testbed::up(config)?;
+fn draw(binaries: &Binaries, testbed: &Testbed) -> Result<String> {
     for (guest, load) in LOADS {
         testbed.steer(guest, load)?;
     }

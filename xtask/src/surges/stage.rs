@@ -10,11 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use xtask::binaries::Binaries;
 use xtask::command::{command, read};
 use xtask::target_directory;
 use xtask::testbed::{self, Config, Host, Testbed, processes_of};
+
+use crate::testbed_commands::for_a_while;
 
 /// What the guests of a host have together, in thousandths of a core; all hosts have less than the machine.
 pub(super) const CORES: u32 = 800;
@@ -28,15 +30,29 @@ pub(super) fn on_a_testbed(guests: u16, part: impl FnOnce(&Testbed) -> Result<()
         beat_ms: 20,
         ..Config::default()
     };
-    testbed::down(&config.directory)?;
-    let done = Testbed::up(&config).and_then(|testbed| {
-        let _limits = Limits::lay(&testbed)?;
-        part(&testbed)
+    must_be_alone(&config.directory)?;
+    let done = for_a_while(&config, |testbed| {
+        let _limits = Limits::lay(testbed)?;
+        part(testbed)
     });
-    let ended = testbed::down(&config.directory);
     lift();
-    done?;
-    ended.map(drop)
+    done
+}
+
+/// Another testbed under the same limits would take from this one's hosts what they are to have.
+fn must_be_alone(directory: &Path) -> Result<()> {
+    testbed::down(directory)?;
+    let groups = fs::read_dir(root()).into_iter().flatten().flatten();
+    let inside = groups.map(|g| fs::read_to_string(g.path().join("cgroup.procs")));
+    let inside: String = inside.map(Result::unwrap_or_default).collect();
+    if let Some(process) = inside.lines().next() {
+        bail!(
+            "process {process} of another testbed is in {}: wait until its bench has ended, or end it \
+             by `cargo xtask testbed --dir DIR down`",
+            root().display()
+        );
+    }
+    Ok(())
 }
 
 /// What the hosts weigh against all else on this machine (others have 1024): the limit is to bind, not
