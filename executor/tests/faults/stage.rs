@@ -19,6 +19,9 @@ use crate::quiet;
 /// How often progress is told, to within a second.
 const PROGRESS: Micros = Micros::secs(20);
 
+/// What an abort is on its way for, less than this.
+const ABORT: Micros = Micros::millis(800);
+
 /// The wall clock of every executor, in seconds since the epoch: a test can have it jump.
 static WALL: AtomicI64 = AtomicI64::new(0);
 
@@ -324,7 +327,10 @@ impl Hypervisor for Door {
     }
 
     fn abort(&self, guest: &GuestName, from: &HostName) -> Result<(), Error> {
-        let mut guard = self.turn(Wants::Turn);
+        // It is on its way to the daemon for a while, in which the guest may switch.
+        let asked = self.turn(Wants::Turn).world.now();
+        let way = Micros(asked.0.wrapping_mul(7919) % ABORT.0);
+        let mut guard = self.turn(Wants::Time(asked + way));
         let state = &mut *guard;
         let aborted = state.world.abort(guest, from);
         let now = state.world.now();
