@@ -249,10 +249,9 @@ impl Watch {
             _ => SOON,
         };
         let news = known.is_none();
-        self.last = relief
-            .moves
-            .is_empty()
-            .then(|| (relief.clone(), now + wait, wait));
+        // Moves that were told before were put off, and are told no more; others are about to begin.
+        let stays = relief.moves.is_empty() || !news;
+        self.last = stays.then(|| (relief.clone(), now + wait, wait));
         let nothing = relief.moves.is_empty() && relief.left.is_empty() && relief.wake.is_empty();
         (news && !nothing).then_some(Decision {
             relief,

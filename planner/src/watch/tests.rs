@@ -10,6 +10,7 @@ use vmpack_domain::plan::Move;
 use super::*;
 
 mod failed;
+mod put_off;
 mod surge;
 
 const STEP: Micros = Micros::millis(100);
@@ -30,6 +31,8 @@ struct Loop {
     silent: BTreeSet<HostName>,
     /// How often something was decided.
     decided: usize,
+    /// What is decided is told and not carried out.
+    observes: bool,
     /// How often the probes speak.
     step: Micros,
 }
@@ -73,6 +76,7 @@ impl Loop {
             violation: 0,
             silent: BTreeSet::new(),
             decided: 0,
+            observes: false,
             step: STEP,
         }
     }
@@ -138,6 +142,10 @@ impl Loop {
         if let Some(decision) = self.watch.decide(&never_late(), now) {
             self.judge(&decision);
             self.decided += 1;
+            if self.observes {
+                self.watch.put_off(&decision.relief, now);
+                return;
+            }
             self.watch.started(&decision.relief.moves, true, now);
             for mv in decision.relief.moves {
                 self.made
