@@ -427,6 +427,71 @@ fn a_run_does_not_end_when_nobody_listens() {
 }
 
 #[test]
+fn a_run_does_not_wait_for_who_does_not_read() {
+    use std::io::{Read, Write};
+    let desk = Desk::new();
+    // A pipe that is full until somebody reads.
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut full = writer.try_clone().unwrap();
+    let filling = std::thread::spawn(move || full.write_all("\n".repeat(1 << 20).as_bytes()));
+    std::thread::sleep(Duration::from_millis(200));
+    let mut child = desk
+        .command(&APPLY)
+        .arg("--json")
+        .stdout(writer.try_clone().unwrap())
+        .stderr(writer)
+        .spawn()
+        .unwrap();
+    let began = Instant::now();
+    while desk.status()["run"] != "complete" {
+        assert!(began.elapsed() < Duration::from_secs(60), "it waits");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(!filling.is_finished());
+    // Who reads in the end has not missed anything.
+    let mut read = String::new();
+    reader.read_to_string(&mut read).unwrap();
+    assert!(
+        read.contains("\"finished\"") && read.contains("summary"),
+        "{read}"
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_journal_has_one_holder_by_whatever_name_it_is_called() {
+    let desk = Desk::new();
+    let first = desk.begin(1);
+    desk.wait_for(2);
+    check(&desk, &["pause", "--reason", "a test"], 0, &["paused"]);
+    std::os::unix::fs::symlink("state/journal.db", desk.path("other.db")).unwrap();
+    let status = desk.run(&["status", "--json", "--journal", "other.db"]);
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(status["run"], "running");
+    let other = ["resume", "--journal", "other.db"];
+    check(&desk, &other, 0, &["the pause is lifted", "goes on"]);
+    std::fs::remove_file(desk.path("state/journal.db.lock")).unwrap();
+    let handed = ["handed to the executor at work", "lock file is gone"];
+    check(&desk, &APPLY, 0, &handed);
+    assert_eq!(first.wait_with_output().unwrap().status.code(), Some(0));
+}
+
+#[test]
+fn a_pause_that_cannot_be_read_holds_too() {
+    let desk = Desk::new();
+    std::fs::create_dir(desk.path("state")).unwrap();
+    std::fs::write(desk.path("state/journal.db.inhibit"), b"St\xf6rung").unwrap();
+    let mut child = desk.begin(1000);
+    desk.wait_for(1);
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(desk.events(), 1);
+    let paused = desk.status()["paused"].to_string();
+    assert!(paused.contains("rung"), "{paused}");
+    std::fs::remove_file(desk.path("state/journal.db.inhibit")).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_journal_that_cannot_be_written_starts_nothing() {
     let desk = Desk::new();
     std::fs::create_dir(desk.path("state")).unwrap();

@@ -38,7 +38,7 @@ Examples:
 
 The journal is $VMPACK_STATE/journal.db, else /var/lib/vmpack/journal.db for root, else
 ~/.local/state/vmpack/journal.db. Exit codes: 0 done, 1 a bug in vmpack, 2 usage,
-3 bad input, 6 the plan is stale, 7 partly executed, 8 doctor found trouble, 9 environment (libvirt, permission, another
+3 bad input, 6 the plan is stale, 7 partly executed, 8 doctor found trouble\nor a way back does not keep the policy, 9 environment (libvirt, permission, another
 executor at work).";
 
 /// Carries plans out by live migrations, and keeps a journal of it
@@ -130,7 +130,7 @@ pub fn main() -> Exit {
         }
     };
     talk(arguments.verbose);
-    match run(&arguments) {
+    let exit = match run(&arguments) {
         Ok(exit) => exit,
         Err(failure) => {
             if arguments.json {
@@ -141,7 +141,9 @@ pub fn main() -> Exit {
             say::note(&failure);
             failure.exit
         }
-    }
+    };
+    say::finish();
+    exit
 }
 
 fn run(arguments: &Arguments) -> Result<Exit, Failure> {
@@ -196,7 +198,7 @@ fn talk(verbose: u8) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| say::Talk::Lines)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         // It would tell of a closed standard error on standard error, and panic.
