@@ -19,6 +19,7 @@ use crate::decide::{Action, Course, Observed, Step, decide};
 use crate::holder::{Ask, Order, Refusal, Standing, Terms};
 use crate::journal::{Entry, Journal, JournalError, Run};
 use crate::preflight::Others;
+use crate::socket::inhibited;
 use crate::spells::Spells;
 
 use live::{Live, is_open, waits};
@@ -195,11 +196,11 @@ impl Shell<'_> {
     /// What decisions hang on besides the runs.
     fn look(&mut self) {
         self.observed.now = self.scene.hypervisor.now();
-        let held = std::fs::read_to_string(&self.terms.inhibit);
-        let was = std::mem::replace(&mut self.observed.held, held.is_ok());
+        let held = inhibited(&self.terms.inhibit);
+        let was = std::mem::replace(&mut self.observed.held, held.is_some());
         match held {
-            Ok(text) if !was => (self.hear)(Heard::Held(text.trim())),
-            Err(_) if was => (self.hear)(Heard::Released),
+            Some(text) if !was => (self.hear)(Heard::Held(&text)),
+            None if was => (self.hear)(Heard::Released),
             _ => {}
         }
     }

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 use vmpack_domain::exit::Exit;
 use vmpack_domain::journal::{Event, Priority, RunId};
 use vmpack_domain::plan::Plan;
+use vmpack_probe_client::client::plain;
 
 use crate::holder::{Handle, Order, Refusal, Standing};
 use crate::journal::Entry;
@@ -120,6 +121,22 @@ pub enum Answer {
 /// The system's.
 pub fn inhibit(file: &Path, by: &str) -> std::io::Result<()> {
     write_atomically(file, &format!("{by}\n"))
+}
+
+/// What stands in the inhibit file, in one line, while it is there. Whatever is there holds all new starts, also
+/// what cannot be read: somebody meant it.
+#[must_use]
+pub fn inhibited(file: &Path) -> Option<String> {
+    let text = match std::fs::symlink_metadata(file) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return None,
+        Ok(it) if it.is_file() => std::fs::read(file),
+        Ok(_) => Err(std::io::Error::other("it is no file")),
+        Err(e) => Err(e),
+    };
+    Some(match text {
+        Ok(text) => plain(String::from_utf8_lossy(&text).trim()),
+        Err(e) => format!("{} cannot be read: {e}", file.display()),
+    })
 }
 
 /// Ends [`inhibit`]; whether there was anything to end.
@@ -239,7 +256,7 @@ pub fn ask(
 }
 
 /// Answers one client to its end.
-fn serve(client: UnixStream, handle: &Handle, inhibited: &Path) -> std::io::Result<()> {
+fn serve(client: UnixStream, handle: &Handle, file: &Path) -> std::io::Result<()> {
     let mut line = String::new();
     BufReader::new((&client).take(LONGEST)).read_line(&mut line)?;
     let mut client = client;
@@ -283,8 +300,7 @@ fn serve(client: UnixStream, handle: &Handle, inhibited: &Path) -> std::io::Resu
         }
         Request::Status => match handle.status().blocking_recv() {
             Ok(runs) => {
-                let held = std::fs::read_to_string(inhibited).ok();
-                let held = held.map(|text| text.trim().to_owned());
+                let held = inhibited(file);
                 tell(&Answer::Status { runs, held })
             }
             Err(_) => tell(&gone()),
@@ -293,10 +309,10 @@ fn serve(client: UnixStream, handle: &Handle, inhibited: &Path) -> std::io::Resu
             Ok(runs) => tell(&Answer::Aborting { runs }),
             Err(_) => tell(&gone()),
         },
-        Request::Pause { by } => inhibit(inhibited, &by).and_then(|()| tell(&Answer::Done)),
+        Request::Pause { by } => inhibit(file, &by).and_then(|()| tell(&Answer::Done)),
         Request::Unpause => {
             handle.go_on("a request through the socket".to_owned());
-            release(inhibited).and_then(|_| tell(&Answer::Done))
+            release(file).and_then(|_| tell(&Answer::Done))
         }
         Request::Follow => stream(handle.follow(), None, &mut tell),
     }
@@ -329,6 +345,29 @@ mod tests {
     use vmpack_domain::load::jiff_serde::Timestamp;
 
     use super::*;
+
+    #[test]
+    fn whatever_stands_in_the_way_holds_all_new_starts() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("inhibit");
+        assert_eq!(inhibited(&file), None);
+        for (text, said) in [
+            (&b""[..], ""),
+            (b"a person\n", "a person"),
+            (b"St\xf6rung\x1b[2J\n", "St\u{fffd}rung\u{fffd}[2J"),
+        ] {
+            std::fs::write(&file, text).unwrap();
+            assert_eq!(inhibited(&file).as_deref(), Some(said));
+        }
+        std::fs::remove_file(&file).unwrap();
+        std::os::unix::fs::symlink("nowhere", &file).unwrap();
+        let said = inhibited(&file).unwrap();
+        assert!(said.ends_with("it is no file"), "{said}");
+        std::fs::remove_file(&file).unwrap();
+        std::fs::create_dir(&file).unwrap();
+        assert!(inhibited(&file).is_some());
+        assert_eq!(inhibited(&folder.path().join("none")), None);
+    }
 
     #[test]
     fn a_request_is_read_as_it_was_written_and_what_is_none_is_refused() {

@@ -11,6 +11,7 @@ use super::say::{answer, note};
 use super::summary::{lines, table};
 use crate::journal::{Journal, Run};
 use crate::lock::Lock;
+use crate::socket::inhibited;
 
 pub(crate) fn run(reported: &Reported, place: &Place, json: bool) -> Result<Exit, Failure> {
     show(place, Lock::holder(&place.lock), reported, json)
@@ -32,8 +33,7 @@ pub(crate) fn show(
         },
         None => Vec::new(),
     };
-    let paused = std::fs::read_to_string(&place.inhibit).ok();
-    let paused = paused.map(|text| text.trim().to_owned());
+    let paused = inhibited(&place.inhibit);
     if runs.is_empty() {
         if json {
             let none = serde_json::json!({
