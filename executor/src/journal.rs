@@ -3,6 +3,7 @@
 //! socket ([`crate::socket`]).
 
 use std::fs::OpenOptions;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,6 +18,9 @@ use crate::world::World;
 
 /// The schema's version, kept in the file's `user_version`.
 const VERSION: i64 = 2;
+
+/// Where SQLite keeps the journal's own number.
+const IDENTITY: &str = "application_id";
 
 const SCHEMA: &str = "
 CREATE TABLE event (
@@ -159,12 +163,16 @@ impl Journal {
         if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
             make_folder(dir).map_err(file)?;
         }
-        OpenOptions::new()
-            .create(true)
-            .append(true)
+        let made = OpenOptions::new()
+            .create_new(true)
+            .write(true)
             .mode(0o600)
-            .open(path)
-            .map_err(file)?;
+            .open(path);
+        // One that is there is not opened but by SQLite: to close it would let go of SQLite's locks.
+        match made {
+            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+            made => drop(made.map_err(file)?),
+        }
         let mut connection = connect(path)?;
         let failed = |cause| store(path, cause);
         if look(&connection, path)? == Found::Nothing {
@@ -175,7 +183,30 @@ impl Journal {
             // Another process may have made other ones meanwhile.
             look(&connection, path)?;
         }
-        Self::of(path, connection).map_err(failed)
+        let journal = Self::of(path, connection).map_err(failed)?;
+        if journal.identity()? == 0 {
+            let any = RandomState::new().build_hasher().finish() >> 32;
+            let any = u32::try_from(any).unwrap_or_default() | 1;
+            let own = journal
+                .connection
+                .pragma_update(None, IDENTITY, any.cast_signed());
+            own.map_err(failed)?;
+        }
+        Ok(journal)
+    }
+
+    /// A number of its own, by which it is told from others of the same name elsewhere; 0 where it was made before
+    /// journals had one, and has not been written to since.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn identity(&self) -> Result<u32, JournalError> {
+        let found = self
+            .connection
+            .pragma_query_value(None, IDENTITY, |r| r.get(0));
+        found
+            .map(i32::cast_unsigned)
+            .map_err(|cause| store(&self.path, cause))
     }
 
     /// Opens the journal if there is one; a file with nothing in it is none. Nothing is written.
@@ -302,7 +333,7 @@ impl Journal {
         while let Some(RunId(id)) = next {
             let sql = format!("SELECT seq, world FROM run WHERE seq = {id}");
             let run = self.runs(&sql)?.pop();
-            let run = run.ok_or_else(|| self.row(id, &"the run that it began is gone"))?;
+            let run = run.ok_or_else(|| self.row(id, &"it begins no run"))?;
             // It only ever points back.
             next = run.follows().filter(|before| before.0 < id);
             chain.push(run);

@@ -1,8 +1,9 @@
 //! One executor at a time: a lock beside the journal that the kernel lets go when the process
-//! dies, however it dies.
+//! dies, however it dies. The journal itself is locked too: the file beside it may be taken away.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::mem::ManuallyDrop;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -33,42 +34,41 @@ pub enum LockError {
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
+    /// Never closed: with any descriptor of it SQLite's own locks would go.
+    journal: ManuallyDrop<File>,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // It goes with the process otherwise.
+        let _ = self.journal.unlock();
+    }
 }
 
 impl Lock {
-    /// Takes the lock and writes into it who has it.
+    /// Takes the lock at `path` and writes into it who has it, and that of the journal, which is made as an empty
+    /// file where there is none.
     ///
     /// # Errors
-    /// When another process holds it, or the file cannot be made.
-    pub fn take(path: &Path, who: &str) -> Result<Self, LockError> {
-        let failed = |cause| LockError::File {
-            path: path.display().to_string(),
-            cause,
-        };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(path)
-            .map_err(failed)?;
-        let began = Instant::now();
-        loop {
-            match file.try_lock() {
-                Ok(()) => break,
-                // Somebody who only looks holds it for a moment.
-                Err(TryLockError::WouldBlock) if began.elapsed() < GLANCE => {
-                    std::thread::sleep(GLANCE / 10);
-                }
-                Err(TryLockError::WouldBlock) => return Err(LockError::Held { by: note(file) }),
-                Err(TryLockError::Error(cause)) => return Err(failed(cause)),
-            }
+    /// When another process holds either, or a file cannot be made.
+    pub fn take((path, journal): (&Path, &Path), who: &str) -> Result<Self, LockError> {
+        let failed = |cause| lock_error(path, cause);
+        let mut file = open(path)?;
+        if !locked(&file, path)? {
+            return Err(LockError::Held { by: note(file) });
+        }
+        let kept = ManuallyDrop::new(open(journal)?);
+        if !locked(&kept, journal)? {
+            let by = format!("it keeps {}, and its lock file is gone", journal.display());
+            return Err(LockError::Held { by });
         }
         file.set_len(0).map_err(failed)?;
         file.rewind().map_err(failed)?;
         writeln!(file, "{who}").map_err(failed)?;
-        Ok(Self { _file: file })
+        Ok(Self {
+            _file: file,
+            journal: kept,
+        })
     }
 
     /// What the holder wrote of itself, if somebody holds the lock.
@@ -78,6 +78,40 @@ impl Lock {
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(note(file)),
             _ => None,
+        }
+    }
+}
+
+fn lock_error(path: &Path, cause: std::io::Error) -> LockError {
+    LockError::File {
+        path: path.display().to_string(),
+        cause,
+    }
+}
+
+fn open(path: &Path) -> Result<File, LockError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)
+        .map_err(|cause| lock_error(path, cause))
+}
+
+/// Whether it was to be had.
+fn locked(file: &File, path: &Path) -> Result<bool, LockError> {
+    let began = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            // Somebody who only looks holds it for a moment.
+            Err(TryLockError::WouldBlock) if began.elapsed() < GLANCE => {
+                std::thread::sleep(GLANCE / 10);
+            }
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(cause)) => return Err(lock_error(path, cause)),
         }
     }
 }
@@ -98,16 +132,23 @@ mod tests {
     #[test]
     fn a_second_taker_is_told_who_holds_it_and_gets_it_afterwards() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("journal.lock");
-        let first = Lock::take(&path, "process 1, a longer text").unwrap();
-        let error = Lock::take(&path, "process 2").unwrap_err();
+        let (path, journal) = (dir.path().join("journal.lock"), dir.path().join("journal"));
+        let both = (path.as_path(), journal.as_path());
+        let first = Lock::take(both, "process 1, a longer text").unwrap();
+        let error = Lock::take(both, "process 2").unwrap_err();
         assert!(
             error.to_string().contains("process 1, a longer text"),
             "{error}"
         );
         drop(first);
-        let _second = Lock::take(&path, "process 3").unwrap();
-        let error = Lock::take(&path, "process 4").unwrap_err();
+        let _second = Lock::take(both, "process 3").unwrap();
+        let error = Lock::take(both, "process 4").unwrap_err();
         assert!(error.to_string().ends_with("process 3"), "{error}");
+        std::fs::remove_file(&path).unwrap();
+        let error = Lock::take(both, "process 5").unwrap_err();
+        assert!(
+            error.to_string().ends_with("its lock file is gone"),
+            "{error}"
+        );
     }
 }

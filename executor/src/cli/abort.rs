@@ -202,7 +202,7 @@ mod tests {
         let arguments = Arguments { run: None };
         assert_eq!(run(&arguments, &place, true).unwrap(), Exit::Done);
 
-        let lock = Lock::take(&place.lock, "a test").unwrap();
+        let lock = Lock::take((&place.lock, &place.journal), "a test").unwrap();
         let (handle, mut asks) = channel();
         let server = Server::open(&place.socket, &place.inhibit, handle).unwrap();
         let holder = std::thread::spawn(move || {

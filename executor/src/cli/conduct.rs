@@ -241,19 +241,26 @@ pub(super) fn take_lock(place: &Place, doing: &str) -> Result<Lock, LockError> {
         std::process::id(),
         jiff::Timestamp::now()
     );
-    Lock::take(&place.lock, &who)
+    Lock::take((&place.lock, &place.journal), &who)
 }
 
 /// Those hosts, acted on from this machine with this journal.
-pub(super) fn scene(hypervisor: Arc<dyn Hypervisor>, world: &World, place: &Place) -> Scene {
+pub(super) fn scene(
+    hypervisor: Arc<dyn Hypervisor>,
+    world: &World,
+    place: &Place,
+    journal: Option<&Journal>,
+) -> Result<Scene, Failure> {
+    let identity = journal.map_or(Ok(0), Journal::identity)?;
     let machine = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let journal = std::path::absolute(&place.journal).unwrap_or_else(|_| place.journal.clone());
-    Scene {
+    let path = std::path::absolute(&place.journal).unwrap_or_else(|_| place.journal.clone());
+    Ok(Scene {
         hypervisor,
-        controller: format!("{}:{}", machine.trim(), journal.display()),
+        // Two machines may have one name, such as containers.
+        controller: format!("{}:{}#{identity:08x}", machine.trim(), path.display()),
         wall: || Timestamp(jiff::Timestamp::now()),
         keeps_hours: matches!(world, World::Libvirt { .. }),
-    }
+    })
 }
 
 /// How runs are carried out.
@@ -283,7 +290,7 @@ pub(super) fn carry_on(
     let of_run = run.world.clone();
     let world = world.unwrap_or(of_run);
     Stage {
-        scene: scene(world.reopen(&place.world)?, &world, place),
+        scene: scene(world.reopen(&place.world)?, &world, place, Some(journal))?,
         world,
         runs,
         before,
@@ -334,7 +341,12 @@ impl Stage<'_> {
         let end = runtime.block_on(async {
             signals(&handle, &stopped).map_err(failed)?;
             let _server =
-                Server::open(&self.place.socket, &self.place.inhibit, handle).map_err(failed)?;
+                Server::open(&self.place.socket, &self.place.inhibit, handle).map_err(|e| {
+                    Failure::new(
+                        Exit::Environment,
+                        format!("socket {}: {e}", self.place.socket.display()),
+                    )
+                })?;
             let hear = &mut |heard: Heard<'_>| display.hear(&heard);
             let (scene, desk) = (&self.scene, (&mut *journal, &mut asks));
             carry_through(scene, &self.runs, &terms, desk, hear, anew.as_ref())

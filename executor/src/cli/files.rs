@@ -121,6 +121,7 @@ impl Place {
             Some(path) => path.to_owned(),
             None => state_folder()?.join("journal.db"),
         };
+        let journal = the_file_itself(journal);
         let beside = |suffix: &str| {
             let mut name = journal.as_os_str().to_owned();
             name.push(suffix);
@@ -133,6 +134,26 @@ impl Place {
             inhibit: beside(".inhibit"),
             journal,
         })
+    }
+}
+
+/// A journal has one lock, by whatever name it is called.
+fn the_file_itself(journal: PathBuf) -> PathBuf {
+    if let Ok(file) = journal.canonicalize() {
+        return file;
+    }
+    let (Some(folder), Some(name)) = (journal.parent(), journal.file_name()) else {
+        return journal;
+    };
+    let here = Path::new(".");
+    let folder = if folder.as_os_str().is_empty() {
+        here
+    } else {
+        folder
+    };
+    match folder.canonicalize() {
+        Ok(folder) => folder.join(name),
+        Err(_) => journal,
     }
 }
 

@@ -395,7 +395,7 @@ impl Holder {
             note("what another executor left is carried on");
             world.reopen(&place.world)?
         };
-        let scene = scene(hypervisor, &world, place);
+        let scene = scene(hypervisor, &world, place, Some(&journal))?;
         let shares = keeper(&scene, finish.clone())?;
         let (handle, mut asks) = channel();
         let (mine, place, pace) = (handle.clone(), place.clone(), arguments.pace.clone());
