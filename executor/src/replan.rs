@@ -16,7 +16,8 @@
 //! judges: a guest does not go to a host again to which its move failed, unless all that was lacking is room, which
 //! the planner sees by itself; one that failed at two hosts stays where it is, and so does one that somebody
 //! else has moved meanwhile, unless its host is to be emptied. Where no plan keeps that, those guests are held where
-//! they are. So no move is tried again that failed, and a chain of runs ends. What the policy lets a plan do counts
+//! they are. So no move is tried again that failed, but where the policy's rules let its guest neither stay nor go
+//! elsewhere: then the rest is not held up by it. What the policy lets a plan do counts
 //! for the chain as a whole: its limits on moves, which are at most as many as the first plan has, are
 //! lessened by those that happened, its budgets of split state by what was spent of them, `stop-after` by the
 //! moves that failed, and guests that moved rest as long as its `cooldown` says.
@@ -60,8 +61,9 @@ pub struct Basis {
     pub policy: Policy,
     /// What failed and what is done about it, in words.
     pub why: Vec<String>,
-    /// The guests of which something failed or was changed by others.
-    pub cut: BTreeSet<GuestName>,
+    /// The guests of which something failed or was changed by others, with the rule that says what is done about it; one
+    /// whose name or target is a pattern is held still instead.
+    pub cut: BTreeMap<GuestName, Option<String>>,
 }
 
 /// What comes after the last of a chain of runs, each of which was planned for what the one before left;
@@ -168,7 +170,7 @@ pub fn basis(chain: &[Run], sight: &Sight, wall: Timestamp) -> Result<Basis, Str
         cluster: now.clone(),
         policy,
         why: told(last),
-        cut: BTreeSet::new(),
+        cut: BTreeMap::new(),
     };
     cut_off(&mut basis, "planned anew", &failed, &left);
     if !sight.silent.is_empty() {
@@ -201,9 +203,13 @@ fn cut_off(
 ) {
     for (guest, rule) in cuts(failed, left, &basis.cluster) {
         basis.why.push(format!("so {}", rule.name));
-        basis.cut.insert(guest.clone());
-        if guest.as_str().contains('*') {
-            // As a pattern it would name others, too.
+        let hosts = match &rule.kind {
+            RuleKind::Ban { hosts, .. } => &hosts[..],
+            _ => &[],
+        };
+        // As a pattern it would name others, too.
+        if guest.as_str().contains('*') || hosts.iter().any(|h| h.contains('*')) {
+            basis.cut.insert(guest.clone(), None);
             hold_still(&mut basis.cluster, |name| *name == guest);
             continue;
         }
@@ -211,47 +217,9 @@ fn cut_off(
             name: unique(&basis.policy, format!("{prefix}: {}", rule.name)),
             ..rule
         };
+        basis.cut.insert(guest, Some(rule.name.clone()));
         basis.policy.rules.push(rule);
     }
-}
-
-/// The plan that is made from that; where none keeps its cuts, the one of [`held`], unless it is `stopped`.
-///
-/// # Errors
-/// Why there is none.
-pub fn made(
-    basis: Basis,
-    planner: &dyn Fn(&Basis) -> Result<Plan, String>,
-    stopped: &dyn Fn() -> bool,
-) -> Result<Plan, String> {
-    let planned = |basis: Basis| {
-        let mut plan = planner(&basis)?;
-        plan.reasons.splice(0..0, basis.why);
-        Ok(plan)
-    };
-    let otherwise = held(&basis);
-    match (planned(basis), otherwise) {
-        // A cut may be what there is no plan with.
-        (Err(why), Some(held)) if !stopped() => planned(held).map_err(|_: String| why),
-        (planned, _) => planned,
-    }
-}
-
-/// The same, for where no plan keeps the cuts: the guests that they are of stay where they are. Nothing
-/// where that changes nothing.
-#[must_use]
-pub fn held(basis: &Basis) -> Option<Basis> {
-    let mut held = basis.clone();
-    hold_still(&mut held.cluster, |guest| basis.cut.contains(guest));
-    if held.cluster == basis.cluster {
-        return None;
-    }
-    let names: Vec<&str> = basis.cut.iter().map(GuestName::as_str).collect();
-    held.why.push(format!(
-        "no plan was found with that, so what failed stays where it is: {}",
-        names.join(", ")
-    ));
-    Some(held)
 }
 
 /// Lets those guests not be moved, but those of hosts that are to be emptied.
@@ -587,6 +555,8 @@ fn arrived(plan: &Plan, mv: &Move) -> bool {
 }
 
 pub mod again;
+mod fallback;
 pub mod round;
+pub use fallback::{held, lifted, made};
 #[cfg(test)]
 mod tests;

@@ -16,7 +16,8 @@ use crate::replan::round::Anew;
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub(crate) struct Replan {
     /// Where moves failed for good, plan what is left anew from the hosts as they are, and carry that out
-    /// without asking again; up to N times. No guest is sent again to a host to which its move failed
+    /// without asking again; up to N times. No guest is sent again to a host to which its move failed, unless
+    /// rules let it neither stay nor go elsewhere
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=16))]
     pub(super) replan: u32,
 }

@@ -275,6 +275,52 @@ fn where_no_plan_keeps_the_cuts_their_guests_are_held_where_they_are() {
 }
 
 #[test]
+fn what_rules_let_neither_stay_nor_go_elsewhere_is_tried_again_and_holds_up_nothing() {
+    let (hosts, mut plan) = halves();
+    let of = |plan: &Plan| {
+        let events = vec![intended(&plan.moves[0]), failed("m1"), FINISHED];
+        let run = run(1, &hosts, plan, events);
+        basis(&[run], &hosts.clone().into(), at(60)).unwrap()
+    };
+    assert_eq!(lifted(&of(&plan)), None);
+    plan.policy.rules.push(Rule {
+        name: "fenced".to_owned(),
+        kind: RuleKind::Fence {
+            guests: vec!["web".to_owned()],
+            hosts: vec!["h2".to_owned()],
+        },
+    });
+    let found = of(&plan);
+    let web = |basis: &Basis| basis.cluster.guest(&name("web")).unwrap().movable;
+    let planner = |basis: &Basis| match (added(basis, &plan.policy).as_slice(), web(basis)) {
+        ([], true) => Ok(plan.clone()),
+        _ => Err("infeasible".to_owned()),
+    };
+    let made_anew = made(found.clone(), &planner, &|| false).unwrap();
+    let why = made_anew.reasons.join("; ");
+    assert!(why.ends_with("the same is tried again for web"), "{why}");
+    // Nothing more is begun once it is to stop.
+    assert!(made(found.clone(), &planner, &|| true).is_err());
+    let never = |_: &Basis| Err("never".to_owned());
+    assert_eq!(made(found, &never, &|| false), Err("never".to_owned()));
+}
+
+#[test]
+fn a_target_whose_name_is_a_pattern_is_not_cut_off_as_one() {
+    let hosts = cluster(&["h1", "h*"], &[("web", "h1")]);
+    let plan = plan(&hosts, vec![a_move("m1", "web", "h1", "h*")]);
+    let events = vec![intended(&plan.moves[0]), failed("m1"), FINISHED];
+    let found = basis(
+        &[run(1, &hosts, &plan, events)],
+        &hosts.clone().into(),
+        at(60),
+    )
+    .unwrap();
+    assert_eq!(added(&found, &plan.policy), [] as [&str; 0]);
+    assert!(!found.cluster.guests[0].movable);
+}
+
+#[test]
 fn moves_that_failed_add_up_over_the_chain_until_a_person_has_looked() {
     let (hosts, mut plan) = halves();
     plan.policy.migrations.stop_after = 2;
@@ -468,6 +514,8 @@ fn a_guest_whose_move_failed_is_sent_there_again_ever_later() {
     let well = run(2, &hosts, &plan, events);
     let between = [fails(1), well, fails(2 * hour)];
     assert_eq!(cut(&between, 4 * hour), [] as [&str; 0]);
+    // The clock was ahead when it failed.
+    assert_eq!(cut(&[fails(100 * hour)], 5 * hour), [] as [&str; 0]);
     // However often, it is tried again after a day.
     let often: Vec<Run> = (1..40).map(fails).collect();
     assert_eq!(cut(&often, 24 * hour), ["web not h2"]);

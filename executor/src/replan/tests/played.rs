@@ -235,6 +235,8 @@ fn who_follows_hears_of_every_run_of_a_chain() {
     // Begins to follow while the new plan is made.
     let meanwhile: Meanwhile = Box::new(move |handle: &Handle| {
         *keep.lock().unwrap() = Some(handle.follow());
+        // That is taken in by now.
+        handle.status().blocking_recv().unwrap();
     });
     let faults = vec![refuses(target.as_str()), refuses(target.as_str())];
     let found = played_while(&hosts, &policy(), faults, 2, Some(meanwhile)).unwrap();
