@@ -13,7 +13,7 @@ use vmpack_domain::plan::{
     Base, Claim, HostChange, Move, MoveClaim, MoveId, Plan, PlanStatus, TimeClaim,
 };
 use vmpack_domain::units::{MiB, Micros, Ratio};
-use vmpack_domain::{Cluster, Load, digest};
+use vmpack_domain::{Cluster, GuestName, Load, digest};
 
 use crate::journal::Run;
 use crate::replan::first_plan;
@@ -41,13 +41,18 @@ pub fn reverse(chain: &[Run], now: &Cluster, load: &Load) -> Result<Plan, String
             moves.push(mv);
         }
     }
+    let begun = leave_out_what_is_back(&mut moves, now);
     let names: Vec<String> = chain.iter().map(|r| r.id.to_string()).collect();
     let names = match names.as_slice() {
         [one] => format!("run {one}"),
         all => format!("runs {}", all.join(", ")),
     };
     if moves.is_empty() {
-        return Err(format!("no move of {names} has happened"));
+        return Err(if begun {
+            format!("what happened of {names} is taken back already")
+        } else {
+            format!("no move of {names} has happened")
+        });
     }
     let mut policy = plan.policy.clone();
     // The way back was not sought: it is no matter of prices, of rest, or of how many may move.
@@ -102,6 +107,30 @@ pub fn reverse(chain: &[Run], now: &Cluster, load: &Load) -> Result<Plan, String
         reasons: vec![format!("takes back what happened of {names}")],
         policy,
     })
+}
+
+/// Leaves out the first moves of each guest that is on its way back already, as far as it is. Says whether there
+/// were any.
+fn leave_out_what_is_back(moves: &mut Vec<Move>, now: &Cluster) -> bool {
+    let mut ways: BTreeMap<&GuestName, Vec<&Move>> = BTreeMap::new();
+    for mv in moves.iter() {
+        ways.entry(&mv.guest).or_default().push(mv);
+    }
+    let mut over: BTreeSet<MoveId> = BTreeSet::new();
+    for (guest, way) in ways {
+        let at = now.guest(guest).and_then(|g| g.host.as_ref());
+        if at == way.first().map(|mv| &mv.from) {
+            continue;
+        }
+        let reached = way.iter().position(|mv| Some(&mv.to) == at);
+        let done = reached.map_or(&[][..], |last| &way[..=last]);
+        over.extend(done.iter().map(|mv| mv.id.clone()));
+    }
+    moves.retain(|mv| !over.contains(&mv.id));
+    for mv in moves.iter_mut() {
+        mv.after.retain(|id| !over.contains(id));
+    }
+    !over.is_empty()
 }
 
 /// The moves that take back what has happened of a run, in their order; those that wait for none of it wait for
@@ -265,5 +294,17 @@ mod tests {
             ]
         );
         assert_eq!(check::plan(&now, &Load::default(), &back.policy, &back), []);
+
+        // Of that b is back, and a is half way.
+        now.guests[0].host = Some("h2".parse().unwrap());
+        now.guests[1].host = Some("h1".parse().unwrap());
+        let rest = reverse(&chain, &now, &Load::default()).unwrap();
+        assert_eq!(rest.target, before.placement());
+        let ids: Vec<&str> = rest.moves.iter().map(|m| m.id.0.as_str()).collect();
+        assert_eq!(ids, ["back-m1"]);
+        assert!(rest.moves[0].after.is_empty());
+        assert_eq!(check::plan(&now, &Load::default(), &rest.policy, &rest), []);
+        let error = reverse(&chain, &before, &Load::default()).unwrap_err();
+        assert_eq!(error, "what happened of runs 1, 5 is taken back already");
     }
 }

@@ -168,6 +168,43 @@ fn a_way_back_is_not_planned_anew() {
 }
 
 #[test]
+fn a_way_back_is_taken_back_only_by_its_number_and_what_is_back_stays() {
+    let desk = Desk::new();
+    assert_eq!(told(&desk.run(&APPLY)).0, 0);
+    let back = |more: &[&str]| {
+        let world = "state/journal.db.world.yaml";
+        std::fs::copy(desk.path(world), desk.path("now.yaml")).unwrap();
+        let back = [
+            "apply",
+            "--reverse",
+            "state/journal.db",
+            "--cluster",
+            "now.yaml",
+            "--simulated",
+            "--yes",
+        ];
+        told(&desk.run(&[&back[..], more].concat()))
+    };
+    let (code, out, err) = back(&[]);
+    assert_eq!(code, 0, "{out}{err}");
+    let (code, _, err) = back(&[]);
+    assert_eq!(code, 3, "{err}");
+    assert!(
+        err.contains("is itself a way back") && err.contains("`--run "),
+        "{err}"
+    );
+    let (code, _, err) = back(&["--run", "1"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(
+        err.contains("what happened of run 1 is taken back already"),
+        "{err}"
+    );
+    let (code, _, err) = back(&["--run", "2"]);
+    assert_eq!(code, 3, "{err}");
+    assert!(err.contains("it begins no run"), "{err}");
+}
+
+#[test]
 fn a_new_plan_for_real_hosts_takes_a_load() {
     let (code, _, err) = told(&desk().run(&["apply", "plan.yaml", "--yes", "--replan", "1"]));
     assert_eq!(code, 2, "{err}");

@@ -7,7 +7,7 @@ use vmpack_domain::check;
 use vmpack_domain::cluster::Host;
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{read_cluster, read_load, read_plan};
-use vmpack_domain::journal::{MoveState, Priority, Progress};
+use vmpack_domain::journal::{MoveState, Priority, Progress, RunId};
 use vmpack_domain::plan::Plan;
 use vmpack_domain::units::count;
 use vmpack_domain::{Cluster, Load};
@@ -17,7 +17,7 @@ use super::failure::Failure;
 use super::files::{Place, read, read_all};
 use super::hand_over::hand_over;
 use super::planning::Replan;
-use super::say::{answer, note, out};
+use super::say::{self, answer, note, out};
 use super::summary::{lines, table};
 use crate::admit::{Admission, Ask, admit};
 use crate::attempt::Scene;
@@ -58,6 +58,9 @@ pub(crate) struct Apply {
     /// back, on the hosts as they are now; with it that of the runs whose rest it was planned for by --replan
     #[arg(long, value_name = "JOURNAL", conflicts_with_all = ["plan", "replan"])]
     reverse: Option<PathBuf>,
+    /// With --reverse: the run to take back, instead of the newest; what is taken back of it already stays so
+    #[arg(long, value_name = "RUN", requires = "reverse")]
+    run: Option<i64>,
     /// The cluster's files or folders, instead of the cluster.yaml beside the plan; with --simulated
     /// they are the world at its start
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -181,7 +184,7 @@ fn asked(arguments: &Apply) -> Result<Asked, Failure> {
     };
     let plan = match (plan, &arguments.reverse) {
         (Some(plan), _) => plan,
-        (None, Some(journal)) => way_back(journal, &world, &load)?,
+        (None, Some(journal)) => way_back(journal, arguments.run.map(RunId), &world, &load)?,
         (None, None) => return Err(Failure::new(Exit::Usage, "there is no plan")),
     };
     Ok(Asked {
@@ -228,7 +231,7 @@ fn begin(
         // They may differ in how fast simulated time goes by.
         return carry_on(unfinished, Some(world), manner, place, &mut journal, json);
     }
-    let scene = scene(world.open(&place.world)?, &world, place);
+    let scene = scene(world.open(&place.world)?, &world, place, Some(&journal))?;
     let Some(now) = fits(&plan, &scene, json)? else {
         arguments.reported.nothing_to_tell();
         return Ok(Exit::Done);
@@ -288,8 +291,13 @@ fn the_same<'a>(
     }
 }
 
-/// The way back of the newest run in a journal, judged like any plan.
-fn way_back(journal: &Path, world: &World, load: &Load) -> Result<Plan, Failure> {
+/// The way back of that run in a journal, or of the newest, judged like any plan.
+fn way_back(
+    journal: &Path,
+    wanted: Option<RunId>,
+    world: &World,
+    load: &Load,
+) -> Result<Plan, Failure> {
     let none = || {
         Failure::new(
             Exit::BadInput,
@@ -297,9 +305,22 @@ fn way_back(journal: &Path, world: &World, load: &Load) -> Result<Plan, Failure>
         )
     };
     let kept = Journal::existing(journal)?.ok_or_else(none)?;
-    let run = kept.newest()?;
+    let run = match wanted {
+        Some(wanted) => wanted,
+        None => {
+            let newest = kept.newest()?.ok_or_else(none)?;
+            if newest.reverses() {
+                let newest = newest.id;
+                let error = format!("run {newest}, the newest, is itself a way back");
+                return Err(Failure::new(Exit::BadInput, error).hint(format!(
+                    "`--run {newest}` takes that back, `--run N` the rest of run N; `vmpack-executor ledger` lists runs"
+                )));
+            }
+            newest.id
+        }
+    };
     let now = world.look()?.snapshot()?;
-    let chain = kept.chain(run.ok_or_else(none)?.id)?;
+    let chain = kept.chain(run)?;
     if let [first, .., last] = chain.as_slice() {
         note(format_args!(
             "runs {} to {} are taken back together: each was planned for what the one before left",
@@ -396,7 +417,9 @@ fn fits(plan: &Plan, scene: &Scene, json: bool) -> Result<Option<Cluster>, Failu
 /// `--dry-run`.
 fn rehearse(asked: &Asked, place: &Place, json: bool) -> Result<Exit, Failure> {
     let plan = &asked.plan;
-    let Some(now) = fits(plan, &scene(asked.world.look()?, &asked.world, place), json)? else {
+    let journal = Journal::existing(&place.journal)?;
+    let scene = scene(asked.world.look()?, &asked.world, place, journal.as_ref())?;
+    let Some(now) = fits(plan, &scene, json)? else {
         return Ok(Exit::Done);
     };
     if json {
@@ -448,6 +471,7 @@ fn show_rest(plan: &Plan, progress: &Progress) {
 
 fn confirmed() -> Result<bool, Failure> {
     let failed = |e: std::io::Error| Failure::new(Exit::Environment, format!("the terminal: {e}"));
+    say::finish();
     let mut terminal = std::io::stderr();
     write!(terminal, "carry it out? [y/N] ")
         .and_then(|()| terminal.flush())
