@@ -141,13 +141,17 @@ _vmpack__executor() {
             return 0
             ;;
         vmpack__subcmd__executor__subcmd__apply)
-            opts="-y -v -h --reverse --cluster --dry-run --yes --parallel --replan --report --simulated --load --speed-up --seed --verbose --journal --json --help"
+            opts="-y -v -h --reverse --run --cluster --dry-run --yes --parallel --replan --report --simulated --load --speed-up --seed --verbose --journal --json --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --reverse)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --run)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -50,9 +50,10 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand snapshot" -s h -l help -d 'Print help'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l reverse -d 'Instead of a plan, the way back of the newest run in that journal: what happened of it is taken back, on the hosts as they are now; with it that of the runs whose rest it was planned for by --replan' -r -F
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l run -d 'With --reverse: the run to take back, instead of the newest; what is taken back of it already stays so' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l cluster -d 'The cluster\'s files or folders, instead of the cluster.yaml beside the plan; with --simulated they are the world at its start' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l parallel -d 'Migrations at once, instead of as many as the plan\'s policy says' -r
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l replan -d 'Where moves failed for good, plan what is left anew from the hosts as they are, and carry that out without asking again; up to N times. No guest is sent again to a host to which its move failed' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l replan -d 'Where moves failed for good, plan what is left anew from the hosts as they are, and carry that out without asking again; up to N times. No guest is sent again to a host to which its move failed, unless rules let it neither stay nor go elsewhere' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l report -d 'Write a page of what came of it: schedule, moves and why, journal (HTML, one file, works offline)' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l load -d 'What the simulated guests do; with --reverse, the load by which the way back is judged; with --replan, the one by which plans are made anew' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand apply" -l speed-up -d 'Simulated seconds per second; without it, simulated time jumps' -r
@@ -70,7 +71,7 @@ complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand pause" -
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand pause" -l json -d 'Write the result to standard output as JSON, one document a line'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand pause" -s h -l help -d 'Print help'
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l parallel -d 'Migrations at once, instead of as many as the plan\'s policy says' -r
-complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l replan -d 'Where moves failed for good, plan what is left anew from the hosts as they are, and carry that out without asking again; up to N times. No guest is sent again to a host to which its move failed' -r
+complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l replan -d 'Where moves failed for good, plan what is left anew from the hosts as they are, and carry that out without asking again; up to N times. No guest is sent again to a host to which its move failed, unless rules let it neither stay nor go elsewhere' -r
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l load -d 'With --replan, what the guests want; a simulated world has it by itself' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l report -d 'Write a page of what came of it: schedule, moves and why, journal (HTML, one file, works offline)' -r -F
 complete -c vmpack-executor -n "__fish_vmpack_executor_using_subcommand resume" -l journal -d 'The journal, instead of the one in the state folder' -r -F

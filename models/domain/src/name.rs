@@ -15,7 +15,8 @@ use crate::units::shorten;
 #[error("read `{0}`, expected a name of 1 to 253 printable characters")]
 pub struct NameError(String);
 
-fn accept(text: &str) -> Result<Arc<str>, NameError> {
+/// Whether the text is a name.
+pub(crate) fn accept(text: &str) -> Result<Arc<str>, NameError> {
     let ok = !text.is_empty()
         && text.chars().count() <= 253
         && text.trim() == text

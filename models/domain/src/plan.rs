@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::name::{GuestName, HostName};
+use crate::name::{GuestName, HostName, NameError, accept};
 use crate::policy::Policy;
 use crate::units::{MiB, MiBPerSec, Micros, MilliCores, Price, Ratio};
 
@@ -147,12 +147,20 @@ pub struct HostChange {
     pub wake: Vec<HostName>,
 }
 
-/// Names a move within its plan, such as `m1`.
+/// Names a move within its plan, such as `m1`: 1 to 253 printable characters.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
-#[serde(transparent)]
+#[serde(try_from = "String")]
 pub struct MoveId(pub String);
+
+impl TryFrom<String> for MoveId {
+    type Error = NameError;
+    fn try_from(text: String) -> Result<Self, NameError> {
+        accept(&text)?;
+        Ok(Self(text))
+    }
+}
 
 impl fmt::Display for MoveId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

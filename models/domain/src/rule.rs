@@ -224,6 +224,17 @@ impl TryFrom<RuleText> for Rule {
                 ));
             }
         }
+        let texts = { guests.iter().flatten() }
+            .chain(hosts.iter().flatten())
+            .chain(&name);
+        for text in texts {
+            if text.contains(char::is_control) {
+                return Err(format!(
+                    "read `{}` in a {label} rule, expected printable characters",
+                    text.escape_debug()
+                ));
+            }
+        }
         let missing = |field: &str| format!("a {label} rule needs `{field}`");
         let listed = |list: Option<Vec<String>>, field: &str| match list {
             Some(l) if !l.is_empty() => Ok(l),
@@ -372,6 +383,8 @@ mod tests {
     #[test]
     fn a_rule_says_which_field_it_lacks_or_does_not_take() {
         let read = |yaml: &str| serde_yaml::from_str::<Rule>(yaml).map_err(|e| e.to_string());
+        let escape = read("{kind: pin, guests: [a], name: \"a\\e[2J\"}").unwrap_err();
+        assert!(escape.contains("\\u{1b}[2J` in a pin rule"), "{escape}");
         assert!(
             read("{kind: pin}")
                 .unwrap_err()
