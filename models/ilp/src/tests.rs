@@ -12,7 +12,7 @@ use vmpack_domain::rule::{Over, Rule, RuleKind};
 use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, Permille, Ratio};
 
 use crate::pattern::{self, Packing};
-use crate::problem::Problem;
+use crate::problem::{GroupKind, GroupRule, Problem};
 use crate::{Limits, Placement, Solved, assignment, bound, in_use, moves, rule};
 
 /// A small world to be planned.
@@ -443,8 +443,8 @@ fn check(world: &World, pick: usize, block: u8) -> Result<(), TestCaseError> {
                 lower,
                 upper: least,
             };
-            let of = (&p, &packing);
-            let found = pattern::stay::moves(of, budget, known, &warm, &limits(), &|| false);
+            let stay = pattern::stay::Stay::new(&p, &packing).unwrap();
+            let found = pattern::stay::moves(&stay, budget, known, &warm, &limits(), &|| false);
             prop_assert!(
                 found.bound.as_ref().is_none_or(|b| b.least <= least),
                 "{found:?} above {least}"
@@ -455,9 +455,15 @@ fn check(world: &World, pick: usize, block: u8) -> Result<(), TestCaseError> {
                 prop_assert!(cost_of(&p, &placement) <= budget);
                 prop_assert!(moved_by(&p, &placement) >= least);
             }
-            let exact = p.rules.is_empty() && pattern::stay::is_exact(&packing);
-            let refilled =
-                exact.then(|| pattern::stay::refilled(of, budget, &found.weights, &limits()));
+            let together = packing.together();
+            let stay = pattern::stay::Stay::new(&p, &together).unwrap();
+            let places = |r: &GroupRule| {
+                matches!(r.kind, GroupKind::Spread { .. } | GroupKind::Gather { .. })
+            };
+            let exact = stay.is_exact() && p.rules.iter().all(places);
+            let refilled = exact.then(|| {
+                pattern::stay::refilled(&stay, budget, &found.weights, &limits(), &|| false)
+            });
             if let Some(placement) = refilled.flatten() {
                 prop_assert!(rule::holds(&p, &placement), "{placement:?}");
                 prop_assert!(cost_of(&p, &placement) <= budget);

@@ -1,7 +1,7 @@
 //! Stage 2: at a given cost of hosts, usually that which stage 1 found, the least memory moved.
 //!
-//! Alike hosts are relabelled first. Where guests are of few sizes, and no rules bind them, the hosts kept are
-//! then filled up anew (`refill.rs`), which is near the bound. Else, or where that finds nothing: annealing
+//! Alike hosts are relabelled first. Where guests are of few sizes the hosts kept are then filled up anew
+//! (`refill.rs`), which is near the bound. Else, or where that finds nothing: annealing
 //! from where guests are now, with the hosts that carry little emptied, and from the packed placement; then
 //! the bound by patterns with who stays, and a choice of them; then HiGHS on blocks of hosts, and on the
 //! whole when it is not large. What is no larger than a block goes to HiGHS before the patterns.
@@ -17,7 +17,7 @@ pub(crate) use level::level;
 use vmpack_domain::Policy;
 use vmpack_ilp::bound::{self, MovesBound};
 use vmpack_ilp::pattern::Packing;
-use vmpack_ilp::pattern::stay::{self, Between, Stayed};
+use vmpack_ilp::pattern::stay::{self, Between, Stay, Stayed};
 use vmpack_ilp::{Solved, moves};
 
 use crate::anneal::{Goal, anneal};
@@ -66,9 +66,10 @@ pub(crate) fn cheapest(
     best.offer(&relabel::relabel(inst, &best.packed.at), bound.least);
     let classes = inst.is_plain().then(|| refill::classes(inst.problem));
     let classes = classes.flatten();
-    // Mending what classes do not know of rules costs more than annealing does.
-    if let Some(packing) = classes.as_ref().filter(|_| inst.problem.rules.is_empty())
-        && refill::refill(&mut best, packing, &mut bound, effort, policy)
+    let stay = classes.as_ref().and_then(|c| Stay::new(inst.problem, c));
+    let stay = stay.filter(Stay::is_exact);
+    if let Some(stay) = &stay
+        && refill::refill(&mut best, stay, &mut bound, effort, policy)
     {
         return (best.packed, bound);
     }
@@ -81,9 +82,9 @@ pub(crate) fn cheapest(
     if inst.pairs() <= BLOCK {
         whole(&mut best, &mut bound, effort, policy, AT_ONCE);
     }
-    match classes {
-        Some(packing) => {
-            prove(&best, &packing, &mut bound, effort, policy, refill::PROOF);
+    match stay {
+        Some(stay) => {
+            prove(&best, &stay, &mut bound, effort, policy, refill::PROOF);
         }
         None => patterns(&mut best, &mut bound, effort, policy),
     }
@@ -209,7 +210,10 @@ fn patterns(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &P
         return;
     }
     let packing = Packing::of(best.inst.problem);
-    let found = prove(best, &packing, bound, effort, policy, (CHOICE, PROOF));
+    let Some(stay) = Stay::new(best.inst.problem, &packing) else {
+        return;
+    };
+    let found = prove(best, &stay, bound, effort, policy, (CHOICE, PROOF));
     if let Some(placement) = found.placement {
         offer(best, &placement, bound.least);
     }
@@ -219,7 +223,7 @@ fn patterns(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &P
 /// for the proof.
 fn prove(
     best: &Best,
-    packing: &Packing,
+    stay: &Stay,
     bound: &mut MovesBound,
     effort: &Effort,
     policy: &Policy,
@@ -230,7 +234,7 @@ fn prove(
         upper: best.moved(),
     };
     let mut found = stay::moves(
-        (best.inst.problem, packing),
+        stay,
         best.budget,
         known,
         &best.inst.placement(&best.packed.at),

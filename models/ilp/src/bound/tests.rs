@@ -245,8 +245,8 @@ fn who_stays_must_leave_room_for_who_comes() {
     let packing = crate::pattern::Packing::of(&p);
     let now = [0, 1, 2, 2];
     let by_patterns = |lower| {
-        let of = (&p, &packing);
-        crate::pattern::stay::moves(of, 2000, known(lower), &now, &limits, &never)
+        let stay = crate::pattern::stay::Stay::new(&p, &packing).unwrap();
+        crate::pattern::stay::moves(&stay, 2000, known(lower), &now, &limits, &never)
     };
     assert_eq!(by_patterns(6).bound.map(|b| b.least), Some(8));
     assert_eq!(by_patterns(8).bound, None, "nothing is left to prove");

@@ -1,7 +1,7 @@
 //! Some hosts filled with exactly what is left for them: column generation with what stays, and a dive.
 //!
 //! Variables: `λ[h,a]` ≥ 0 for the patterns a of each host h of the block, `missing_i` ≥ 0.
-//! Objective: min Σ_i M·`missing_i` − Σ_h Σ_a stay_h(a)·`λ[h,a]`
+//! Objective: min Σ_i `M_i`·`missing_i` − Σ_h Σ_a stay_h(a)·`λ[h,a]`
 //! Constraints:
 //! - (packed) Σ_h Σ_a a_i·`λ[h,a]` + `missing_i` ≥ left_i for every item i; multiplier π_i ≥ 0
 //! - (one) Σ_a `λ[h,a]` ≤ 1 for every h
@@ -11,12 +11,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::cells::Table;
+use super::content::Tables;
 use super::dive::noise;
+use super::filling::Kept;
 use super::master::of_count;
 use super::price::Content;
 use super::proof::whole;
-use super::refill::Kept;
 use super::stay::Stay;
 use crate::highs::lp::{Column, Lp, Solution};
 use crate::model::float;
@@ -29,7 +29,7 @@ const STEPS_BACK: usize = 5;
 const FIRST: u64 = 6;
 /// By how much these differ from the given ones, at most.
 const NOISE: f64 = 0.2;
-/// What a copy that is missing costs, in that of the dearest move.
+/// What a copy of the largest item costs that is missing, in that of the dearest move.
 const MISSING: f64 = 20.0;
 /// A value that counts as 1, and one that counts as 0.
 const SURE: f64 = 0.999;
@@ -45,9 +45,14 @@ pub(super) struct Block<'b, 'a> {
 }
 
 impl Block<'_, '_> {
-    /// The content of each site, in their order, and what is missing, by item; `None` where it was stopped.
-    /// `known` is a content of each site, or empty.
-    pub(super) fn fill(&self, known: &[(usize, Content)]) -> Option<(Kept, Vec<usize>)> {
+    /// The content of each site, in their order, and what is missing, by item; `None` where it was stopped,
+    /// or where the program says that it comes to no less than `better`. `known` is a content of each site,
+    /// or empty.
+    pub(super) fn fill(
+        &self,
+        known: &[(usize, Content)],
+        better: Option<f64>,
+    ) -> Option<(Kept, Vec<usize>)> {
         let mut program = Program::new(self)?;
         for (s, (_, content)) in known.iter().enumerate() {
             program.offer(s, content.clone());
@@ -57,7 +62,14 @@ impl Block<'_, '_> {
             let weights = (0..self.left.len()).map(|i| whole(float(self.weights[i]) * other(i)));
             program.price(&weights.collect::<Vec<i64>>(), None)?;
         }
-        program.dive()
+        program.dive(better)
+    }
+
+    /// What it costs that copies are missing: the less, the easier it will be to give them a place.
+    pub(super) fn lack(&self, items: &mut dyn Iterator<Item = usize>) -> f64 {
+        let most = self.weights.iter().max().copied().unwrap_or(1).max(1);
+        let each = MISSING * self.stay.dearest() / float(most);
+        items.map(|i| each * float(self.weights[i])).sum()
     }
 }
 
@@ -85,11 +97,10 @@ impl<'p, 'b, 'a> Program<'p, 'b, 'a> {
         let packed = packed.map(|i| (of_count(block.left[*i]), f64::INFINITY));
         let one = block.sites.iter().map(|_| (f64::NEG_INFINITY, 1.0));
         let mut lp = Lp::new(&packed.chain(one).collect::<Vec<_>>()).ok()?;
-        let missing = MISSING * block.stay.dearest();
-        let columns = (0..rows.len()).map(|row| Column {
-            cost: missing,
+        let columns = rows.iter().map(|(i, row)| Column {
+            cost: block.lack(&mut std::iter::once(*i)),
             upper: f64::INFINITY,
-            entries: vec![(row, 1.0)],
+            entries: vec![(*row, 1.0)],
         });
         lp.add(&columns.collect::<Vec<_>>()).ok()?;
         Some(Self {
@@ -132,7 +143,7 @@ impl<'p, 'b, 'a> Program<'p, 'b, 'a> {
     /// that solution; says whether there was one.
     fn price(&mut self, weights: &[i64], solution: Option<&Solution>) -> Option<bool> {
         let stay = self.block.stay;
-        let mut tables: Vec<Option<Table>> = (0..stay.packing.hosts.len()).map(|_| None).collect();
+        let mut tables = Tables::new(stay);
         let mut any = false;
         for s in 0..self.fixed.len() {
             if self.fixed[s].is_some() {
@@ -166,8 +177,11 @@ impl<'p, 'b, 'a> Program<'p, 'b, 'a> {
         Some(solution)
     }
 
-    fn dive(mut self) -> Option<(Kept, Vec<usize>)> {
+    fn dive(mut self, better: Option<f64>) -> Option<(Kept, Vec<usize>)> {
         let mut solution = self.solve(ROUNDS.0)?;
+        if better.is_some_and(|better| solution.objective > better - LITTLE) {
+            return None;
+        }
         let mut missing = self.missing(&solution);
         let mut steps_back = 0;
         loop {
@@ -194,7 +208,10 @@ impl<'p, 'b, 'a> Program<'p, 'b, 'a> {
     }
 
     fn missing(&self, solution: &Solution) -> f64 {
-        solution.values[..self.rows.len()].iter().sum()
+        let items = self.rows.keys().zip(&solution.values);
+        items
+            .map(|(i, copies)| copies * self.block.lack(&mut std::iter::once(*i)))
+            .sum()
     }
 
     /// Columns of which the solution is sure, else the one it is surest of, the surest first.

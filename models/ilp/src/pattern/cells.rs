@@ -27,6 +27,9 @@ pub(super) struct Cells {
     width: usize,
     /// Of each item that the class takes, its steps in both rows and how many fit.
     items: BTreeMap<usize, (usize, usize, usize)>,
+    /// Of these, what every class takes in the same way, and what not.
+    common: Vec<usize>,
+    own: Vec<usize>,
 }
 
 impl Cells {
@@ -66,20 +69,72 @@ impl Cells {
             pieces += usize::BITS - fit.leading_zeros();
         }
         let entries = usize::try_from(pieces).ok()?.checked_mul(height * width)?;
-        (entries <= ENTRIES).then_some(Self {
+        (entries <= ENTRIES).then(|| Self {
             height,
             width,
+            common: Vec::new(),
+            own: items.keys().copied().collect(),
             items,
         })
     }
 
+    /// The steps of every class; `None` where one has too many.
+    pub(super) fn of(packing: &Packing) -> Option<Vec<Self>> {
+        let classes = 0..packing.hosts.len();
+        let mut all: Vec<Self> = classes
+            .map(|k| Self::new(packing, k))
+            .collect::<Option<_>>()?;
+        let alike = |a: &Self, b: &Self, i: usize| {
+            (a.height, a.width) == (b.height, b.width) && a.items.get(&i) == b.items.get(&i)
+        };
+        let items = 0..packing.items.len();
+        let common: Vec<usize> = items
+            .filter(|i| {
+                all.iter()
+                    .all(|k| k.items.contains_key(i) && alike(k, &all[0], *i))
+            })
+            .collect();
+        for cells in &mut all {
+            cells.own.retain(|i| common.binary_search(i).is_err());
+            cells.common.clone_from(&common);
+        }
+        Some(all)
+    }
+
     /// T for weights of at least 0, with at most `left` copies of each item.
     pub(super) fn table(&self, weights: &[i64], left: &[usize]) -> Table<'_> {
+        self.table_on(self.base(weights, left), weights, left)
+    }
+
+    /// T of the items alone that every class takes, which serves all of them.
+    pub(super) fn base(&self, weights: &[i64], left: &[usize]) -> Base {
+        let mut base = Base {
+            most: vec![0i64; self.height * self.width],
+            pieces: Vec::new(),
+            better: Vec::new(),
+        };
+        self.extend(&mut base, &self.common, weights, left);
+        base
+    }
+
+    /// T with the class's own items besides.
+    pub(super) fn table_on(&self, mut base: Base, weights: &[i64], left: &[usize]) -> Table<'_> {
+        if base.most.len() != self.height * self.width {
+            base = self.base(weights, left);
+        }
+        self.extend(&mut base, &self.own, weights, left);
+        Table { cells: self, base }
+    }
+
+    /// Whether every class takes the item in the same way.
+    pub(super) fn is_common(&self, item: usize) -> bool {
+        self.common.binary_search(&item).is_ok()
+    }
+
+    fn extend(&self, base: &mut Base, items: &[usize], weights: &[i64], left: &[usize]) {
         let cells = self.height * self.width;
-        let mut most = vec![0i64; cells];
-        let mut pieces = Vec::new();
-        let mut better: Vec<bool> = Vec::new();
-        for (item, (down, right, fit)) in &self.items {
+        for item in items {
+            let (down, right, fit) = &self.items[item];
             let mut rest = left[*item].min(*fit);
             let mut piece = 1;
             while rest > 0 && weights[*item] > 0 {
@@ -87,20 +142,15 @@ impl Cells {
                 let (down, right) = (down * times, right * times);
                 if down < self.height && right < self.width {
                     let worth = weights[*item].saturating_mul(super::price::count(times));
-                    let at = better.len();
-                    better.resize(at + cells, false);
-                    self.offer(&mut most, &mut better[at..], (down, right), worth);
-                    pieces.push((*item, times, down * self.width + right));
+                    let at = base.better.len();
+                    base.better.resize(at + cells, false);
+                    let better = &mut base.better[at..];
+                    self.offer(&mut base.most, better, (down, right), worth);
+                    base.pieces.push((*item, times, down * self.width + right));
                 }
                 rest -= times;
                 piece *= 2;
             }
-        }
-        Table {
-            cells: self,
-            most,
-            pieces,
-            better,
         }
     }
 
@@ -139,6 +189,12 @@ impl Cells {
 /// T of a class of hosts for some weights.
 pub(super) struct Table<'a> {
     cells: &'a Cells,
+    base: Base,
+}
+
+/// T, and how it comes about.
+#[derive(Clone)]
+pub(super) struct Base {
     most: Vec<i64>,
     /// Item, copies, cells that they take.
     pieces: Vec<(usize, usize, usize)>,
@@ -191,9 +247,13 @@ impl Table<'_> {
             *content.entry(*item).or_default() += 1;
         }
         let mut cell = walk.chosen.1;
-        let cells = self.most.len();
-        for (p, (item, times, takes)) in self.pieces.iter().enumerate().rev() {
-            if self.better[p * cells + cell] {
+        let Base {
+            most,
+            pieces,
+            better,
+        } = &self.base;
+        for (p, (item, times, takes)) in pieces.iter().enumerate().rev() {
+            if better[p * most.len() + cell] {
                 *content.entry(*item).or_default() += times;
                 cell -= takes;
             }
@@ -226,7 +286,7 @@ impl Walk<'_, '_> {
     /// Decides who stays, from the `j`-th copy on.
     fn stay(&mut self, j: usize, (x, y): (usize, usize), value: i64) {
         let cell = x * self.table.cells.width + y;
-        let coming = value.saturating_add(self.table.most[cell]);
+        let coming = value.saturating_add(self.table.base.most[cell]);
         if coming > self.best {
             self.best = coming;
             self.chosen = (self.taken.clone(), cell);

@@ -73,36 +73,3 @@ pub(super) fn solve(
     let chosen = choices.iter().zip(values).filter(|(_, v)| *v > 0.5);
     Some(chosen.map(|(c, _)| (c.host, c.content.clone())).collect())
 }
-
-/// Who is where: of each host's content those that are there already first, then others. `home` tells
-/// for the members of each item where most of them run.
-pub(super) fn place(
-    packing: &Packing,
-    contents: &[(usize, Content)],
-    home: &[Vec<Option<usize>>],
-    guests: usize,
-) -> Option<Vec<usize>> {
-    let mut slots: Vec<Vec<usize>> = vec![Vec::new(); packing.items.len()];
-    for (host, content) in contents {
-        for (item, copies) in content {
-            slots[*item].extend(std::iter::repeat_n(*host, *copies));
-        }
-    }
-    let mut place = vec![None; guests];
-    for ((item, mut slots), home) in packing.items.iter().zip(slots).zip(home) {
-        let mut moving = Vec::new();
-        for (members, home) in item.members.iter().zip(home) {
-            match slots.iter().position(|s| Some(*s) == *home) {
-                Some(slot) => {
-                    let host = slots.swap_remove(slot);
-                    members.iter().for_each(|g| place[*g] = Some(host));
-                }
-                None => moving.push(members),
-            }
-        }
-        for (members, host) in moving.into_iter().zip(slots) {
-            members.iter().for_each(|g| place[*g] = Some(host));
-        }
-    }
-    place.into_iter().collect()
-}

@@ -319,7 +319,7 @@ fn units(p: &Problem) -> Vec<Unit> {
 }
 
 /// Whether every host is a place of its own.
-fn is_per_host(place: &[usize]) -> bool {
+pub(super) fn is_per_host(place: &[usize]) -> bool {
     let mut seen = place.to_vec();
     seen.sort_unstable();
     seen.windows(2).all(|w| w[0] != w[1])

@@ -30,7 +30,8 @@ use super::choose::{self, Choice};
 use super::fill::{Found, fill};
 use super::packing::Packing;
 use super::price::{Content, Pricer, Search};
-use super::refill::refill;
+use super::refill::{Turns, refill};
+use super::seat::{self, Held, Rules};
 use crate::Limits;
 use crate::bound::MovesBound;
 use crate::bound::leave::{afford, by_worth};
@@ -75,58 +76,42 @@ pub struct Stayed {
     pub weights: Vec<i64>,
 }
 
-/// A placement in which hosts kept, which cost at most `cost`, are filled up anew, led by what guests
-/// weigh; `None` where none was found. It may break rules that the packing does not know. Only for packings
-/// that are exact ([`is_exact`]).
+/// A placement in which hosts kept, which cost at most `cost`, are filled up anew under the rules that keep
+/// guests apart or in one place, led by what guests weigh; `None` where none was found, or not until
+/// `patience` says so. It may break rules of other kinds. Only where contents are exact ([`Stay::is_exact`]).
 ///
 /// With a limit on nodes it repeats exactly: a node is some hosts filled anew together.
 #[must_use]
 pub fn refilled(
-    (p, packing): (&Problem, &Packing),
+    stay: &Stay,
     cost: i64,
     weights: &[i64],
     limits: &Limits,
+    patience: &dyn Fn() -> bool,
 ) -> Option<Vec<usize>> {
-    let stay = Stay::new(p, packing)?;
-    let of = |item: &super::Item| {
-        item.members
-            .first()
-            .map_or(1, |m| m.iter().map(|g| weights[*g]).sum())
-    };
-    let weights: Vec<i64> = packing.items.iter().map(of).collect();
-    let turns = limits.nodes.unwrap_or(u64::MAX);
-    let kept = refill(&stay, &weights, cost, turns, limits.stop)?;
-    choose::place(packing, &stay.on_hosts(kept), &stay.home, p.guests.len())
-}
-
-/// Whether needs come in so few steps that the best content of every host is known at once.
-#[must_use]
-pub fn is_exact(packing: &Packing) -> bool {
-    Stay::cells(packing).is_some()
+    let most = limits.nodes.unwrap_or(u64::MAX);
+    refill(stay, weights, cost, Turns::new(most, limits.stop, patience))
 }
 
 /// Bounds what moving guests costs with hosts in use that cost at most `cost`, and where hosts carry
-/// few guests chooses among the patterns met, from the placement `incumbent` on. The packing is the
-/// problem's own. The bound is sought until `enough` says so.
+/// few guests chooses among the patterns met, from the placement `incumbent` on. The bound is sought until `enough` says so.
 ///
 /// With a limit on nodes it repeats exactly: a node is an evaluation. Time counts through
 /// `limits.stop` alone, of which the choice has what is left.
 #[must_use]
 pub fn moves(
-    (p, packing): (&Problem, &Packing),
+    stay: &Stay,
     cost: i64,
     known: Between,
     incumbent: &[usize],
     limits: &Limits,
     enough: &dyn Fn() -> bool,
 ) -> Stayed {
-    let Some(stay) = Stay::new(p, packing) else {
-        return Stayed::default();
-    };
+    let (p, packing) = (stay.p, stay.packing);
     let Some(goal) = stay.parts.checked_mul(known.upper) else {
         return Stayed::default();
     };
-    let mut ascent = Ascent::new(&stay);
+    let mut ascent = Ascent::new(stay);
     let mut best: Option<i64> = None;
     let mut pool = Pool::default();
     let starts = stay.starts();
@@ -169,9 +154,9 @@ pub fn moves(
     });
     let open = least.max(known.lower) < known.upper && !(limits.stop)();
     let placement = (open && stay.cells.is_none() && stay.is_few(cost))
-        .then(|| pool.choices(p, &stay, &ascent, incumbent))
+        .then(|| pool.choices(p, stay, &ascent, incumbent))
         .and_then(|choices| choose::solve(packing, &choices, cost, limits))
-        .and_then(|contents| choose::place(packing, &contents, &stay.home, p.guests.len()));
+        .and_then(|contents| stay.seated(&contents));
     let mut weights = vec![0; p.guests.len()];
     for (item, weight) in packing.items.iter().zip(ascent.best_weights()) {
         let firsts = item.members.iter().filter_map(|m| m.first());
@@ -193,13 +178,15 @@ pub(super) struct Site {
     pub(super) homes: Vec<(usize, i64)>,
 }
 
-pub(super) struct Stay<'a> {
+/// A problem and its packing as stage 2 sees them: who runs where and may stay.
+pub struct Stay<'a> {
+    pub(super) p: &'a Problem,
     pub(super) packing: &'a Packing,
     pricers: Vec<Pricer>,
     pub(super) sites: Vec<Site>,
     pub(super) counts: Vec<usize>,
     /// For each copy of each item, where most of it runs, if it may stay.
-    home: Vec<Vec<Option<usize>>>,
+    pub(super) home: Vec<Vec<Option<usize>>>,
     /// Σ price, in parts.
     pub(super) all: i64,
     pub(super) parts: i64,
@@ -207,6 +194,10 @@ pub(super) struct Stay<'a> {
     pub(super) unit: i64,
     /// Of each class of hosts, where needs come in few steps.
     pub(super) cells: Option<Vec<Cells>>,
+    /// Copies of each item that a host carries at most, by rules that keep them apart.
+    pub(super) most: Vec<usize>,
+    /// Items that a site may not carry though its class takes them.
+    pub(super) barred: BTreeMap<usize, Vec<usize>>,
 }
 
 /// What weights prove.
@@ -221,7 +212,8 @@ pub(super) struct Value {
 
 impl<'a> Stay<'a> {
     /// `None` where numbers are out of range.
-    fn new(p: &Problem, packing: &'a Packing) -> Option<Self> {
+    #[must_use]
+    pub fn new(p: &'a Problem, packing: &'a Packing) -> Option<Self> {
         let running = p.guests.iter().filter(|g| g.current.is_some());
         let all = running
             .clone()
@@ -261,6 +253,7 @@ impl<'a> Stay<'a> {
             home.push(of_item);
         }
         Some(Self {
+            p,
             packing,
             pricers: (0..packing.hosts.len())
                 .map(|k| Pricer::new(packing, k))
@@ -272,7 +265,42 @@ impl<'a> Stay<'a> {
             parts,
             unit,
             cells: Self::cells(packing),
+            most: seat::most(p, packing),
+            barred: BTreeMap::new(),
         })
+    }
+
+    /// Whether needs come in so few steps that the best content of every host is known at once.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        self.cells.is_some()
+    }
+
+    /// Where guests are, by what hosts carry, if all of them have a seat.
+    fn seated(&self, contents: &[(usize, Content)]) -> Option<Vec<usize>> {
+        let rules = Rules::of(self.p);
+        let seats = seat::seat(&rules, self.packing, contents, &self.home, &mut Held::new());
+        seats.place.into_iter().collect()
+    }
+
+    /// What `of` says of each site; of those of a class that nobody runs on, once.
+    pub(super) fn each_site<T: Clone>(
+        &self,
+        stop: &dyn Fn() -> bool,
+        mut of: impl FnMut(&Site) -> T,
+    ) -> Option<Vec<T>> {
+        let mut vacant: Vec<Option<T>> = vec![None; self.packing.hosts.len()];
+        let sites = self.sites.iter().map(|site| {
+            if stop() {
+                return None;
+            }
+            let known = &mut vacant[site.class];
+            Some(match site.homes.as_slice() {
+                [] => known.get_or_insert_with(|| of(site)).clone(),
+                _ => of(site),
+            })
+        });
+        sites.collect()
     }
 
     /// Rules that keep items apart are no matter of cells.
@@ -280,8 +308,7 @@ impl<'a> Stay<'a> {
         if !packing.apart.is_empty() {
             return None;
         }
-        let classes = 0..packing.hosts.len();
-        classes.map(|k| Cells::new(packing, k)).collect()
+        Cells::of(packing)
     }
 
     /// Parts of what guests cost to move that are tried as weights by all resources or by one.
@@ -373,7 +400,7 @@ impl<'a> Stay<'a> {
 
     /// What the weights, each at least 1, prove; `None` when it was stopped. The search of each host
     /// leaves out what is better by less than `slack`, which is then part of the proof.
-    fn value(
+    pub(super) fn value(
         &self,
         weights: &[i64],
         cost: i64,
@@ -381,20 +408,12 @@ impl<'a> Stay<'a> {
         stop: &dyn Fn() -> bool,
     ) -> Option<Value> {
         let fillers = self.fillers(weights, slack);
-        let mut vacant: Vec<Option<Found>> = vec![None; fillers.len()];
+        let found = |site: &Site| fillers[site.class].fill(&site.homes, weights);
+        let found = self.each_site(stop, found)?;
         let (mut forced, mut budget) = (Vec::new(), cost);
         let mut others: Vec<((i64, i64), usize, Found)> = Vec::new();
-        for (s, site) in self.sites.iter().enumerate() {
-            if stop() {
-                return None;
-            }
-            let (k, host) = (site.class, &self.packing.hosts[site.class]);
-            let search = || fillers[k].fill(&site.homes, weights);
-            let found = if site.homes.is_empty() {
-                vacant[k].get_or_insert_with(search).clone()
-            } else {
-                search()
-            };
+        for (s, found) in found.into_iter().enumerate() {
+            let host = &self.packing.hosts[self.sites[s].class];
             if host.forced {
                 budget -= host.cost;
                 forced.push((s, found));
