@@ -124,7 +124,7 @@ pub fn moves(
         // The best start first, then up from there.
         let start = starts.next().copied();
         if let Some(part) = start {
-            ascent.begin(&stay, part);
+            ascent.begin(stay, part);
         }
         let slack = (goal - reached.min(goal)) / 400 / stay.used_at_most(cost).max(1);
         let ended = || enough() || (limits.stop)();
