@@ -86,6 +86,8 @@ pub(crate) struct Judge {
     copies: BTreeMap<GuestName, Vec<(HostName, CopyState)>>,
     /// Whose each migration is; those of others are not here.
     ours: BTreeMap<MigrationId, usize>,
+    /// Those of them that relief asked for.
+    reliefs: BTreeSet<MigrationId>,
     /// Guests that were whole at a host at some time.
     arrived: BTreeSet<(GuestName, HostName)>,
     /// Guests with a migration of ours, and whose it was, when the world was last looked at.
@@ -120,6 +122,7 @@ impl Judge {
             capacity,
             faults,
             ours: BTreeMap::new(),
+            reliefs: BTreeSet::new(),
             arrived: BTreeSet::new(),
             underway: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -272,14 +275,7 @@ impl Judge {
         );
         self.note(world.now(), &what);
         let journal = journal(&of.journal);
-        let intent = journal.iter().rposition(|e| {
-            let is = |key: &str, name: &str| e.event[key] == name;
-            is("event", "intended")
-                && is("guest", request.guest.as_str())
-                && is("from", request.from.as_str())
-                && is("to", request.to.as_str())
-        });
-        let Some(intent) = intent else {
+        let Some(intent) = last_intent(&journal, request) else {
             self.wrong(Wrong::NoIntent, what);
             return;
         };
@@ -379,21 +375,19 @@ impl Judge {
         }
         // Moves of relief count only one another; and a move of a plan that is to switch at once and was
         // begun before relief came is not called off for it.
-        let has = |p: &Plan, r: &vmpack_hypervisor::sim::Request| {
-            let same = |m: &Move| (&m.guest, &m.from, &m.to) == (&r.guest, &r.from, &r.to);
-            p.moves.iter().any(same)
-        };
-        let relief =
-            |r: &vmpack_hypervisor::sim::Request| of.plans.iter().skip(1).any(|p| has(p, r));
+        let rows = journal(&of.journal);
+        let intent = last_intent(&rows, request).map(|at| &rows[at].event["id"]);
+        let planned = |m: &Move| intent.is_some_and(|id| *id == m.id.0.as_str());
+        let relief = !of.plans[0].moves.iter().any(planned);
+        if relief {
+            self.reliefs.insert(id);
+        }
         let counts = |t: &Traffic| self.ours.get(&t.id) == Some(&controller);
         let mut underway: Vec<Traffic> = world.traffic().into_iter().filter(counts).collect();
-        // What a plan and relief both ask for may be either's.
-        let own = underway.iter().find(|t| t.id == id);
-        let planned = own.is_some_and(|t| of.plans.first().is_some_and(|p| has(p, &t.request)));
-        if own.is_some_and(|t| relief(&t.request)) && !planned {
-            underway.retain(|t| relief(&t.request));
+        if relief {
+            underway.retain(|t| self.reliefs.contains(&t.id));
         } else if request.mode == Mode::PostCopy {
-            underway.retain(|t| t.id == id || !relief(&t.request));
+            underway.retain(|t| !self.reliefs.contains(&t.id));
         }
         let leave = underway
             .iter()
@@ -540,6 +534,17 @@ impl Judge {
 struct Row {
     run: i64,
     event: Value,
+}
+
+/// The row of the newest intent to do what is asked for.
+fn last_intent(journal: &[Row], request: &MigrationRequest) -> Option<usize> {
+    journal.iter().rposition(|e| {
+        let is = |key: &str, name: &str| e.event[key] == name;
+        is("event", "intended")
+            && is("guest", request.guest.as_str())
+            && is("from", request.from.as_str())
+            && is("to", request.to.as_str())
+    })
 }
 
 /// The events of a journal, oldest first, as they lie on the disk.
