@@ -26,6 +26,9 @@ struct Row {
     seconds: f64,
 }
 
+/// Percent of MiB moved above the bound, at most, where a plan is one of BtrPlace's.
+const MOVED: f64 = 1.0;
+
 /// GiB that a plan of 5,000 hosts takes, at most.
 const MEMORY: f64 = 4.0;
 
@@ -33,6 +36,8 @@ const MEMORY: f64 = 4.0;
 struct Run {
     /// Hosts above the bound, as in the row's target; infinite where no plan was found.
     gap: f64,
+    /// MiB moved above the bound on them, in percent of it; infinite likewise.
+    moved: f64,
     seconds: f64,
     /// Resident at most.
     gib: f64,
@@ -120,6 +125,8 @@ const fn row(
 struct Planned {
     hosts_after: Option<f64>,
     hosts_bound: Option<f64>,
+    move_mib: Option<f64>,
+    move_mib_bound: Option<f64>,
 }
 
 /// Prints each row; one without its data says so.
@@ -136,7 +143,12 @@ pub(crate) fn rows(vmpack: &Path, filter: Option<&str>, runs: usize, json: bool)
             .map(|_| run(vmpack, &folder, row))
             .collect::<Result<_>>()?;
         let unit = if row.percent { "%" } else { "hosts" };
-        for (what, value, unit, target) in [
+        let btrplace = matches!(row.from, From::Btrplace(..));
+        let moved = btrplace.then(|| {
+            let value = median(&runs, |r| r.moved);
+            ("MiB moved above the bound", value, "%", MOVED)
+        });
+        let others = [
             (
                 "hosts above the bound",
                 median(&runs, |r| r.gap),
@@ -145,7 +157,8 @@ pub(crate) fn rows(vmpack: &Path, filter: Option<&str>, runs: usize, json: bool)
             ),
             ("time", median(&runs, |r| r.seconds), "s", row.seconds),
             ("memory", median(&runs, |r| r.gib), "GiB", MEMORY),
-        ] {
+        ];
+        for (what, value, unit, target) in others.into_iter().chain(moved) {
             let shown = Shown {
                 what: format!("{}: {what}", row.what),
                 value,
@@ -194,7 +207,16 @@ fn run(vmpack: &Path, folder: &Path, row: &Row) -> Result<Run> {
         (Some(hosts), Some(bound)) => hosts - bound,
         _ => f64::INFINITY,
     };
-    Ok(Run { gap, seconds, gib })
+    let moved = match (told.move_mib, told.move_mib_bound) {
+        (Some(moved), Some(bound)) => (moved - bound) / bound.max(1.0) * 100.0,
+        _ => f64::INFINITY,
+    };
+    Ok(Run {
+        gap,
+        moved,
+        seconds,
+        gib,
+    })
 }
 
 /// What a process has had in memory at most, in GiB, as the kernel counts it.
