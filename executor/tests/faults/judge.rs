@@ -88,6 +88,8 @@ pub(crate) struct Judge {
     ours: BTreeMap<MigrationId, usize>,
     /// Those of them that relief asked for.
     reliefs: BTreeSet<MigrationId>,
+    /// When they began.
+    began: BTreeMap<MigrationId, Micros>,
     /// Guests that were whole at a host at some time.
     arrived: BTreeSet<(GuestName, HostName)>,
     /// Guests with a migration of ours, and whose it was, when the world was last looked at.
@@ -123,6 +125,7 @@ impl Judge {
             faults,
             ours: BTreeMap::new(),
             reliefs: BTreeSet::new(),
+            began: BTreeMap::new(),
             arrived: BTreeSet::new(),
             underway: BTreeMap::new(),
             lost: BTreeSet::new(),
@@ -354,6 +357,15 @@ impl Judge {
         }
     }
 
+    /// That guest's memory, by any plan that moves it.
+    fn memory(&self, guest: &GuestName) -> MiB {
+        let plans = self.controllers.iter().flat_map(|c| &c.plans);
+        let mut moves = plans.flat_map(|p| &p.moves);
+        moves
+            .find(|m| m.guest == *guest)
+            .map_or(MiB::ZERO, |m| m.memory)
+    }
+
     /// It has begun.
     pub(crate) fn begun(
         &mut self,
@@ -364,7 +376,15 @@ impl Judge {
     ) {
         self.ours.insert(id, controller);
         let of = self.controllers[controller].clone();
-        let taken = world.memory_taken(&request.to);
+        self.began.insert(id, world.now());
+        // Two controllers that look in the same moment do not see one another's guests come: a lease is of a guest.
+        let unseen = |t: &Traffic| {
+            let of_another = self.ours.get(&t.id).is_some_and(|c| *c != controller);
+            of_another && t.request.to == request.to && self.began.get(&t.id) == Some(&world.now())
+        };
+        let unseen = world.traffic().into_iter().filter(unseen);
+        let unseen: MiB = unseen.map(|t| self.memory(&t.request.guest)).sum();
+        let taken = world.memory_taken(&request.to).saturating_sub(unseen);
         let capacity = self.capacity.get(&request.to).copied().unwrap_or_default();
         if taken > capacity {
             let why = format!(
