@@ -15,7 +15,7 @@ use crate::effort::Effort;
 /// Thousandths of the time left for the bound, which chooses nothing, and then for the filling; of this for a
 /// first placement, so that there is time for another way.
 pub(super) const PROOF: (u64, u64) = (100, 100);
-const FILLING: u64 = 900;
+const FILLING: u64 = 800;
 const FIRST: u64 = 500;
 /// The fewest guests of a class in the mean, and the fewest guests.
 const EACH: usize = 8;
