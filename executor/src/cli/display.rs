@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use console::Term;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use vmpack_domain::journal::{Event, Priority, RunId};
 use vmpack_domain::plan::{Move, Plan};
 use vmpack_domain::units::count;
 
-use super::say::{Talk, note, out};
+use super::bars::Picture;
+use super::say::{note, out};
 use super::summary::seconds;
 use crate::carry::Heard;
 use crate::decide::Step;
@@ -34,8 +34,8 @@ impl Display {
     pub(crate) fn new(json: bool) -> Self {
         let drawn = !json && std::io::stderr().is_terminal();
         let all = MultiProgress::with_draw_target(if drawn {
-            let terminal = Term::read_write_pair(std::io::stdin(), Talk::Bars);
-            ProgressDrawTarget::term(terminal, DRAWN_EACH_SECOND)
+            let terminal = Box::new(Picture::default());
+            ProgressDrawTarget::term_like_with_hz(terminal, DRAWN_EACH_SECOND)
         } else {
             ProgressDrawTarget::hidden()
         });

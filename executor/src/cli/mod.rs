@@ -3,6 +3,7 @@
 mod abort;
 mod aloud;
 mod apply;
+mod bars;
 mod conduct;
 mod display;
 mod doctor;
@@ -38,7 +39,8 @@ Examples:
 
 The journal is $VMPACK_STATE/journal.db, else /var/lib/vmpack/journal.db for root, else
 ~/.local/state/vmpack/journal.db. Exit codes: 0 done, 1 a bug in vmpack, 2 usage,
-3 bad input, 6 the plan is stale, 7 partly executed, 8 doctor found trouble\nor a way back does not keep the policy, 9 environment (libvirt, permission, another
+3 bad input, 6 the plan is stale, 7 partly executed, 8 doctor found trouble,
+or a way back does not keep the policy, 9 environment (libvirt, permission, another
 executor at work).";
 
 /// Carries plans out by live migrations, and keeps a journal of it
@@ -198,7 +200,7 @@ fn talk(verbose: u8) {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(|| say::Talk::Lines)
+        .with_writer(|| say::Talk)
         .with_ansi(std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
         .with_target(false)
         // It would tell of a closed standard error on standard error, and panic.

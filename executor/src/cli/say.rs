@@ -6,9 +6,7 @@
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::io::{ErrorKind, Write};
-use std::os::fd::{AsRawFd, RawFd};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use vmpack_domain::exit::Exit;
 
@@ -16,10 +14,8 @@ use super::failure::Failure;
 
 /// Texts that may wait to be written; more are lost, and that is said.
 const MOST: usize = 1 << 16;
-/// The same for bars, which are drawn again soon.
-const DRAWN: usize = 1 << 10;
-/// At the end of the process, how long a reader may take for the next text.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for pictures of bars, which are drawn again soon.
+const DRAWN: usize = 16;
 
 #[derive(Clone, Copy)]
 enum To {
@@ -33,24 +29,27 @@ struct Waiting {
     texts: VecDeque<(To, Vec<u8>)>,
     /// One is being written.
     writing: bool,
-    /// How many were, so far.
-    written: u64,
     /// How many there was no room for since the last word on it.
     lost: usize,
+    /// There is no thread that writes: nothing is shown, and the journal has all.
+    mute: bool,
 }
 
-#[derive(Default)]
 struct Voice {
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
 
 static VOICE: LazyLock<Voice> = LazyLock::new(|| {
-    // Without it nothing is shown, and the journal has all.
-    let _ = std::thread::Builder::new()
-        .name("voice".to_owned())
-        .spawn(|| VOICE.speak());
-    Voice::default()
+    let speaker = std::thread::Builder::new().name("voice".to_owned());
+    let waiting = Waiting {
+        mute: speaker.spawn(|| VOICE.speak()).is_err(),
+        ..Waiting::default()
+    };
+    Voice {
+        waiting: Mutex::new(waiting),
+        changed: Condvar::new(),
+    }
 });
 
 impl Voice {
@@ -60,6 +59,9 @@ impl Voice {
 
     fn say(&self, to: To, text: Vec<u8>, most: usize) {
         let mut waiting = self.lock();
+        if waiting.mute {
+            return;
+        }
         if waiting.texts.len() < most {
             waiting.texts.push_back((to, text));
             self.changed.notify_all();
@@ -77,7 +79,6 @@ impl Voice {
                 write_to(to, &text);
                 waiting = self.lock();
                 waiting.writing = false;
-                waiting.written += 1;
                 self.changed.notify_all();
             } else if waiting.lost > 0 {
                 let lost = std::mem::take(&mut waiting.lost);
@@ -91,20 +92,10 @@ impl Voice {
         }
     }
 
-    /// Waits until all is written, while somebody reads.
     fn finish(&self) {
-        let mut waiting = self.lock();
-        while waiting.writing || !waiting.texts.is_empty() {
-            let before = waiting.written;
-            let (now, late) = self
-                .changed
-                .wait_timeout_while(waiting, PATIENCE, |w| w.written == before)
-                .unwrap_or_else(PoisonError::into_inner);
-            if late.timed_out() {
-                return;
-            }
-            waiting = now;
-        }
+        let waiting = self.lock();
+        let more = |w: &mut Waiting| w.writing || !w.texts.is_empty();
+        let _all = self.changed.wait_while(waiting, more);
     }
 }
 
@@ -125,7 +116,7 @@ pub(crate) fn note(line: impl Display) {
     VOICE.say(To::Error, format!("{line}\n").into_bytes(), MOST);
 }
 
-/// Waits until what was said is written, or nobody reads it any more. What was not read by then is lost.
+/// Waits until what was said is written, for as long as its reader takes.
 pub(crate) fn finish() {
     VOICE.finish();
 }
@@ -144,31 +135,21 @@ pub(crate) fn answer(text: impl Display) -> Result<(), Failure> {
     }
 }
 
-/// Standard error by way of [`note`], for what writes by itself.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Talk {
-    /// Each write is a line.
-    Lines,
-    /// Each is part of a picture that is drawn again and again.
-    Bars,
+/// A picture on a terminal's standard error, unless others wait to be drawn.
+pub(crate) fn draw(picture: String) {
+    VOICE.say(To::Error, picture.into_bytes(), DRAWN);
 }
+
+/// Standard error by way of [`note`], for what writes its lines by itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Talk;
 
 impl Write for Talk {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        let most = match self {
-            Self::Lines => MOST,
-            Self::Bars => DRAWN,
-        };
-        VOICE.say(To::Error, text.to_owned(), most);
+        VOICE.say(To::Error, text.to_owned(), MOST);
         Ok(text.len())
     }
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
-    }
-}
-
-impl AsRawFd for Talk {
-    fn as_raw_fd(&self) -> RawFd {
-        std::io::stderr().as_raw_fd()
     }
 }
