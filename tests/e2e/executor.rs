@@ -477,6 +477,20 @@ fn a_journal_has_one_holder_by_whatever_name_it_is_called() {
 }
 
 #[test]
+fn a_pause_that_nobody_would_see_is_refused_and_one_before_the_first_run_can_be_lifted() {
+    let desk = Desk::new();
+    check(&desk, &["pause"], 0, &["paused"]);
+    check(&desk, &["resume"], 0, &["the pause is lifted"]);
+    check(&desk, &["resume"], 2, &["there is no run"]);
+    std::os::unix::fs::symlink("state/journal.db", desk.path("other.db")).unwrap();
+    let other = [&APPLY[..], &["--journal", "other.db"]].concat();
+    check(&desk, &other, 2, &["other.db is a link to nothing"]);
+    check(&desk, &APPLY, 0, &[]);
+    std::fs::write(desk.path("other.db.inhibit"), "a person").unwrap();
+    check(&desk, &other, 2, &["holds nothing", "journal.db.inhibit"]);
+}
+
+#[test]
 fn a_pause_that_cannot_be_read_holds_too() {
     let desk = Desk::new();
     std::fs::create_dir(desk.path("state")).unwrap();

@@ -130,15 +130,18 @@ pub(crate) fn resume(arguments: &Resume, place: &Place, json: bool) -> Result<Ex
     reported.ready()?;
     let load = (!load.is_empty()).then(|| read_all(load)).transpose()?;
     let load = load.map(|files| read_load(&files)).transpose()?;
-    if Journal::existing(&place.journal)?.is_none() {
-        return Err(no_run(place));
-    }
     let lifted = release(&place.inhibit).map_err(|e| {
         let file = place.inhibit.display();
         Failure::new(Exit::Environment, format!("cannot remove {file}: {e}"))
     })?;
     if lifted {
         note("the pause is lifted");
+    }
+    if Journal::existing(&place.journal)?.is_none() {
+        if lifted {
+            return Ok(Exit::Done);
+        }
+        return Err(no_run(place));
     }
     let _lock = match take_lock(place, "resume") {
         Err(LockError::Held { by }) if lifted || waits_for_a_person(place)? => {

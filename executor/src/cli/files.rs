@@ -9,6 +9,7 @@ use vmpack_domain::exit::Exit;
 use vmpack_domain::file::Source;
 
 use super::failure::Failure;
+use crate::socket::inhibited;
 
 /// The largest file that is read.
 const LARGEST: u64 = 64 << 20;
@@ -121,12 +122,22 @@ impl Place {
             Some(path) => path.to_owned(),
             None => state_folder()?.join("journal.db"),
         };
-        let journal = the_file_itself(journal);
-        let beside = |suffix: &str| {
+        let with = |journal: &Path, suffix: &str| {
             let mut name = journal.as_os_str().to_owned();
             name.push(suffix);
             PathBuf::from(name)
         };
+        let named = journal;
+        let journal = the_file_itself(&named)?;
+        let beside = |suffix: &str| with(&journal, suffix);
+        // Nobody would see that pause, who is at work by the journal's own name.
+        let unseen = with(&named, ".inhibit");
+        if inhibited(&unseen).is_some() && inhibited(&beside(".inhibit")).is_none() {
+            let unseen = unseen.display();
+            let error = format!("{unseen} holds nothing: it stands beside a link to the journal");
+            let hint = format!("move it to {}", beside(".inhibit").display());
+            return Err(Failure::new(Exit::Usage, error).hint(hint));
+        }
         Ok(Self {
             lock: beside(".lock"),
             world: beside(".world.yaml"),
@@ -138,12 +149,17 @@ impl Place {
 }
 
 /// A journal has one lock, by whatever name it is called.
-fn the_file_itself(journal: PathBuf) -> PathBuf {
+fn the_file_itself(journal: &Path) -> Result<PathBuf, Failure> {
     if let Ok(file) = journal.canonicalize() {
-        return file;
+        return Ok(file);
     }
+    if journal.is_symlink() {
+        let error = format!("{} is a link to nothing", journal.display());
+        return Err(Failure::new(Exit::Usage, error).hint("name the file that it is to lead to"));
+    }
+    let journal = journal.to_owned();
     let (Some(folder), Some(name)) = (journal.parent(), journal.file_name()) else {
-        return journal;
+        return Ok(journal);
     };
     let here = Path::new(".");
     let folder = if folder.as_os_str().is_empty() {
@@ -152,8 +168,8 @@ fn the_file_itself(journal: PathBuf) -> PathBuf {
         folder
     };
     match folder.canonicalize() {
-        Ok(folder) => folder.join(name),
-        Err(_) => journal,
+        Ok(folder) => Ok(folder.join(name)),
+        Err(_) => Ok(journal),
     }
 }
 
