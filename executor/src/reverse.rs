@@ -34,14 +34,14 @@ pub fn reverse(chain: &[Run], now: &Cluster, load: &Load) -> Result<Plan, String
         if !own.is_empty() {
             before = last(&own);
         }
-        for mut mv in own {
-            mv.start = start;
-            start += mv.duration;
-            target.insert(mv.guest.clone(), mv.to.clone());
-            moves.push(mv);
-        }
+        moves.extend(own);
     }
     let begun = leave_out_what_is_back(&mut moves, now);
+    for mv in &mut moves {
+        mv.start = start;
+        start += mv.duration;
+        target.insert(mv.guest.clone(), mv.to.clone());
+    }
     let names: Vec<String> = chain.iter().map(|r| r.id.to_string()).collect();
     let names = match names.as_slice() {
         [one] => format!("run {one}"),
@@ -126,10 +126,25 @@ fn leave_out_what_is_back(moves: &mut Vec<Move>, now: &Cluster) -> bool {
         let done = reached.map_or(&[][..], |last| &way[..=last]);
         over.extend(done.iter().map(|mv| mv.id.clone()));
     }
-    moves.retain(|mv| !over.contains(&mv.id));
+    // Who waits for one that is left out waits for what that one waited for.
+    let mut waits: BTreeMap<MoveId, BTreeSet<MoveId>> = BTreeMap::new();
     for mv in moves.iter_mut() {
-        mv.after.retain(|id| !over.contains(id));
+        let mut after = BTreeSet::new();
+        for id in std::mem::take(&mut mv.after) {
+            match waits.get(&id) {
+                Some(behind) => after.extend(behind.iter().cloned()),
+                None => {
+                    after.insert(id);
+                }
+            }
+        }
+        if over.contains(&mv.id) {
+            waits.insert(mv.id.clone(), after);
+        } else {
+            mv.after = after.into_iter().collect();
+        }
     }
+    moves.retain(|mv| !over.contains(&mv.id));
     !over.is_empty()
 }
 
@@ -303,7 +318,18 @@ mod tests {
         let ids: Vec<&str> = rest.moves.iter().map(|m| m.id.0.as_str()).collect();
         assert_eq!(ids, ["back-m1"]);
         assert!(rest.moves[0].after.is_empty());
+        assert_eq!(rest.moves[0].start, Micros::ZERO);
+        assert_eq!(rest.time_claim.objective, rest.moves[0].duration);
         assert_eq!(check::plan(&now, &Load::default(), &rest.policy, &rest), []);
+        // Of that b alone is back.
+        now.guests[0].host = Some("h3".parse().unwrap());
+        now.guests[1].host = Some("h1".parse().unwrap());
+        let rest = reverse(&chain, &now, &Load::default()).unwrap();
+        let after = rest.moves.iter().map(|m| (m.id.0.as_str(), m.after.len()));
+        assert_eq!(
+            after.collect::<Vec<_>>(),
+            [("back-5-m1", 0), ("back-m1", 1)]
+        );
         let error = reverse(&chain, &before, &Load::default()).unwrap_err();
         assert_eq!(error, "what happened of runs 1, 5 is taken back already");
     }
