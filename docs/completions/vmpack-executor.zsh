@@ -49,7 +49,7 @@ _arguments "${_arguments_options[@]}" : \
 (apply)
 _arguments "${_arguments_options[@]}" : \
 '(--replan)--reverse=[Instead of a plan, the way back of the newest run in that journal\: what happened of it is taken back, on the hosts as they are now; with it that of the runs whose rest it was planned for by --replan]:JOURNAL:_files' \
-'--run=[With --reverse\: the run to take back, instead of the newest; what is taken back of it already stays so]:RUN:_default' \
+'()--run=[With --reverse\: the run to take back, instead of the newest; what is taken back of it already stays so]:RUN:_default' \
 '*--cluster=[The cluster'\''s files or folders, instead of the cluster.yaml beside the plan; with --simulated they are the world at its start]:FILE:_files' \
 '--parallel=[Migrations at once, instead of as many as the plan'\''s policy says]:N:_default' \
 '--replan=[Where moves failed for good, plan what is left anew from the hosts as they are, and carry that out without asking again; up to N times. No guest is sent again to a host to which its move failed, unless rules let it neither stay nor go elsewhere]:N:_default' \

@@ -331,15 +331,23 @@ impl Journal {
     pub fn chain(&self, last: RunId) -> Result<Vec<Run>, JournalError> {
         let (mut chain, mut next) = (Vec::new(), Some(last));
         while let Some(RunId(id)) = next {
-            let sql = format!("SELECT seq, world FROM run WHERE seq = {id}");
-            let run = self.runs(&sql)?.pop();
-            let run = run.ok_or_else(|| self.row(id, &"it begins no run"))?;
+            let run = self.run(RunId(id))?;
+            let run = run.ok_or_else(|| self.row(id, &"the run that it began is gone"))?;
             // It only ever points back.
             next = run.follows().filter(|before| before.0 < id);
             chain.push(run);
         }
         chain.reverse();
         Ok(chain)
+    }
+
+    /// That run, if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn run(&self, RunId(id): RunId) -> Result<Option<Run>, JournalError> {
+        let sql = format!("SELECT seq, world FROM run WHERE seq = {id}");
+        Ok(self.runs(&sql)?.pop())
     }
 
     /// The runs whose end was not written, oldest first.

@@ -201,7 +201,17 @@ fn a_way_back_is_taken_back_only_by_its_number_and_what_is_back_stays() {
     );
     let (code, _, err) = back(&["--run", "2"]);
     assert_eq!(code, 3, "{err}");
-    assert!(err.contains("it begins no run"), "{err}");
+    assert!(err.contains("there is no run 2"), "{err}");
+    // Without --reverse the plan would go forward.
+    let forward = [
+        "apply",
+        "plan.yaml",
+        "--run",
+        "1",
+        "--simulated",
+        "--dry-run",
+    ];
+    assert_eq!(told(&desk.run(&forward)).0, 2);
 }
 
 #[test]

@@ -59,7 +59,12 @@ pub(crate) struct Apply {
     #[arg(long, value_name = "JOURNAL", conflicts_with_all = ["plan", "replan"])]
     reverse: Option<PathBuf>,
     /// With --reverse: the run to take back, instead of the newest; what is taken back of it already stays so
-    #[arg(long, value_name = "RUN", requires = "reverse")]
+    #[arg(
+        long,
+        value_name = "RUN",
+        requires = "reverse",
+        conflicts_with = "plan"
+    )]
     run: Option<i64>,
     /// The cluster's files or folders, instead of the cluster.yaml beside the plan; with --simulated
     /// they are the world at its start
@@ -313,13 +318,17 @@ fn way_back(
                 let newest = newest.id;
                 let error = format!("run {newest}, the newest, is itself a way back");
                 return Err(Failure::new(Exit::BadInput, error).hint(format!(
-                    "`--run {newest}` takes that back, `--run N` the rest of run N; `vmpack-executor ledger` lists runs"
+                    "`--run {newest}` takes that back, `--run N` the rest of run N, which it is to take back"
                 )));
             }
             newest.id
         }
     };
     let now = world.look()?.snapshot()?;
+    if kept.run(run)?.is_none() {
+        let error = format!("there is no run {run} in {}", journal.display());
+        return Err(Failure::new(Exit::BadInput, error));
+    }
     let chain = kept.chain(run)?;
     if let [first, .., last] = chain.as_slice() {
         note(format_args!(

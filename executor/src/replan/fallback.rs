@@ -51,8 +51,8 @@ pub fn held(basis: &Basis) -> Option<Basis> {
     Some(held)
 }
 
-/// The same without the cuts of guests that break a rule where they are, which let them neither stay nor go elsewhere:
-/// the same is tried again for them, and the rest is planned. Nothing where there are none.
+/// The same without the cuts of guests that are named by a rule which is broken as they are, and may let them neither
+/// stay nor go elsewhere: the same is tried again for them, and the rest is planned. Nothing where there are none.
 #[must_use]
 pub fn lifted(basis: &Basis) -> Option<Basis> {
     let (cluster, policy) = (&basis.cluster, &basis.policy);
