@@ -241,17 +241,18 @@ fn what_was_given_up_without_having_failed_is_not_cut_off() {
     assert_eq!(added(&again(&more), &plan.policy), ["web not h2"]);
 }
 
+/// What is planned from after a run of that plan whose move m1 failed, on hosts that are as they were.
+fn after_its_first_move_failed(hosts: &Cluster, plan: &Plan) -> Basis {
+    let events = vec![intended(&plan.moves[0]), failed("m1"), FINISHED];
+    let run = run(1, hosts, plan, events);
+    basis(&[run], &hosts.clone().into(), at(60)).unwrap()
+}
+
 #[test]
 fn a_guest_whose_name_is_a_pattern_is_held_and_names_no_other() {
     let hosts = cluster(&["h1", "h2"], &[("w*", "h1"), ("web", "h1")]);
     let plan = plan(&hosts, vec![a_move("m1", "w*", "h1", "h2")]);
-    let events = vec![intended(&plan.moves[0]), failed("m1"), FINISHED];
-    let found = basis(
-        &[run(1, &hosts, &plan, events)],
-        &hosts.clone().into(),
-        at(60),
-    )
-    .unwrap();
+    let found = after_its_first_move_failed(&hosts, &plan);
     assert_eq!(added(&found, &plan.policy), [] as [&str; 0]);
     let movable: Vec<bool> = found.cluster.guests.iter().map(|g| g.movable).collect();
     assert_eq!(movable, [false, true]);
@@ -277,12 +278,7 @@ fn where_no_plan_keeps_the_cuts_their_guests_are_held_where_they_are() {
 #[test]
 fn what_rules_let_neither_stay_nor_go_elsewhere_is_tried_again_and_holds_up_nothing() {
     let (hosts, mut plan) = halves();
-    let of = |plan: &Plan| {
-        let events = vec![intended(&plan.moves[0]), failed("m1"), FINISHED];
-        let run = run(1, &hosts, plan, events);
-        basis(&[run], &hosts.clone().into(), at(60)).unwrap()
-    };
-    assert_eq!(lifted(&of(&plan)), None);
+    assert_eq!(lifted(&after_its_first_move_failed(&hosts, &plan)), None);
     plan.policy.rules.push(Rule {
         name: "fenced".to_owned(),
         kind: RuleKind::Fence {
@@ -290,7 +286,7 @@ fn what_rules_let_neither_stay_nor_go_elsewhere_is_tried_again_and_holds_up_noth
             hosts: vec!["h2".to_owned()],
         },
     });
-    let found = of(&plan);
+    let found = after_its_first_move_failed(&hosts, &plan);
     let web = |basis: &Basis| basis.cluster.guest(&name("web")).unwrap().movable;
     let planner = |basis: &Basis| match (added(basis, &plan.policy).as_slice(), web(basis)) {
         ([], true) => Ok(plan.clone()),
@@ -309,13 +305,7 @@ fn what_rules_let_neither_stay_nor_go_elsewhere_is_tried_again_and_holds_up_noth
 fn a_target_whose_name_is_a_pattern_is_not_cut_off_as_one() {
     let hosts = cluster(&["h1", "h*"], &[("web", "h1")]);
     let plan = plan(&hosts, vec![a_move("m1", "web", "h1", "h*")]);
-    let events = vec![intended(&plan.moves[0]), failed("m1"), FINISHED];
-    let found = basis(
-        &[run(1, &hosts, &plan, events)],
-        &hosts.clone().into(),
-        at(60),
-    )
-    .unwrap();
+    let found = after_its_first_move_failed(&hosts, &plan);
     assert_eq!(added(&found, &plan.policy), [] as [&str; 0]);
     assert!(!found.cluster.guests[0].movable);
 }
