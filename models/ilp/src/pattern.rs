@@ -36,6 +36,7 @@ mod restricted;
 mod seat;
 pub mod stay;
 mod surrogate;
+mod swap;
 mod table;
 mod walk;
 

@@ -212,11 +212,12 @@ impl<'a> Run<'a> {
     fn run(mut self) -> Timetable {
         let mut pending: Vec<usize> = (0..self.jobs.len()).collect();
         loop {
-            // Slots are only taken until the next one ends: who has none now is not asked.
+            // Slots are only taken until the next one ends: who has none now is not asked, nor who was
+            // refused by a host where nothing has changed.
             let mut asked: Vec<usize> = pending
                 .iter()
                 .copied()
-                .filter(|i| self.has_slot(*i))
+                .filter(|i| self.has_slot(*i) && self.may_have_room(*i))
                 .collect();
             self.sort(&mut asked);
             asked.retain(|i| self.starts(*i));
@@ -277,10 +278,15 @@ impl<'a> Run<'a> {
                 .all(|p| self.split[*p].0 < self.slots.split[*p].0)
     }
 
+    /// Whether its target has changed since it was refused.
+    fn may_have_room(&self, i: usize) -> bool {
+        self.refused[i] < self.changed[self.jobs[i].to]
+    }
+
     /// Starts the job if it can start now.
     fn starts(&mut self, i: usize) -> bool {
         let job = &self.jobs[i];
-        if !self.has_slot(i) || self.refused[i] >= self.changed[job.to] {
+        if !self.has_slot(i) || !self.may_have_room(i) {
             return false;
         }
         self.step += 1;
