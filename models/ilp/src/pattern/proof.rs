@@ -8,7 +8,7 @@
 
 use super::packing::Packing;
 use super::{PatternBound, Weights};
-use crate::bound::cover::{Kind, cover};
+use crate::bound::cover::{Kind, THOROUGH, cover_within};
 use crate::model::{ceil_div, float};
 
 /// D, where the dearest host costs 1.
@@ -72,7 +72,7 @@ impl Proof {
                 forced: host.forced,
             })
             .collect();
-        let least = cover(&kinds, demand);
+        let least = cover_within(&kinds, demand, THOROUGH);
         let unit = packing.unit();
         let (cost, hosts) = least.map_or((i64::MAX, packing.host_count() + 1), |least| {
             (ceil_div(least.cost, unit).saturating_mul(unit), least.hosts)

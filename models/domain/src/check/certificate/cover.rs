@@ -2,7 +2,8 @@
 
 use super::proof::Least;
 
-/// The largest table over budgets that is filled; beyond it the fractional bound is taken.
+/// The largest table over budgets that is filled; beyond it the fractional bound is taken, or so many of
+/// the cheapest rooms as are needed.
 const LARGEST_TABLE: u128 = 100_000_000;
 
 /// Rooms alike in cost and in what they hold at most.
@@ -18,6 +19,11 @@ pub(super) struct Offer {
 /// Of all sets of rooms that hold every room that is always in use and reach Σ most ≥ `demand`: the
 /// least cost and, apart from it, the least number. `None` when all rooms together do not reach it.
 pub(super) fn least(offers: &[Offer], demand: u128) -> Option<Least> {
+    least_within(offers, demand, LARGEST_TABLE)
+}
+
+/// The same; the least cost is only bounded from below where its table is larger than that.
+fn least_within(offers: &[Offer], demand: u128, table: u128) -> Option<Least> {
     let mut paid = Least::default();
     let mut missing = demand;
     let mut free: Vec<Offer> = Vec::new();
@@ -35,10 +41,10 @@ pub(super) fn least(offers: &[Offer], demand: u128) -> Option<Least> {
         return None;
     }
     free.sort_by_key(|o| std::cmp::Reverse(o.most));
-    let hosts = paid.hosts + fewest(&free, missing);
+    let number = fewest(&free, missing);
     Some(Least {
-        cost: paid.cost + cheapest(free, missing),
-        hosts,
+        cost: paid.cost + cheapest(free, missing, number, table),
+        hosts: paid.hosts + number,
     })
 }
 
@@ -59,9 +65,23 @@ fn fewest(free: &[Offer], mut missing: u128) -> u128 {
     hosts
 }
 
+/// What so many rooms cost at least.
+fn cheapest_of(free: &[Offer], mut number: u128) -> u128 {
+    let mut by_cost: Vec<&Offer> = free.iter().collect();
+    by_cost.sort_by_key(|o| o.cost);
+    let mut cost = 0;
+    for offer in by_cost {
+        let taken = number.min(u128::from(offer.count));
+        cost += taken * u128::from(offer.cost);
+        number -= taken;
+    }
+    cost
+}
+
 /// The least cost, exact where the table over budgets is small, else bounded from below by a
-/// fractional cover; both are multiples of the costs' common divisor.
-fn cheapest(mut free: Vec<Offer>, mut missing: u128) -> u128 {
+/// fractional cover and by the fewest rooms, `number`; all are multiples of the costs' common divisor.
+fn cheapest(mut free: Vec<Offer>, mut missing: u128, number: u128, table: u128) -> u128 {
+    let counted = cheapest_of(&free, number);
     for offer in free.iter().filter(|o| o.cost == 0) {
         missing = missing.saturating_sub(all(offer));
     }
@@ -79,7 +99,7 @@ fn cheapest(mut free: Vec<Offer>, mut missing: u128) -> u128 {
         right.cmp(&left)
     });
     let (whole, fractional) = greedy(&free, missing);
-    let fractional = fractional.div_ceil(unit) * unit;
+    let bound = counted.max(fractional.div_ceil(unit) * unit);
     let chunks: Vec<(u128, u128)> = free
         .iter()
         .flat_map(|o| {
@@ -91,11 +111,8 @@ fn cheapest(mut free: Vec<Offer>, mut missing: u128) -> u128 {
         .collect();
     let budgets = whole / unit + 1;
     let cells = budgets.saturating_mul(chunks.len() as u128);
-    let Some(budgets) = usize::try_from(budgets)
-        .ok()
-        .filter(|_| cells <= LARGEST_TABLE)
-    else {
-        return fractional;
+    let Some(budgets) = usize::try_from(budgets).ok().filter(|_| cells <= table) else {
+        return bound;
     };
     // held[b]: the largest Σ most of rooms that cost at most b units.
     let mut held = vec![0u128; budgets];
@@ -193,6 +210,33 @@ mod tests {
                 .map(|(most, cost, count, always)| Offer { most, cost, count, always })
                 .collect();
             prop_assert_eq!(least(&offers, demand), brute(&offers, demand));
+        }
+
+        /// What needs no table is claimed without one, so it has to be proven without one.
+        #[test]
+        fn without_a_table_so_many_of_the_cheapest_are_paid(
+            offers in prop::collection::vec((1u64..12, 0u64..6, 1u64..4, prop::bool::weighted(0.2)), 1..5),
+            demand in 0u128..60,
+            table in 0u128..40,
+        ) {
+            let offers: Vec<Offer> = offers
+                .into_iter()
+                .map(|(most, cost, count, always)| Offer { most, cost, count, always })
+                .collect();
+            let (bound, best) = (least_within(&offers, demand, table), brute(&offers, demand));
+            prop_assert_eq!(bound.map(|b| b.hosts), best.map(|b| b.hosts));
+            prop_assert!(bound.map(|b| b.cost) <= best.map(|b| b.cost));
+            if let Some(bound) = bound {
+                let (always, free): (Vec<Offer>, Vec<Offer>) = offers.iter().partition(|o| o.always);
+                let paid: u64 = always.iter().map(|o| o.cost * o.count).sum();
+                let more = bound.hosts - always.iter().map(|o| u128::from(o.count)).sum::<u128>();
+                let whole = |n: u128| usize::try_from(n).unwrap();
+                let each = free.iter().flat_map(|o| std::iter::repeat_n(o.cost, whole(o.count.into())));
+                let mut each: Vec<u64> = each.collect();
+                each.sort_unstable();
+                let cheapest: u64 = each.iter().take(whole(more)).sum();
+                prop_assert!(bound.cost >= u128::from(paid + cheapest));
+            }
         }
     }
 
