@@ -4,6 +4,7 @@ use vmpack_domain::digest::digest;
 use vmpack_domain::plan::{Base, Claim, HostChange, MoveClaim, Plan, PlanStatus, Start};
 use vmpack_domain::units::{MiB, Ratio};
 use vmpack_domain::{Cluster, Load, Policy};
+use vmpack_ilp::agree;
 use vmpack_ilp::bound::{self, Bound, MovesBound};
 use vmpack_ilp::problem::Problem;
 
@@ -15,6 +16,23 @@ use crate::trade;
 /// An amount that is never below 0.
 pub(crate) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
+}
+
+/// The bound, unless a placement undercuts it: then nothing is known.
+pub(crate) fn agreed(bound: Bound, cost: i64, hosts: usize) -> Bound {
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    let origin = format!("{}, on the number", bound.origin);
+    let sound = agree(bound.cost, cost, &bound.origin).is_some()
+        && agree(count(bound.hosts), count(hosts), &origin).is_some();
+    if sound {
+        return bound;
+    }
+    Bound {
+        cost: 0,
+        hosts: 0,
+        origin: "none: one was found that is wrong".into(),
+        certified: None,
+    }
 }
 
 /// The bound on the memory moved at that cost of hosts: that of stage 2, unless it counts prices.
@@ -57,7 +75,7 @@ pub(crate) fn assemble(
     reasons.extend(notes);
     let proven = match &trade_claim {
         Some(trade) => trade.objective == trade.bound,
-        None => route.cost <= bound.cost,
+        None => route.cost == bound.cost,
     };
     Plan {
         base: Base {
@@ -72,7 +90,7 @@ pub(crate) fn assemble(
         },
         claim: Claim {
             objective: Ratio(unsigned(route.cost)),
-            bound: Ratio(unsigned(bound.cost.min(route.cost))),
+            bound: Ratio(unsigned(bound.cost)),
             origin: bound.origin.clone(),
             hosts_bound: u32::try_from(bound.hosts).unwrap_or(u32::MAX),
         },
@@ -100,5 +118,37 @@ pub(crate) fn assemble(
             })
             .collect(),
         reasons,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bound(cost: i64, hosts: usize) -> Bound {
+        Bound {
+            cost,
+            hosts,
+            origin: "by hand".into(),
+            certified: None,
+        }
+    }
+
+    #[test]
+    fn a_bound_that_the_placement_meets_is_kept() {
+        assert_eq!(agreed(bound(2000, 2), 2000, 2), bound(2000, 2));
+        assert_eq!(agreed(bound(1000, 1), 2500, 4), bound(1000, 1));
+    }
+
+    #[test]
+    #[should_panic(expected = "an answer of 2000 undercuts the bound 3000 (by hand)")]
+    fn a_wrong_bound_on_the_cost_is_loud() {
+        let _ = agreed(bound(3000, 2), 2000, 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "an answer of 2 undercuts the bound 3 (by hand, on the number)")]
+    fn a_wrong_bound_on_the_number_is_loud() {
+        let _ = agreed(bound(2000, 3), 2000, 2);
     }
 }

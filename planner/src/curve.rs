@@ -9,7 +9,7 @@ use vmpack_domain::units::{MiB, Micros, Ratio};
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::bound;
 
-use crate::assemble::{memory_bound, unsigned};
+use crate::assemble::{agreed, memory_bound, unsigned};
 use crate::effort::Effort;
 use crate::explain;
 use crate::instance::Instance;
@@ -89,7 +89,8 @@ pub fn curve(
         Answer::Nothing(limit) => return Outcome::NoAnswer { limit },
     };
     (search.report)(Step::Phase("moves"));
-    let proven = packed.cost <= bound.cost;
+    let bound = agreed(bound, packed.cost, packed.awake.len());
+    let proven = packed.cost == bound.cost;
     let floor = bound::moves(&problem, i64::MAX).least;
     let mut points: Vec<Point> = Vec::new();
     for (left, budget) in (1..=more as u64 + 1).rev().zip(budgets(&problem, &packed)) {

@@ -125,6 +125,7 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
             return Outcome::NoAnswer { limit };
         }
     };
+    let bound = assemble::agreed(bound, route.cost, route.awake.len());
     if let Some(found) = certificate::certificate((cluster, load, policy), &problem, &bound) {
         (search.report)(Step::Certified(Box::new(found)));
     }

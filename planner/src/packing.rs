@@ -12,7 +12,7 @@ use vmpack_domain::check::packing::PackingCertificate;
 use vmpack_ilp::bound::{self, Certified};
 use vmpack_ilp::problem::{Amounts, GuestItem, HostSlot, Problem};
 
-use crate::assemble::unsigned;
+use crate::assemble::{agreed, unsigned};
 use crate::effort::Effort;
 use crate::instance::Instance;
 use crate::moves;
@@ -121,6 +121,8 @@ impl Packing {
         let mut used: Vec<usize> = at.clone();
         used.sort_unstable();
         used.dedup();
+        let cost = COST * i64::try_from(used.len()).unwrap_or(i64::MAX / COST);
+        let bound = agreed(bound, cost, used.len());
         Packed {
             at,
             hosts: used.len(),
@@ -151,6 +153,7 @@ impl Packing {
             return None;
         };
         (search.report)(Step::Phase("moves"));
+        let bound = agreed(bound, fewest.cost, fewest.awake.len());
         let packed = Packed {
             at: inst.placement(&fewest.at),
             hosts: fewest.awake.len(),

@@ -9,6 +9,7 @@
 use vmpack_domain::objective::Objective;
 use vmpack_domain::plan::TradeClaim;
 use vmpack_domain::units::{Price, Ratio};
+use vmpack_ilp::agree;
 use vmpack_ilp::bound::{self, MovesBound};
 use vmpack_ilp::problem::Problem;
 
@@ -122,7 +123,8 @@ pub(crate) fn claim(
     let found = total(objective, problem, route.cost, &route.placement);
     let stay = Instance::build(problem).ok().and_then(|inst| stay(&inst));
     let stay = stay.map(|s| hosts(objective, s.cost));
-    let mut least = bound(objective, problem, least_cost).min(found);
+    let least = bound(objective, problem, least_cost);
+    let mut least = agree(least, found, "hosts and moves together").unwrap_or(0);
     // Where nothing can gain enough, staying is all that is left.
     if let Some(stay) = stay
         && least.saturating_add(gain(objective)) > stay

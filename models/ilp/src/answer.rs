@@ -5,6 +5,29 @@ use crate::highs::{Answer, End};
 use crate::problem::Problem;
 use crate::rule::holds;
 
+/// The bound, unless an answer undercuts it: then whatever found it is wrong, which must not pass for an
+/// optimum.
+///
+/// # Panics
+/// With debug assertions, where an answer undercuts it. Without, the bound is dropped and logged as an error.
+#[must_use]
+pub fn agree(bound: i64, answer: i64, origin: &str) -> Option<i64> {
+    let sound = bound <= answer;
+    if !sound {
+        tracing::error!(
+            bound,
+            answer,
+            origin,
+            "an answer undercuts a bound, which is dropped"
+        );
+    }
+    debug_assert!(
+        sound,
+        "an answer of {answer} undercuts the bound {bound} ({origin})"
+    );
+    sound.then_some(bound)
+}
+
 /// What is known around one run of the solver.
 pub(crate) struct Known<'a> {
     /// A placement from outside, which keeps every rule.
@@ -43,14 +66,22 @@ pub(crate) fn conclude(
     });
     let bound = proven.max(known.lower);
     match (best, &answer.end) {
-        (Some((value, best)), _) if value <= bound => Solved::Optimal {
-            answer: best,
-            bound: value,
-        },
-        (Some((_, best)), _) => Solved::Feasible {
-            answer: best,
-            bound,
-        },
+        (Some((value, best)), _) => {
+            let told = [(proven, "the solver's"), (known.lower, "from elsewhere")];
+            let sound = told.into_iter().filter_map(|(b, of)| agree(b, value, of));
+            let bound = sound.max().unwrap_or(i64::MIN);
+            if bound == value {
+                Solved::Optimal {
+                    answer: best,
+                    bound,
+                }
+            } else {
+                Solved::Feasible {
+                    answer: best,
+                    bound,
+                }
+            }
+        }
         (None, End::Infeasible) => Solved::Infeasible,
         (None, End::Limit(limit)) => Solved::NoAnswer {
             limit: limit.clone(),
@@ -60,5 +91,56 @@ pub(crate) fn conclude(
             limit: "the solver's answer does not hold in integers".into(),
             bound,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vmpack_domain::units::Micros;
+
+    fn concluded(proven: f64, lower: i64) -> Solved<Vec<usize>> {
+        let nothing = Problem {
+            resources: Vec::new(),
+            hosts: Vec::new(),
+            guests: Vec::new(),
+            rules: Vec::new(),
+            exempt: 0,
+            warnings: Vec::new(),
+        };
+        let answer = Answer {
+            end: End::Closed,
+            values: None,
+            bound: proven,
+            columns: 0,
+            took: Micros::ZERO,
+        };
+        let known = Known {
+            warm: Some(&[]),
+            unit: 1,
+            constant: 0,
+            lower,
+        };
+        conclude(&nothing, &answer, None, &known, |_| Some(7))
+    }
+
+    #[test]
+    fn a_bound_that_an_answer_meets_proves_it() {
+        let answer = Vec::new();
+        assert_eq!(concluded(7.0, 0), Solved::Optimal { answer, bound: 7 });
+        let answer = Vec::new();
+        assert_eq!(concluded(3.0, 5), Solved::Feasible { answer, bound: 5 });
+    }
+
+    #[test]
+    #[should_panic(expected = "an answer of 7 undercuts the bound 8 (the solver's)")]
+    fn a_bound_of_the_solver_that_is_wrong_is_loud() {
+        let _ = concluded(8.0, 0);
+    }
+
+    #[test]
+    #[should_panic(expected = "an answer of 7 undercuts the bound 9 (from elsewhere)")]
+    fn a_bound_from_elsewhere_that_is_wrong_is_loud() {
+        let _ = concluded(0.0, 9);
     }
 }

@@ -38,9 +38,9 @@ pub(crate) struct Answer {
     /// The values of the columns in the best answer, if there is one.
     pub(crate) values: Option<Vec<f64>>,
     /// `mip_dual_bound`.
-    bound: f64,
+    pub(crate) bound: f64,
     /// How many columns the model had.
-    columns: usize,
+    pub(crate) columns: usize,
     /// How long it took, by HiGHS's own clock.
     pub(crate) took: Micros,
 }

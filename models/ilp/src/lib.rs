@@ -24,6 +24,7 @@ pub mod relief;
 pub mod rule;
 pub mod waves;
 
+pub use answer::agree;
 pub use rule::spare::in_use;
 
 use vmpack_domain::units::Micros;

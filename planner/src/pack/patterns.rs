@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use vmpack_domain::Policy;
-use vmpack_ilp::Limits;
 use vmpack_ilp::bound::{Bound, Certified};
 use vmpack_ilp::pattern::{self, Content, Item, Packing, Pattern, PatternBound};
+use vmpack_ilp::{Limits, agree};
 
 use super::exchange::exchange;
 use super::{Best, descend};
@@ -138,8 +138,13 @@ fn limited<T>(
     run(&limits)
 }
 
-/// Takes a better bound over; `true` when it exceeds all hosts together.
+/// Takes a better bound over; `true` when it exceeds all hosts together, and nothing is packed.
 fn raise(best: &mut Best, bound: &mut Bound, found: PatternBound, origin: String) -> bool {
+    if let Some(packed) = &best.packed
+        && agree(found.cost, packed.cost, &origin).is_none()
+    {
+        return false;
+    }
     let certified = bound.certified.as_ref().map(|c| (c.cost, c.hosts));
     if certified < Some((found.cost, found.hosts)) {
         bound.certified = Some(Certified {
