@@ -32,6 +32,7 @@ pub(crate) fn agreed(bound: Bound, cost: i64, hosts: usize) -> Bound {
         hosts: 0,
         origin: "none: one was found that is wrong".into(),
         certified: None,
+        counted: None,
     }
 }
 
@@ -131,6 +132,7 @@ mod tests {
             hosts,
             origin: "by hand".into(),
             certified: None,
+            counted: None,
         }
     }
 

@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 
 use vmpack_domain::certificate::{
-    Certificate, CertificatePart, CertifiedBound, GroupWeight, GuestWeight, HostMost, base,
+    Certificate, CertificatePart, CertifiedBound, GroupWeight, GuestWeight, HostMost, NumberProof,
+    Uncertified, base,
 };
+use vmpack_domain::check::certificate::by_rules;
 use vmpack_domain::units::Ratio;
 use vmpack_domain::{Cluster, GuestName, Load, Policy};
-use vmpack_ilp::bound::Bound;
+use vmpack_ilp::bound::{Bound, Certified};
 use vmpack_ilp::pattern::Weights;
 use vmpack_ilp::problem::Problem;
 
 use crate::assemble::unsigned;
 
-/// The certificate of the best bound that weights prove; its claim may be below the bound itself.
-/// `None` where none does, and where windows are exempt, of which the judge's proof knows nothing.
+/// The certificate of the best bounds that weights or rules prove, with what is claimed beyond them. `None`
+/// where there is no such bound, and where windows are exempt, of which the judge's proof knows nothing.
 pub(crate) fn certificate(
     (cluster, load, policy): (&Cluster, &Load, &Policy),
     problem: &Problem,
@@ -24,15 +26,48 @@ pub(crate) fn certificate(
         return None;
     }
     let certified = bound.certified.as_ref()?;
+    let parts = |c: &Certified| c.parts.iter().map(|w| part(problem, w)).collect();
+    let weighed = |c: &Certified| bound_of(c.cost, c.hosts);
+    let whole = bound_of(bound.cost, bound.hosts);
+    // Only as far as it is claimed: the judge may find more in the rules than is sought here.
+    let rules = by_rules(cluster, load, policy).map_or(whole, |rules| CertifiedBound {
+        cost: rules.cost.min(whole.cost),
+        hosts: rules.hosts.min(whole.hosts),
+    });
+    let by_cost = weighed(certified);
+    let known = by_cost.hosts.max(rules.hosts);
+    let counted = bound.counted.as_ref();
+    let counted = counted.filter(|c| weighed(c).hosts > known);
+    let proven = CertifiedBound {
+        cost: by_cost.cost.max(rules.cost),
+        hosts: counted.map_or(known, |c| weighed(c).hosts),
+    };
+    let beyond = whole.cost > proven.cost || whole.hosts > proven.hosts;
     Some(Certificate {
         base: base(cluster, load, policy),
-        bound: CertifiedBound {
-            cost: Ratio(unsigned(certified.cost)),
-            hosts: u32::try_from(certified.hosts).unwrap_or(u32::MAX),
+        bound: proven,
+        origin: if rules.cost > by_cost.cost && !beyond {
+            bound.origin.clone()
+        } else {
+            certified.origin.clone()
         },
-        origin: certified.origin.clone(),
-        parts: certified.parts.iter().map(|w| part(problem, w)).collect(),
+        parts: parts(certified),
+        number: counted.map(|c| NumberProof {
+            origin: c.origin.clone(),
+            parts: parts(c),
+        }),
+        uncertified: beyond.then(|| Uncertified {
+            bound: whole,
+            origin: bound.origin.clone(),
+        }),
     })
+}
+
+fn bound_of(cost: i64, hosts: usize) -> CertifiedBound {
+    CertifiedBound {
+        cost: Ratio(unsigned(cost)),
+        hosts: u32::try_from(hosts).unwrap_or(u32::MAX),
+    }
 }
 
 fn part(problem: &Problem, weights: &Weights) -> CertificatePart {

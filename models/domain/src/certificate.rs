@@ -1,6 +1,9 @@
 //! The certificate of a bound on the hosts in use: integer weights of guests, and for each host what
 //! the guests on it weigh at most. Then the hosts in use satisfy Σ most ≥ Σ weights, and the least
 //! cost of such hosts is the bound. [`crate::check::certificate`] proves it again, from the inputs.
+//!
+//! What follows from limits on moves, spare room and the places of guests apart needs no weights: the
+//! judge finds it from the inputs alone, so that a certificate may claim it and name nothing.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -23,6 +26,32 @@ pub struct Certificate {
     pub origin: String,
     /// Disjoint sets of hosts, the bounds of which add up; usually one.
     pub parts: Vec<CertificatePart>,
+    /// Another proof, where other weights prove more of the number of hosts than of their cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<NumberProof>,
+    /// What was found beyond that in a way that nothing here proves; nothing rests on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncertified: Option<Uncertified>,
+}
+
+/// What proves the number of hosts in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct NumberProof {
+    /// How it was found; nothing rests on it.
+    pub origin: String,
+    /// As those of the certificate.
+    pub parts: Vec<CertificatePart>,
+}
+
+/// A bound without a proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Uncertified {
+    /// The bound.
+    pub bound: CertifiedBound,
+    /// How it was found, such as `assignment ILP`.
+    pub origin: String,
 }
 
 /// No placement under the policy costs less, and none uses fewer hosts.

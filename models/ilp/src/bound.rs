@@ -35,8 +35,22 @@ pub struct Bound {
     pub hosts: usize,
     /// Which method found it.
     pub origin: String,
-    /// The best bound that weights prove, if any does.
+    /// The best bound on the cost that weights prove, if any does.
     pub certified: Option<Certified>,
+    /// The best bound on the number that weights prove.
+    pub counted: Option<Certified>,
+}
+
+impl Bound {
+    /// Keeps what weights prove where it is better than what is known.
+    pub fn certify(&mut self, found: &Certified) {
+        if self.certified.as_ref().map(Certified::by_cost) < Some(found.by_cost()) {
+            self.certified = Some(found.clone());
+        }
+        if self.counted.as_ref().map(Certified::by_number) < Some(found.by_number()) {
+            self.counted = Some(found.clone());
+        }
+    }
 }
 
 /// A bound that rests on weights alone.
@@ -50,6 +64,16 @@ pub struct Certified {
     pub origin: String,
     /// Weights for disjoint sets of hosts; their bounds add up.
     pub parts: Vec<Weights>,
+}
+
+impl Certified {
+    fn by_cost(&self) -> (i64, usize) {
+        (self.cost, self.hosts)
+    }
+
+    fn by_number(&self) -> (usize, i64) {
+        (self.hosts, self.cost)
+    }
 }
 
 /// A lower bound on what moving guests costs.
@@ -79,21 +103,25 @@ pub fn hosts(p: &Problem) -> Bound {
     place::bound(p, &whole, &mut best);
     leave::hosts(p, &whole, &mut best);
     part::sums(p, &whole, &mut best);
+    let whole_units = |cost: i64| ceil_div(cost, unit).saturating_mul(unit);
+    let rounded = |c: Certified| Certified {
+        cost: whole_units(c.cost),
+        ..c
+    };
     match best.found {
         Some(found) => Bound {
-            cost: ceil_div(found.cost, unit).saturating_mul(unit),
+            cost: whole_units(found.cost),
             hosts: found.hosts,
             origin: best.origin,
-            certified: best.certified.map(|c| Certified {
-                cost: ceil_div(c.cost, unit).saturating_mul(unit),
-                ..c
-            }),
+            certified: best.certified.map(rounded),
+            counted: best.counted.map(rounded),
         },
         None => Bound {
             cost: whole.all().cost.saturating_add(unit),
             hosts: whole.all().hosts + 1,
             origin: best.origin,
             certified: None,
+            counted: None,
         },
     }
 }
@@ -131,6 +159,7 @@ struct Best {
     /// Of the bound on the cost.
     origin: String,
     certified: Option<Certified>,
+    counted: Option<Certified>,
 }
 
 impl Default for Best {
@@ -139,6 +168,7 @@ impl Default for Best {
             found: Some(Least::default()),
             origin: "no host is needed".into(),
             certified: None,
+            counted: None,
         }
     }
 }
@@ -151,17 +181,26 @@ impl Best {
         origin: impl Fn() -> String,
         weights: impl FnOnce() -> Option<Vec<Weights>>,
     ) {
-        let before = self.certified.as_ref().map(|c| (c.cost, c.hosts));
-        if let Some(least) = least
-            && before < Some((least.cost, least.hosts))
+        let Some(Least { cost, hosts }) = least else {
+            return self.offer(least, origin);
+        };
+        let dearer = self.certified.as_ref().map(Certified::by_cost) < Some((cost, hosts));
+        let more = self.counted.as_ref().map(Certified::by_number) < Some((hosts, cost));
+        if (dearer || more)
             && let Some(parts) = weights()
         {
-            self.certified = Some(Certified {
-                cost: least.cost,
-                hosts: least.hosts,
+            let found = Certified {
+                cost,
+                hosts,
                 origin: origin(),
                 parts,
-            });
+            };
+            if more {
+                self.counted = Some(found.clone());
+            }
+            if dearer {
+                self.certified = Some(found);
+            }
         }
         self.offer(least, origin);
     }

@@ -92,7 +92,8 @@ Examples:
   vmpack check --cluster cluster.yaml --load load.yaml --policy policy.yaml --certificate bound.yaml
 
 A certificate proves the bound on the hosts: it is proven again, in integers and without a solver.
-Exits with 8 when something is violated or not proven. The judge shares neither search nor formulation
+Exits with 8 when something is violated or refused, and with 5 when all is well but for a part of the
+bound of which there is no certificate (HiGHS's branching). The judge shares neither search nor formulation
 with the planner.")]
     Check(CheckArguments),
 

@@ -7,6 +7,7 @@ use vmpack_domain::certificate::CertifiedBound;
 use vmpack_domain::check::{self, Busy, Violation};
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{API_VERSION, Source, read_certificate, read_inputs, read_plan};
+use vmpack_domain::plan::Claim;
 use vmpack_domain::{Certificate, Plan};
 
 use super::arguments::CheckArguments;
@@ -26,6 +27,9 @@ struct Verdict<'a> {
     /// What was proven again, of a certificate.
     #[serde(skip_serializing_if = "Option::is_none")]
     proven: Option<CertifiedBound>,
+    /// What the plan claims that no certificate proves, where nothing is wrong with what is proven.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uncertified: Option<String>,
 }
 
 /// Judges a plan by the policy given, else by its own, and proves a certificate again.
@@ -63,15 +67,20 @@ pub(crate) fn run(arguments: &CheckArguments, session: &mut Session) -> Result<E
             arguments.steps,
         )
     });
-    let short = match (&plan, &proof) {
-        (Some(plan), Some(proof)) => shortfall(plan, proof),
+    let short = match (&plan, &stated, &proof) {
+        (Some(plan), Some(stated), Some(proof)) => shortfall(&plan.claim, stated, proof),
         _ => None,
+    };
+    let (beyond, uncertified) = match short {
+        Some(Short::Refused(violation)) => (Some(violation), None),
+        Some(Short::Uncertified(what)) => (None, Some(what)),
+        None => (None, None),
     };
     let violations: Vec<&Violation> = judged
         .iter()
         .flatten()
         .chain(proof.iter().flat_map(|p| &p.violations))
-        .chain(&short)
+        .chain(&beyond)
         .collect();
     let later = match &plan {
         Some(plan) if !arguments.later.is_empty() => {
@@ -92,14 +101,20 @@ demand: {{ joint: true }}
         _ => None,
     };
     let overloaded = later.iter().flatten().any(Busy::is_overloaded);
-    let ok = violations.is_empty() && !overloaded;
+    let kept = violations.is_empty() && !overloaded;
+    let exit = match (kept, &uncertified) {
+        (false, _) => Exit::CheckFailed,
+        (true, Some(_)) => Exit::NoAnswer,
+        (true, None) => Exit::Done,
+    };
     let proven = proof.as_ref().and_then(|p| p.proven);
     if arguments.json {
         session.print_json(&Verdict {
-            ok,
+            ok: exit == Exit::Done,
             violations,
             later: later.as_deref(),
             proven,
+            uncertified,
         })?;
     } else if violations.is_empty() {
         let good = session.screen.paint(Look::Good, "ok");
@@ -122,6 +137,10 @@ demand: {{ joint: true }}
                 told(plan.as_ref(), stated, proof)
             )?;
         }
+        if let Some(what) = &uncertified {
+            let look = session.screen.paint(Look::Bad, "not certified");
+            writeln!(session.out, "{look}: {what}")?;
+        }
     } else {
         let n = count(violations.len(), "violation");
         writeln!(session.out, "{}", session.screen.paint(Look::Bad, &n))?;
@@ -132,7 +151,7 @@ demand: {{ joint: true }}
     if let (Some(later), false) = (&later, arguments.json) {
         tell_later(later, session)?;
     }
-    Ok(if ok { Exit::Done } else { Exit::CheckFailed })
+    Ok(exit)
 }
 
 /// Hosts above their room, those most often first.
@@ -192,20 +211,96 @@ fn of_the_plan(proven: impl Display, claimed: impl Display) -> String {
 }
 
 /// What the plan claims beyond what its certificate proves.
-fn shortfall(plan: &Plan, proof: &check::certificate::Verdict) -> Option<Violation> {
+#[derive(Debug)]
+enum Short {
+    /// The certificate does not say so either.
+    Refused(Violation),
+    /// It says that there is no proof of it, and how it was found.
+    Uncertified(String),
+}
+
+fn shortfall(
+    claim: &Claim,
+    stated: &Certificate,
+    proof: &check::certificate::Verdict,
+) -> Option<Short> {
     let proven = proof.proven?;
-    let claim = &plan.claim;
-    let detail = if proven.cost < claim.bound {
-        format!("re-proven: {}", of_the_plan(proven.cost, claim.bound))
-    } else if proven.hosts < claim.hosts_bound {
-        let (proven, claimed) = (proven.hosts, claim.hosts_bound);
-        format!("re-proven: {} hosts", of_the_plan(proven, claimed))
-    } else {
-        return None;
-    };
-    Some(Violation {
-        law: "bound".into(),
-        at: None,
-        detail,
+    let cost = (proven.cost < claim.bound).then(|| of_the_plan(proven.cost, claim.bound));
+    let hosts = (proven.hosts < claim.hosts_bound)
+        .then(|| format!("{} hosts", of_the_plan(proven.hosts, claim.hosts_bound)));
+    let short = cost.or(hosts)?;
+    let told = stated.uncertified.as_ref().filter(|told| {
+        told.origin == claim.origin
+            && told.bound.cost >= claim.bound
+            && told.bound.hosts >= claim.hosts_bound
+    });
+    Some(match told {
+        Some(told) => Short::Uncertified(format!("{} ({short} are proven)", told.origin)),
+        None => Short::Refused(Violation {
+            law: "bound".into(),
+            at: None,
+            detail: format!("re-proven: {short}"),
+        }),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vmpack_domain::certificate::Uncertified;
+    use vmpack_domain::units::Ratio;
+
+    fn bound(hosts: u32) -> CertifiedBound {
+        CertifiedBound {
+            cost: Ratio(u64::from(hosts) * 1000),
+            hosts,
+        }
+    }
+
+    /// What is short of a plan that claims so many hosts, where three are proven.
+    fn short(claimed: u32, origin: &str, beyond: Option<u32>) -> Option<Short> {
+        let claim = Claim {
+            objective: Ratio(9000),
+            bound: bound(claimed).cost,
+            origin: origin.into(),
+            hosts_bound: claimed,
+        };
+        let stated = Certificate {
+            base: String::new(),
+            bound: bound(3),
+            origin: "pattern LP".into(),
+            parts: Vec::new(),
+            number: None,
+            uncertified: beyond.map(|hosts| Uncertified {
+                bound: bound(hosts),
+                origin: "assignment ILP".into(),
+            }),
+        };
+        let proof = check::certificate::Verdict {
+            proven: Some(bound(3)),
+            no_placement: false,
+            violations: Vec::new(),
+        };
+        shortfall(&claim, &stated, &proof)
+    }
+
+    #[test]
+    fn what_has_no_certificate_is_told_apart_from_what_is_refused() {
+        assert!(short(3, "pattern LP", None).is_none());
+        assert!(short(2, "assignment ILP", Some(4)).is_none());
+        let told = short(4, "assignment ILP", Some(4));
+        assert!(
+            matches!(&told, Some(Short::Uncertified(what)) if what == "assignment ILP (3 of the plan's 4 are proven)"),
+            "{told:?}"
+        );
+        // The plan says more than was found, or what nobody says.
+        for (claimed, origin, beyond) in [
+            (5, "assignment ILP", Some(4)),
+            (4, "pattern LP", Some(4)),
+            (4, "assignment ILP", None),
+        ] {
+            let told = short(claimed, origin, beyond);
+            assert!(matches!(told, Some(Short::Refused(_))), "{told:?}");
+        }
+    }
 }

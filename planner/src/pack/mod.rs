@@ -185,6 +185,7 @@ pub(crate) fn any(inst: &Instance, policy: &Policy, effort: &Effort) -> Answer {
         hosts: 0,
         origin: String::new(),
         certified: None,
+        counted: None,
     };
     let now = settled(inst);
     best.offer(&now.at);

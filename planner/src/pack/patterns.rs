@@ -145,18 +145,15 @@ fn raise(best: &mut Best, bound: &mut Bound, found: PatternBound, origin: String
     {
         return false;
     }
-    let certified = bound.certified.as_ref().map(|c| (c.cost, c.hosts));
-    if certified < Some((found.cost, found.hosts)) {
-        bound.certified = Some(Certified {
-            cost: found.cost,
-            hosts: found.hosts,
-            origin: origin.clone(),
-            parts: vec![found.weights],
-        });
-    }
+    bound.certify(&Certified {
+        cost: found.cost,
+        hosts: found.hosts,
+        origin: origin.clone(),
+        parts: vec![found.weights],
+    });
+    bound.hosts = bound.hosts.max(found.hosts);
     if found.cost > bound.cost {
         bound.cost = found.cost;
-        bound.hosts = bound.hosts.max(found.hosts);
         bound.origin = origin;
         (best.report)(Step::Bound {
             cost: bound.cost,

@@ -3,6 +3,7 @@
 mod cases;
 mod losses;
 mod moves;
+mod proven;
 mod random;
 
 use std::collections::BTreeMap;
@@ -62,7 +63,20 @@ pub(crate) fn solve(cluster: &Cluster, load: &Load, policy: &Policy) -> Outcome<
         if let Some(certificate) = certificate {
             let verdict = check::certificate(cluster, load, &policy, &certificate, 1_000_000);
             assert!(verdict.ok(), "{verdict:?} of {certificate:?}");
-            assert!(certificate.bound.cost <= plan.claim.bound);
+            // Nothing is claimed without a proof, but by HiGHS's branching.
+            let claimed = (plan.claim.bound, plan.claim.hosts_bound);
+            let told = match &certificate.uncertified {
+                Some(beyond) => {
+                    assert_eq!(beyond.origin, "assignment ILP");
+                    beyond.bound
+                }
+                None => certificate.bound,
+            };
+            assert_eq!((told.cost, told.hosts), claimed, "{certificate:?}");
+            // A cost is proven exactly where costs differ, which may be more than is claimed.
+            let proven = verdict.proven.expect("the plan is a placement");
+            assert!(proven.cost <= plan.claim.objective);
+            assert!(proven.hosts as usize <= plan.hosts.after.len());
         }
     }
     outcome

@@ -141,3 +141,55 @@ fn guests_at_rest_are_proven_to_stay() {
         &["re-proven: 2 of the plan's 2"],
     );
 }
+
+/// Two hosts stay in use because nothing may move, which no weights say.
+#[test]
+fn what_follows_from_a_limit_on_moves_is_proven() {
+    let desk = Desk::new();
+    desk.write_edited(
+        "policy.yaml",
+        super::POLICY,
+        "headroom",
+        "limits: { moves: 0 }\nheadroom",
+    );
+    let policy = "--policy policy.yaml -o plan.yaml --certificate bound.yaml";
+    desk.check(&format!("{PLAN} {policy}"), 0, &["2 → 2 hosts, proven"]);
+    desk.check(
+        "check plan.yaml --cluster cluster.yaml --load load.yaml --certificate bound.yaml",
+        0,
+        &["re-proven: 2 of the plan's 2 (rule limits.moves"],
+    );
+}
+
+#[test]
+fn what_has_no_certificate_is_told_apart_from_what_is_refused() {
+    let desk = Desk::new();
+    desk.check(
+        &format!("{PLAN} -o plan.yaml --certificate bound.yaml"),
+        0,
+        &[],
+    );
+    let read = |name| std::fs::read_to_string(desk.path(name)).unwrap();
+    let (plan, bound) = (read("plan.yaml"), read("bound.yaml"));
+    let after = |text: &str, key: &str| {
+        let line = text.lines().find_map(|l| l.trim().strip_prefix(key));
+        line.unwrap_or_else(|| panic!("no {key} in {text}"))
+            .to_owned()
+    };
+    let (base, origin) = (after(&bound, "base: "), after(&plan, "origin: "));
+    let nothing = certificate(&base, 0, 6)
+        .replace("weight: 4", "weight: 0")
+        .replace("weight: 2", "weight: 0");
+    let line = "check plan.yaml --cluster cluster.yaml --load load.yaml --certificate bound.yaml";
+    for (cost, origin, code, says) in [
+        (1, origin.as_str(), 5, "not certified: "),
+        // Less than the plan claims, and by another way.
+        (0, origin.as_str(), 8, "bound: re-proven: 0 of the plan's 1"),
+        (1, "another way", 8, "bound: re-proven: 0 of the plan's 1"),
+    ] {
+        let beyond =
+            format!("uncertified: {{ bound: {{ cost: {cost}, hosts: 1 }}, origin: {origin} }}\n");
+        desk.write("bound.yaml", nothing.clone() + &beyond);
+        desk.check(line, code, &[says]);
+    }
+}

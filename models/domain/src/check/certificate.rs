@@ -8,7 +8,9 @@
 //! hosts bounds the part (`certificate/proof.rs`). Parts share no host and no guest, so that their
 //! bounds add up, with the hosts outside them that are in use whatever happens.
 //!
-//! Other rules are left out, which can only lower what is proven.
+//! Limits on moves, spare room and places of guests apart bound the hosts in use by themselves
+//! (`certificate/ruled.rs`); the largest of what is proven holds. Other rules are left out, which can
+//! only lower what is proven.
 
 mod axis;
 mod choice;
@@ -16,6 +18,7 @@ mod cover;
 mod fill;
 mod price;
 mod proof;
+mod ruled;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,37 +94,20 @@ pub fn certificate(
             return verdict;
         }
     };
-    let sorted = match Sorted::of(&choices, certificate) {
-        Ok(sorted) => sorted,
-        Err(found) => {
-            verdict.violations = found;
-            return verdict;
-        }
-    };
-    let mut total = sorted.outside(&choices);
-    for (number, part) in sorted.parts.iter().enumerate() {
-        match prove(&part.pieces, &part.rooms, &mut steps) {
-            Ok(Some(least)) => {
-                total.cost = total.cost.saturating_add(least.cost);
-                total.hosts = total.hosts.saturating_add(least.hosts);
-            }
-            Ok(None) => verdict.no_placement = true,
-            Err(refusal) => {
-                let detail = part.explain(&refusal, number, sorted.parts.len());
-                verdict.violations.push(violation("most", detail));
-            }
+    let mut proven = ruled::least(&world, &choices);
+    let number = certificate.number.iter().map(|n| &n.parts);
+    for parts in std::iter::once(&certificate.parts).chain(number) {
+        match weighed_parts(&choices, parts, &mut steps) {
+            Ok(least) => proven = larger(proven, least),
+            Err(found) => verdict.violations.extend(found),
         }
     }
     if !verdict.ok() {
-        verdict.no_placement = false;
         return verdict;
     }
-    if verdict.no_placement {
+    let Some(proven) = proven.map(bound_of) else {
+        verdict.no_placement = true;
         return verdict;
-    }
-    let proven = CertifiedBound {
-        cost: Ratio(u64::try_from(total.cost).unwrap_or(u64::MAX)),
-        hosts: u32::try_from(total.hosts).unwrap_or(u32::MAX),
     };
     let claim = certificate.bound;
     for (what, claimed, proven) in [
@@ -143,6 +129,67 @@ pub fn certificate(
     verdict
 }
 
+/// What limits on moves, spare room and places of guests apart prove without any weights; `None` where
+/// they prove that there is no placement. Nothing where windows are exempt.
+#[must_use]
+pub fn by_rules(cluster: &Cluster, load: &Load, policy: &Policy) -> Option<CertifiedBound> {
+    let world = World::new(cluster, load, policy);
+    let windows = world.joint.as_ref().map_or(0, |(j, _)| j.starts.len());
+    let choices = Choices::of(&world).ok();
+    let choices = choices.filter(|_| policy.demand.exempt(windows) == 0);
+    let least = choices.map_or(Some(Least::default()), |c| ruled::least(&world, &c));
+    least.map(bound_of)
+}
+
+fn bound_of(least: Least) -> CertifiedBound {
+    CertifiedBound {
+        cost: Ratio(u64::try_from(least.cost).unwrap_or(u64::MAX)),
+        hosts: u32::try_from(least.hosts).unwrap_or(u32::MAX),
+    }
+}
+
+/// Both hold; `None` is that there is no placement.
+fn larger(a: Option<Least>, b: Option<Least>) -> Option<Least> {
+    let (a, b) = (a?, b?);
+    Some(Least {
+        cost: a.cost.max(b.cost),
+        hosts: a.hosts.max(b.hosts),
+    })
+}
+
+/// What parts prove with the hosts outside them; `None` where one proves that there is no placement.
+///
+/// # Errors
+/// All that is wrong with them.
+fn weighed_parts(
+    choices: &Choices,
+    parts: &[CertificatePart],
+    steps: &mut u64,
+) -> Result<Option<Least>, Vec<Violation>> {
+    let sorted = Sorted::of(choices, parts)?;
+    let mut total = Some(sorted.outside(choices));
+    let mut found = Vec::new();
+    for (number, part) in sorted.parts.iter().enumerate() {
+        match prove(&part.pieces, &part.rooms, steps) {
+            Ok(least) => {
+                total = total.zip(least).map(|(total, least)| Least {
+                    cost: total.cost.saturating_add(least.cost),
+                    hosts: total.hosts.saturating_add(least.hosts),
+                });
+            }
+            Err(refusal) => {
+                let detail = part.explain(&refusal, number, sorted.parts.len());
+                found.push(violation("most", detail));
+            }
+        }
+    }
+    if found.is_empty() {
+        Ok(total)
+    } else {
+        Err(found)
+    }
+}
+
 /// A part as the proof takes it.
 struct Proving<'a> {
     pieces: Vec<Piece>,
@@ -161,12 +208,12 @@ struct Sorted<'a> {
 }
 
 impl<'a> Sorted<'a> {
-    fn of(choices: &Choices<'a>, certificate: &'a Certificate) -> Result<Self, Vec<Violation>> {
+    fn of(choices: &Choices<'a>, stated: &'a [CertificatePart]) -> Result<Self, Vec<Violation>> {
         let mut found = Vec::new();
         let mut parted = vec![false; choices.hosts.len()];
         let mut named: BTreeSet<&GuestName> = BTreeSet::new();
         let mut parts = Vec::new();
-        for part in &certificate.parts {
+        for part in stated {
             let mut hosts: BTreeMap<usize, u64> = BTreeMap::new();
             for (most, host) in part
                 .most

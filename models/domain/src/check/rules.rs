@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Violation, World, running_on, violation};
+use crate::cluster::Host;
 use crate::name::{GuestName, HostName};
 use crate::rule::{Names, Over, Rule, RuleKind};
 
@@ -163,13 +164,19 @@ fn cpu_demand(world: &World) -> i128 {
     }
 }
 
-/// Σ room of the hosts in use − Σ what all guests take ≥ so many times the largest room, for CPU,
-/// memory and vCPUs. Rooms are rounded down to milli-cores, MiB and thousandths of a vCPU.
-fn spare(world: &World, law: &str, worth: u32, awake: &BTreeSet<&HostName>) -> Vec<Violation> {
-    let rooms = |name: &HostName| -> [i128; 3] {
-        let Some(host) = world.hosts.get(name) else {
-            return [0; 3];
-        };
+/// What `spare` counts: CPU, memory and vCPUs, in milli-cores, MiB and thousandths of a vCPU; rooms are
+/// rounded down to them.
+pub(super) struct Spared {
+    /// The room of each host, in the cluster's order.
+    pub(super) rooms: Vec<[i128; 3]>,
+    /// The largest of the hosts that take guests.
+    pub(super) largest: [i128; 3],
+    /// What all guests take.
+    pub(super) taken: [i128; 3],
+}
+
+pub(super) fn spared(world: &World) -> Spared {
+    let room = |host: &Host| -> [i128; 3] {
         let cpu = (i128::from(host.cpu.0) * i128::from(host.speed.0)
             - i128::from(host.reserve.cpu.0) * 1000)
             .max(0);
@@ -181,23 +188,41 @@ fn spare(world: &World, law: &str, worth: u32, awake: &BTreeSet<&HostName>) -> V
             i128::from(host.cpu.0) * i128::from(world.policy.over_commit.cpu.0) / 1000,
         ]
     };
-    let mut free = [0i128; 3];
-    let mut largest = [0i128; 3];
-    for host in &world.cluster.hosts {
-        let room = rooms(&host.name);
-        for r in 0..3 {
-            if host.state.takes_guests() {
-                largest[r] = largest[r].max(room[r]);
-            }
-            if awake.contains(&host.name) {
-                free[r] += room[r];
+    let rooms: Vec<[i128; 3]> = world.cluster.hosts.iter().map(room).collect();
+    let mut largest = [0; 3];
+    for (host, room) in world.cluster.hosts.iter().zip(&rooms) {
+        if host.state.takes_guests() {
+            for (most, room) in largest.iter_mut().zip(room) {
+                *most = (*most).max(*room);
             }
         }
     }
-    free[0] -= cpu_demand(world);
+    let mut taken = [cpu_demand(world), 0, 0];
     for (guest, _) in world.guests.values() {
-        free[1] -= i128::from(guest.memory.0) + i128::from(world.policy.overhead.memory.0);
-        free[2] -= i128::from(guest.vcpus) * 1000;
+        taken[1] += i128::from(guest.memory.0) + i128::from(world.policy.overhead.memory.0);
+        taken[2] += i128::from(guest.vcpus) * 1000;
+    }
+    Spared {
+        rooms,
+        largest,
+        taken,
+    }
+}
+
+/// Σ room of the hosts in use − Σ what all guests take ≥ so many times the largest room, of each.
+fn spare(world: &World, law: &str, worth: u32, awake: &BTreeSet<&HostName>) -> Vec<Violation> {
+    let Spared {
+        rooms,
+        largest,
+        taken,
+    } = spared(world);
+    let mut free = taken.map(|t| -t);
+    for (host, room) in world.cluster.hosts.iter().zip(rooms) {
+        if awake.contains(&host.name) {
+            for (free, room) in free.iter_mut().zip(room) {
+                *free += room;
+            }
+        }
     }
     ["cpu", "memory", "vcpus"]
         .iter()

@@ -194,9 +194,9 @@ pub(super) fn sums(p: &Problem, whole: &Part, best: &mut Best) {
 fn sum(p: &Problem, whole: &Part, parts: &[Vec<usize>], origin: &str, best: &mut Best) {
     let mut outside = whole.is_forced(p.hosts.len());
     let mut total = Least::default();
-    // What weights prove of the parts may be less.
-    let mut weighed = Least::default();
-    let mut weights = Vec::new();
+    // What weights prove of the parts may be less, and other weights prove more of the number.
+    let mut weighed = [Least::default(); 2];
+    let mut weights = [Vec::new(), Vec::new()];
     for hosts in parts {
         let found = of_part(p, whole, hosts);
         let Some(least) = found.found else {
@@ -204,10 +204,13 @@ fn sum(p: &Problem, whole: &Part, parts: &[Vec<usize>], origin: &str, best: &mut
         };
         total.cost += least.cost;
         total.hosts += least.hosts;
-        if let Some(certified) = found.certified {
-            weighed.cost += certified.cost;
-            weighed.hosts += certified.hosts;
-            weights.extend(certified.parts);
+        let proofs = [found.certified, found.counted].into_iter();
+        for (proof, (sum, parts)) in proofs.zip(weighed.iter_mut().zip(&mut weights)) {
+            if let Some(proof) = proof {
+                sum.cost += proof.cost;
+                sum.hosts += proof.hosts;
+                parts.extend(proof.parts);
+            }
         }
         for h in hosts {
             outside[*h] = false;
@@ -215,13 +218,15 @@ fn sum(p: &Problem, whole: &Part, parts: &[Vec<usize>], origin: &str, best: &mut
     }
     for (h, forced) in outside.iter().enumerate() {
         if *forced {
-            for sum in [&mut total, &mut weighed] {
+            for sum in weighed.iter_mut().chain([&mut total]) {
                 sum.cost += p.hosts[h].cost;
                 sum.hosts += 1;
             }
         }
     }
-    best.offer_weighed(Some(weighed), || origin.to_owned(), || Some(weights));
+    for (sum, parts) in weighed.into_iter().zip(weights) {
+        best.offer_weighed(Some(sum), || origin.to_owned(), || Some(parts));
+    }
     best.offer(Some(total), || origin.to_owned());
 }
 

@@ -91,6 +91,21 @@ fn different_rooms_and_costs_are_covered_fractionally() {
     assert_eq!(bound.cost, 2500, "{bound:?}");
 }
 
+/// One certificate was kept for both, so that one of the two could not be proven again.
+#[test]
+fn cost_and_number_keep_weights_of_their_own() {
+    let mut best = Best::default();
+    for (cost, hosts, name) in [(5000, 2, "dear"), (3000, 3, "many"), (4000, 1, "neither")] {
+        let least = Some(Least { cost, hosts });
+        best.offer_weighed(least, || name.into(), || Some(Vec::new()));
+    }
+    let origin = |c: &Option<Certified>| c.as_ref().map(|c| c.origin.clone());
+    assert_eq!(origin(&best.certified).as_deref(), Some("dear"));
+    assert_eq!(origin(&best.counted).as_deref(), Some("many"));
+    let (cost, hosts) = (5000, 3);
+    assert_eq!(best.found, Some(Least { cost, hosts }));
+}
+
 #[test]
 fn two_resources_together_need_more_than_each() {
     // Half of the guests fill the CPU, half the memory, and each has a little more than a third of

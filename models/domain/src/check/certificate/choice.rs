@@ -22,9 +22,9 @@ pub(super) struct Choices<'a> {
     /// Distinct sets of hosts that guests may be on, ascending.
     pub(super) sets: Vec<Vec<usize>>,
     /// What each guest takes.
-    needs: Vec<Vec<u64>>,
+    pub(super) needs: Vec<Vec<u64>>,
     /// Each guest's set.
-    set: Vec<usize>,
+    pub(super) set: Vec<usize>,
     /// The spread rules over each guest.
     apart: Vec<Vec<usize>>,
     /// Guests with the same one are gathered on one host.

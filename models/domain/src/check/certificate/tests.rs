@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::certificate::{GroupWeight, GuestWeight, HostMost};
+use crate::certificate::{GroupWeight, GuestWeight, HostMost, NumberProof};
 use crate::file::{Source, read_inputs};
 
 const STEPS: u64 = 1_000_000;
@@ -58,6 +58,8 @@ fn of(world: &World3, cost: u64, hosts: u32, parts: Vec<CertificatePart>) -> Cer
         },
         origin: "by hand".into(),
         parts,
+        number: None,
+        uncertified: None,
     }
 }
 
@@ -193,10 +195,10 @@ fn rules_that_one_host_sees_count_and_parts_add_up() {
     });
     let verdict = check(&world, &of(&world, 4000, 4, vec![whole]));
     assert!(verdict.ok(), "{verdict:?}");
-    // c keeps h3 in use, whatever else is said.
-    let none = check(&world, &of(&world, 2000, 2, vec![]));
+    // c keeps h3 in use and h4 never sleeps; 21 GiB need three hosts, whatever is said.
+    let none = check(&world, &of(&world, 3000, 3, vec![]));
     assert!(none.ok(), "{none:?}");
-    assert!(!check(&world, &of(&world, 2001, 2, vec![])).ok());
+    assert!(!check(&world, &of(&world, 3001, 3, vec![])).ok());
 
     let fences = "rules:
   - { kind: fence, name: f, guests: [a, b], hosts: [h1, h2] }
@@ -227,11 +229,162 @@ fn an_impossible_world_makes_any_bound_true() {
     assert!(verdict.ok() && verdict.no_placement, "{verdict:?}");
 }
 
+const SPARSE: &str = "
+hosts:
+  - { name: h1, cpu: 8cores, memory: 10GiB, network: 100MiB/s, labels: { rack: a }, state: on }
+  - { name: h2, cpu: 8cores, memory: 10GiB, network: 100MiB/s, labels: { rack: a }, state: on }
+  - { name: h3, cpu: 8cores, memory: 4GiB, network: 100MiB/s, labels: { rack: b }, state: on }
+  - { name: h4, cpu: 8cores, memory: 5GiB, network: 100MiB/s, labels: { rack: c }, state: on }
+guests:
+  - { name: a, vcpus: 1, memory: 4GiB, host: h1 }
+  - { name: b, vcpus: 1, memory: 4GiB, host: h2 }
+  - { name: c, vcpus: 1, memory: 4GiB, host: h3 }
+  - { name: d, vcpus: 1, memory: 4GiB, host: h4 }
+";
+
+/// Nothing is weighed, and nothing more than that is proven.
+#[test]
+fn rules_bound_the_hosts_without_weights() {
+    let drained = SPARSE.replace("rack: a }, state: on", "rack: a }, state: drain");
+    let larger = SPARSE.replace("d, vcpus: 1, memory: 4GiB", "d, vcpus: 1, memory: 8GiB");
+    let all_stay = "rules: [{ kind: pin, name: p, guests: ['*'] }]
+";
+    for (cluster, policy, cost, hosts) in [
+        (SPARSE, "", 0, 0),
+        (
+            SPARSE,
+            "limits: { moves: 1 }
+",
+            3000,
+            3,
+        ),
+        (
+            SPARSE,
+            "limits: { moves: 1 }
+costs: { hosts: { h1: 3, h4: 5 } }
+",
+            5000,
+            3,
+        ),
+        (
+            SPARSE,
+            "rules: [{ kind: max-moves, name: m, moves: 2 }]
+",
+            2000,
+            2,
+        ),
+        (
+            SPARSE,
+            "rules: [{ kind: max-moves, name: m, guests: [a, b], moves: 0 }]
+",
+            2000,
+            2,
+        ),
+        // Who drains takes two of the three moves.
+        (
+            &drained,
+            "limits: { moves: 3 }
+",
+            1000,
+            1,
+        ),
+        (SPARSE, all_stay, 4000, 4),
+        // 16 GiB and one host's 10: all but 3 of what there is.
+        (
+            SPARSE,
+            "rules: [{ kind: spare, name: s, room: 1 }]
+",
+            4000,
+            4,
+        ),
+        // One host of each rack has 19 GiB.
+        (
+            SPARSE,
+            "rules: [{ kind: spread, name: s, guests: [a, b, c], over: rack }]
+",
+            3000,
+            3,
+        ),
+        (
+            &larger,
+            "rules: [{ kind: spread, name: s, guests: [a, b, c], over: rack }]
+",
+            4000,
+            4,
+        ),
+    ] {
+        let world = inputs(cluster, &format!("{PLAIN}{policy}"));
+        let bound = by_rules(&world.0, &world.1, &world.2).unwrap();
+        let verdict = check(&world, &of(&world, cost, hosts, vec![]));
+        assert!(verdict.ok(), "{policy}: {verdict:?}");
+        let proven = verdict.proven.unwrap();
+        assert_eq!((proven.cost.0, proven.hosts), (cost, hosts), "{policy}");
+        assert!(bound.cost <= proven.cost && bound.hosts <= proven.hosts);
+        assert!(!check(&world, &of(&world, cost + 1, hosts, vec![])).ok());
+        assert!(!check(&world, &of(&world, cost, hosts + 1, vec![])).ok());
+    }
+    let none = inputs(
+        SPARSE,
+        &format!(
+            "{PLAIN}rules: [{{ kind: spare, name: s, room: 2 }}]
+"
+        ),
+    );
+    assert_eq!(by_rules(&none.0, &none.1, &none.2), None);
+}
+
+/// A guest too many leaves a host that stays, of those that count.
+#[test]
+fn an_overloaded_host_takes_moves() {
+    let crowded = SPARSE.replace("host: h4 }", "host: h3 }");
+    for (policy, hosts) in [
+        // One of c and d leaves h3, so that nobody else does.
+        (
+            "limits: { moves: 1 }
+",
+            3,
+        ),
+        (
+            "rules: [{ kind: max-moves, name: m, guests: [a, b, c], moves: 1 }]
+",
+            2,
+        ),
+    ] {
+        let world = inputs(&crowded, &format!("{PLAIN}{policy}"));
+        let bound = by_rules(&world.0, &world.1, &world.2).unwrap();
+        assert_eq!(bound.hosts, hosts, "{policy}");
+    }
+}
+
+#[test]
+fn cost_and_number_may_be_proven_by_different_weights() {
+    let hosts = "costs: { hosts: { h1: 3, h2: 3, h3: 3 } }
+";
+    let world = inputs(FIVE, &format!("{PLAIN}{hosts}"));
+    let all: &[&str] = &["h1", "h2", "h3"];
+    // That h4 never sleeps is of the inputs.
+    let little = vec![part(&[(1, &["a", "b"])], &[(1, all)])];
+    let mut both = of(&world, 7000, 4, little);
+    assert!(!check(&world, &both).ok());
+    let proof = |most| NumberProof {
+        origin: "by hand".into(),
+        parts: vec![part(&[(1, &["a", "b", "c"])], &[(most, all)])],
+    };
+    both.number = Some(proof(1));
+    let verdict = check(&world, &both);
+    assert!(verdict.ok(), "{verdict:?}");
+    assert_eq!(verdict.proven.unwrap().hosts, 4);
+    both.number = Some(proof(0));
+    refused(&world, &both, "most", "where 0 is stated");
+    both.number = None;
+    refused(&world, &both, "bound", "a number of at least 4");
+}
+
 /// A small cluster in text: hosts (memory, cores, state), guests (memory, vCPUs), rules by number.
 fn cluster() -> impl Strategy<Value = (String, String, Vec<u64>)> {
     let host = (2u64..9, 1u64..5, 0u64..10, 0u64..3);
     let guest = (1u64..5, 1u64..3, prop::bool::weighted(0.15), 0usize..4);
-    let rule = (0usize..5, 0usize..6, 0usize..6, 0usize..4);
+    let rule = (0usize..6, 0usize..6, 0usize..6, 0usize..4);
     (
         prop::collection::vec(host, 2..5),
         prop::collection::vec(guest, 2..7),
@@ -267,6 +420,7 @@ fn cluster() -> impl Strategy<Value = (String, String, Vec<u64>)> {
                     0 => format!("  - {{ kind: spread, name: r{i}, guests: [g{a}, g{b}] }}\n"),
                     1 => format!("  - {{ kind: spread, name: r{i}, guests: [g{a}, g{b}], over: rack }}\n"),
                     2 => format!("  - {{ kind: gather, name: r{i}, guests: [g{a}, g{b}] }}\n"),
+                    5 => format!("  - {{ kind: max-moves, name: r{i}, moves: {h} }}\n"),
                     3 => format!("  - {{ kind: ban, name: r{i}, guests: [g{a}, g{b}], hosts: [h{h}] }}\n"),
                     _ => format!("  - {{ kind: fence, name: r{i}, guests: [g{a}], hosts: [rack=r{}] }}\n", h % 2),
                 };
@@ -289,7 +443,10 @@ fn stands(world: &World3, host: &HostName, set: &[usize]) -> bool {
     let on = set
         .iter()
         .map(|g| (world.0.guests[*g].name.clone(), host.clone()));
-    super::super::placement(&world.0, &world.1, &world.2, &on.collect()).is_empty()
+    // A limit on moves is of all hosts together.
+    let mut policy = world.2.clone();
+    policy.rules.retain(|r| r.kind.name() != "max-moves");
+    super::super::placement(&world.0, &world.1, &policy, &on.collect()).is_empty()
 }
 
 /// The heaviest set of guests on each host, by trying all.

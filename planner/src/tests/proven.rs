@@ -1,0 +1,114 @@
+//! What a plan claims of its hosts is what its certificate proves: [`super::solve`] asserts that of every
+//! plan, and these are made so that one proof alone, or weights alone, would fall short.
+
+use super::{planned, read, solve};
+
+fn hosts(each: &[(u64, u64)]) -> String {
+    let mut text = "hosts:\n".to_owned();
+    for (i, (cores, memory)) in each.iter().enumerate() {
+        text += &format!(
+            "  - {{ name: h{i}, cpu: {cores}cores, memory: {memory}GiB, network: 1GiB/s, labels: {{ rack: r{} }}, state: on }}\n",
+            i.saturating_sub(2)
+        );
+    }
+    text
+}
+
+/// Guests by what they take, on the host of their number or on none.
+fn guests(each: &[(u64, u64)], hosts: usize) -> String {
+    let mut text = "guests:\n".to_owned();
+    for (i, (vcpus, memory)) in each.iter().enumerate() {
+        let host = if i < hosts {
+            format!("h{i}")
+        } else {
+            "null".into()
+        };
+        text +=
+            &format!("  - {{ name: g{i}, vcpus: {vcpus}, memory: {memory}GiB, host: {host} }}\n");
+    }
+    text
+}
+
+const PLAIN: &str = "headroom: { cpu: 0%, memory: 0% }\noverhead: { memory: 0MiB }\n";
+
+/// Cost and number of the hosts that are proven to be needed, of a plan that is proven.
+fn check(hosts_: &[(u64, u64)], guests_: &[(u64, u64)], policy: &str, cost: u64, number: u32) {
+    let cluster = hosts(hosts_) + &guests(guests_, hosts_.len());
+    let (cluster, load, policy) = read(&cluster, "", &format!("{PLAIN}{policy}"));
+    let outcome = solve(&cluster, &load, &policy);
+    let claim = &planned(&outcome).claim;
+    assert_eq!(
+        (claim.bound.0, claim.hosts_bound),
+        (cost, number),
+        "{claim:?}"
+    );
+    assert_eq!(claim.objective.0, cost);
+}
+
+#[test]
+fn limits_on_moves_are_proven() {
+    check(
+        &[(8, 10); 8],
+        &[(1, 2); 8],
+        "limits: { moves: 1 }\n",
+        7000,
+        7,
+    );
+    let rule = "rules: [{ kind: max-moves, name: few, guests: [g0, g1, g2], moves: 1 }]\n";
+    check(&[(8, 16); 5], &[(1, 2); 5], rule, 2000, 2);
+    let costs = "limits: { moves: 2 }\ncosts: { hosts: { h0: 5, h1: 4, h2: 0.5 } }\n";
+    check(&[(8, 10); 5], &[(1, 2); 5], costs, 2500, 3);
+}
+
+#[test]
+fn spare_room_and_places_are_proven() {
+    let spare = "rules: [{ kind: spare, name: s, room: 2 }]\n";
+    check(&[(8, 10); 5], &[(1, 2); 5], spare, 3000, 3);
+    let apart = "rules: [{ kind: spread, name: s, guests: [g0, g1, g2], over: rack }]\n";
+    // Three large hosts have the room of all, and stand in one rack.
+    let rooms = [(8, 20), (8, 20), (8, 20), (8, 9), (8, 5)];
+    check(&rooms, &[(1, 4); 10], apart, 4000, 4);
+}
+
+#[test]
+fn hosts_of_different_cost_are_proven() {
+    let costs = "costs: { hosts: { h0: 3, h1: 3, h2: 3, h3: 0.5, h4: 0.5, h5: 0.5, h6: 0.5, h7: 0.5, h8: 0.5 } }\n";
+    let rooms = [
+        (8, 10),
+        (8, 10),
+        (8, 10),
+        (8, 4),
+        (8, 4),
+        (8, 4),
+        (8, 4),
+        (8, 4),
+        (8, 4),
+    ];
+    let needs = [(1, 5), (1, 4), (1, 4), (1, 4), (1, 4), (1, 4), (1, 4)];
+    check(&rooms, &needs, costs, 5500, 4);
+    // Memory is cheap and cores are not, so that the cost is of the one and the number of the other.
+    let costs = "costs: { hosts: { h0: 3, h1: 3, h2: 3, h3: 3 } }\nover-commit: { cpu: 1 }\n";
+    let rooms = [
+        (10, 4),
+        (10, 4),
+        (10, 4),
+        (10, 4),
+        (2, 10),
+        (2, 10),
+        (2, 10),
+        (2, 10),
+    ];
+    let needs = [
+        (2, 4),
+        (2, 4),
+        (2, 4),
+        (2, 4),
+        (1, 3),
+        (1, 3),
+        (1, 3),
+        (1, 1),
+    ];
+    let cluster = hosts(&rooms) + &guests(&needs, rooms.len());
+    let (cluster, load, policy) = read(&cluster, "", &format!("{PLAIN}{costs}"));
+    let _ = planned(&solve(&cluster, &load, &policy));
+}
