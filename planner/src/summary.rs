@@ -43,6 +43,9 @@ pub struct Summary {
     pub move_seconds: Option<f64>,
     /// Time that the search took.
     pub seconds: f64,
+    /// The part of it after which the hosts were settled, and the moves to them were sought.
+    #[serde(default)]
+    pub hosts_seconds: Option<f64>,
     /// What the reader should know; why there is no plan when there is none.
     pub reasons: Vec<String>,
     /// Changes under which there is a placement, the least first; where there is none as it is.
@@ -170,6 +173,7 @@ pub fn summary(
             ends.max().unwrap_or_default().to_std().as_secs_f64()
         }),
         seconds,
+        hosts_seconds: None,
         reasons,
         ways_out: Vec::new(),
         hosts: hosts(cluster, load, policy, plan),

@@ -102,9 +102,15 @@ pub(crate) fn plan(
     let stop = || session.stopped();
     let mut certificate = None;
     let began = Instant::now();
+    let mut hosts_seconds = None;
     let (outcome, seconds) = timed_plan(cluster, load, policy, &stop, &mut |step| match step {
         Step::Certified(found) => certificate = Some(*found),
-        step => progress.hear(step),
+        step => {
+            if step == Step::Phase("moves") {
+                hosts_seconds = Some(began.elapsed().as_secs_f64());
+            }
+            progress.hear(step);
+        }
     });
     let ways_out = match &outcome {
         Outcome::Infeasible(_) => ways_out((cluster, load, policy), began, &stop),
@@ -114,6 +120,7 @@ pub(crate) fn plan(
     Planned {
         outcome,
         seconds,
+        hosts_seconds,
         certificate,
         ways_out,
     }
@@ -124,6 +131,8 @@ pub(crate) struct Planned {
     pub(crate) outcome: Outcome<Plan>,
     /// Time that it took.
     pub(crate) seconds: f64,
+    /// The part of it that went to the hosts, where moves were sought too.
+    pub(crate) hosts_seconds: Option<f64>,
     /// Of the bound on the hosts, where there is one.
     pub(crate) certificate: Option<Certificate>,
     /// Where there is no placement: changes under which there is one.

@@ -45,10 +45,12 @@ pub(crate) fn run(arguments: &PlanArguments, session: &mut Session) -> Result<Ex
     let Planned {
         outcome,
         seconds,
+        hosts_seconds,
         certificate,
         ways_out,
     } = inputs::plan(cluster, load, policy, session);
     let summary = Summary {
+        hosts_seconds,
         ways_out,
         ..summary(cluster, load, policy, &outcome, seconds)
     };
