@@ -1,8 +1,11 @@
 //! The formulations of vmpack, one a file, and the one door to HiGHS. A formulation takes a
 //! [`problem::Problem`]: integers only, rules resolved to indices.
 //!
-//! - [`assignment`]: the cheapest set of hosts (stage 1).
-//! - [`moves`]: the least memory moved at a given cost of hosts (stage 2).
+//! - [`assignment`]: the cheapest set of hosts (stage 1), a column for each guest and host.
+//! - [`pattern`]: the same with a column for what a host carries, by column generation with exact pricing;
+//!   its bounds are what large clusters are proven by. [`pattern::stay`] bounds stage 2 by the same
+//!   patterns, and fills hosts kept anew.
+//! - [`moves`]: the cheapest moves at a given cost of hosts (stage 2), by memory or by price.
 //! - [`relief`]: the moves that end sudden overloads.
 //! - [`waves`]: when each migration starts, the bound on the time they take.
 //! - [`bound`]: what no placement can undercut, in integers only.

@@ -13,7 +13,8 @@
 //! [`stay::moves`] bounds stage 2 by the same patterns.
 //!
 //! With a limit on nodes a solve repeats exactly; a node is a run of the LP, and pricing has its
-//! share of each. Time counts through `stop` alone.
+//! share of each. Time counts through `stop` and `enough` alone, but for the integer program, which has a
+//! part of `Limits::time`.
 
 mod ascent;
 mod block;
@@ -275,7 +276,7 @@ pub fn mps(packing: &Packing, relaxed: bool, limits: &Limits) -> Result<String, 
     let mut proof = Proof::trivial(packing);
     let mut master = Master::new(packing, &[], &effort).map_err(|f| f.0)?;
     master.converge(&known, &mut proof).map_err(|f| f.0)?;
-    let model = restricted::model(packing, &master.pool);
+    let model = restricted::model(packing, &restricted::distinct(&master.pool, &[]));
     crate::highs::mps::mps("pattern", model, relaxed)
 }
 

@@ -3,7 +3,8 @@
 //! Sets: overloaded hosts h ∈ H; guests g ∈ G on them that may move, h(g); targets t ∈ T(g) that have
 //! room for g alone; resources r. Given: overload o(h) and demand d(g) in milli-cores; harm c(g,t); need
 //! n(g,r), with the guest's margin in its CPU; room R(t,r) that is left; how many may leave a host, O(h),
-//! and come to one, I(t); further rows a over sets S(a) of pairs (g,t), at most M(a) of each: spread
+//! and come to one, I(t); memory m(g) that g sends in split state, and the most of it that may leave or
+//! come to a host, P(h) and P(t); further rows a over sets S(a) of pairs (g,t), at most M(a) of each: spread
 //! rules by place, budgets of moves, the limit of moves in all.
 //!
 //! Variables: x(g,t) ∈ {0,1}: g moves to t; z(h) ∈ {0,1}: the overload of h ends.
@@ -16,8 +17,9 @@
 //!      room:   Σ(g) n(g,r)·x(g,t) ≤ R(t,r)                   for each t, r
 //!      out:    Σ(g on h, t) x(g,t) ≤ O(h)                    for each h
 //!      into:   Σ(g) x(g,t) ≤ I(t)                            for each t
+//!      pipe:   Σ(g on h, t) m(g)·x(g,t) ≤ P(h)               for each h
+//!              Σ(g) m(g)·x(g,t) ≤ P(t)                       for each t
 //!      among:  Σ((g,t) ∈ S(a)) x(g,t) ≤ M(a)                 for each a
-//!      most:   Σ((g,t)) x(g,t) ≤ Σ(h) O(h)                   (implied)
 //! ```
 //!
 //! *only* bars moves from a host whose overload does not end: they are no part of this answer.

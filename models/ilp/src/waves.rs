@@ -1,7 +1,8 @@
 //! When each migration of a plan starts, so that the last one ends the soonest.
 //!
 //! Sets: migrations m ∈ M, from host f(m) to host t(m); hosts h ∈ H; resources r. Given: length d(m);
-//! need n(m,r); load l(h,r) before any of them, room R(h,r); at most K at once leave a host, at most K
+//! need n(m,r); load l(h,r) before any of them, room R(h,r), r counting no window in which hosts may be
+//! overloaded; at most K at once leave a host, at most K
 //! come to it, at most N run in all; of the migrations at a place p that go into split state, P(p), at most
 //! B(p) run at once; some must wait for others, m ≺ m' (two moves of one guest, or of
 //! guests that a rule binds to each other).

@@ -129,7 +129,7 @@ Examples:
   vmpack regress models/cases
   vmpack regress models/cases --filter spread --json
   vmpack regress models/cases --junit regress.xml
-  vmpack regress --compare old.json new.json --time-budget 2
+  vmpack regress --compare old.json new.json --time-budget 2 --move-budget 1.01
 
 A case is one file with its input and an `expect:`; see `vmpack schema` for its fields.
 Exits with 8 when a case fails, or is worse than it was.")]
@@ -293,8 +293,8 @@ pub(crate) struct RegressArguments {
     /// Case files, or folders that are searched for them
     #[arg(required_unless_present = "compare", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
-    /// Compare two results of `regress --json` or `bench pack --json` instead: what changed, and
-    /// whether status, hosts, bound, gap or time is worse
+    /// Compare two results of `regress --json`, `bench pack --json` or `bench moves --json` instead: what
+    /// changed, and whether status, hosts, bound, gap, memory moved, its bound or time is worse
     #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], conflicts_with_all = ["paths", "junit"])]
     pub(crate) compare: Vec<PathBuf>,
     /// How many times longer than before a case may take, from 0.1 s on
@@ -305,6 +305,10 @@ pub(crate) struct RegressArguments {
         requires = "compare"
     )]
     pub(crate) time_budget: Ratio,
+    /// How many times more memory than before a case may move, and how many times less its bound may be,
+    /// where its hosts cost the same
+    #[arg(long, value_name = "FACTOR", default_value = "1", requires = "compare")]
+    pub(crate) move_budget: Ratio,
     /// Only cases whose path contains this
     #[arg(long, value_name = "TEXT")]
     pub(crate) filter: Option<String>,

@@ -42,6 +42,7 @@ pub(crate) fn conflict(
             }
         }
     }
+    let untried = left.rules.split_off(tried);
     let mut named: Vec<String> = left
         .rules
         .iter()
@@ -60,14 +61,17 @@ pub(crate) fn conflict(
             many.join(" and ")
         ),
     };
-    if certain {
-        vec![text]
-    } else {
-        vec![
-            text,
-            "some of these may be innocent: the time ended the search for the cause".into(),
-        ]
+    let mut told = vec![text];
+    if !certain {
+        told.push("some of these may be innocent: the time ended the search for the cause".into());
     }
+    if !untried.is_empty() {
+        told.push(format!(
+            "{} more rules were not left out one by one, and may have a part in it",
+            untried.len()
+        ));
+    }
+    told
 }
 
 /// Whether there is a placement under that policy.

@@ -160,11 +160,7 @@ fn transformed(part: &Part, each: Vec<i128>, rooms: &[i128], name: &str, best: &
     let mut thresholds: Vec<i128> = thresholds.into_iter().step_by(skip).collect();
     thresholds.push(largest / 2);
     for p in thresholds.into_iter().filter(|p| *p > 0) {
-        let u = |x: i128| match x {
-            x if x < p => 0,
-            x if x > largest - p => largest,
-            x => x,
-        };
+        let u = |x: i128| rounded(x, p, largest);
         let low = sizes.partition_point(|s| *s < p);
         let high = sizes.partition_point(|s| *s <= largest - p);
         let raised = i128::try_from(sizes.len() - high).unwrap_or(0) * largest;
@@ -176,19 +172,31 @@ fn transformed(part: &Part, each: Vec<i128>, rooms: &[i128], name: &str, best: &
     }
 
     for k in 1..=STEPS {
-        let u = |x: i128| {
-            if ((k + 1) * x) % largest == 0 {
-                x * k
-            } else {
-                (k + 1) * x / largest * largest
-            }
-        };
+        let u = |x: i128| stepped(x, k, largest);
         let demand = sizes.iter().map(|s| u(*s)).sum();
         best.offer_weighed(
             cover(demand, &u),
             || format!("dual-feasible function u_{k} of {name}"),
             || weigh(&u),
         );
+    }
+}
+
+/// U_p of x, where the largest room is R.
+fn rounded(x: i128, p: i128, largest: i128) -> i128 {
+    match x {
+        x if x < p => 0,
+        x if x > largest - p => largest,
+        x => x,
+    }
+}
+
+/// u_k of x, in units of 1/k, where the largest room is R.
+fn stepped(x: i128, k: i128, largest: i128) -> i128 {
+    if ((k + 1) * x) % largest == 0 {
+        x * k
+    } else {
+        (k + 1) * x / largest * largest
     }
 }
 
@@ -229,4 +237,30 @@ pub(crate) fn reach(needs: impl Iterator<Item = i64>, room: i64) -> i64 {
     }
     let best = (0..=top).rev().find(|s| reached(&sums, *s)).unwrap_or(0);
     i64::try_from(best).unwrap_or(0) * unit
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nondecreasing, nothing of nothing, and no less of a sum than of its parts: up to the largest room R.
+    fn is_superadditive(largest: i128, f: &dyn Fn(i128) -> i128) -> bool {
+        let grows = (0..largest).all(|x| f(x) <= f(x + 1));
+        let sums = (0..=largest).all(|x| (0..=largest - x).all(|y| f(x) + f(y) <= f(x + y)));
+        f(0) == 0 && grows && sums
+    }
+
+    #[test]
+    fn every_function_of_sizes_is_superadditive_up_to_the_largest_room() {
+        for largest in 1..=40 {
+            for p in 1..=largest / 2 {
+                assert!(is_superadditive(largest, &|x| rounded(x, p, largest)));
+            }
+            for k in 1..=STEPS {
+                assert!(is_superadditive(largest, &|x| stepped(x, k, largest)));
+            }
+        }
+        // Halves rounded up are not.
+        assert!(!is_superadditive(10, &|x| (x + 1) / 2));
+    }
 }

@@ -2,10 +2,12 @@
 //!
 //! Sets: items i with counts n_i, host classes k with u_k hosts at cost c_k (0 for forced hosts: they
 //! are paid anyway), the patterns P_k of class k (`packing.rs`).
-//! Variables: λ_p ≥ 0, hosts with pattern p; x_ij ≥ 0, slots of an item j given to an item i.
-//! Objective: min Σ_k c_k Σ_{p∈P_k} λ_p
+//! Variables: λ_p ≥ 0, hosts with pattern p; x_ij ≥ 0, slots of an item j given to an item i; u_i ≥ 0,
+//! copies of i left unpacked, each at the price M of so many of the dearest hosts (`UNPACKED`), so that
+//! the LP of few patterns has an answer.
+//! Objective: min Σ_k c_k Σ_{p∈P_k} λ_p + M·Σ_i u_i
 //! Constraints:
-//! - (packed) Σ_p a_ip·λ_p + Σ_j x_ij − Σ_j x_ji ≥ n_i for every i; dual π_i ≥ 0
+//! - (packed) Σ_p a_ip·λ_p + Σ_j x_ij − Σ_j x_ji + u_i ≥ n_i for every i; dual 0 ≤ π_i ≤ M
 //! - (hosts) Σ_{p∈P_k} λ_p ≤ u_k for every k with fewer hosts than items; dual σ_k ≤ 0
 //!
 //! Source: Gilmore and Gomory 1961. The exchange columns x_ij say π_i ≤ π_j where i needs no more

@@ -6,9 +6,9 @@
 //! - (takes) a_i = 0 where k does not take i
 //! - (apart) Σ_{i∈S} a_i ≤ 1 for every set S of `apart`
 //!
-//! Every placement of the problem gives each host a pattern of its class. The rules that a pattern
-//! cannot say (spare, max-moves, places that are more than a host) are dropped: a packing may be
-//! cheaper than every placement, never dearer.
+//! Every placement of the problem gives each host a pattern of its class. Of the rules that a pattern
+//! cannot say (spare, max-moves) nothing is kept, and of a spread over places that are more than a host
+//! that no host has two of its guests: a packing may be cheaper than every placement, never dearer.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -5,6 +5,8 @@
 //! Constraints: (packed) Σ_p a_ip·λ_p ≥ n_i for every i, (hosts) Σ_{p∈P_k} λ_p ≤ u_k for every k.
 //! An item may be covered too often: the copies too many are left out of the answer.
 
+use std::collections::BTreeSet;
+
 use good_lp::solvers::highs::{HighsProblem, highs};
 use good_lp::{Expression, ProblemVariables, SolverModel, variable};
 
@@ -51,17 +53,25 @@ fn count(n: usize) -> f64 {
     float(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
-/// The cheapest packing by patterns of the pool; `start` is one to start from, a pattern per host.
+/// The patterns of both, each once: a pattern that left the LP and was priced again is in the pool
+/// twice, and those of a dive, cut to what was left, may not be in it.
+pub(super) fn distinct(pool: &[Pattern], start: &[Pattern]) -> Vec<Pattern> {
+    let all: BTreeSet<&Pattern> = pool.iter().chain(start).collect();
+    all.into_iter().cloned().collect()
+}
+
+/// The cheapest packing by patterns of the pool and of `start`, one to start from, a pattern per host.
 pub(super) fn solve(
     packing: &Packing,
     pool: &[Pattern],
     start: &[Pattern],
     limits: &Limits,
 ) -> Option<Packed> {
+    let pool = distinct(pool, start);
     let times = |p: &Pattern| count(start.iter().filter(|s| *s == p).count());
     let values: Vec<f64> = pool.iter().map(times).collect();
     let start = (!start.is_empty()).then_some(values.as_slice());
-    let values = crate::highs::solve(model(packing, pool), start, limits).values?;
+    let values = crate::highs::solve(model(packing, &pool), start, limits).values?;
     let mut left: Vec<usize> = packing.items.iter().map(super::Item::count).collect();
     let mut packed = Packed::default();
     for (pattern, value) in pool.iter().zip(values) {

@@ -6,7 +6,8 @@
 //! Variables: `λ[h,a]` ∈ {0, 1}, h has the pattern a; S is the set of hosts that have one.
 //! Objective: min Σ price − Σ_{h∈S} stay_h(a)
 //! Constraints:
-//! - (packed) Σ_h a_i·`λ[h,a]` ≥ n_i for every i; multiplier w_i ≥ 0
+//! - (packed) Σ_h Σ_a a_i·`λ[h,a]` ≥ n_i for every i; multiplier w_i ≥ 0
+//! - (one) Σ_a `λ[h,a]` ≤ 1 for every h
 //! - (cost) Σ_{h∈S} c_h ≤ C, forced hosts among S
 //!
 //! For any w, with `V_h ≥ max {Σ_i w_i·a_i + stay_h(a) : a ∈ P_h}`, what moves costs at least

@@ -275,8 +275,35 @@ fn check_pricing(p: &Packing, values: &[i64], floor: i64, steps: u64) -> Result<
     Ok(())
 }
 
+/// The packing in steps of 2^`bits`, each size a little larger than its steps: as many bits as real
+/// sizes have, which bounds round down to cells.
+fn magnified(p: &Packing, bits: u32, more: &[i64]) -> Packing {
+    let mut more = more.iter().cycle();
+    let mut size = |n: i64| (n << bits) + (more.next().unwrap() << bits) / 64;
+    let mut p = p.clone();
+    for item in &mut p.items {
+        item.need.iter_mut().for_each(|n| *n = size(*n));
+    }
+    for host in &mut p.hosts {
+        host.room.iter_mut().for_each(|n| *n = size(*n));
+    }
+    p
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn pricing_is_exact_at_the_magnitudes_of_real_sizes_and_prices(
+        p in packings(),
+        bits in 18u32..42,
+        more in prop::collection::vec(0i64..16, 7),
+        values in prop::collection::vec(0i64..50 << 26, 4),
+        floor in prop_oneof![Just(0i64), 0i64..60 << 26],
+        steps in 1u64..12,
+    ) {
+        check_pricing(&magnified(&p, bits, &more), &values, floor, steps)?;
+    }
 
     #[test]
     fn pricing_finds_and_proves_the_best_content(
@@ -319,6 +346,26 @@ fn patterns_see_what_no_single_resource_shows() {
         "{}",
         answer.bound.origin
     );
+}
+
+#[test]
+fn the_patterns_at_hand_as_an_integer_program_start_from_what_is_known() {
+    let p = alike(&[10], 9, &[(&[4], 4), (&[6], 1)]);
+    let pattern = |content: &[(usize, usize)]| Pattern {
+        host: 0,
+        content: content.to_vec(),
+    };
+    let start = [
+        pattern(&[(0, 2)]),
+        pattern(&[(0, 1), (1, 1)]),
+        pattern(&[(0, 1)]),
+    ];
+    // One that is there twice counts once, and none of the start is missing.
+    let pool = [pattern(&[(0, 2)]), pattern(&[(0, 2)])];
+    assert_eq!(restricted::distinct(&pool, &start).len(), 3);
+    let found = restricted::solve(&p, &pool, &start, &limits(None)).unwrap();
+    assert_eq!((found.cost, found.left.len()), (3000, 0));
+    assert_eq!(optimum(&p), Some(3000));
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! `vmpack regress --compare`: what changed between two results of `vmpack regress --json` or of
-//! `vmpack bench pack --json`, and whether it changed for the worse beyond the budgets.
+//! `vmpack regress --compare`: what changed between two results of `vmpack regress --json`, of
+//! `vmpack bench pack --json` or of `vmpack bench moves --json`, and whether it changed for the worse
+//! beyond the budgets.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use vmpack_domain::exit::Exit;
 use vmpack_domain::file::Source;
+use vmpack_domain::units::Ratio;
 
 use super::super::arguments::RegressArguments;
 use super::super::failure::Failure;
@@ -34,16 +36,16 @@ struct Row {
     objective: Option<f64>,
     #[serde(default)]
     hosts: Option<f64>,
-    #[serde(default)]
+    #[serde(default, alias = "fewest_bound")]
     hosts_bound: Option<f64>,
     /// On the cost; of an instance, on the hosts.
     #[serde(default)]
     bound: Option<f64>,
     #[serde(default)]
     moves: Option<f64>,
-    #[serde(default)]
+    #[serde(default, alias = "moved")]
     move_mib: Option<f64>,
-    #[serde(default)]
+    #[serde(default, alias = "moved_bound")]
     move_mib_bound: Option<f64>,
     #[serde(default)]
     seconds: f64,
@@ -63,6 +65,14 @@ struct Change {
     new: String,
     /// Worse than the budgets allow.
     fails: bool,
+}
+
+/// How much worse than before something may be, as a factor.
+#[derive(Debug, Clone, Copy)]
+struct Budgets {
+    time: f64,
+    /// Of memory moved, and of the bound on it, at equal cost of the hosts.
+    moved: f64,
 }
 
 #[derive(Serialize)]
@@ -108,8 +118,12 @@ pub(super) fn run(
     let old: BTreeMap<String, Row> = old.into_iter().filter(|(n, _)| kept(n)).collect();
     let new: BTreeMap<String, Row> = new.into_iter().filter(|(n, _)| kept(n)).collect();
     #[expect(clippy::cast_precision_loss, reason = "a small factor")]
-    let budget = arguments.time_budget.0 as f64 / 1000.0;
-    let changes = changes(&old, &new, budget);
+    let factor = |r: Ratio| r.0 as f64 / 1000.0;
+    let budgets = Budgets {
+        time: factor(arguments.time_budget),
+        moved: factor(arguments.move_budget),
+    };
+    let changes = changes(&old, &new, budgets);
     let failed = changes.iter().filter(|c| c.fails).count();
     let compared = old.keys().filter(|name| new.contains_key(*name)).count();
     if arguments.json {
@@ -155,7 +169,7 @@ pub(super) fn run(
 fn rows(source: &Source) -> Result<BTreeMap<String, Row>, Failure> {
     let bad = |line: usize, e: &serde_json::Error| {
         Failure::input(format!(
-            "{}:{line}: expected what `vmpack regress --json` or `vmpack bench pack --json` prints: {e}",
+            "{}:{line}: expected what `vmpack regress --json`, `vmpack bench pack --json` or `vmpack bench moves --json` prints: {e}",
             source.name
         ))
     };
@@ -194,11 +208,15 @@ fn rows(source: &Source) -> Result<BTreeMap<String, Row>, Failure> {
 }
 
 /// Everything that changed, by case.
-fn changes(old: &BTreeMap<String, Row>, new: &BTreeMap<String, Row>, budget: f64) -> Vec<Change> {
+fn changes(
+    old: &BTreeMap<String, Row>,
+    new: &BTreeMap<String, Row>,
+    budgets: Budgets,
+) -> Vec<Change> {
     let mut found = Vec::new();
     for (name, before) in old {
         match new.get(name) {
-            Some(after) => found.extend(differences(name, before, after, budget)),
+            Some(after) => found.extend(differences(name, before, after, budgets)),
             None => found.push(change(name, "case", "there", "missing", true)),
         }
     }
@@ -218,7 +236,7 @@ fn change(case: &str, what: &'static str, old: &str, new: &str, fails: bool) -> 
     }
 }
 
-fn differences(name: &str, old: &Row, new: &Row, budget: f64) -> Vec<Change> {
+fn differences(name: &str, old: &Row, new: &Row, budgets: Budgets) -> Vec<Change> {
     let mut found = Vec::new();
     if old.status() != new.status() {
         let fails = !better(old.status(), new.status());
@@ -231,10 +249,14 @@ fn differences(name: &str, old: &Row, new: &Row, budget: f64) -> Vec<Change> {
         found.push(change(name, "case", word(was), word(is), was));
     }
     type Value = fn(&Row) -> Option<f64>;
-    type Worse = fn(f64, f64) -> bool;
-    let up: Worse = |old, new| new > old;
-    let down: Worse = |old, new| new < old;
-    let told: Worse = |_, _| false;
+    type Worse<'a> = &'a dyn Fn(f64, f64) -> bool;
+    let up: Worse = &|old, new| new > old;
+    let down: Worse = &|old, new| new < old;
+    let told: Worse = &|_, _| false;
+    // Other hosts take other moves.
+    let alike = old.cost() == new.cost();
+    let more: Worse = &|old, new| alike && new > budgets.moved * old;
+    let less: Worse = &|old, new| alike && budgets.moved * new < old;
     let values: [(&'static str, Value, Worse); 8] = [
         ("hosts", |r| r.hosts, up),
         ("cost", |r| r.objective, up),
@@ -242,8 +264,8 @@ fn differences(name: &str, old: &Row, new: &Row, budget: f64) -> Vec<Change> {
         ("bound on hosts", |r| r.hosts_bound, down),
         ("gap", Row::gap, up),
         ("moves", |r| r.moves, told),
-        ("MiB moved", |r| r.move_mib, told),
-        ("bound on MiB moved", |r| r.move_mib_bound, told),
+        ("MiB moved", |r| r.move_mib, more),
+        ("bound on MiB moved", |r| r.move_mib_bound, less),
     ];
     for (what, value, worse) in values {
         if let (Some(was), Some(is)) = (value(old), value(new))
@@ -253,7 +275,7 @@ fn differences(name: &str, old: &Row, new: &Row, budget: f64) -> Vec<Change> {
             found.push(change(name, what, &was.to_string(), &is.to_string(), fails));
         }
     }
-    if new.seconds > budget * old.seconds.max(FLOOR) {
+    if new.seconds > budgets.time * old.seconds.max(FLOOR) {
         let [was, is] = [old.seconds, new.seconds].map(|s| format!("{s:.2}"));
         found.push(change(name, "seconds", &was, &is, true));
     }
@@ -289,7 +311,11 @@ mod tests {
     /// What changed between two instances, as `what` and whether it fails.
     fn check(old: &str, new: &str, expected: &[(&str, bool)]) {
         let [old, new] = [old, new].map(|t| read(&format!("{{\"file\":\"a\",{t}}}")).unwrap());
-        let found = changes(&old, &new, 1.5);
+        let budgets = Budgets {
+            time: 1.5,
+            moved: 1.02,
+        };
+        let found = changes(&old, &new, budgets);
         let found: Vec<(&str, bool)> = found.iter().map(|c| (c.what, c.fails)).collect();
         assert_eq!(found, expected);
     }
@@ -323,6 +349,26 @@ mod tests {
             &with("1.0", "0.01"),
             &with("1.0", "0.16"),
             &[("seconds", true)],
+        );
+    }
+
+    #[test]
+    fn moves_are_held_to_their_budget_where_hosts_cost_the_same() {
+        let same = "\"hosts\":10,\"moves\":4,\"moved\":1000,\"moved_bound\":900";
+        let with = |from: &str, to: &str| same.replace(from, to);
+        check(same, &with("1000", "1020"), &[("MiB moved", false)]);
+        check(same, &with("1000", "1021"), &[("MiB moved", true)]);
+        check(same, &with("1000", "990"), &[("MiB moved", false)]);
+        check(same, &with("900", "883"), &[("bound on MiB moved", false)]);
+        check(same, &with("900", "882"), &[("bound on MiB moved", true)]);
+        check(same, &with(":4", ":40"), &[("moves", false)]);
+        let fewer = with("1000", "2000").replace("10,", "9,");
+        check(same, &fewer, &[("hosts", false), ("MiB moved", false)]);
+        // From none at all, any is more.
+        check(
+            &with("1000", "0").replace("900", "0"),
+            &with("1000", "1").replace("900", "0"),
+            &[("MiB moved", true)],
         );
     }
 
