@@ -1998,7 +1998,7 @@ _vmpack() {
             return 0
             ;;
         vmpack__subcmd__regress)
-            opts="-v -h --compare --time-budget --filter --junit --json --verbose --help"
+            opts="-v -h --compare --time-budget --move-budget --filter --junit --json --verbose --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -2009,6 +2009,10 @@ _vmpack() {
                     return 0
                     ;;
                 --time-budget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --move-budget)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -155,8 +155,9 @@ complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l keep-resting -d
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -l json -d 'Print a JSON object a line for each policy'
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -s v -l verbose -d 'Say more on standard error: -v for steps, -vv for details (RUST_LOG is honoured too)'
 complete -c vmpack -n "__fish_vmpack_using_subcommand replay" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l compare -d 'Compare two results of `regress --json` or `bench pack --json` instead: what changed, and whether status, hosts, bound, gap or time is worse' -r -F
+complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l compare -d 'Compare two results of `regress --json`, `bench pack --json` or `bench moves --json` instead: what changed, and whether status, hosts, bound, gap, memory moved, its bound or time is worse' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l time-budget -d 'How many times longer than before a case may take, from 0.1 s on' -r
+complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l move-budget -d 'How many times more memory than before a case may move, and how many times less its bound may be, where its hosts cost the same' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l filter -d 'Only cases whose path contains this' -r
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l junit -d 'Also write the result as JUnit XML' -r -F
 complete -c vmpack -n "__fish_vmpack_using_subcommand regress" -l json -d 'Print the result as JSON'

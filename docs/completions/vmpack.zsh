@@ -179,8 +179,9 @@ _arguments "${_arguments_options[@]}" : \
 ;;
 (regress)
 _arguments "${_arguments_options[@]}" : \
-'(--junit)*--compare=[Compare two results of \`regress --json\` or \`bench pack --json\` instead\: what changed, and whether status, hosts, bound, gap or time is worse]:OLD:_files:OLD:_files' \
+'(--junit)*--compare=[Compare two results of \`regress --json\`, \`bench pack --json\` or \`bench moves --json\` instead\: what changed, and whether status, hosts, bound, gap, memory moved, its bound or time is worse]:OLD:_files:OLD:_files' \
 '--time-budget=[How many times longer than before a case may take, from 0.1 s on]:FACTOR:_default' \
+'--move-budget=[How many times more memory than before a case may move, and how many times less its bound may be, where its hosts cost the same]:FACTOR:_default' \
 '--filter=[Only cases whose path contains this]:TEXT:_default' \
 '--junit=[Also write the result as JUnit XML]:FILE:_files' \
 '--json[Print the result as JSON]' \

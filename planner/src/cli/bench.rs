@@ -188,6 +188,19 @@ fn pack_one(
 /// end was cut off by the end of an earlier run: it is left out, and its instance measured again.
 fn resumed(path: &PathBuf) -> Result<(BTreeSet<String>, std::fs::File), Failure> {
     let failed = |e: std::io::Error| Failure::environment("read", path, &e);
+    let other = |number: usize, e: &dyn std::fmt::Display| {
+        Failure::input(format!(
+            "{}:{number}: expected a line of an earlier `vmpack bench pack`: {e}",
+            path.display()
+        ))
+    };
+    // One that never ends would be read for ever.
+    if std::fs::metadata(path).is_ok_and(|m| !m.is_file()) {
+        return Err(Failure::usage(format!(
+            "{} is no regular file, expected one for a record",
+            path.display()
+        )));
+    }
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
@@ -196,13 +209,14 @@ fn resumed(path: &PathBuf) -> Result<(BTreeSet<String>, std::fs::File), Failure>
     let whole = text.rfind('\n').map_or(0, |end| end + 1);
     let mut done = BTreeSet::new();
     for (line, number) in text[..whole].lines().zip(1..) {
-        let line: Line = serde_json::from_str(line).map_err(|e| {
-            Failure::input(format!(
-                "{}:{number}: expected a line of an earlier `vmpack bench pack`: {e}",
-                path.display()
-            ))
-        })?;
+        let line: Line = serde_json::from_str(line).map_err(|e| other(number, &e))?;
         done.insert(line.digest);
+    }
+    // Only what an earlier run began to write is left out.
+    let (cut, start) = (&text[whole..], "{\"file\":");
+    if !cut.starts_with(start) && !start.starts_with(cut) {
+        let number = text[..whole].lines().count() + 1;
+        return Err(other(number, &"the last one is no part of one"));
     }
     let file = std::fs::OpenOptions::new()
         .create(true)

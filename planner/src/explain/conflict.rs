@@ -49,21 +49,19 @@ pub(crate) fn conflict(
         .map(|r| format!("rule {}", r.name))
         .collect();
     named.extend(left.limits.moves.map(|m| format!("`limits.moves` of {m}")));
-    let text = match named.as_slice() {
-        [] => {
-            "the guests do not fit the hosts, whatever the rules: no assignment keeps every host \
-             within its room"
-                .to_owned()
-        }
-        [one] => format!("{one} cannot hold: without it there is a placement"),
-        many => format!(
-            "{} cannot all hold: without any one of them there is a placement",
-            many.join(" and ")
-        ),
+    if named.is_empty() && untried.is_empty() {
+        return vec![without_rules((cluster, load, &left), search)];
+    }
+    let mut text = match named.as_slice() {
+        [one] => format!("{one} cannot hold"),
+        many => format!("{} cannot all hold", many.join(" and ")),
     };
+    if untried.is_empty() {
+        text += ", whatever the other rules";
+    }
     let mut told = vec![text];
     if !certain {
-        told.push("some of these may be innocent: the time ended the search for the cause".into());
+        told.push("some of these may be innocent: a limit ended the search for the cause".into());
     }
     if !untried.is_empty() {
         told.push(format!(
@@ -72,6 +70,37 @@ pub(crate) fn conflict(
         ));
     }
     told
+}
+
+/// Why there is no placement even without rules: guests that may not move, if they alone are the cause.
+fn without_rules((cluster, load, policy): (&Cluster, &Load, &Policy), search: &Search) -> String {
+    let mut free = cluster.clone();
+    free.guests.iter_mut().for_each(|g| g.movable = true);
+    if without(&free, load, policy, search) != Some(true) {
+        return "the guests do not fit the hosts, whatever the rules: no assignment keeps every host \
+                within its room"
+            .to_owned();
+    }
+    // Those that may move without making room are not the cause.
+    let mut bound: Vec<usize> = (0..cluster.guests.len())
+        .filter(|g| !cluster.guests[*g].movable)
+        .collect();
+    let mut tried = 0;
+    while tried < bound.len().min(RULES) {
+        let guest = bound.remove(tried);
+        bound.iter().for_each(|g| free.guests[*g].movable = false);
+        free.guests[guest].movable = true;
+        if without(&free, load, policy, search) != Some(false) {
+            free.guests[guest].movable = false;
+            bound.insert(tried, guest);
+            tried += 1;
+        }
+    }
+    format!(
+        "{} may not move (`movable: false`), and where they run they leave no room for all guests, whatever \
+         the rules",
+        super::few(bound.iter().map(|g| cluster.guests[*g].name.as_str()))
+    )
 }
 
 /// Whether there is a placement under that policy.

@@ -359,3 +359,19 @@ fn a_conflict_is_narrowed_to_the_rules_that_make_it() {
     assert!(text.contains("cannot all hold"), "{text}");
     assert!(text.contains("rule ab and rule ac"), "{text}");
 }
+
+#[test]
+fn guests_that_may_not_move_are_named_where_they_are_the_cause() {
+    let text = hosts(8, &["", ""])
+        + &guests(&[
+            ("a", 5, "h1", ", movable: false"),
+            ("b", 5, "h1", ", movable: false"),
+            ("c", 1, "h2", ", movable: false"),
+        ]);
+    let (cluster, load, policy) = read(&text, "", PLAIN);
+    let Outcome::Infeasible(reasons) = solve(&cluster, &load, &policy) else {
+        panic!("10 of 8 GiB on h1")
+    };
+    let text = reasons.join(" ");
+    assert!(text.starts_with("a, b may not move"), "{text}");
+}

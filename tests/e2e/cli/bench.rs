@@ -3,6 +3,24 @@
 use super::Desk;
 
 #[test]
+fn a_file_that_is_no_record_stays_as_it_is() {
+    let desk = Desk::new();
+    desk.write("one.vbp", "1\n10\n1\n4 3\n");
+    for text in ["{\"my\":\"own\"}", "{\"my\":\"own\"}\n", "notes"] {
+        desk.write("own.json", text);
+        let line = "bench pack one.vbp --nodes 10 --record own.json";
+        desk.check(line, 3, &["own.json:1: expected a line of an earlier"]);
+        let kept = std::fs::read_to_string(desk.path("own.json")).unwrap();
+        assert_eq!(kept, text);
+    }
+    desk.check(
+        "bench pack one.vbp --record /dev/null",
+        2,
+        &["no regular file"],
+    );
+}
+
+#[test]
 fn a_record_that_was_cut_off_is_taken_up_again() {
     let desk = Desk::new();
     desk.write("one.vbp", "1\n10\n1\n4 3\n");

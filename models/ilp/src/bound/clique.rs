@@ -72,20 +72,25 @@ impl Pairs {
                 guests.iter().for_each(|g| spreads[*g].push(i));
             }
         }
+        // Most guests share one list; long lists are compared only where they are others.
         let mut sets: BTreeMap<&[usize], usize> = BTreeMap::new();
-        for g in &part.guests {
-            let next = sets.len();
-            sets.entry(&p.guests[*g].allowed[..]).or_insert(next);
-        }
+        let mut known: BTreeMap<(*const usize, usize), usize> = BTreeMap::new();
         let mut set = vec![0; p.guests.len()];
+        for g in &part.guests {
+            let allowed = &p.guests[*g].allowed[..];
+            set[*g] = *known
+                .entry((allowed.as_ptr(), allowed.len()))
+                .or_insert_with(|| {
+                    let next = sets.len();
+                    *sets.entry(allowed).or_insert(next)
+                });
+        }
         let mut rooms = BTreeMap::new();
         if sets.len() > SETS {
+            set.fill(0);
             let all = part.kinds.iter().map(|k| k.room.clone()).collect();
             rooms.insert((0, 0), undominated(all));
         } else {
-            for g in &part.guests {
-                set[*g] = sets.get(&p.guests[*g].allowed[..]).copied().unwrap_or(0);
-            }
             for (a, i) in &sets {
                 for (b, j) in &sets {
                     if i <= j {

@@ -20,6 +20,9 @@ use super::super::table::table;
 /// Below so many seconds times are not told apart.
 const FLOOR: f64 = 0.1;
 
+/// Costs are multiples of a thousandth.
+const SLACK: f64 = 0.0005;
+
 /// One case or instance, of either kind of result.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 struct Row {
@@ -49,6 +52,9 @@ struct Row {
     move_mib_bound: Option<f64>,
     #[serde(default)]
     seconds: f64,
+    /// Of the instance.
+    #[serde(default)]
+    digest: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -126,6 +132,10 @@ pub(super) fn run(
     let changes = changes(&old, &new, budgets);
     let failed = changes.iter().filter(|c| c.fails).count();
     let compared = old.keys().filter(|name| new.contains_key(*name)).count();
+    if compared == 0 {
+        return Err(Failure::input("the two results have no case in common")
+            .hint("cases are compared by name; `--filter` may have left none"));
+    }
     if arguments.json {
         session.print_json(&Comparison {
             ok: failed == 0,
@@ -196,6 +206,12 @@ fn rows(source: &Source) -> Result<BTreeMap<String, Row>, Failure> {
     };
     let mut named = BTreeMap::new();
     for row in list {
+        if row.seconds < 0.0 {
+            return Err(Failure::input(format!(
+                "{}: read {} seconds of case `{}`, expected 0 or more",
+                source.name, row.seconds, row.case
+            )));
+        }
         let name = row.case.clone();
         if named.insert(name.clone(), row).is_some() {
             return Err(Failure::input(format!(
@@ -247,6 +263,25 @@ fn differences(name: &str, old: &Row, new: &Row, budgets: Budgets) -> Vec<Change
     {
         let word = |ok| if ok { "as expected" } else { "not as expected" };
         found.push(change(name, "case", word(was), word(is), was));
+    }
+    if let (Some(was), Some(is)) = (&old.digest, &new.digest)
+        && was != is
+    {
+        found.push(change(name, "instance", was, is, true));
+        return found;
+    }
+    // What is proven stays so: no answer, old or new, may be below either bound.
+    for (bound, cost, whose) in [
+        (new.bound, new.cost(), "new bound above the new cost"),
+        (new.bound, old.cost(), "new bound above the old cost"),
+        (old.bound, new.cost(), "new cost below the old bound"),
+    ] {
+        if let (Some(bound), Some(cost)) = (bound, cost)
+            && bound > cost + SLACK
+        {
+            let [bound, cost] = [bound, cost].map(|v| v.to_string());
+            found.push(change(name, whose, &bound, &cost, true));
+        }
     }
     type Value = fn(&Row) -> Option<f64>;
     type Worse<'a> = &'a dyn Fn(f64, f64) -> bool;
@@ -341,6 +376,29 @@ mod tests {
             &[("status", false), ("bound", false), ("gap", false)],
         );
         check(&with("false", "true"), same, &[("status", true)]);
+        // Of two claims that contradict each other one is wrong.
+        check(
+            same,
+            &with("bound\":9", "bound\":12"),
+            &[
+                ("new bound above the new cost", true),
+                ("new bound above the old cost", true),
+                ("bound", false),
+                ("gap", false),
+            ],
+        );
+        check(
+            same,
+            &with("hosts\":10,\"bound\":9", "hosts\":8,\"bound\":8"),
+            &[
+                ("new cost below the old bound", true),
+                ("hosts", false),
+                ("bound", true),
+                ("gap", false),
+            ],
+        );
+        let other = |digest: &str| format!("{same},\"digest\":\"{digest}\"");
+        check(&other("a"), &other("b"), &[("instance", true)]);
         check(same, &with("1.0", "1.6"), &[("seconds", true)]);
         check(same, &with("1.0", "1.4"), &[]);
         // Short times are not told apart, to the floor times the budget.
@@ -401,5 +459,6 @@ mod tests {
         let bad = read(&format!("{line}\nno")).unwrap_err().message;
         assert!(bad.starts_with("f:2: "), "{bad}");
         assert!(read("").is_err() && read("{\n}").is_err());
+        assert!(read("{\"file\":\"a\",\"seconds\":-1}").is_err());
     }
 }

@@ -74,6 +74,9 @@ pub(super) fn prices(
                 if up == down || lower == Some(0) || (up == resources && lower.is_none()) {
                     continue;
                 }
+                if *steps == 0 {
+                    return Some(Prices { price, cost });
+                }
                 *steps = steps.saturating_sub(work);
                 let mut trial = price.clone();
                 if let Some(p) = trial.get_mut(up) {
