@@ -9,6 +9,7 @@ use vmpack_domain::exit::Exit;
 use vmpack_domain::file::{API_VERSION, Source, read_certificate, read_inputs, read_plan};
 use vmpack_domain::plan::Claim;
 use vmpack_domain::{Certificate, Plan};
+use vmpack_planner::page::visible;
 
 use super::arguments::CheckArguments;
 use super::failure::Failure;
@@ -203,7 +204,12 @@ fn told(plan: Option<&Plan>, stated: &Certificate, proof: &check::certificate::V
             )
         }
     };
-    format!("re-proven: {bound} ({})", stated.origin)
+    format!("re-proven: {bound} ({})", on_one_line(&stated.origin))
+}
+
+/// What a file says of an origin, on which nothing rests, so that it cannot pass for more lines of ours.
+fn on_one_line(origin: &str) -> String {
+    visible(&origin.replace(['\n', '\r'], " "))
 }
 
 fn of_the_plan(proven: impl Display, claimed: impl Display) -> String {
@@ -235,7 +241,10 @@ fn shortfall(
             && told.bound.hosts >= claim.hosts_bound
     });
     Some(match told {
-        Some(told) => Short::Uncertified(format!("{} ({short} are proven)", told.origin)),
+        Some(told) => {
+            let origin = on_one_line(&told.origin);
+            Short::Uncertified(format!("{origin} ({short} are proven)"))
+        }
         None => Short::Refused(Violation {
             law: "bound".into(),
             at: None,
@@ -282,6 +291,12 @@ mod tests {
             violations: Vec::new(),
         };
         shortfall(&claim, &stated, &proof)
+    }
+
+    #[test]
+    fn an_origin_cannot_pass_for_lines_of_ours() {
+        let told = on_one_line("\u{1b}[31mLP\nok: all fine");
+        assert_eq!(told, "\\u{1b}[31mLP ok: all fine");
     }
 
     #[test]
