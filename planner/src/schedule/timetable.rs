@@ -214,14 +214,17 @@ impl<'a> Run<'a> {
         loop {
             // Slots are only taken until the next one ends: who has none now is not asked, nor who was
             // refused by a host where nothing has changed.
-            let mut asked: Vec<usize> = pending
-                .iter()
-                .copied()
-                .filter(|i| self.has_slot(*i) && self.may_have_room(*i))
-                .collect();
-            self.sort(&mut asked);
-            asked.retain(|i| self.starts(*i));
-            if !asked.is_empty() {
+            let asked = pending.iter().copied();
+            let asked = asked.filter(|i| self.has_slot(*i) && self.may_have_room(*i));
+            let mut asked = self.by_urgency(asked);
+            let mut any = false;
+            while self.running.len() < self.slots.at_once {
+                let Some((_, Reverse(i))) = asked.pop() else {
+                    break;
+                };
+                any |= self.starts(i);
+            }
+            if any {
                 pending.retain(|i| self.start[*i].is_none());
             }
             let Some(Reverse((at, _))) = self.running.peek().copied() else {
@@ -250,19 +253,22 @@ impl<'a> Run<'a> {
     /// The most urgent first: by how long what shares a slot with it must still take, on the busier of
     /// both links, on the link into the host that it leaves, which may wait for its room, or in all;
     /// where that is the same, the longest first.
-    fn sort(&self, pending: &mut [usize]) {
+    fn by_urgency(
+        &self,
+        pending: impl Iterator<Item = usize>,
+    ) -> BinaryHeap<(u64, Reverse<usize>)> {
         let per_host = |work: Micros| work.0 / self.slots.per_host as u64;
         let all = self.work[0].iter().map(|w| w.0).sum::<u64>() / self.slots.at_once as u64;
-        let urgency = |i: &usize| {
-            let job = &self.jobs[*i];
+        let urgency = |i: usize| {
+            let job = &self.jobs[i];
             let own = per_host(self.work[0][job.from].max(self.work[1][job.to]));
             let next = job.duration.0 + per_host(self.work[1][job.from]);
             let split = job.split.iter();
             let split = split.map(|p| self.split[*p].1.0 / self.slots.split[*p].0 as u64);
             let shared = own.max(next).max(all).max(split.max().unwrap_or(0));
-            (Reverse(shared / 1000 * self.noise[*i] + job.duration.0), *i)
+            (shared / 1000 * self.noise[i] + job.duration.0, Reverse(i))
         };
-        pending.sort_by_cached_key(urgency);
+        pending.map(urgency).collect()
     }
 
     /// Whether it has slots now and waits for no other job.
