@@ -113,6 +113,9 @@ enum What {
         /// Of each class take every N-th file only
         #[arg(long, default_value_t = 1, value_name = "N", requires = "public")]
         sample: usize,
+        /// Pack nothing more: tell of what earlier runs recorded
+        #[arg(long, requires = "public")]
+        recorded: bool,
         /// Write the page about the instances newly closed
         #[arg(long, value_name = "FILE", requires = "public")]
         page: Option<PathBuf>,
@@ -344,6 +347,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
         seconds,
         public,
         sample,
+        recorded,
         page,
     } = &arguments.what
     else {
@@ -365,6 +369,7 @@ pub(crate) fn bench(arguments: &Arguments) -> Result<()> {
             filter: filter.as_deref(),
             sample: *sample,
             json: *json,
+            recorded: *recorded,
             page: page.as_deref(),
         };
         return public::bench(&built(*release)?, &data, &wanted);
