@@ -18,15 +18,18 @@
 
 mod ascent;
 mod block;
+mod ceiling;
 mod cells;
 mod choose;
 mod columns;
+mod compose;
 mod content;
 mod dive;
 mod fill;
 mod filling;
 mod kept;
 mod lanes;
+mod lead;
 mod master;
 mod mend;
 pub mod packing;
@@ -35,6 +38,7 @@ mod proof;
 mod refill;
 mod restricted;
 mod seat;
+mod settle;
 pub mod stay;
 mod surrogate;
 mod swap;

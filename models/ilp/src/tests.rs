@@ -443,17 +443,21 @@ fn check(world: &World, pick: usize, block: u8) -> Result<(), TestCaseError> {
                 lower,
                 upper: least,
             };
-            let stay = pattern::stay::Stay::new(&p, &packing).unwrap();
-            let found = pattern::stay::moves(&stay, budget, known, &warm, &limits(), &|| false);
-            prop_assert!(
-                found.bound.as_ref().is_none_or(|b| b.least <= least),
-                "{found:?} above {least}"
-            );
-            // Patterns do not know every rule.
-            if let Some(placement) = found.placement.filter(|_| p.rules.is_empty()) {
-                prop_assert!(rule::holds(&p, &placement), "{placement:?}");
-                prop_assert!(cost_of(&p, &placement) <= budget);
-                prop_assert!(moved_by(&p, &placement) >= least);
+            let stay = || pattern::stay::Stay::new(&p, &packing).unwrap();
+            // Whether contents are found at once or by search.
+            let mut found = pattern::stay::Stayed::default();
+            for stay in [stay().searched(), stay()] {
+                found = pattern::stay::moves(&stay, budget, known, &warm, &limits(), &|| false);
+                prop_assert!(
+                    found.bound.as_ref().is_none_or(|b| b.least <= least),
+                    "{found:?} above {least}"
+                );
+                // Patterns do not know every rule.
+                if let Some(placement) = found.placement.as_ref().filter(|_| p.rules.is_empty()) {
+                    prop_assert!(rule::holds(&p, placement), "{placement:?}");
+                    prop_assert!(cost_of(&p, placement) <= budget);
+                    prop_assert!(moved_by(&p, placement) >= least);
+                }
             }
             let together = packing.together();
             let stay = pattern::stay::Stay::new(&p, &together).unwrap();

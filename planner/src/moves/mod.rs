@@ -4,7 +4,8 @@
 //! (`refill.rs`), which is near the bound. Else, or where that finds nothing: annealing
 //! from where guests are now, with the hosts that carry little emptied, and from the packed placement; then
 //! the bound by patterns with who stays, and a choice of them; then HiGHS on blocks of hosts, and on the
-//! whole when it is not large. What is no larger than a block goes to HiGHS before the patterns.
+//! whole when it is not large. What is no larger than a block goes to HiGHS before the patterns; where hosts carry
+//! few guests the patterns come first of all.
 
 mod balance;
 mod level;
@@ -18,7 +19,7 @@ use vmpack_domain::Policy;
 use vmpack_ilp::bound::{self, MovesBound};
 use vmpack_ilp::pattern::Packing;
 use vmpack_ilp::pattern::stay::{self, Between, Stay, Stayed};
-use vmpack_ilp::{Solved, moves};
+use vmpack_ilp::{Limits, Solved, moves};
 
 use crate::anneal::{Goal, anneal};
 use crate::effort::Effort;
@@ -36,6 +37,8 @@ const WHOLE: usize = 12_000;
 /// Thousandths of the time left for a better bound by patterns, and for choosing among them.
 const PROOF: u64 = 250;
 const CHOICE: u64 = 350;
+/// And where hosts carry few guests.
+const FEW: (u64, u64) = (850, 450);
 /// Thousandths of the time left for the whole of a small instance at once.
 const AT_ONCE: u64 = 250;
 /// Guest-host pairs in a block given to HiGHS.
@@ -73,6 +76,12 @@ pub(crate) fn cheapest(
     {
         return (best.packed, bound);
     }
+    // Where hosts carry few guests walks end far from the best, and what is chosen from patterns near it.
+    let led = stay.is_none() && inst.is_plain() && inst.pairs() > BLOCK;
+    if led && patterns(&mut best, &mut bound, effort, policy, true) {
+        blocks(&mut best, &bound, effort, policy);
+        return (best.packed, bound);
+    }
     walks(&mut best, &bound, effort, policy.limits.seed);
     // Where windows are exempt the formulations do not speak of this instance.
     if !inst.is_plain() {
@@ -86,7 +95,9 @@ pub(crate) fn cheapest(
         Some(stay) => {
             prove(&best, &stay, &mut bound, effort, policy, refill::PROOF);
         }
-        None => patterns(&mut best, &mut bound, effort, policy),
+        None => {
+            patterns(&mut best, &mut bound, effort, policy, false);
+        }
     }
     blocks(&mut best, &bound, effort, policy);
     if inst.pairs() <= WHOLE {
@@ -204,19 +215,35 @@ fn offer(best: &mut Best, placement: &[usize], bound: i64) -> bool {
     !at.contains(&NOWHERE) && best.offer(&at, bound)
 }
 
-/// Raises the bound by patterns with who stays, and takes the placement that is made of them.
-fn patterns(best: &mut Best, bound: &mut MovesBound, effort: &Effort, policy: &Policy) {
+/// Raises the bound by patterns with who stays, and takes the placement that is made of them; where `few`, only if
+/// hosts carry few guests. Whether it was taken, or none is needed.
+fn patterns(
+    best: &mut Best,
+    bound: &mut MovesBound,
+    effort: &Effort,
+    policy: &Policy,
+    few: bool,
+) -> bool {
     if best.moved() <= bound.least || effort.cut_off() {
-        return;
+        return false;
     }
     let packing = Packing::of(best.inst.problem);
     let Some(stay) = Stay::new(best.inst.problem, &packing) else {
-        return;
+        return false;
     };
-    let found = prove(best, &stay, bound, effort, policy, (CHOICE, PROOF));
-    if let Some(placement) = found.placement {
-        offer(best, &placement, bound.least);
-    }
+    let shares = if few {
+        if !stay.is_led(best.budget) {
+            return false;
+        }
+        FEW
+    } else {
+        (CHOICE, PROOF)
+    };
+    let found = prove(best, &stay, bound, effort, policy, shares);
+    let taken = found
+        .placement
+        .is_some_and(|placement| offer(best, &placement, bound.least));
+    taken || best.moved() <= bound.least
 }
 
 /// Raises the bound by patterns with who stays; `shares` of the time left, in thousandths: for all of it, and
@@ -238,7 +265,10 @@ fn prove(
         best.budget,
         known,
         &best.inst.placement(&best.packed.at),
-        &effort.limits(policy, shares.0),
+        &Limits {
+            stop: &effort.alarm(shares.0),
+            ..effort.limits(policy, shares.0)
+        },
         &effort.alarm(shares.1),
     );
     if let Some(better) = found.bound.take() {

@@ -142,6 +142,22 @@ impl Lp {
         })
     }
 
+    /// Changes what the first columns cost.
+    pub(crate) fn charge(&mut self, costs: &[f64]) -> Result<(), Failure> {
+        if costs.len() > self.columns || costs.is_empty() {
+            return Err(Failure(format!("there are no {} columns", costs.len())));
+        }
+        // SAFETY: the instance is live; the columns exist and the array has a value for each.
+        done("changing costs", unsafe {
+            highs_sys::Highs_changeColsCostByRange(
+                self.highs,
+                0,
+                int(costs.len() - 1)?,
+                costs.as_ptr(),
+            )
+        })
+    }
+
     /// Changes the most of columns.
     pub(crate) fn cap(&mut self, columns: &[usize], upper: f64) -> Result<(), Failure> {
         for column in columns {
@@ -283,6 +299,11 @@ mod tests {
         lp.remove(&[5]).unwrap();
         lp.range(1, 0.0, inf).unwrap();
         assert!(near(lp.run(&on).unwrap().objective, 2.0));
+        // The first row is kept by its own column alone once pairs are dear.
+        lp.charge(&[1.0, 1.0, 1.0, 9.0, 9.0]).unwrap();
+        assert!(near(lp.run(&on).unwrap().objective, 2.0));
+        lp.charge(&[0.5]).unwrap();
+        assert!(near(lp.run(&on).unwrap().objective, 1.5));
         lp.range(1, 5.0, 4.0).ok();
         assert!(
             lp.run(&on).is_err(),
@@ -296,6 +317,7 @@ mod tests {
         assert!(lp.add(&[column(1.0, &[(1, 1.0)])]).is_err());
         lp.add(&[column(1.0, &[(0, 1.0)])]).unwrap();
         assert!(lp.remove(&[1]).is_err());
+        assert!(lp.charge(&[1.0, 1.0]).is_err() && lp.charge(&[]).is_err());
         assert!(lp.range(1, 0.0, 1.0).is_err());
         assert!(lp.run(&|| false).is_ok());
     }

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use super::price::{Search, copies};
+use super::price::{Content, Search, copies};
 
 /// Nodes of one host's search, at most.
 const STEPS: u64 = 2_000;
@@ -13,7 +13,9 @@ const STEPS: u64 = 2_000;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Found {
     pub(super) most: i64,
-    pub(super) content: Vec<(usize, usize)>,
+    pub(super) content: Content,
+    /// Other contents that may be of use.
+    pub(super) more: Vec<Content>,
 }
 
 /// The content of a host that is worth most, copies that stay with their prices. `place` is where the
@@ -25,26 +27,7 @@ pub(super) fn fill(
     weights: &[i64],
     slack: i64,
 ) -> Found {
-    // Copies of an item together, the dearest first; the items that gain most for their room first.
-    let mut by_item: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
-    for (item, price) in homes {
-        if let Some(k) = place[*item] {
-            by_item.entry(k).or_default().push(*price);
-        }
-    }
-    let mut stays: Vec<(usize, Vec<i64>)> = by_item.into_iter().collect();
-    stays
-        .iter_mut()
-        .for_each(|(_, prices)| prices.sort_by_key(|p| Reverse(*p)));
-    let gain = |(k, prices): &(usize, Vec<i64>)| -> i128 {
-        let worth = i128::from(weights[search.item(*k)]) + i128::from(prices[0]);
-        worth * (1 << 20) / i128::from(search.axes[0].need[*k].max(1))
-    };
-    stays.sort_by_key(|stay| (Reverse(gain(stay)), stay.0));
-    let stays: Vec<(usize, i64)> = stays
-        .iter()
-        .flat_map(|(k, prices)| prices.iter().map(|price| (*k, *price)))
-        .collect();
+    let stays = staying(search, place, homes, weights);
     let mut prices_from = vec![0; stays.len() + 1];
     for (j, (_, price)) in stays.iter().enumerate().rev() {
         prices_from[j] = prices_from[j + 1] + price;
@@ -73,7 +56,37 @@ pub(super) fn fill(
     Found {
         most: walk.best.max(walk.unseen),
         content: content.into_iter().collect(),
+        more: Vec::new(),
     }
+}
+
+/// Copies that may stay, by the search's items, with their prices.
+pub(super) fn staying(
+    search: &Search,
+    place: &[Option<usize>],
+    homes: &[(usize, i64)],
+    weights: &[i64],
+) -> Vec<(usize, i64)> {
+    // Copies of an item together, the dearest first; the items that gain most for their room first.
+    let mut by_item: BTreeMap<usize, Vec<i64>> = BTreeMap::new();
+    for (item, price) in homes {
+        if let Some(k) = place[*item] {
+            by_item.entry(k).or_default().push(*price);
+        }
+    }
+    let mut stays: Vec<(usize, Vec<i64>)> = by_item.into_iter().collect();
+    stays
+        .iter_mut()
+        .for_each(|(_, prices)| prices.sort_by_key(|p| Reverse(*p)));
+    let gain = |(k, prices): &(usize, Vec<i64>)| -> i128 {
+        let worth = i128::from(weights[search.item(*k)]) + i128::from(prices[0]);
+        worth * (1 << 20) / i128::from(search.axes[0].need[*k].max(1))
+    };
+    stays.sort_by_key(|stay| (Reverse(gain(stay)), stay.0));
+    stays
+        .iter()
+        .flat_map(|(k, prices)| prices.iter().map(|price| (*k, *price)))
+        .collect()
 }
 
 struct Walk<'s, 'a> {

@@ -347,9 +347,7 @@ impl<'a> Search<'a> {
             .iter()
             .map(|c| usize::try_from(c.ilog2()).unwrap_or(0) + 1)
             .sum();
-        // Rows that weigh most first.
-        let mut order: Vec<usize> = (0..rows).collect();
-        order.sort_by(|a, b| self.shares[*b].total_cmp(&self.shares[*a]));
+        let order = self.by_share();
         let mut planes: Vec<(usize, Option<usize>)> = match order.as_slice() {
             [] => Vec::new(),
             [only] => vec![(*only, None)],
@@ -371,6 +369,19 @@ impl<'a> Search<'a> {
             let table = Table::new(&self.value, &self.copies, &self.axes, (a, b), side);
             self.tables.push(table);
         }
+    }
+
+    /// Rows, those first that weigh most.
+    pub(super) fn by_share(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.rows()).collect();
+        order.sort_by(|a, b| self.shares[*b].total_cmp(&self.shares[*a]));
+        order
+    }
+
+    /// What item `k` needs of each row.
+    pub(super) fn needs(&self, k: usize) -> &[i64] {
+        let rows = self.rows();
+        &self.need[k * rows..(k + 1) * rows]
     }
 
     /// The class of item `k`.

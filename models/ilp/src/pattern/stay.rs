@@ -19,20 +19,25 @@
 //! V_h is found by branch and bound (`fill.rs`) over who stays, then over who comes, with the tables and
 //! the fractional optimum of pricing (`price.rs`), on integer weights: where the search is cut short,
 //! V_h is the largest bound of what was left. w is led (`ascent.rs`) by subgradients with Polyak's step, deflected
-//! (Held, Wolfe and Crowder 1974; Camerini, Fratta and Maffioli 1975); it is floating point, and no
-//! bound rests on how it was found.
+//! (Held, Wolfe and Crowder 1974; Camerini, Fratta and Maffioli 1975). Where hosts carry few items the search
+//! is that of `compose.rs`, and w is led by the linear program itself (`lead.rs`). However it was found, w is
+//! floating point, and no bound rests on that.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::ascent::Ascent;
 use super::cells::{Cells, Filled, Table};
-use super::choose::{self, Choice};
+use super::choose::{self, Choice, Settled};
+use super::compose::Composer;
 use super::fill::{Found, fill};
+use super::lead::{self, Led};
 use super::packing::Packing;
 use super::price::{Content, Pricer, Search};
 use super::refill::{Turns, refill};
 use super::seat::{self, Held, Rules};
+use vmpack_domain::units::Micros;
+
 use crate::Limits;
 use crate::bound::MovesBound;
 use crate::bound::leave::{afford, by_worth};
@@ -47,8 +52,9 @@ const PARTS: i64 = 1 << 16;
 const STARTS: [f64; 9] = [0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
 /// Items that a host in use carries, in the mean, at most, where patterns are chosen from.
 const EACH: usize = 6;
-/// Contents kept, and contents chosen from, at most.
-const POOL: usize = 400_000;
+/// Hosts in use of which all patterns are chosen from at once, at most.
+const AT_ONCE: i64 = 100;
+/// Contents chosen from, at most.
 const CHOICES: usize = 15_000;
 /// The part of the best bound by which the next is to be better.
 const NEAR: i64 = 64;
@@ -112,54 +118,30 @@ pub fn moves(
     let Some(goal) = stay.parts.checked_mul(known.upper) else {
         return Stayed::default();
     };
-    let mut ascent = Ascent::new(stay);
-    let mut best: Option<i64> = None;
-    let mut pool = Pool::default();
-    let starts = stay.starts();
-    let mut starts = starts.iter().peekable();
-    for _ in 0..limits.nodes.unwrap_or(TURNS).min(TURNS) {
-        let (reached, wanted) = (best.unwrap_or(0), known.upper.max(known.lower));
-        if stay.rounded(reached) >= wanted || ascent.is_over() || enough() {
-            break;
-        }
-        // The best start first, then up from there.
-        let start = starts.next().copied();
-        if let Some(part) = start {
-            ascent.begin(stay, part);
-        }
-        let slack = (goal - reached.min(goal)) / 400 / stay.used_at_most(cost).max(1);
-        let ended = || enough() || (limits.stop)();
-        let Some(value) = stay.value(&ascent.weights(), cost, slack, &ended) else {
-            break;
-        };
-        best = best.max(Some(value.bound));
-        if stay.is_few(cost) {
-            pool.keep(&value);
-        }
-        match start {
-            Some(_) if starts.peek().is_some() => {
-                ascent.note(&value);
-            }
-            Some(_) => {
-                ascent.note(&value);
-                ascent.resume();
-            }
-            None => ascent.learn(&value, stay.goal(goal, reached)),
-        }
-    }
-    let least = stay.rounded(best.unwrap_or(0));
-    let parts = float(best.unwrap_or(0)) / float(stay.parts);
+    let ended = || enough() || (limits.stop)();
+    let mut turns = limits.nodes.unwrap_or(TURNS).min(TURNS);
+    let mut value = |weights: &[i64], slack: i64| {
+        turns = turns.checked_sub(1)?;
+        stay.value(weights, cost, slack, &ended)
+    };
+    let is_enough = |bound: i64| stay.rounded(bound) >= known.upper.max(known.lower);
+    let led = if stay.is_led(cost) {
+        lead::lead(stay, cost, &mut value, &is_enough, &ended, limits.stop)
+    } else {
+        stay.climb(cost, goal, &mut value, &is_enough)
+    };
+    let least = stay.rounded(led.bound.unwrap_or(0));
+    let parts = float(led.bound.unwrap_or(0)) / float(stay.parts);
     let bound = (least > known.lower).then(|| MovesBound {
         least,
         origin: format!("patterns with who stays, {parts:.1} rounded up"),
     });
     let open = least.max(known.lower) < known.upper && !(limits.stop)();
-    let placement = (open && stay.cells.is_none() && stay.is_few(cost))
-        .then(|| pool.choices(p, stay, &ascent, incumbent))
-        .and_then(|choices| choose::solve(packing, &choices, cost, limits))
-        .and_then(|contents| stay.seated(&contents));
+    let placement = open
+        .then(|| stay.chosen(&led, cost, incumbent, limits))
+        .flatten();
     let mut weights = vec![0; p.guests.len()];
-    for (item, weight) in packing.items.iter().zip(ascent.best_weights()) {
+    for (item, weight) in packing.items.iter().zip(led.weights) {
         let firsts = item.members.iter().filter_map(|m| m.first());
         firsts.for_each(|g| weights[*g] = weight);
     }
@@ -208,7 +190,7 @@ pub(super) struct Value {
     /// Per item, n_i less the copies on hosts in use.
     pub(super) short: Vec<f64>,
     /// Sites with the content that is worth most.
-    contents: Vec<(usize, Content)>,
+    pub(super) contents: Vec<(usize, Content)>,
 }
 
 impl<'a> Stay<'a> {
@@ -304,12 +286,69 @@ impl<'a> Stay<'a> {
         sites.collect()
     }
 
+    /// The same, as if needs came in many steps.
+    #[cfg(test)]
+    pub(crate) fn searched(mut self) -> Self {
+        self.cells = None;
+        self
+    }
+
     /// Rules that keep items apart are no matter of cells.
     fn cells(packing: &Packing) -> Option<Vec<Cells>> {
         if !packing.apart.is_empty() {
             return None;
         }
         Cells::of(packing)
+    }
+
+    /// Whether hosts of that cost carry few guests each, so that the linear program over the patterns met leads the
+    /// weights.
+    #[must_use]
+    pub fn is_led(&self, cost: i64) -> bool {
+        self.cells.is_none() && !self.packing.is_large() && self.is_few(cost)
+    }
+
+    /// Leads the weights by subgradients. `goal` is what cannot be exceeded, in parts.
+    fn climb(
+        &self,
+        cost: i64,
+        goal: i64,
+        value: &mut dyn FnMut(&[i64], i64) -> Option<Value>,
+        is_enough: &dyn Fn(i64) -> bool,
+    ) -> Led {
+        let mut ascent = Ascent::new(self);
+        let mut best: Option<i64> = None;
+        let starts = self.starts();
+        let mut starts = starts.iter().peekable();
+        while !is_enough(best.unwrap_or(0)) && !ascent.is_over() {
+            let reached = best.unwrap_or(0);
+            // The best start first, then up from there.
+            let start = starts.next().copied();
+            if let Some(part) = start {
+                ascent.begin(self, part);
+            }
+            let slack = (goal - reached.min(goal)) / 400 / self.used_at_most(cost).max(1);
+            let Some(value) = value(&ascent.weights(), slack) else {
+                break;
+            };
+            best = best.max(Some(value.bound));
+            match start {
+                Some(_) if starts.peek().is_some() => {
+                    ascent.note(&value);
+                }
+                Some(_) => {
+                    ascent.note(&value);
+                    ascent.resume();
+                }
+                None => ascent.learn(&value, self.goal(goal, reached)),
+            }
+        }
+        Led {
+            bound: best,
+            weights: ascent.best_weights(),
+            choices: Vec::new(),
+            settled: Vec::new(),
+        }
     }
 
     /// Parts of what guests cost to move that are tried as weights by all resources or by one.
@@ -357,7 +396,7 @@ impl<'a> Stay<'a> {
     }
 
     /// How many hosts such a cost is enough for, at most.
-    fn used_at_most(&self, cost: i64) -> i64 {
+    pub(super) fn used_at_most(&self, cost: i64) -> i64 {
         let cheapest = self.packing.hosts.iter().map(|k| k.cost.max(1)).min();
         let hosts = i64::try_from(self.sites.len()).unwrap_or(i64::MAX);
         (cost / cheapest.unwrap_or(1)).min(hosts)
@@ -384,19 +423,97 @@ impl<'a> Stay<'a> {
             .collect()
     }
 
+    /// A placement made of patterns: of those that are left where many are settled, then, where hosts are few, of
+    /// all from that one on.
+    fn chosen(
+        &self,
+        led: &Led,
+        cost: i64,
+        incumbent: &[usize],
+        limits: &Limits,
+    ) -> Option<Vec<usize>> {
+        let solve = |choices: &[Choice], limits: &Limits| {
+            let some = !choices.is_empty() && !(limits.stop)();
+            let contents = some.then(|| choose::solve(self.packing, choices, cost, limits));
+            self.seated(&contents.flatten()?)
+        };
+        let part = Limits {
+            time: Micros(limits.time.0 / 2),
+            ..*limits
+        };
+        let first = solve(&led.settled, &part);
+        if self.used_at_most(cost) > AT_ONCE && first.is_some() {
+            return first;
+        }
+        let from = first.as_deref().unwrap_or(incumbent);
+        solve(&self.choices(&led.choices, from), limits).or(first)
+    }
+
+    /// Of patterns, those first that cost least, as many as are chosen from, and those of the placement.
+    fn choices(&self, led: &[Choice], incumbent: &[usize]) -> Vec<Choice> {
+        if led.is_empty() {
+            return Vec::new();
+        }
+        let known = self.contents(self.p, incumbent);
+        let mut choices: Vec<Choice> = known
+            .into_iter()
+            .map(|(s, content)| Choice {
+                class: self.sites[s].class,
+                host: Some(self.sites[s].host),
+                stays: self.stays(&self.sites[s], &content),
+                content,
+                known: true,
+                settled: Settled::No,
+            })
+            .collect();
+        choices.extend(led.iter().take(CHOICES).cloned());
+        choices
+    }
+
     /// What finds the best content of each class's hosts.
-    fn fillers(&self, weights: &[i64], slack: i64) -> Vec<Filler<'_>> {
+    fn fillers(
+        &self,
+        weights: &[i64],
+        counts: &[usize],
+        (cost, slack): (i64, i64),
+    ) -> Vec<Filler<'_>> {
         let filler = |k: usize| match &self.cells {
-            Some(cells) => Filler::Exact(cells[k].table(weights, &self.counts)),
+            Some(cells) => Filler::Exact(cells[k].table(weights, counts)),
             None => {
-                let mut search = Search::new(&self.pricers[k], weights, &self.counts);
-                search.tabulate(CELLS);
+                let mut search = Search::new(&self.pricers[k], weights, counts);
                 let mut place = vec![None; self.counts.len()];
                 (0..search.n()).for_each(|at| place[search.item(at)] = Some(at));
+                if self.is_led(cost) {
+                    return Filler::Few(Box::new(Composer::new(search, place, slack)));
+                }
+                search.tabulate(CELLS);
                 Filler::Search(Box::new(search), place, slack)
             }
         };
         (0..self.packing.hosts.len()).map(filler).collect()
+    }
+
+    /// Contents of open sites that are worth most by the weights, of so many copies of each item; `(cost, slack)` as
+    /// for [`Self::value`].
+    pub(super) fn contents_of(
+        &self,
+        weights: &[i64],
+        counts: &[usize],
+        open: &[bool],
+        reach: (i64, i64),
+        stop: &dyn Fn() -> bool,
+    ) -> Vec<(usize, Content)> {
+        let fillers = self.fillers(weights, counts, reach);
+        let mut contents = Vec::new();
+        for (s, site) in self.sites.iter().enumerate().filter(|(s, _)| open[*s]) {
+            if stop() {
+                break;
+            }
+            let found = fillers[site.class].fill(&site.homes, weights);
+            let all = found.more.into_iter().chain([found.content]);
+            contents.extend(all.map(|content| (s, content)));
+        }
+        contents
     }
 
     /// What the weights, each at least 1, prove; `None` when it was stopped. The search of each host
@@ -408,7 +525,7 @@ impl<'a> Stay<'a> {
         slack: i64,
         stop: &dyn Fn() -> bool,
     ) -> Option<Value> {
-        let fillers = self.fillers(weights, slack);
+        let fillers = self.fillers(weights, &self.counts, (cost, slack));
         let found = |site: &Site| fillers[site.class].fill(&site.homes, weights);
         let found = self.each_site(stop, found)?;
         let (mut forced, mut budget) = (Vec::new(), cost);
@@ -443,10 +560,13 @@ impl<'a> Stay<'a> {
         for (item, copies) in chosen.flat_map(|found| &found.content) {
             short[*item] -= super::master::of_count(*copies);
         }
-        let sure_contents = forced.into_iter().map(|(s, found)| (s, found.content));
-        let contents = others.into_iter().map(|(_, s, found)| (s, found.content));
+        let others = others.into_iter().map(|(_, s, found)| (s, found));
+        let contents = others.chain(forced).flat_map(|(s, found)| {
+            let contents = found.more.into_iter().chain([found.content]);
+            contents.map(move |content| (s, content))
+        });
         Some(Value {
-            contents: contents.chain(sure_contents).collect(),
+            contents: contents.collect(),
             bound: self
                 .all
                 .saturating_add(weighed)
@@ -460,6 +580,7 @@ impl<'a> Stay<'a> {
 enum Filler<'a> {
     Exact(Table<'a>),
     Search(Box<Search<'a>>, Vec<Option<usize>>, i64),
+    Few(Box<Composer<'a>>),
 }
 
 impl Filler<'_> {
@@ -467,66 +588,14 @@ impl Filler<'_> {
         match self {
             Self::Exact(table) => {
                 let Filled { most, content, .. } = table.fill(homes, weights);
-                Found { most, content }
+                Found {
+                    most,
+                    content,
+                    more: Vec::new(),
+                }
             }
+            Self::Few(composer) => composer.fill(homes, weights),
             Self::Search(search, place, slack) => fill(search, place, homes, weights, *slack),
         }
-    }
-}
-
-/// Contents met on the way, by site.
-#[derive(Default)]
-struct Pool(BTreeSet<(usize, Content)>);
-
-impl Pool {
-    fn keep(&mut self, value: &Value) {
-        for (site, content) in &value.contents {
-            if !content.is_empty() && self.0.len() < POOL {
-                self.0.insert((*site, content.clone()));
-            }
-        }
-    }
-
-    /// Those that are nearest to the best of their host by the best weights, and those of the placement.
-    fn choices(
-        self,
-        p: &Problem,
-        stay: &Stay,
-        ascent: &Ascent,
-        incumbent: &[usize],
-    ) -> Vec<Choice> {
-        let weights = ascent.best_weights();
-        let known = stay.contents(p, incumbent);
-        let pool = self.0.into_iter().filter(|c| !known.contains(c));
-        let mut choices: Vec<(i64, Choice)> = Vec::new();
-        let mut most = vec![0i64; stay.sites.len()];
-        let mut of = |(s, content): (usize, Content), known: bool| {
-            let site = &stay.sites[s];
-            let stays = stay.stays(site, &content);
-            let weighed = content
-                .iter()
-                .map(|(i, c)| weights[*i].saturating_mul(super::price::count(*c)));
-            let value = weighed.fold(stays * stay.unit * stay.parts, i64::saturating_add);
-            most[s] = most[s].max(value);
-            let choice = Choice {
-                class: site.class,
-                host: s,
-                content,
-                stays,
-                known,
-            };
-            choices.push((value, choice));
-        };
-        known.iter().for_each(|c| of(c.clone(), true));
-        pool.for_each(|c| of(c, false));
-        choices.sort_by_key(|(value, c)| (!c.known, most[c.host] - value));
-        choices.truncate(CHOICES);
-        choices
-            .into_iter()
-            .map(|(_, c)| Choice {
-                host: stay.sites[c.host].host,
-                ..c
-            })
-            .collect()
     }
 }

@@ -4,7 +4,8 @@ use proptest::prelude::*;
 use vmpack_domain::check::certificate::{Piece, Room, prove};
 use vmpack_domain::units::Micros;
 
-use super::price::{Pricer, Reach};
+use super::compose::Composer;
+use super::price::{Pricer, Reach, Search};
 use super::*;
 
 /// A small packing: items as (need per resource, count, bits of the host classes that take it, bits
@@ -316,6 +317,16 @@ proptest! {
     }
 
     #[test]
+    fn hosts_are_composed_of_who_stays_and_who_comes(
+        p in packings(),
+        weights in prop::collection::vec(1i64..40, 4),
+        prices in prop::collection::vec(prop_oneof![Just(0i64), 1i64..30], 8),
+        slack in prop_oneof![Just(0i64), 1i64..9],
+    ) {
+        check_composing(&p, &weights, &prices, slack)?;
+    }
+
+    #[test]
     fn no_bound_exceeds_an_optimum_and_packings_are_what_they_say(
         p in packings(),
         nodes in prop::option::weighted(0.4, 0u64..4),
@@ -328,6 +339,58 @@ proptest! {
 }
 
 /// One class of hosts of cost 1000.
+/// Contents of a host with who may stay at a price, against all contents.
+fn check_composing(
+    p: &Packing,
+    weights: &[i64],
+    prices: &[i64],
+    slack: i64,
+) -> Result<(), TestCaseError> {
+    let counts: Vec<usize> = p.items.iter().map(Item::count).collect();
+    // The first copy of each item may stay, and the second of some.
+    let priced = prices.iter().enumerate();
+    let priced = priced.filter(|(at, price)| **price > 0 && at % 4 < counts.len());
+    let homes: Vec<(usize, i64)> = priced.map(|(at, price)| (at % 4, *price)).collect();
+    let there = |i: usize| homes.iter().filter(|h| h.0 == i).count();
+    let homes: Vec<(usize, i64)> = homes
+        .iter()
+        .copied()
+        .filter(|h| there(h.0) <= counts[h.0])
+        .collect();
+    let worth = |content: &[usize]| -> i64 {
+        let each = content.iter().enumerate().map(|(i, copies)| {
+            let mut prices: Vec<i64> = homes.iter().filter(|h| h.0 == i).map(|h| h.1).collect();
+            prices.sort_unstable_by(|a, b| b.cmp(a));
+            let weight = weights[i] * i64::try_from(*copies).unwrap();
+            weight + prices.iter().take(*copies).sum::<i64>()
+        });
+        each.sum()
+    };
+    for k in 0..p.hosts.len() {
+        let pricer = Pricer::new(p, k);
+        let search = Search::new(&pricer, weights, &counts);
+        let mut place = vec![None; counts.len()];
+        (0..search.n()).for_each(|at| place[search.item(at)] = Some(at));
+        let composer = Composer::new(search, place, slack);
+        let found = composer.fill(&homes, weights);
+        let best = contents(p, k).iter().map(|c| worth(c)).max().unwrap_or(0);
+        prop_assert!(
+            best <= found.most && found.most <= best + slack,
+            "{found:?}, not {best}"
+        );
+        for content in found.more.iter().chain([&found.content]) {
+            let mut copies = vec![0; counts.len()];
+            content.iter().for_each(|(i, c)| copies[*i] = *c);
+            prop_assert!(fits(p, k, &copies), "{content:?}");
+            prop_assert!(worth(&copies) <= best);
+        }
+        let mut copies = vec![0; counts.len()];
+        found.content.iter().for_each(|(i, c)| copies[*i] = *c);
+        prop_assert!(worth(&copies) + slack >= best);
+    }
+    Ok(())
+}
+
 fn alike(room: &[i64], hosts: usize, items: &[(&[i64], usize)]) -> Packing {
     let items = items.iter().map(|(need, n)| (need.to_vec(), *n, 7, 0));
     packing((items.collect(), vec![(room.to_vec(), 1000, hosts, false)]))
