@@ -43,6 +43,8 @@ pub(crate) fn certificate(
         hosts: counted.map_or(known, |c| weighed(c).hosts),
     };
     let beyond = whole.cost > proven.cost || whole.hosts > proven.hosts;
+    // Weights that prove no more than the rules do would only be one more thing to be proven.
+    let needed = by_cost.cost > rules.cost || by_cost.hosts > rules.hosts;
     Some(Certificate {
         base: base(cluster, load, policy),
         bound: proven,
@@ -51,7 +53,7 @@ pub(crate) fn certificate(
         } else {
             certified.origin.clone()
         },
-        parts: parts(certified),
+        parts: if needed { parts(certified) } else { Vec::new() },
         number: counted.map(|c| NumberProof {
             origin: c.origin.clone(),
             parts: parts(c),

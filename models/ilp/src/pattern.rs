@@ -1,4 +1,4 @@
-//! Stage 1 by patterns: what one host carries, as a column.
+//! Both stages by patterns: what one host carries, as a column. Stage 1, the fewest hosts:
 //!
 //! 1. [`Packing::of`] puts guests and hosts of a problem into classes; [`Packing::project`] keeps one
 //!    resource, which is quick and often enough.
@@ -10,7 +10,17 @@
 //!    parts of a packing are packed anew (`pattern/mend.rs`). A [`Packed`] names classes;
 //!    [`Packed::place`] names guests and hosts. Rules that a packing drops are the caller's to check.
 //!
-//! [`stay::moves`] bounds stage 2 by the same patterns.
+//! Stage 2, the cheapest moves, by the same patterns with what stays on each host (`pattern/stay.rs`):
+//!
+//! 1. [`stay::moves`] bounds it: a host's best content (`pattern/fill.rs` over who stays and who comes,
+//!    `pattern/cells.rs` where sizes are few, `pattern/compose.rs` and `pattern/ceiling.rs` where hosts carry few
+//!    guests), at weights led by subgradients (`pattern/ascent.rs`), or by a linear program (`pattern/lead.rs`).
+//! 2. From the patterns met a placement is chosen (`pattern/choose.rs`), after a dive where hosts are many
+//!    (`pattern/settle.rs`, as `pattern/dive.rs` does for stage 1).
+//! 3. [`stay::refilled`] fills hosts that are kept anew where sizes are few: which are kept (`pattern/kept.rs`),
+//!    what each carries (`pattern/refill.rs`, `pattern/filling.rs`, `pattern/block.rs`, `pattern/content.rs`),
+//!    exchanges between two hosts (`pattern/swap.rs`), and who of a class has which seat under the rules
+//!    (`pattern/seat.rs`).
 //!
 //! With a limit on nodes a solve repeats exactly; a node is a run of the LP, and pricing has its
 //! share of each. Time counts through `stop` and `enough` alone, but for the integer program, which has a

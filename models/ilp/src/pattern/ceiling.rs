@@ -1,7 +1,8 @@
 //! A bound on what items add within what is left of a host, whatever else it carries.
 //!
-//! U(x, y) = max Σ v_i·a_i subject to Σ a_i·need\[a\]\[i\] ≤ x, Σ a_i·need\[b\]\[i\] ≤ y, for integers
-//! `a_i ≥ 0`: each item as often as wanted (Gilmore and Gomory 1966), so that one table does for all orders
+//! U(x, y) = max Σ v_i·a_i subject to Σ a_i·`need[i][across]` ≤ x, Σ a_i·`need[i][down]` ≤ y, for integers
+//! `a_i ≥ 0`, where v_i is what item i is worth, x and y what is left of the two rows that weigh most, the
+//! heaviest first. Each item as often as wanted (Gilmore and Gomory 1966), so that one table does for all orders
 //! of items. Rests and needs are rounded down to whole steps: what fits a rest still fits its steps. Items
 //! that need no whole step of either row count as there, all of them.
 

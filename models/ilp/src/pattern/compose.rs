@@ -1,6 +1,9 @@
-//! The contents of one host that are worth most where some of it may stay (`stay.rs`) and hosts carry few
-//! items: for each choice of who stays the best that comes beside, by branch and bound over items in
-//! descending order of what they need, led by `ceiling.rs`.
+//! The contents of one host that are worth most where some of it may stay and hosts carry few items.
+//!
+//! Objective: V_h = max Σ_i w_i·a_i + stay_h(a) over the contents a of h, as in `stay.rs`. For each choice of
+//! who stays the best that comes beside, by branch and bound (Land and Doig 1960) over items in descending
+//! order of what they need, with the table of `ceiling.rs` as the bound on what is still to come. A choice or a
+//! branch that cannot be better by more than the slack is left out, and its bound counts in V_h.
 
 use std::collections::BTreeMap;
 

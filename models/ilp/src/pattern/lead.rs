@@ -10,7 +10,7 @@
 //! - (class) Σ_{h∈k} Σ_a `λ[h,a]` + Σ_a `λ[k,a]` ≤ |k| for every k
 //! - (cost) Σ c·λ ≤ C
 //!
-//! So w is kept in a box of width d about v, the weights that prove most so far (Marsten, Hogan and
+//! `more[i]` is how many of item i are too many. So w is kept within d_i of v_i, a box about v, the weights that prove most so far (Marsten, Hogan and
 //! Blankenship 1975). Where w proves more it is the new v, and where it proves much of what
 //! was hoped for the box is widened; else it is narrowed. The first v is the best
 //! of the weights that are linear in what items need, plus a constant, by Kelley's cutting planes (1960).

@@ -1,6 +1,7 @@
 //! A placement from the linear program of who stays (`lead.rs`): patterns that it uses most are settled, the rest
 //! solved anew with patterns of what is left, and so on until few hosts are left, which are then
-//! chosen for at once (`choose.rs`).
+//! chosen for at once (`choose.rs`). A dive without steps back, as `dive.rs` is for stage 1: there a pattern
+//! belongs to a class of hosts, here to a host of which some stay.
 
 use super::choose::{Choice, Settled};
 use super::lead::{Lead, MISSED};

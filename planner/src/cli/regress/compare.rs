@@ -275,6 +275,12 @@ fn differences(name: &str, old: &Row, new: &Row, budgets: Budgets) -> Vec<Change
         (new.bound, new.cost(), "new bound above the new cost"),
         (new.bound, old.cost(), "new bound above the old cost"),
         (old.bound, new.cost(), "new cost below the old bound"),
+        (new.hosts_bound, new.hosts, "new bound above the new hosts"),
+        (
+            new.move_mib_bound,
+            new.move_mib,
+            "new bound above what is moved",
+        ),
     ] {
         if let (Some(bound), Some(cost)) = (bound, cost)
             && bound > cost + SLACK
@@ -303,6 +309,15 @@ fn differences(name: &str, old: &Row, new: &Row, budgets: Budgets) -> Vec<Change
         ("bound on MiB moved", |r| r.move_mib_bound, less),
     ];
     for (what, value, worse) in values {
+        if value(old).is_some() && value(new).is_none() {
+            found.push(change(
+                name,
+                what,
+                "there",
+                "missing",
+                old.status() == new.status(),
+            ));
+        }
         if let (Some(was), Some(is)) = (value(old), value(new))
             && was != is
         {
@@ -407,6 +422,25 @@ mod tests {
             &with("1.0", "0.01"),
             &with("1.0", "0.16"),
             &[("seconds", true)],
+        );
+    }
+
+    #[test]
+    fn what_is_no_longer_said_is_worse() {
+        let moves = "\"hosts\":10,\"moved\":1000,\"moved_bound\":900";
+        let silent = "\"hosts\":10,\"moved\":null";
+        check(
+            moves,
+            silent,
+            &[("MiB moved", true), ("bound on MiB moved", true)],
+        );
+        check(
+            moves,
+            &moves.replace("900", "1001"),
+            &[
+                ("new bound above what is moved", true),
+                ("bound on MiB moved", false),
+            ],
         );
     }
 
