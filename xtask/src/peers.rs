@@ -159,8 +159,10 @@ fn their(peer: Peer, python: &Path, file: &Path, seconds: u32) -> Result<Line> {
     line(&read(&mut run)?)
 }
 
+/// What stands in the last line: libraries print theirs before it.
 fn line(told: &str) -> Result<Line> {
-    serde_json::from_str(told.trim()).context("a line of a solver")
+    let last = told.trim().lines().next_back().unwrap_or_default();
+    serde_json::from_str(last).with_context(|| format!("read `{last}`, expected a solver's line"))
 }
 
 /// By time, a run without an answer being the longest.
