@@ -77,8 +77,13 @@ pub(crate) fn cheapest(
         return (best.packed, bound);
     }
     // Where hosts carry few guests walks end far from the best, and what is chosen from patterns near it.
-    let led = stay.is_none() && inst.is_plain() && inst.pairs() > BLOCK;
-    if led && patterns(&mut best, &mut bound, effort, policy, true) {
+    let open = best.moved() > bound.least && !effort.cut_off();
+    let packing = (stay.is_none() && inst.is_plain() && open).then(|| Packing::of(inst.problem));
+    let items = packing.as_ref().and_then(|p| Stay::new(inst.problem, p));
+    let led = |items: &&Stay| inst.pairs() > BLOCK && items.is_led(budget);
+    if let Some(items) = items.as_ref().filter(led)
+        && patterns(&mut best, items, &mut bound, effort, policy, FEW)
+    {
         blocks(&mut best, &bound, effort, policy);
         return (best.packed, bound);
     }
@@ -91,13 +96,17 @@ pub(crate) fn cheapest(
     if inst.pairs() <= BLOCK {
         whole(&mut best, &mut bound, effort, policy, AT_ONCE);
     }
-    match stay {
-        Some(stay) => {
-            prove(&best, &stay, &mut bound, effort, policy, refill::PROOF);
-        }
-        None => {
-            patterns(&mut best, &mut bound, effort, policy, false);
-        }
+    if let Some(stay) = &stay {
+        prove(&best, stay, &mut bound, effort, policy, refill::PROOF);
+    } else if let Some(items) = &items {
+        patterns(
+            &mut best,
+            items,
+            &mut bound,
+            effort,
+            policy,
+            (CHOICE, PROOF),
+        );
     }
     blocks(&mut best, &bound, effort, policy);
     if inst.pairs() <= WHOLE {
@@ -215,31 +224,20 @@ fn offer(best: &mut Best, placement: &[usize], bound: i64) -> bool {
     !at.contains(&NOWHERE) && best.offer(&at, bound)
 }
 
-/// Raises the bound by patterns with who stays, and takes the placement that is made of them; where `few`, only if
-/// hosts carry few guests. Whether it was taken, or none is needed.
+/// Raises the bound by patterns with who stays, and takes the placement that is made of them; `shares` as of
+/// [`prove`]. Whether it was taken, or none is needed.
 fn patterns(
     best: &mut Best,
+    stay: &Stay,
     bound: &mut MovesBound,
     effort: &Effort,
     policy: &Policy,
-    few: bool,
+    shares: (u64, u64),
 ) -> bool {
     if best.moved() <= bound.least || effort.cut_off() {
         return false;
     }
-    let packing = Packing::of(best.inst.problem);
-    let Some(stay) = Stay::new(best.inst.problem, &packing) else {
-        return false;
-    };
-    let shares = if few {
-        if !stay.is_led(best.budget) {
-            return false;
-        }
-        FEW
-    } else {
-        (CHOICE, PROOF)
-    };
-    let found = prove(best, &stay, bound, effort, policy, shares);
+    let found = prove(best, stay, bound, effort, policy, shares);
     let taken = found
         .placement
         .is_some_and(|placement| offer(best, &placement, bound.least));

@@ -2,7 +2,7 @@
 //! the patterns met.
 //!
 //! Sets as in `stay.rs`; a pattern of which nothing stays belongs to a class k of hosts, not to a host.
-//! Variables: `λ[h,a]`, `λ[k,a]` ≥ 0; `less[i]`, `more[i]` ≥ 0, by how much item i is missed.
+//! Variables: `λ[h,a]`, `λ[k,a]` ≥ 0; `less[i]`, `more[i]` ≥ 0, by how much item i is missed, and exceeded.
 //! Objective: min Σ price − Σ stay_h(a)·`λ[h,a]` + Σ_i (v_i + d_i)·`less[i]` − (v_i − d_i)·`more[i]`
 //! Constraints:
 //! - (packed) Σ a_i·λ + `less[i]` − `more[i]` = n_i for every i; multiplier w_i
@@ -10,10 +10,10 @@
 //! - (class) Σ_{h∈k} Σ_a `λ[h,a]` + Σ_a `λ[k,a]` ≤ |k| for every k
 //! - (cost) Σ c·λ ≤ C
 //!
-//! `more[i]` is how many of item i are too many. So w is kept within d_i of v_i, a box about v, the weights that prove most so far (Marsten, Hogan and
-//! Blankenship 1975). Where w proves more it is the new v, and where it proves much of what
-//! was hoped for the box is widened; else it is narrowed. The first v is the best
-//! of the weights that are linear in what items need, plus a constant, by Kelley's cutting planes (1960).
+//! `more[i]` is how many of item i are too many. So w is kept within d_i of v_i, a box about v, the weights
+//! that prove most so far (Marsten, Hogan and Blankenship 1975). Where w proves more it is the new v, and where
+//! it proves much of what was hoped for the box is widened; else it is narrowed. The first v is the best of the
+//! weights that are linear in what items need, plus a constant, by Kelley's cutting planes (1960).
 
 use std::collections::BTreeSet;
 

@@ -26,6 +26,8 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use vmpack_domain::units::Micros;
+
 use super::ascent::Ascent;
 use super::cells::{Cells, Filled, Table};
 use super::choose::{self, Choice, Settled};
@@ -36,8 +38,6 @@ use super::packing::Packing;
 use super::price::{Content, Pricer, Search};
 use super::refill::{Turns, refill};
 use super::seat::{self, Held, Rules};
-use vmpack_domain::units::Micros;
-
 use crate::Limits;
 use crate::bound::MovesBound;
 use crate::bound::leave::{afford, by_worth};
