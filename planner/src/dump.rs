@@ -61,19 +61,15 @@ pub fn mps(
     search: &mut Search,
 ) -> Result<String, DumpError> {
     let problem = explain::contradiction(cluster, load, policy).map_err(DumpError::Infeasible)?;
-    // Where windows are exempt the formulations speak of a problem that allows more.
-    let problem = if problem.exempt > 0 {
-        problem.relaxed(&problem.nested_windows())
-    } else {
-        problem
-    };
-    let mut bound = bound::hosts(&problem);
+    let plain = problem.plain();
+    let mut bound = bound::hosts(&plain);
     let mut effort = Effort::share(search, policy, 1000);
     let text = match formulation {
         Formulation::Assignment => assignment::mps(&problem, bound.cost, relaxed),
         Formulation::Pattern => {
             let limits = effort.limits(policy, 1000);
-            pattern::mps(&Packing::of(&problem), relaxed, &limits)
+            // Where windows are exempt patterns speak of a problem that allows more.
+            pattern::mps(&Packing::of(&plain), relaxed, &limits)
         }
         Formulation::Moves => {
             let inst = Instance::build(&problem).map_err(DumpError::Infeasible)?;

@@ -13,7 +13,7 @@ pub(crate) use state::State;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vmpack_ilp::problem::{Amounts, GroupKind, Problem};
+use vmpack_ilp::problem::{Amounts, CLUSTER_RESOURCES, GroupKind, Problem};
 
 /// Not placed.
 pub(crate) const NOWHERE: usize = usize::MAX;
@@ -278,7 +278,7 @@ impl<'p> Instance<'p> {
         let guests: Vec<Option<usize>> = placement.iter().map(|h| Some(*h)).collect();
         self.bundled(&guests)
     }
-    /// Whether the formulations and bounds, which know of no windows that are exempt, speak of it.
+    /// Whether patterns and bounds, which know of no windows that are exempt, speak of it.
     pub(crate) fn is_plain(&self) -> bool {
         self.problem.exempt == 0
     }
@@ -298,9 +298,17 @@ impl<'p> Instance<'p> {
         windows.sort_by(|a, b| b.total_cmp(a));
         sum + windows.iter().skip(self.problem.exempt).sum::<f64>()
     }
-    /// Guest-host pairs: the size of the formulations.
+    /// Guest-host pairs: the size of the formulations; each so often as windows may be exempt in turn.
     pub(crate) fn pairs(&self) -> usize {
-        self.problem.guests.iter().map(|g| g.allowed.len()).sum()
+        let pairs: usize = self.problem.guests.iter().map(|g| g.allowed.len()).sum();
+        pairs.saturating_mul(self.rows_per_host())
+    }
+    /// Rows of a host in the formulations, against those of one without exempt windows.
+    pub(crate) fn rows_per_host(&self) -> usize {
+        match self.problem.exempt {
+            0 => 1,
+            _ => self.problem.resources.len().div_ceil(CLUSTER_RESOURCES.len()),
+        }
     }
     /// Where each bundle runs now.
     pub(crate) fn current(&self) -> Vec<usize> {

@@ -150,10 +150,7 @@ pub(crate) fn verdict(
         Answer::Impossible => return failed(vec![tight(&problem)]),
         Answer::Nothing(_) => {}
     }
-    if problem.exempt > 0 {
-        return Verdict::Open;
-    }
-    let mut bound = bound::hosts(&problem);
+    let mut bound = bound::hosts(&problem.plain());
     let open = problem.hosts.iter().filter(|h| h.open).count();
     if bound.hosts > open {
         return failed(vec![format!(

@@ -1,7 +1,7 @@
 //! Stage 1: the cheapest set of hosts.
 //!
-//! Sets, the variables x and y, and the rows (once), (room), (linked), (order) and (first) are those
-//! of `grid.rs`; the rules' rows stand in [`crate::rule`].
+//! Sets, the variables x, y and e, and the rows (once), (room), (window), (exempt), (lowest), (linked), (order)
+//! and (first) are those of `grid.rs`; the rules' rows stand in [`crate::rule`].
 //!
 //! Objective: min Σ_h `cost[h]·y[h]`, in units of the greatest common divisor of the costs.
 //!
@@ -49,7 +49,7 @@ fn formulation(p: &Problem, warm: Option<&[usize]>, lower: i64) -> Formulation {
     let constant: i64 = p.hosts.iter().filter(|h| h.always).map(|h| h.cost).sum();
 
     // (once), (room), (linked), (order)
-    let mut rows = grid.rows(p, |_, _| true);
+    let mut rows = grid.rows(p, &mut columns, |_, _| true);
     // The rules
     rows.extend(rule::rows(p, &grid, &mut columns));
     // (bound)

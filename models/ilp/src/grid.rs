@@ -12,6 +12,13 @@
 //! - (room) Σ_g `need[g,r]·x[g,h]` ≤ `reach[h,r]·y[h]` for every h, r
 //! - (linked) `x[g,h]` ≤ `y[h]` where it is asked for, or where no room row says it
 //!
+//! Where windows are exempt (k of T for each host, [`Problem::exempt`]), CPU in a window w has no (room)
+//! row; with `e[h,w]` ∈ {0,1} for the windows that host h exempts, and `above[h,w]` = Σ_g `need[g,w]` −
+//! `room[h,w]` over the guests that may take h, there are instead
+//! - (window) Σ_g `need[g,w]·x[g,h]` ≤ `room[h,w]` + `above[h,w]·e[h,w]` for every h, w
+//! - (exempt) Σ_w `e[h,w]` ≤ k for every h
+//! - (lowest) of `relaxed.rs` for nested sets of windows, as a (room) row: implied, and tighter in the LP
+//!
 //! `reach[h,r]` is the largest sum of needs of guests that may take h which is at most `room[h,r]`:
 //! the same integer points as with the room itself, a tighter LP. A room row that even all guests
 //! together keep is left out.
@@ -31,7 +38,7 @@ use good_lp::Constraint;
 
 use crate::bound::reach;
 use crate::model::{Column, Columns, Sum, Term};
-use crate::problem::{GroupKind, Problem};
+use crate::problem::{GroupKind, Problem, is_cpu};
 
 /// Where a guest is.
 enum Spot {
@@ -171,10 +178,12 @@ impl Grid {
             })
     }
 
-    /// The rows (once), (room), (linked) and (order); `linked` asks for (linked) of guest and host.
+    /// The rows (once), (room), (linked) and (order); `linked` asks for (linked) of guest and host. Where
+    /// windows are exempt their rows, too, with columns of their own.
     pub(crate) fn rows(
         &self,
         p: &Problem,
+        columns: &mut Columns,
         linked: impl Fn(usize, usize) -> bool,
     ) -> Vec<Constraint> {
         let mut rows = Vec::new();
@@ -187,6 +196,10 @@ impl Grid {
             }
             rows.push(once.is_one());
         }
+        if p.exempt > 0 {
+            self.exempt(p, &on, columns, &mut rows);
+        }
+        let p = &*p.plain();
         // Hosts alike with the same guests have the same reach.
         let mut known: BTreeMap<(usize, i64, Vec<usize>), i64> = BTreeMap::new();
         for (h, guests) in on.iter().enumerate() {
@@ -235,6 +248,39 @@ impl Grid {
             }
         }
         rows
+    }
+
+    /// The rows (window) and (exempt) of the guests that may be `on` each host.
+    fn exempt(
+        &self,
+        p: &Problem,
+        on: &[Vec<(usize, Column)>],
+        columns: &mut Columns,
+        rows: &mut Vec<Constraint>,
+    ) {
+        for (h, guests) in on.iter().enumerate() {
+            let mut exempt = Sum::new();
+            for w in (0..p.resources.len()).filter(|r| is_cpu(*r)) {
+                let room = p.hosts[h].room[w];
+                let mut within = Sum::new();
+                let (mut all, mut at_start) = (0, 0);
+                for (g, column) in guests {
+                    let need = p.guests[*g].need[w];
+                    within.add(need, Term::Open(*column));
+                    all += need;
+                    at_start += if self.start(*g) == Some(h) { need } else { 0 };
+                }
+                if all > room {
+                    let exempts = Term::Open(columns.binary(at_start > room));
+                    within.add(room - all, exempts);
+                    exempt.add(1, exempts);
+                    rows.push(within.at_most(room));
+                }
+            }
+            if !exempt.is_settled() {
+                rows.push(exempt.at_most(i64::try_from(p.exempt).unwrap_or(i64::MAX)));
+            }
+        }
     }
 
     /// Σ_h `weight[h]·y[h]`.

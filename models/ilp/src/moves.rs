@@ -1,8 +1,8 @@
 //! Stage 2: the cheapest moves at a given cost of hosts. The price of a move is the guest's memory in
 //! MiB, or what the policy's objective says.
 //!
-//! Sets, the variables x and y, and the rows (once), (room), (linked), (order) and (first) are those
-//! of `grid.rs`; the rules' rows stand in [`crate::rule`]. Hosts where guests run now are each
+//! Sets, the variables x, y and e, and the rows (once), (room), (window), (exempt), (lowest), (linked), (order)
+//! and (first) are those of `grid.rs`; the rules' rows stand in [`crate::rule`]. Hosts where guests run now are each
 //! a class of their own.
 //!
 //! Objective: min Σ_{g runs on c} Σ_{h≠c} `price[g]·x[g,h]`, which by (once) is
@@ -51,7 +51,7 @@ fn formulation(p: &Problem, frame: &Frame, cost: i64, unit: i64) -> Formulation 
     }
 
     // (once), (room), (order), (stay)
-    let mut rows = grid.rows(p, |g, h| p.guests[g].current == Some(h));
+    let mut rows = grid.rows(p, &mut columns, |g, h| p.guests[g].current == Some(h));
     // The rules
     rows.extend(rule::rows(p, &grid, &mut columns));
     // (cost)

@@ -46,8 +46,8 @@ pub struct Problem {
     pub guests: Vec<GuestItem>,
     /// Rules that bind several guests or hosts.
     pub rules: Vec<GroupRule>,
-    /// In so many windows, each host its own, guests may want more than the room. The formulations and
-    /// bounds know nothing of this: they get [`Problem::relaxed`].
+    /// In so many windows, each host its own, guests may want more than the room. The formulations over
+    /// guests and hosts say so; patterns and bounds know nothing of it and get [`Problem::relaxed`].
     pub exempt: usize,
     /// Assumptions worth telling, such as unmeasured guests.
     pub warnings: Vec<String>,

@@ -11,11 +11,23 @@
 //! With all T windows this is the mean of each guest's lowest T−k windows against the room; with m =
 //! k+1 each guest counts with its lowest demand in W. No host needs to know which windows it exempts.
 
+use std::borrow::Cow;
+
 use smallvec::smallvec;
 
 use crate::problem::{Amounts, CLUSTER_RESOURCES, GroupKind, Problem, is_cpu};
 
 impl Problem {
+    /// The problem by what is known of each host without knowing which windows are exempt there; itself
+    /// where none are.
+    #[must_use]
+    pub fn plain(&self) -> Cow<'_, Self> {
+        match self.exempt {
+            0 => Cow::Borrowed(self),
+            _ => Cow::Owned(self.relaxed(&self.nested_windows())),
+        }
+    }
+
     /// The problem that knows (lowest) for each of those sets of windows, given by their resources, in
     /// place of the windows. Spare room is asked for in memory and vCPUs only.
     #[must_use]

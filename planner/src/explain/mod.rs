@@ -67,11 +67,7 @@ pub(crate) fn contradiction(
 ) -> Result<Problem, Vec<String>> {
     let problem = Problem::build(cluster, load, policy)?;
     Instance::build(&problem)?;
-    let reasons = if problem.exempt > 0 {
-        by_counting(&problem.relaxed(&problem.nested_windows()))
-    } else {
-        by_counting(&problem)
-    };
+    let reasons = by_counting(&problem.plain());
     if reasons.is_empty() {
         Ok(problem)
     } else {

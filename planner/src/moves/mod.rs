@@ -54,12 +54,7 @@ pub(crate) fn cheapest(
     effort: &mut Effort,
     report: &mut dyn FnMut(Step),
 ) -> (Packed, MovesBound) {
-    let mut bound = if inst.is_plain() {
-        bound::moves(inst.problem, budget)
-    } else {
-        let sets = inst.problem.nested_windows();
-        bound::moves(&inst.problem.relaxed(&sets), budget)
-    };
+    let mut bound = bound::moves(&inst.problem.plain(), budget);
     let mut best = Best {
         inst,
         packed,
@@ -88,10 +83,6 @@ pub(crate) fn cheapest(
         return (best.packed, bound);
     }
     walks(&mut best, &bound, effort, policy.limits.seed);
-    // Where windows are exempt the formulations do not speak of this instance.
-    if !inst.is_plain() {
-        return (best.packed, bound);
-    }
     // What is no larger than a block is solved like one.
     if inst.pairs() <= BLOCK {
         whole(&mut best, &mut bound, effort, policy, AT_ONCE);
@@ -345,7 +336,7 @@ fn blocks(best: &mut Best, bound: &MovesBound, effort: &Effort, policy: &Policy)
 /// How many hosts make a block: guests of k hosts times k about [`BLOCK`].
 fn block_size(inst: &Instance, awake: usize) -> usize {
     let guests_each = inst.problem.guests.len().div_ceil(awake.max(1)).max(1);
-    (BLOCK / guests_each).isqrt().clamp(2, awake.max(2))
+    (BLOCK / guests_each / inst.rows_per_host()).isqrt().clamp(2, awake.max(2))
 }
 
 /// Hosts to place anew together: some with guests that came from elsewhere, where these guests

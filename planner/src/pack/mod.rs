@@ -120,7 +120,7 @@ pub(crate) fn pack(
     };
     let now = settled(inst);
     best.offer(&now.at);
-    // Where windows are exempt the formulations do not speak of this instance.
+    // Where windows are exempt the patterns do not speak of this instance.
     let packing = inst.is_plain().then(|| Packing::of(inst.problem));
     let coarse = packing.as_ref().filter(|p| patterns::is_coarse(p));
     // Guests that rules keep apart are each of a class of its own, though of few sizes.
@@ -156,8 +156,7 @@ pub(crate) fn pack(
     {
         return Answer::Impossible;
     }
-    if inst.is_plain()
-        && inst.pairs() <= WHOLE
+    if inst.pairs() <= WHOLE
         && !best.reaches(bound)
         && exact(&mut best, bound, effort, policy)
     {
@@ -190,8 +189,8 @@ pub(crate) fn any(inst: &Instance, policy: &Policy, effort: &Effort) -> Answer {
     let now = settled(inst);
     best.offer(&now.at);
     construct(&mut best, &now, &any, effort);
-    if best.packed.is_none() && inst.is_plain() && inst.pairs() <= WHOLE {
-        let mut bound = vmpack_ilp::bound::hosts(inst.problem);
+    if best.packed.is_none() && inst.pairs() <= WHOLE {
+        let mut bound = vmpack_ilp::bound::hosts(&inst.problem.plain());
         if exact(&mut best, &mut bound, effort, policy) {
             return Answer::Impossible;
         }

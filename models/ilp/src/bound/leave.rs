@@ -14,7 +14,6 @@
 //! A guest that waits moves in neither sense, and a host that drains is never in S: its guests are
 //! all in `must`.
 
-use std::borrow::Cow;
 
 use super::part::Part;
 use super::{Best, MovesBound};
@@ -124,14 +123,6 @@ pub(super) fn hosts(p: &Problem, whole: &Part, best: &mut Best) {
     }
 }
 
-/// Where some windows are exempt, the problem by what is known of each host without knowing which.
-fn without_exempt(p: &Problem) -> Cow<'_, Problem> {
-    match p.exempt {
-        0 => Cow::Borrowed(p),
-        _ => Cow::Owned(p.relaxed(&p.nested_windows())),
-    }
-}
-
 /// What the bound on moves is made of, for any cost of hosts.
 pub(super) struct Moves {
     leaving: Leaving,
@@ -146,7 +137,7 @@ pub(super) struct Moves {
 impl Moves {
     /// `measure` as for [`Leaving`].
     pub(super) fn new(p: &Problem, measure: impl Fn(usize) -> i64) -> Self {
-        let p = &*without_exempt(p);
+        let p = &*p.plain();
         let whole = Part::whole(p);
         let leaving = Leaving::new(p, &measure);
         let is_forced = whole.is_forced(p.hosts.len());
