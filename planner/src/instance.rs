@@ -307,7 +307,11 @@ impl<'p> Instance<'p> {
     pub(crate) fn rows_per_host(&self) -> usize {
         match self.problem.exempt {
             0 => 1,
-            _ => self.problem.resources.len().div_ceil(CLUSTER_RESOURCES.len()),
+            _ => self
+                .problem
+                .resources
+                .len()
+                .div_ceil(CLUSTER_RESOURCES.len()),
         }
     }
     /// Where each bundle runs now.

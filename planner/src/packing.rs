@@ -216,6 +216,7 @@ impl Packing {
                     name: name("host", h),
                     cost: COST,
                     room: room.clone(),
+                    unraised: None,
                     always: false,
                     asleep: false,
                     open: true,

@@ -18,6 +18,7 @@ use good_lp::solvers::highs::{HighsProblem, highs};
 
 use crate::answer::{Known, conclude};
 use crate::grid::{Frame, Grid};
+use crate::highs::mps::Wording;
 use crate::model::{Columns, gcd};
 use crate::problem::{GroupKind, Problem};
 use crate::rule::{holds, spare};
@@ -119,12 +120,21 @@ pub fn solve(
 }
 
 /// The formulation in MPS format; `relaxed` leaves out that columns are integers. Its objective is the
-/// cost in units of the costs' greatest common divisor, less that of hosts in use anyway.
+/// cost of the hosts in use in thousandths of a host.
 ///
 /// # Errors
 /// That the solver refused the model, in words.
 pub fn mps(p: &Problem, lower: i64, relaxed: bool) -> Result<String, String> {
-    crate::highs::mps::mps("assignment", formulation(p, None, lower).model, relaxed)
+    let made = formulation(p, None, lower);
+    let (names, notes) = made.grid.names(p);
+    let wording = Wording {
+        relaxed,
+        unit: made.unit,
+        constant: made.constant,
+        names,
+        notes,
+    };
+    crate::highs::mps::mps("assignment", made.model, &wording)
 }
 
 /// What the hosts in use for a placement cost together, in thousandths of a host; `None` when no

@@ -292,6 +292,28 @@ impl Grid {
         sum
     }
 
+    /// Names of the columns for other solvers, by numbers of guests and hosts, and who has which number.
+    pub(crate) fn names(&self, p: &Problem) -> (BTreeMap<usize, String>, Vec<String>) {
+        let mut names = BTreeMap::new();
+        for (g, spots) in self.open() {
+            for (h, column) in spots {
+                names.insert(column.at, format!("x_{g}_{h}"));
+            }
+        }
+        for (h, y) in self.y.iter().enumerate() {
+            if let Term::Open(column) = y {
+                names.insert(column.at, format!("y_{h}"));
+            }
+        }
+        let guests = p.guests.iter().enumerate();
+        let guests = guests.map(|(g, guest)| format!("guest {g}: {}", guest.name));
+        let hosts = p.hosts.iter().enumerate();
+        let hosts = hosts.map(|(h, host)| format!("host {h}: {}", host.name));
+        let head = "x_g_h: guest g runs on host h; y_h: host h is in use".to_owned();
+        let notes = std::iter::once(head).chain(guests).chain(hosts);
+        (names, notes.collect())
+    }
+
     /// The placement in the solver's values; `None` when a guest is nowhere.
     pub(crate) fn placement(&self, values: &[f64]) -> Option<Vec<usize>> {
         self.x
@@ -339,6 +361,7 @@ fn classes(p: &Problem, inside: &[bool], guests: &[usize], apart: &[bool]) -> Ve
                 .entry((
                     itself,
                     host.room.clone(),
+                    host.offered().clone(),
                     host.cost,
                     host.always,
                     &takes[h],

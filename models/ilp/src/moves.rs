@@ -24,6 +24,7 @@ use good_lp::solvers::highs::{HighsProblem, highs};
 
 use crate::answer::{Known, conclude};
 use crate::grid::{Frame, Grid, Settled};
+use crate::highs::mps::Wording;
 use crate::model::{Columns, Sum, Term, gcd};
 use crate::problem::Problem;
 use crate::rule::{holds, spare};
@@ -173,7 +174,7 @@ fn homes(p: &Problem) -> (Vec<bool>, i64) {
 }
 
 /// The formulation at that cost in MPS format; `relaxed` leaves out that columns are integers. Its
-/// objective is what moves cost in units of the prices' greatest common divisor.
+/// objective is what moves cost, a sum of prices.
 ///
 /// # Errors
 /// That the solver refused the model, in words.
@@ -186,7 +187,16 @@ pub fn mps(p: &Problem, cost: i64, relaxed: bool) -> Result<String, String> {
         warm: None,
         apart: &apart,
     };
-    crate::highs::mps::mps("moves", formulation(p, &frame, cost, unit).model, relaxed)
+    let made = formulation(p, &frame, cost, unit);
+    let (names, notes) = made.grid.names(p);
+    let wording = Wording {
+        relaxed,
+        unit,
+        constant: 0,
+        names,
+        notes,
+    };
+    crate::highs::mps::mps("moves", made.model, &wording)
 }
 
 /// Whether the hosts in use for a placement cost at most `cost`.

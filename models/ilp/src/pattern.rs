@@ -59,10 +59,12 @@ pub use packing::{HostClass, Item, Packing};
 pub use price::Content;
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 
 use vmpack_domain::units::Micros;
 
 use crate::Limits;
+use crate::highs::mps::Wording;
 use master::{Known, Master};
 use proof::Proof;
 
@@ -281,9 +283,16 @@ pub fn solve(
 /// # Errors
 /// That the solver failed, in words.
 pub fn mps(packing: &Packing, relaxed: bool, limits: &Limits) -> Result<String, String> {
+    let wording = Wording {
+        relaxed,
+        unit: packing.unit(),
+        constant: 0,
+        names: BTreeMap::new(),
+        notes: vec!["a column is how many hosts of a class hold one pattern".to_owned()],
+    };
     // HiGHS calls a program without rows empty, not solved.
     if packing.items.is_empty() {
-        return crate::highs::mps::mps("pattern", restricted::model(packing, &[]), relaxed);
+        return crate::highs::mps::mps("pattern", restricted::model(packing, &[]), &wording);
     }
     let effort = Effort::of(limits);
     let known = Known::new(packing, 0, i64::MAX);
@@ -291,7 +300,7 @@ pub fn mps(packing: &Packing, relaxed: bool, limits: &Limits) -> Result<String, 
     let mut master = Master::new(packing, &[], &effort).map_err(|f| f.0)?;
     master.converge(&known, &mut proof).map_err(|f| f.0)?;
     let model = restricted::model(packing, &restricted::distinct(&master.pool, &[]));
-    crate::highs::mps::mps("pattern", model, relaxed)
+    crate::highs::mps::mps("pattern", model, &wording)
 }
 
 /// Keeps the better packing, and the least cost of one of everything.

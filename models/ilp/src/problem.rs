@@ -62,12 +62,22 @@ pub struct HostSlot {
     pub cost: i64,
     /// What guests may use of it, after speed, reserve, headroom and over-commit.
     pub room: Amounts,
+    /// Its room with the whole headroom, where it has more to keep what it carries.
+    pub unraised: Option<Amounts>,
     /// Whether it is in use whatever it carries (it never sleeps).
     pub always: bool,
     /// Whether it must be woken to be used.
     pub asleep: bool,
     /// Whether a target may put guests there (not a draining host).
     pub open: bool,
+}
+
+impl HostSlot {
+    /// What `spare` rules count of it.
+    #[must_use]
+    pub fn offered(&self) -> &Amounts {
+        self.unraised.as_ref().unwrap_or(&self.room)
+    }
 }
 
 /// A guest.
@@ -173,7 +183,10 @@ impl Problem {
             .filter_map(|r| self.resources.get(*r))
             .cloned()
             .collect();
-        fewer.hosts.iter_mut().for_each(|h| keep(&mut h.room));
+        for host in &mut fewer.hosts {
+            keep(&mut host.room);
+            host.unraised.iter_mut().for_each(keep);
+        }
         fewer.guests.iter_mut().for_each(|g| keep(&mut g.need));
         for rule in &mut fewer.rules {
             if let GroupKind::Spare { amount } = &mut rule.kind {
@@ -347,6 +360,7 @@ fn slot(host: &Host, headroom: Headroom, policy: &Policy, more: usize) -> HostSl
         name: host.name.clone(),
         cost: amount(policy.costs.of(&host.name).0),
         room,
+        unraised: None,
         always: host.never_sleep && host.state == HostState::On,
         asleep: host.state == HostState::Asleep,
         open: host.state.takes_guests(),

@@ -47,7 +47,10 @@ impl Problem {
             // Windows have the same room, or more where a host may keep what it carries.
             let widest = |s: &Vec<usize>| s.iter().map(|w| of.room[*w]).max().unwrap_or(0);
             let room = sets.iter().map(|s| widest(s).saturating_mul(times(s)));
-            host.room = plain(room.collect(), &of.room);
+            let cpu: Vec<i64> = room.collect();
+            let unraised = of.unraised.as_ref();
+            host.unraised = unraised.map(|room| plain(cpu.clone(), room));
+            host.room = plain(cpu, &of.room);
         }
         for (guest, of) in relaxed.guests.iter_mut().zip(&self.guests) {
             let low = sets.iter().map(|s| self.lowest(&of.need, s));

@@ -174,6 +174,7 @@ mod tests {
             name: format!("h{h}").parse().expect("a plain name"),
             cost: 1000,
             room: [4].as_slice().into(),
+            unraised: None,
             always: false,
             asleep: false,
             open: true,

@@ -288,6 +288,15 @@ pub(crate) struct ValidateArguments {
     pub(crate) json: bool,
 }
 
+/// A factor by which something may grow.
+fn budget(text: &str) -> Result<Ratio, String> {
+    let factor: Ratio = text.parse().map_err(|e| format!("{e}"))?;
+    if factor.0 < 1000 {
+        return Err(format!("read `{text}`, expected a factor of at least 1"));
+    }
+    Ok(factor)
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct RegressArguments {
     /// Case files, or folders that are searched for them
@@ -302,12 +311,19 @@ pub(crate) struct RegressArguments {
         long,
         value_name = "FACTOR",
         default_value = "1.5",
-        requires = "compare"
+        requires = "compare",
+        value_parser = budget
     )]
     pub(crate) time_budget: Ratio,
     /// How many times more memory than before a case may move, and how many times less its bound may be,
     /// where its hosts cost the same
-    #[arg(long, value_name = "FACTOR", default_value = "1", requires = "compare")]
+    #[arg(
+        long,
+        value_name = "FACTOR",
+        default_value = "1",
+        requires = "compare",
+        value_parser = budget
+    )]
     pub(crate) move_budget: Ratio,
     /// Only cases whose path contains this
     #[arg(long, value_name = "TEXT")]

@@ -67,6 +67,7 @@ fn pack(arguments: &BenchPackArguments, session: &mut Session) -> Result<Exit, F
     }
     session.heed_interrupts();
     let mut lines = Vec::new();
+    let mut end = Exit::Done;
     let mut skipped = 0;
     for path in &arguments.files {
         let (packing, digest) = instance(path, arguments.format, session)?;
@@ -88,6 +89,7 @@ fn pack(arguments: &BenchPackArguments, session: &mut Session) -> Result<Exit, F
                 "stopped after {}",
                 count(lines.len(), "instance")
             )?;
+            end = Exit::NoAnswer;
             break;
         }
         if let Some(folder) = folder {
@@ -132,7 +134,7 @@ fn pack(arguments: &BenchPackArguments, session: &mut Session) -> Result<Exit, F
             count(lines.len(), "instance")
         )?;
     }
-    Ok(Exit::Done)
+    Ok(end)
 }
 
 fn instance(
@@ -254,6 +256,7 @@ fn moves(arguments: &BenchMovesArguments, session: &mut Session) -> Result<Exit,
     arguments.limits.apply(&mut policy);
     session.heed_interrupts();
     let mut lines = Vec::new();
+    let mut end = Exit::Done;
     for path in &arguments.files {
         let (packing, _) = instance(path, Some(Format::Vbp), session)?;
         let beside = path.with_extension("cur");
@@ -279,6 +282,7 @@ fn moves(arguments: &BenchMovesArguments, session: &mut Session) -> Result<Exit,
                 "stopped after {}",
                 count(lines.len(), "instance")
             )?;
+            end = Exit::NoAnswer;
             break;
         }
         let Some((fewest, moved)) = found else {
@@ -329,7 +333,7 @@ fn moves(arguments: &BenchMovesArguments, session: &mut Session) -> Result<Exit,
             .out
             .write_all(table(header, rows, 1..9).as_bytes())?;
     }
-    Ok(Exit::Done)
+    Ok(end)
 }
 
 fn seconds(began: Instant) -> f64 {

@@ -174,12 +174,9 @@ fn by_counting(problem: &Problem) -> Vec<String> {
     let mut reasons = Vec::new();
     for r in 0..problem.resources.len() {
         let need: i64 = problem.guests.iter().map(|g| g.need[r]).sum();
-        let room: i64 = problem
-            .hosts
-            .iter()
-            .filter(|h| h.open)
-            .map(|h| h.room[r])
-            .sum();
+        let open = problem.hosts.iter().filter(|h| h.open);
+        let room: i64 = open.clone().map(|h| h.room[r]).sum();
+        let offered: i64 = open.map(|h| h.offered()[r]).sum();
         let spare = problem.rules.iter().filter_map(|rule| match &rule.kind {
             GroupKind::Spare { amount } => Some((amount[r], rule.name.as_str())),
             _ => None,
@@ -192,13 +189,13 @@ fn by_counting(problem: &Problem) -> Vec<String> {
                 problem.resources[r],
                 amount(r, room)
             ));
-        } else if need + kept > room {
+        } else if !by.is_empty() && need + kept > offered {
             reasons.push(format!(
                 "rule {by} keeps {} of {} free; the guests take {} of the {} that all hosts offer",
                 amount(r, kept),
                 problem.resources[r],
                 amount(r, need),
-                amount(r, room)
+                amount(r, offered)
             ));
         }
     }

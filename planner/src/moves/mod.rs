@@ -336,7 +336,9 @@ fn blocks(best: &mut Best, bound: &MovesBound, effort: &Effort, policy: &Policy)
 /// How many hosts make a block: guests of k hosts times k about [`BLOCK`].
 fn block_size(inst: &Instance, awake: usize) -> usize {
     let guests_each = inst.problem.guests.len().div_ceil(awake.max(1)).max(1);
-    (BLOCK / guests_each / inst.rows_per_host()).isqrt().clamp(2, awake.max(2))
+    (BLOCK / guests_each / inst.rows_per_host())
+        .isqrt()
+        .clamp(2, awake.max(2))
 }
 
 /// Hosts to place anew together: some with guests that came from elsewhere, where these guests

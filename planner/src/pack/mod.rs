@@ -156,10 +156,7 @@ pub(crate) fn pack(
     {
         return Answer::Impossible;
     }
-    if inst.pairs() <= WHOLE
-        && !best.reaches(bound)
-        && exact(&mut best, bound, effort, policy)
-    {
+    if inst.pairs() <= WHOLE && !best.reaches(bound) && exact(&mut best, bound, effort, policy) {
         return Answer::Impossible;
     }
     descend::descend(&mut best, bound, effort, seed, ROUNDS..u64::MAX);

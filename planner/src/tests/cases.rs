@@ -259,6 +259,42 @@ fn spare_room_and_hosts_that_never_sleep_keep_hosts_awake() {
 }
 
 #[test]
+fn room_that_a_host_keeps_above_its_headroom_is_no_spare_room() {
+    let host = |name: &str, cores: u32| {
+        format!(
+            "  - {{ name: {name}, cpu: {cores}cores, memory: 64GiB, network: 1GiB/s, state: on }}\n"
+        )
+    };
+    let guest =
+        |name: &str| format!("  - {{ name: {name}, vcpus: 8, memory: 20GiB, host: h-{name} }}\n");
+    let load = "guests:\n  a: { cpu: { p95: 7.9cores } }\n  b: { cpu: { p95: 7.9cores } }\n";
+    let policy = "headroom: { cpu: 40%, memory: 0% }\nrelief: { cpu: 10% }\nrules:\n  - { kind: spare, name: keep, room: 1 }\n";
+    let text = |more: &str| {
+        format!(
+            "hosts:\n{}{}{}{more}guests:\n{}{}",
+            host("h-a", 10),
+            host("h-b", 10),
+            host("large", 20),
+            guest("a"),
+            guest("b"),
+        )
+    };
+    // The guests stay where they are, of whose hosts 6 cores count each: 24 are fewer than 15.8 + 12.
+    let (cluster, load_read, policy_read) = read(&text(""), load, policy);
+    let Outcome::Infeasible(reasons) = solve(&cluster, &load_read, &policy_read) else {
+        panic!("three hosts have not that much room");
+    };
+    assert!(
+        reasons[0].contains("rule keep keeps 12cores of cpu free"),
+        "{reasons:?}"
+    );
+    let (cluster, load_read, policy_read) = read(&text(&host("one-more", 10)), load, policy);
+    let outcome = solve(&cluster, &load_read, &policy_read);
+    let plan = planned(&outcome);
+    assert_eq!((plan.hosts.after.len(), plan.moves.len()), (4, 0));
+}
+
+#[test]
 fn unmeasured_guests_count_at_their_promise_with_a_warning() {
     // 9 guests of one vCPU on hosts of 8 cores: measured at nothing they would share one host.
     let list: Vec<(String, u32)> = (0..9).map(|i| (format!("g{i}"), 1)).collect();

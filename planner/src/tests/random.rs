@@ -108,9 +108,16 @@ pub(super) fn inputs(most_guests: usize) -> impl Strategy<Value = (Cluster, Load
             let all_guests: Vec<_> = (0..guests).map(|i| guest(i, hosts)).collect();
             let rules = (0..3usize)
                 .prop_flat_map(move |n| (0..n).map(|i| rule(i, hosts, guests)).collect::<Vec<_>>());
-            (all_hosts, all_guests, rules, 0..4u32, 0..9u64, 0..4u32)
+            (
+                all_hosts,
+                all_guests,
+                rules,
+                0..4u32,
+                0..9u64,
+                (0..4u32, 0..4u32),
+            )
         })
-        .prop_map(|(hosts, guests, rules, cost, moves, joint)| {
+        .prop_map(|(hosts, guests, rules, cost, moves, (joint, keeps))| {
             let (guests, loads): (Vec<String>, Vec<String>) = guests.into_iter().unzip();
             // A host that sleeps carries no guest.
             let mut placed = guests.concat();
@@ -130,8 +137,12 @@ pub(super) fn inputs(most_guests: usize) -> impl Strategy<Value = (Cluster, Load
             } else {
                 format!("guests:\n{loads}")
             };
-            let mut policy =
-                "headroom: { cpu: 0%, memory: 0% }\noverhead: { memory: 0MiB }\n".to_owned();
+            let mut policy = "overhead: { memory: 0MiB }\n".to_owned();
+            // A host may keep more than it is packed with.
+            policy += match keeps {
+                0 => "headroom: { cpu: 40%, memory: 20% }\nrelief: { cpu: 0%, memory: 0% }\n",
+                _ => "headroom: { cpu: 0%, memory: 0% }\n",
+            };
             // Of three windows, none or one of each host is exempt.
             match joint {
                 0 => {}

@@ -14,7 +14,6 @@
 //! A guest that waits moves in neither sense, and a host that drains is never in S: its guests are
 //! all in `must`.
 
-
 use super::part::Part;
 use super::{Best, MovesBound};
 use crate::model::{ceil_div, gcd};

@@ -19,6 +19,7 @@ fn problem(hosts: &[(i64, i64)], guests: &[[i64; RESOURCES]]) -> Problem {
                 name: format!("h{i}").parse().unwrap(),
                 cost: *cost,
                 room: smallvec![*room; RESOURCES],
+                unraised: None,
                 always: false,
                 asleep: false,
                 open: true,

@@ -1,12 +1,16 @@
-//! A model as a text in MPS format, free form, for other solvers. Columns are `c0`, `c1`, … and rows
-//! `r0`, `r1`, … in the order of the formulation, the objective is `cost`.
+//! A model as a text in MPS format, free form, for other solvers. Rows are `r0`, `r1`, … in the order of the
+//! formulation, columns the same with `c` where it gives them no name, the objective is `cost`; its
+//! constant stands among the right-hand sides, negative, as is usual.
 
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::fmt::Write;
 use std::ops::Range;
 
 use good_lp::solvers::highs::HighsProblem;
 use highs_sys::HighsInt;
+
+use crate::model::float;
 
 /// The model as HiGHS got it: min `cost`·x, rows of A·x and columns x within their bounds.
 #[derive(Default)]
@@ -20,15 +24,28 @@ struct Program {
     integer: Vec<bool>,
 }
 
-/// The model in MPS format; `relaxed` leaves out that columns are integers.
+/// What the text says beside the model.
+pub(crate) struct Wording {
+    /// Whether it is left out that columns are integers.
+    pub(crate) relaxed: bool,
+    /// What an objective of 1 is in the unit of the text, and what is to be added then.
+    pub(crate) unit: i64,
+    pub(crate) constant: i64,
+    /// Names of columns, without spaces.
+    pub(crate) names: BTreeMap<usize, String>,
+    /// Comments at the head, a line each.
+    pub(crate) notes: Vec<String>,
+}
+
+/// The model in MPS format.
 ///
 /// # Errors
 /// That the solver refused the model, in words.
-pub(crate) fn mps(name: &str, model: HighsProblem, relaxed: bool) -> Result<String, String> {
+pub(crate) fn mps(name: &str, model: HighsProblem, wording: &Wording) -> Result<String, String> {
     let mut model = model.try_into_inner().map_err(|e| e.to_string())?;
     // SAFETY: the instance of `model` is live until the end of this function.
     let program = unsafe { read(model.as_mut_ptr()) }?;
-    Ok(program.text(name, relaxed))
+    Ok(program.text(name, wording))
 }
 
 /// # Safety
@@ -90,9 +107,18 @@ unsafe fn read(highs: *mut c_void) -> Result<Program, String> {
 }
 
 impl Program {
-    fn text(&self, name: &str, relaxed: bool) -> String {
-        let mut text = format!("NAME {name}\nROWS\n N cost\n");
+    fn text(&self, name: &str, wording: &Wording) -> String {
+        let mut text = String::new();
+        for note in &wording.notes {
+            line(&mut text, &format!("* {note}"));
+        }
+        line(&mut text, &format!("NAME {name}\nROWS\n N cost"));
+        let unit = float(wording.unit);
+        let called = |c: usize| wording.names.get(&c).cloned().unwrap_or(format!("c{c}"));
         let mut right = String::new();
+        if wording.constant != 0 {
+            line(&mut right, &format!(" rhs cost {}", -wording.constant));
+        }
         let mut ranges = String::new();
         for (r, (least, most)) in self.rows.iter().enumerate() {
             let (kind, side) = match (least.is_finite(), most.is_finite()) {
@@ -113,7 +139,8 @@ impl Program {
         let mut bounds = String::new();
         let mut marked = false;
         for (c, (low, high)) in self.columns.iter().enumerate() {
-            let integer = self.integer[c] && !relaxed;
+            let name = called(c);
+            let integer = self.integer[c] && !wording.relaxed;
             if integer != marked {
                 let marker = if integer { "INTORG" } else { "INTEND" };
                 line(&mut text, &format!(" marker{c} 'MARKER' '{marker}'"));
@@ -122,20 +149,20 @@ impl Program {
             // A column without entries is there by its cost, were it 0.
             let entries: Range<usize> = self.starts[c]..self.starts[c + 1];
             if self.cost[c] != 0.0 || entries.is_empty() {
-                line(&mut text, &format!(" c{c} cost {}", self.cost[c]));
+                line(&mut text, &format!(" {name} cost {}", self.cost[c] * unit));
             }
             for (row, value) in &self.entries[entries] {
-                line(&mut text, &format!(" c{c} r{row} {value}"));
+                line(&mut text, &format!(" {name} r{row} {value}"));
             }
             if *low == f64::NEG_INFINITY {
-                line(&mut bounds, &format!(" MI bound c{c}"));
+                line(&mut bounds, &format!(" MI bound {name}"));
             } else if *low != 0.0 {
-                line(&mut bounds, &format!(" LO bound c{c} {low}"));
+                line(&mut bounds, &format!(" LO bound {name} {low}"));
             }
             if high.is_finite() {
-                line(&mut bounds, &format!(" UP bound c{c} {high}"));
+                line(&mut bounds, &format!(" UP bound {name} {high}"));
             } else {
-                line(&mut bounds, &format!(" PL bound c{c}"));
+                line(&mut bounds, &format!(" PL bound {name}"));
             }
         }
         if marked {
@@ -210,9 +237,18 @@ mod tests {
             integer: vec![false, true, false, true],
         };
         // z = y − 0.5 ≤ 2.25 leaves y ≤ 2.75: relaxed y = 2.75, x = 1.75; in integers y = 2, x = 2.5.
-        let relaxed = optimum(&program.text("small", true)).unwrap();
+        let wording = |relaxed: bool, unit: i64, constant: i64| Wording {
+            relaxed,
+            unit,
+            constant,
+            names: BTreeMap::from([(0, "x".to_owned()), (1, "y".to_owned())]),
+            notes: vec!["x is half of it".to_owned()],
+        };
+        let relaxed = optimum(&program.text("small", &wording(true, 1, 0))).unwrap();
         assert!((relaxed - (-1.75 - 5.5 + 2.25)).abs() < 1e-9, "{relaxed}");
-        let whole = optimum(&program.text("small", false)).unwrap();
+        let whole = optimum(&program.text("small", &wording(false, 1, 0))).unwrap();
         assert!((whole - (-2.5 - 4.0 + 1.5)).abs() < 1e-9, "{whole}");
+        let in_units = optimum(&program.text("small", &wording(false, 10, 7))).unwrap();
+        assert!((in_units - (-50.0 + 7.0)).abs() < 1e-9, "{in_units}");
     }
 }

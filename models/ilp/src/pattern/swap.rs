@@ -349,6 +349,7 @@ mod tests {
             name: format!("h{h}").parse().unwrap(),
             cost: 1000,
             room: smallvec![room, 100, 100],
+            unraised: None,
             always: false,
             asleep: false,
             open: true,

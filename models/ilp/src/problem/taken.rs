@@ -74,8 +74,9 @@ pub(super) fn keep_load(
     }
     for ((host, most), load) in hosts.iter_mut().zip(at_most).zip(load) {
         for (r, load) in load.into_iter().flatten().enumerate() {
-            if load <= most[r] {
-                host.room[r] = host.room[r].max(load);
+            if load <= most[r] && load > host.room[r] {
+                host.unraised.get_or_insert_with(|| host.room.clone());
+                host.room[r] = load;
             }
         }
     }

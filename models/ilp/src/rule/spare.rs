@@ -1,6 +1,7 @@
 //! `spare`: the hosts in use keep room free.
 //!
-//! - (spare) Σ_h `room[h,r]·y[h]` ≥ Σ_g `need[g,r]` + `amount[r]` for every resource r
+//! - (spare) Σ_h `offered[h,r]·y[h]` ≥ Σ_g `need[g,r]` + `amount[r]` for every resource r,
+//!   `offered` being the room with the whole headroom, also of a host that may keep more
 //!
 //! Hosts that carry nothing can be kept awake for it: [`in_use`] finds the cheapest ones.
 
@@ -17,7 +18,7 @@ pub(crate) fn rows(p: &Problem, grid: &Grid, amount: &Amounts, rows: &mut Vec<Co
     for (r, amount) in amount.iter().enumerate() {
         let mut awake = Sum::new();
         for (h, host) in p.hosts.iter().enumerate() {
-            awake.add(host.room[r], grid.y(h));
+            awake.add(host.offered()[r], grid.y(h));
         }
         let need: i64 = p.guests.iter().map(|g| g.need[r]).sum();
         rows.push(awake.at_least(need.saturating_add(*amount)));
@@ -28,7 +29,7 @@ pub(crate) fn rows(p: &Problem, grid: &Grid, amount: &Amounts, rows: &mut Vec<Co
 pub(crate) fn amount(hosts: &[HostSlot], worth: u32, resources: usize) -> Amounts {
     let mut largest: Amounts = smallvec![0; resources];
     for host in hosts.iter().filter(|h| h.open) {
-        for (l, r) in largest.iter_mut().zip(&host.room) {
+        for (l, r) in largest.iter_mut().zip(host.offered()) {
             *l = (*l).max(*r);
         }
     }
@@ -58,7 +59,7 @@ pub(crate) fn is_possible(p: &Problem) -> bool {
     let wanted = wanted(p);
     (0..wanted.len()).all(|r| {
         let open = p.hosts.iter().filter(|h| h.open);
-        wanted[r] <= open.map(|h| i128::from(h.room[r])).sum()
+        wanted[r] <= open.map(|h| i128::from(h.offered()[r])).sum()
     })
 }
 
@@ -86,10 +87,10 @@ pub fn in_use(p: &Problem, placement: &[usize]) -> Option<Vec<usize>> {
         let mut kinds: BTreeMap<(i64, Amounts), Vec<usize>> = BTreeMap::new();
         for (h, host) in p.hosts.iter().enumerate() {
             if awake[h] {
-                take(&mut missing, &host.room, 1);
+                take(&mut missing, host.offered(), 1);
             } else if host.open {
                 kinds
-                    .entry((host.cost, host.room.clone()))
+                    .entry((host.cost, host.offered().clone()))
                     .or_default()
                     .push(h);
             }
@@ -214,6 +215,7 @@ mod tests {
                     name: format!("h{i}").parse().unwrap(),
                     cost: *cost,
                     room: smallvec![*room; 3],
+                    unraised: None,
                     always: false,
                     asleep: *asleep,
                     open: true,

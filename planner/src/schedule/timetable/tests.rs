@@ -13,6 +13,7 @@ fn problem(hosts: usize, guests: &[(i64, usize, usize)]) -> Problem {
         name: format!("h{h}").parse().expect("a plain name"),
         cost: 1000,
         room: [10, 10].as_slice().into(),
+        unraised: None,
         always: false,
         asleep: false,
         open: true,

@@ -27,6 +27,7 @@ fn world(at: &[Option<usize>], groups: &[(usize, bool, bool)]) -> Problem {
         name: format!("h{h}").parse().unwrap(),
         cost: 1000,
         room: smallvec![8, 8, 8],
+        unraised: None,
         always: false,
         asleep: false,
         open: true,
