@@ -1,16 +1,24 @@
 //! Which rules are in each other's way: a deletion filter (Chinneck, "Feasibility and Infeasibility
 //! in Optimization", 2008, chapter 6). A rule without which there is still no placement is dropped;
-//! of those that remain, each is needed for the conflict.
+//! of those that remain, each is needed for the conflict. Where no rule is, hosts that drain and guests
+//! that may not move are filtered in the same way.
 
 use vmpack_domain::{Cluster, Load, Policy};
 
+use super::change::Change;
+use super::few;
+use super::relax::least_set;
 use crate::effort::Effort;
 use crate::instance::Instance;
 use crate::pack::{Answer, any};
 use crate::search::Search;
 
-/// The most rules that are tried one by one.
-const RULES: usize = 60;
+/// The inputs without a placement, and whether every try of them so far had an answer.
+struct Filter<'a, 's> {
+    input: (&'a Cluster, &'a Load, &'a Policy),
+    search: &'a Search<'s>,
+    certain: bool,
+}
 
 /// Why a problem that is proven to have no placement has none.
 pub(crate) fn conflict(
@@ -19,99 +27,114 @@ pub(crate) fn conflict(
     policy: &Policy,
     search: &Search,
 ) -> Vec<String> {
-    let mut left = policy.clone();
-    let mut certain = true;
-    // Without the limit on moves first: the user would rather move more than drop a rule.
-    let most = left.limits.moves.take();
-    match without(cluster, load, &left, search) {
-        Some(false) => {}
-        found => {
-            certain &= found.is_some();
-            left.limits.moves = most;
-        }
-    }
-    let mut tried = 0;
-    while tried < left.rules.len().min(RULES) {
-        let rule = left.rules.remove(tried);
-        match without(cluster, load, &left, search) {
-            Some(false) => {}
-            found => {
-                certain &= found.is_some();
-                left.rules.insert(tried, rule);
-                tried += 1;
-            }
-        }
-    }
-    let untried = left.rules.split_off(tried);
-    let mut named: Vec<String> = left
-        .rules
-        .iter()
-        .map(|r| format!("rule {}", r.name))
-        .collect();
-    named.extend(left.limits.moves.map(|m| format!("`limits.moves` of {m}")));
-    if named.is_empty() && untried.is_empty() {
-        return vec![without_rules((cluster, load, &left), search)];
-    }
-    let mut text = match named.as_slice() {
-        [one] => format!("{one} cannot hold"),
-        many => format!("{} cannot all hold", many.join(" and ")),
+    let mut filter = Filter {
+        input: (cluster, load, policy),
+        search,
+        certain: true,
     };
-    if untried.is_empty() {
-        text += ", whatever the other rules";
-    }
-    let mut told = vec![text];
-    if !certain {
+    let (rules, hard): (Vec<Change>, Vec<Change>) = Change::soft(cluster, policy)
+        .into_iter()
+        .partition(|c| matches!(c, Change::Drop { .. }));
+    // The limit on moves is left out first: the user would rather move more than drop a rule.
+    let mut soft = rules.clone();
+    soft.extend(Change::all_moves(cluster, policy));
+    let in_the_way = filter.needed(&soft, &[]);
+    let mut told = if in_the_way.is_empty() {
+        vec![whatever_the_rules(&mut filter, &hard, &soft)]
+    } else {
+        let named: Vec<String> = in_the_way.iter().filter_map(demand).collect();
+        let what = match named.as_slice() {
+            [one] => format!("{one} cannot hold"),
+            many => format!("{} cannot all hold", many.join(" and ")),
+        };
+        vec![format!("{what}, whatever the other rules")]
+    };
+    if !filter.certain {
         told.push("some of these may be innocent: a limit ended the search for the cause".into());
-    }
-    if !untried.is_empty() {
-        told.push(format!(
-            "{} more rules were not left out one by one, and may have a part in it",
-            untried.len()
-        ));
     }
     told
 }
 
-/// Why there is no placement even without rules: guests that may not move, if they alone are the cause.
-fn without_rules((cluster, load, policy): (&Cluster, &Load, &Policy), search: &Search) -> String {
-    let mut free = cluster.clone();
-    free.guests.iter_mut().for_each(|g| g.movable = true);
-    if without(&free, load, policy, search) != Some(true) {
+/// What a change would take out of the way.
+fn demand(change: &Change) -> Option<String> {
+    match change {
+        Change::Drop { rules } => Some(format!("rule {}", rules.join(", "))),
+        Change::Rule {
+            rule: None, from, ..
+        } => Some(format!("`limits.moves` of {from}")),
+        _ => None,
+    }
+}
+
+/// Why there is no placement even without rules: hosts that drain and guests that may not move, if they
+/// are the cause.
+fn whatever_the_rules(filter: &mut Filter, hard: &[Change], soft: &[Change]) -> String {
+    let all = [hard, soft].concat();
+    if filter.without(&all) != Some(true) {
         return "the guests do not fit the hosts, whatever the rules: no assignment keeps every host \
                 within its room"
             .to_owned();
     }
-    // Those that may move without making room are not the cause.
-    let mut bound: Vec<usize> = (0..cluster.guests.len())
-        .filter(|g| !cluster.guests[*g].movable)
-        .collect();
-    let mut tried = 0;
-    while tried < bound.len().min(RULES) {
-        let guest = bound.remove(tried);
-        bound.iter().for_each(|g| free.guests[*g].movable = false);
-        free.guests[guest].movable = true;
-        if without(&free, load, policy, search) != Some(false) {
-            free.guests[guest].movable = false;
-            bound.insert(tried, guest);
-            tried += 1;
+    let (mut hosts, mut guests) = (Vec::new(), Vec::new());
+    for change in filter.needed(hard, soft) {
+        match change {
+            Change::Keep { host } => hosts.push(host),
+            Change::Move { guest } => guests.push(guest),
+            _ => {}
         }
     }
+    let mut causes = Vec::new();
+    if !hosts.is_empty() {
+        let verb = if hosts.len() == 1 { "drains" } else { "drain" };
+        causes.push(format!("{} {verb}", few(hosts.iter().map(|h| h.as_str()))));
+    }
+    if !guests.is_empty() {
+        let who = few(guests.iter().map(|g| g.as_str()));
+        causes.push(format!("{who} may not move (`movable: false`)"));
+    }
     format!(
-        "{} may not move (`movable: false`), and where they run they leave no room for all guests, whatever \
-         the rules",
-        super::few(bound.iter().map(|g| cluster.guests[*g].name.as_str()))
+        "{}, and that leaves no room for all guests, whatever the rules",
+        causes.join(", ")
     )
 }
 
-/// Whether there is a placement under that policy.
-fn without(cluster: &Cluster, load: &Load, policy: &Policy, search: &Search) -> Option<bool> {
-    let Ok(problem) = super::contradiction(cluster, load, policy) else {
-        return Some(false);
-    };
-    let inst = Instance::build(&problem).ok()?;
-    match any(&inst, policy, &Effort::share(search, policy, 300)) {
-        Answer::Found(_) => Some(true),
-        Answer::Impossible => Some(false),
-        Answer::Nothing(_) => None,
+impl Filter<'_, '_> {
+    /// Those of the changes without any of which there is a placement, each of the others and of `gone`
+    /// made: what they would take out of the way are enough for a conflict.
+    fn needed(&mut self, changes: &[Change], gone: &[Change]) -> Vec<Change> {
+        let mut left = changes.len();
+        let kept = least_set((0..changes.len()).collect(), |kept| {
+            let mut made = gone.to_vec();
+            let mut kept_next = kept.iter().copied().peekable();
+            for (i, change) in changes.iter().enumerate() {
+                if kept_next.next_if_eq(&i).is_none() {
+                    made.push(change.clone());
+                }
+            }
+            let found = self.without(&made);
+            // What is not known of several is asked of each.
+            self.certain &= found.is_some() || left - kept.len() > 1;
+            if found == Some(false) {
+                left = kept.len();
+            }
+            found == Some(false)
+        });
+        kept.into_iter().map(|i| changes[i].clone()).collect()
+    }
+
+    /// Whether there is a placement after those changes.
+    fn without(&self, changes: &[Change]) -> Option<bool> {
+        let (cluster, load, policy) = self.input;
+        let (mut cluster, mut policy) = (cluster.clone(), policy.clone());
+        Change::make_all(changes, &mut cluster, &mut policy);
+        let Ok(problem) = super::contradiction(&cluster, load, &policy) else {
+            return Some(false);
+        };
+        let inst = Instance::build(&problem).ok()?;
+        match any(&inst, &policy, &Effort::share(self.search, &policy, 300)) {
+            Answer::Found(_) => Some(true),
+            Answer::Impossible => Some(false),
+            Answer::Nothing(_) => None,
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Why: what a plan rests on, the reason of each move, and why there is no plan, in words.
 
+mod change;
 mod conflict;
 mod moves;
 pub(crate) mod relax;

@@ -1,5 +1,5 @@
 //! The cheapest ways out of an input that has no placement: single changes of the cluster or of the
-//! policy under which there is one. Each is tried: a placement is sought for the changed input and
+//! policy under which there is one, or several where no single one will do. Each is tried: a placement is sought for the changed input and
 //! judged by the checker; one that is not found within the limits is not offered.
 //!
 //! They are ordered by the share of the cluster that they change: of its hosts (one more, one kept in
@@ -7,16 +7,16 @@
 //! that it names).
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vmpack_domain::demand::{demands, joint};
 use vmpack_domain::rule::{RuleKind, guests_named};
-use vmpack_domain::units::{MiB, MilliCores, Permille, Ratio, count};
-use vmpack_domain::{Cluster, GuestName, Host, HostName, HostState, Load, Policy, check};
+use vmpack_domain::units::{MiB, MilliCores, Permille, Ratio};
+use vmpack_domain::{Cluster, Host, HostName, HostState, Load, Policy, check};
 use vmpack_ilp::problem::room;
 
+pub use super::change::Change;
 use crate::effort::Effort;
 use crate::instance::Instance;
 use crate::pack::{Answer, any};
@@ -34,73 +34,8 @@ pub struct WayOut {
     pub share: f64,
 }
 
-/// A change of the cluster or of the policy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "change", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Change {
-    /// More hosts.
-    Hosts {
-        /// Of which they have speed, reserve and labels.
-        like: HostName,
-        /// How many.
-        count: u32,
-        /// Cores of each.
-        cpu: MilliCores,
-        /// Memory of each.
-        memory: MiB,
-    },
-    /// These rules are dropped.
-    Drop {
-        /// By name.
-        rules: Vec<String>,
-    },
-    /// Less of every host's CPU stays free.
-    CpuHeadroom {
-        /// As it is.
-        from: Permille,
-        /// As it would be.
-        to: Permille,
-    },
-    /// Less of every host's memory stays free.
-    MemoryHeadroom {
-        /// As it is.
-        from: Permille,
-        /// As it would be.
-        to: Permille,
-    },
-    /// More vCPUs are promised per core.
-    OverCommit {
-        /// As it is.
-        from: Ratio,
-        /// As it would be.
-        to: Ratio,
-    },
-    /// A rule's number changes: the moves it allows, the room it keeps.
-    Rule {
-        /// By name; the policy's `limits.moves` when absent.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        rule: Option<String>,
-        /// As it is.
-        from: u32,
-        /// As it would be.
-        to: u32,
-    },
-    /// A draining host stays in use.
-    Keep {
-        /// Which.
-        host: HostName,
-    },
-    /// A guest that is said not to be movable may move.
-    Move {
-        /// Which.
-        guest: GuestName,
-    },
-}
-
 /// Inputs are tried so often.
 const TRIES: usize = 300;
-/// Of rules, draining hosts and guests that may not move, so many are tried one by one.
-const SINGLE: usize = 60;
 /// Search effort of each try, in nodes.
 const NODES: u64 = 200;
 /// The most hosts that are added.
@@ -161,9 +96,7 @@ impl Tries<'_, '_> {
         }
         self.left -= 1;
         let (mut cluster, mut policy) = (cluster.clone(), policy.clone());
-        for change in changes {
-            change.make(&mut cluster, &mut policy);
-        }
+        Change::make_all(changes, &mut cluster, &mut policy);
         policy.limits.nodes = Some(policy.limits.nodes.map_or(NODES, |n| n.min(NODES)));
         let Ok(problem) = super::contradiction(&cluster, load, &policy) else {
             return false;
@@ -232,6 +165,7 @@ impl Tries<'_, '_> {
             Change::Rule { from, to, .. } => hosts(u64::from(from.saturating_sub(*to))),
             Change::Keep { .. } => hosts(1),
             Change::Move { .. } => guests(1),
+            Change::Several { changes } => changes.iter().map(|c| self.parts(c)).sum(),
         }
     }
 
@@ -300,65 +234,98 @@ fn numbers(tries: &mut Tries) -> Vec<Change> {
     found
 }
 
-/// What can be dropped as a whole, the least first.
-fn soft(tries: &Tries) -> Vec<Change> {
-    let (cluster, _, policy) = tries.input;
-    let rules = policy.rules.iter().map(|rule| Change::Drop {
-        rules: vec![rule.name.clone()],
-    });
-    let drains = cluster.hosts.iter().filter(|h| h.state == HostState::Drain);
-    let kept = drains.map(|h| Change::Keep {
-        host: h.name.clone(),
-    });
-    let fixed = cluster.guests.iter().filter(|g| !g.movable);
-    let moved = fixed.map(|g| Change::Move {
-        guest: g.name.clone(),
-    });
-    let mut all: Vec<Change> = rules.chain(kept).chain(moved).collect();
-    all.sort_by_key(|change| tries.parts(change));
-    all
-}
-
-/// Each rule, draining host or guest that may not move alone, but those of which a number will do.
+/// Each rule, draining host or guest that may not move alone, but those of which a number will do. Where all
+/// of some changes together make no room none of them does, so halves are tried before single ones
+/// (group testing; Dorfman, Annals of Mathematical Statistics 14, 1943).
 fn one_by_one(tries: &mut Tries, numbers: &[Change]) -> Vec<Change> {
     let by_number = |name: &String| {
         let of = |c: &Change| matches!(c, Change::Rule { rule: Some(rule), .. } if rule == name);
         numbers.iter().any(of)
     };
-    let mut all = soft(tries);
+    let (cluster, _, policy) = tries.input;
+    let mut all = Change::soft(cluster, policy);
     all.retain(|c| !matches!(c, Change::Drop { rules } if rules.iter().any(by_number)));
-    all.truncate(SINGLE);
-    all.retain(|change| tries.holds(std::slice::from_ref(change)));
-    all
-}
-
-/// Rules that must go together: all are dropped, and taken back, the weightiest first, where that is
-/// possible. No rule of those left can be taken back.
-fn together(tries: &mut Tries) -> Option<Change> {
-    let (_, _, policy) = tries.input;
-    let mut dropped: Vec<String> = soft(tries)
-        .into_iter()
-        .filter_map(|change| match change {
-            Change::Drop { rules } => Some(rules),
-            _ => None,
-        })
-        .flatten()
-        .collect();
-    let drop = |rules: &[String]| {
-        [Change::Drop {
-            rules: rules.to_vec(),
-        }]
-    };
-    if policy.rules.len() > SINGLE || !tries.holds(&drop(&dropped)) {
-        return None;
-    }
-    for at in (0..dropped.len()).rev() {
-        let rule = dropped.remove(at);
-        if !tries.holds(&drop(&dropped)) {
-            dropped.insert(at, rule);
+    all.sort_by_key(|change| tries.parts(change));
+    let mut found = Vec::new();
+    let mut open = vec![&all[..]];
+    while let Some(some) = open.pop() {
+        if some.is_empty() || !tries.holds(some) {
+            continue;
+        }
+        match some {
+            [one] => found.push(one.clone()),
+            many => {
+                let (lighter, heavier) = many.split_at(many.len() / 2);
+                open.extend([heavier, lighter]);
+            }
         }
     }
-    Some(Change::Drop { rules: dropped })
+    found
+}
+
+/// Changes that must go together: all are made, and those taken back that need not be, the weightiest
+/// first; nothing of what is left can be taken back.
+fn together(tries: &mut Tries) -> Option<Change> {
+    let (cluster, _, policy) = tries.input;
+    let mut all = Change::soft(cluster, policy);
+    all.extend(Change::all_moves(cluster, policy));
+    all.sort_by_key(|change| tries.parts(change));
+    if !tries.holds(&all) {
+        return None;
+    }
+    let mut needed = least_set(all, |some| tries.holds(some));
+    // No more moves than are needed beside the others.
+    let limit = |c: &Change| matches!(c, Change::Rule { rule: None, .. });
+    if let Some(at) = needed.iter().position(limit)
+        && let Change::Rule { rule, from, to } = needed.remove(at)
+    {
+        let with = |n: u32| {
+            let more = Change::Rule {
+                rule: rule.clone(),
+                from,
+                to: from + n,
+            };
+            several(needed.iter().cloned().chain([more]).collect())
+        };
+        return tries.least(to - from, with);
+    }
+    Some(several(needed))
+}
+
+/// Changes as one.
+fn several(mut changes: Vec<Change>) -> Change {
+    let named = |c: &Change| match c {
+        Change::Drop { rules } => Some(rules.clone()),
+        _ => None,
+    };
+    let rules: Option<Vec<Vec<String>>> = changes.iter().map(named).collect();
+    match rules {
+        Some(rules) => Change::Drop {
+            rules: rules.concat(),
+        },
+        None if changes.len() == 1 => changes.remove(0),
+        None => Change::Several { changes },
+    }
+}
+
+/// A least subset of a list that still `holds` as the whole does, for what holds of a set and so of
+/// each that contains it: the last are left out first, in halves, quarters and so on to single ones (delta
+/// debugging; Zeller and Hildebrandt, IEEE Transactions on Software Engineering 28, 2002).
+pub(super) fn least_set<T: Clone>(mut all: Vec<T>, mut holds: impl FnMut(&[T]) -> bool) -> Vec<T> {
+    let mut size = all.len().div_ceil(2);
+    while size > 0 {
+        let mut end = all.len();
+        while end > 0 {
+            let begin = end.saturating_sub(size);
+            let fewer = [&all[..begin], &all[end..]].concat();
+            if holds(&fewer) {
+                all = fewer;
+            }
+            end = begin;
+        }
+        size = if size == 1 { 0 } else { size.div_ceil(2) };
+    }
+    all
 }
 
 /// More hosts of the kinds that are there, and large enough for guests that fit none of them.
@@ -433,106 +400,4 @@ fn size(host: &Host, policy: &Policy, need: &(u64, u64, u64)) -> Option<(MilliCo
     let cores = for_demand.max(for_promise).div_ceil(1000);
     let memory = gross(need.1, policy.headroom.memory, host.reserve.memory.0)?;
     Some((MilliCores::cores(cores), MiB(memory.div_ceil(1024) * 1024)))
-}
-
-impl Change {
-    /// Makes the change.
-    pub(crate) fn make(&self, cluster: &mut Cluster, policy: &mut Policy) {
-        match self {
-            Self::Hosts {
-                like,
-                count,
-                cpu,
-                memory,
-            } => {
-                let Some(like) = cluster.host(like).cloned() else {
-                    return;
-                };
-                let taken: BTreeSet<HostName> =
-                    cluster.hosts.iter().map(|h| h.name.clone()).collect();
-                let names = (1u64..)
-                    .filter_map(|i| format!("more-{i}").parse::<HostName>().ok())
-                    .filter(|name| !taken.contains(name));
-                let names: Vec<_> = names.take(*count as usize).collect();
-                cluster.hosts.extend(names.into_iter().map(|name| Host {
-                    name,
-                    cpu: *cpu,
-                    memory: *memory,
-                    state: HostState::On,
-                    never_sleep: false,
-                    ..like.clone()
-                }));
-            }
-            Self::Drop { rules } => policy.rules.retain(|r| !rules.contains(&r.name)),
-            Self::CpuHeadroom { to, .. } => policy.headroom.cpu = *to,
-            Self::MemoryHeadroom { to, .. } => policy.headroom.memory = *to,
-            Self::OverCommit { to, .. } => policy.over_commit.cpu = *to,
-            Self::Rule { rule: None, to, .. } => policy.limits.moves = Some(*to),
-            Self::Rule {
-                rule: Some(name),
-                to,
-                ..
-            } => {
-                for rule in policy.rules.iter_mut().filter(|r| r.name == *name) {
-                    match &mut rule.kind {
-                        RuleKind::MaxMoves { moves: n, .. } | RuleKind::Spare { hosts: n } => {
-                            *n = *to;
-                        }
-                        _ => {}
-                    }
-                }
-            }
-            Self::Keep { host } => {
-                let named = cluster.hosts.iter_mut().filter(|h| h.name == *host);
-                named.for_each(|h| h.state = HostState::On);
-            }
-            Self::Move { guest } => {
-                let named = cluster.guests.iter_mut().filter(|g| g.name == *guest);
-                named.for_each(|g| g.movable = true);
-            }
-        }
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Hosts {
-                like,
-                count,
-                cpu,
-                memory,
-            } => match count {
-                1 => write!(f, "one more host like {like} ({cpu}, {memory})"),
-                n => write!(f, "{n} more hosts like {like} ({cpu}, {memory})"),
-            },
-            Self::Drop { rules } => match rules.as_slice() {
-                [one] => write!(f, "drop rule {one}"),
-                many => write!(
-                    f,
-                    "drop {} together: {}",
-                    count(many.len(), "rule"),
-                    many.join(", ")
-                ),
-            },
-            Self::CpuHeadroom { from, to } => write!(f, "headroom of cpu {from} → {to}"),
-            Self::MemoryHeadroom { from, to } => write!(f, "headroom of memory {from} → {to}"),
-            Self::OverCommit { from, to } => write!(f, "over-commit {from} → {to}"),
-            Self::Rule {
-                rule: None,
-                from,
-                to,
-            } => write!(f, "`limits.moves` {from} → {to}"),
-            Self::Rule {
-                rule: Some(rule),
-                from,
-                to,
-            } => {
-                let what = if to > from { "moves" } else { "room" };
-                write!(f, "rule {rule}: {what} {from} → {to}")
-            }
-            Self::Keep { host } => write!(f, "keep {host} in use instead of draining it"),
-            Self::Move { guest } => write!(f, "let {guest} move"),
-        }
-    }
 }

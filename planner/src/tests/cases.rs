@@ -2,7 +2,7 @@ use vmpack_domain::Mode;
 use vmpack_domain::plan::{Outcome, PlanStatus};
 use vmpack_domain::units::{MiB, Micros};
 
-use super::{moves_each, planned, read, solve};
+use super::{moves_each, planned, read, relaxed, solve};
 use crate::{Status, summary};
 
 /// No headroom and no overhead: rooms are what the hosts have.
@@ -410,4 +410,65 @@ fn guests_that_may_not_move_are_named_where_they_are_the_cause() {
     };
     let text = reasons.join(" ");
     assert!(text.starts_with("a, b may not move"), "{text}");
+}
+
+#[test]
+fn a_host_that_drains_is_named_where_it_is_the_cause() {
+    let text = hosts(8, &["", "", "state: drain"])
+        + &guests(&[("a", 5, "h1", ""), ("b", 5, "h2", ""), ("c", 5, "h3", "")]);
+    let (cluster, load, policy) = read(&text, "", PLAIN);
+    let Outcome::Infeasible(reasons) = solve(&cluster, &load, &policy) else {
+        panic!("three guests of 5 GiB on two hosts of 8")
+    };
+    assert!(
+        reasons[0].starts_with("h3 drains, and that leaves no room"),
+        "{reasons:?}"
+    );
+}
+
+#[test]
+fn a_conflict_is_found_among_many_rules_and_so_is_what_ends_it() {
+    let text = hosts(8, &["", "", ""])
+        + &guests(&[("a", 1, "h1", ""), ("b", 1, "h1", ""), ("c", 1, "h2", "")]);
+    let mut rules = "rules:
+  - { kind: gather, name: together, guests: [a, b] }
+  - { kind: fence, name: here, guests: [a], hosts: [h1, h2] }
+"
+    .to_owned();
+    for i in 0..150 {
+        rules += &format!("  - {{ kind: ban, name: idle-{i}, guests: [c], hosts: [h1] }}\n");
+    }
+    rules += "  - { kind: spread, name: apart, guests: [a, b] }\n";
+    let (cluster, load, policy) = read(&text, "", &format!("{PLAIN}{rules}"));
+    let Outcome::Infeasible(reasons) = solve(&cluster, &load, &policy) else {
+        panic!("together and apart")
+    };
+    assert!(
+        reasons[0].contains("together") && reasons[0].contains("apart"),
+        "{reasons:?}"
+    );
+    let ways: Vec<String> = relaxed(&cluster, &load, &policy)
+        .into_iter()
+        .map(|w| w.text)
+        .collect();
+    assert_eq!(ways, ["drop rule together", "drop rule apart"]);
+}
+
+#[test]
+fn what_no_single_change_ends_is_ended_by_several() {
+    let text = hosts(8, &["", ""])
+        + &guests(&[("a", 1, "h1", ""), ("b", 5, "h2", ""), ("c", 5, "h2", "")]);
+    let policy = format!(
+        "{PLAIN}limits: {{ moves: 0 }}\nrules: [{{ kind: spread, name: apart, guests: [a, b, c] }}]\n"
+    );
+    let (cluster, load, policy) = read(&text, "", &policy);
+    assert!(matches!(
+        solve(&cluster, &load, &policy),
+        Outcome::Infeasible(_)
+    ));
+    let ways: Vec<String> = relaxed(&cluster, &load, &policy)
+        .into_iter()
+        .map(|w| w.text)
+        .collect();
+    assert_eq!(ways, ["together: drop rule apart; `limits.moves` 0 → 1"]);
 }
