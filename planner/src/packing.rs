@@ -28,6 +28,8 @@ pub struct Packing {
     pub items: Vec<Vec<i64>>,
 }
 
+/// Thousandths of the time for the fewest hosts, where moves are wanted too: its last part seldom finds fewer.
+const FEWEST: u64 = 300;
 /// A host's cost, in thousandths.
 const COST: i64 = 1000;
 
@@ -147,7 +149,7 @@ impl Packing {
         let mut bound = bound::hosts(&problem);
         let inst = Instance::build(&problem).ok()?;
         (search.report)(Step::Phase("pack"));
-        let mut effort = Effort::share(search, policy, 450);
+        let mut effort = Effort::share(search, policy, FEWEST);
         let answer = pack::pack(&inst, &mut bound, policy, &mut effort, search.report);
         let Answer::Found(fewest) = answer else {
             return None;

@@ -38,7 +38,7 @@ const WHOLE: usize = 12_000;
 const PROOF: u64 = 250;
 const CHOICE: u64 = 350;
 /// And where hosts carry few guests.
-const FEW: (u64, u64) = (850, 450);
+const FEW: (u64, u64) = (900, 600);
 /// Thousandths of the time left for the whole of a small instance at once.
 const AT_ONCE: u64 = 250;
 /// Guest-host pairs in a block given to HiGHS.

@@ -1,9 +1,10 @@
 //! Stage 2 over the patterns that its bound was made of (`stay.rs`), in integers.
 //!
 //! Variables: `λ[h,a]` ∈ {0, 1}, for the patterns a of host h at hand.
-//! Objective: max Σ_h Σ_a stay_h(a)·`λ[h,a]`, in units of the prices' divisor
+//! `less[i]` ≥ 0, the copies of item i that are missing, where each may be at a price d_i.
+//! Objective: max Σ_h Σ_a stay_h(a)·`λ[h,a]` − Σ_i d_i·`less[i]`, in units of the prices' divisor
 //! Constraints:
-//! - (packed) Σ_h Σ_a a_i·`λ[h,a]` ≥ n_i for every item i
+//! - (packed) Σ_h Σ_a a_i·`λ[h,a]` + `less[i]` ≥ n_i for every item i
 //! - (one) Σ_a `λ[h,a]` ≤ 1 for every h
 //! - (class) Σ_{h∈k} Σ_a `λ[h,a]` + Σ_a `λ[k,a]` ≤ |k| for every class k of hosts, where the patterns `λ[k,a]`
 //!   are those of any host of k, of which nothing stays
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use good_lp::solvers::highs::{HighsProblem, highs};
 use good_lp::{Expression, ProblemVariables, SolverModel, variable};
 
+use super::master::of_count;
 use super::packing::Packing;
 use super::price::Content;
 use crate::Limits;
@@ -33,17 +35,21 @@ pub(super) struct Choice {
     pub(super) stays: i64,
     /// Whether it is part of the placement to start from.
     pub(super) known: bool,
-    pub(super) settled: Settled,
 }
 
-/// Whether a choice is made already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Settled {
-    Yes,
-    No,
+/// What is chosen for.
+pub(super) struct Wanted<'w> {
+    /// Copies of each item.
+    pub(super) counts: &'w [usize],
+    /// Of each class.
+    pub(super) hosts: &'w [usize],
+    /// Without what forced hosts cost.
+    pub(super) cost: i64,
+    /// What a copy costs that is missing, in units of the prices' divisor; empty where none may be.
+    pub(super) missed: &'w [i64],
 }
 
-fn model(packing: &Packing, choices: &[Choice], cost: i64) -> (HighsProblem, Vec<f64>) {
+fn model(packing: &Packing, choices: &[Choice], wanted: &Wanted) -> (HighsProblem, Vec<f64>) {
     let mut variables = ProblemVariables::new();
     let hosts = choices
         .iter()
@@ -51,16 +57,17 @@ fn model(packing: &Packing, choices: &[Choice], cost: i64) -> (HighsProblem, Vec
         .max()
         .map_or(0, |h| h + 1);
     let mut lost = Expression::with_capacity(choices.len());
-    let mut cover = vec![Expression::default(); packing.items.len()];
+    let mut cover = vec![Expression::default(); wanted.counts.len()];
     let mut one = vec![Expression::default(); hosts];
     let mut class = vec![Expression::default(); packing.hosts.len()];
     let mut paid = Expression::with_capacity(choices.len());
+    let mut short: Vec<f64> = wanted.counts.iter().map(|n| of_count(*n)).collect();
     for choice in choices {
-        let least = f64::from(u8::from(choice.settled == Settled::Yes));
-        let column = variables.add(variable().integer().min(least).max(1.0));
+        let column = variables.add(variable().binary());
         lost.add_mul(-float(choice.stays), column);
         for (i, copies) in &choice.content {
-            cover[*i].add_mul(super::master::of_count(*copies), column);
+            cover[*i].add_mul(of_count(*copies), column);
+            short[*i] -= of_count(*copies) * f64::from(u8::from(choice.known));
         }
         if let Some(host) = choice.host {
             one[host].add_mul(1.0, column);
@@ -68,38 +75,53 @@ fn model(packing: &Packing, choices: &[Choice], cost: i64) -> (HighsProblem, Vec
         class[choice.class].add_mul(1.0, column);
         paid.add_mul(float(packing.price(choice.class, 1)), column);
     }
+    let mut start: Vec<f64> = choices
+        .iter()
+        .map(|c| f64::from(u8::from(c.known)))
+        .collect();
+    let counts = wanted.counts.iter().enumerate().filter(|(_, n)| **n > 0);
+    for (i, n) in counts.clone() {
+        let Some(price) = wanted.missed.get(i) else {
+            break;
+        };
+        let column = variables.add(variable().integer().min(0.0).max(of_count(*n)));
+        lost.add_mul(float(*price), column);
+        cover[i].add_mul(1.0, column);
+        start.push(short[i].max(0.0));
+    }
     let mut model = variables.minimise(lost).using(highs);
-    for (item, cover) in packing.items.iter().zip(cover) {
-        model.add_constraint(cover.geq(super::master::of_count(item.count())));
+    for (i, n) in counts {
+        model.add_constraint(std::mem::take(&mut cover[i]).geq(of_count(*n)));
     }
     for one in one {
         model.add_constraint(one.leq(1.0));
     }
-    for (class, of) in class.into_iter().zip(&packing.hosts) {
-        model.add_constraint(class.leq(super::master::of_count(of.count())));
+    for (class, of) in class.into_iter().zip(wanted.hosts) {
+        model.add_constraint(class.leq(of_count(*of)));
     }
-    model.add_constraint(paid.leq(float(cost - packing.forced_cost())));
-    let start = choices.iter().map(|c| f64::from(u8::from(c.known)));
-    (model, start.collect())
+    model.add_constraint(paid.leq(float(wanted.cost)));
+    (model, start)
 }
 
-/// The choice of patterns that keeps most where it is, as the content of each host in use; `None`
-/// where none was found.
+/// The choice of patterns that keeps most where it is, by their places; `None` where none was found.
 pub(super) fn solve(
     packing: &Packing,
     choices: &[Choice],
-    cost: i64,
+    wanted: &Wanted,
     limits: &Limits,
-) -> Option<Vec<(usize, Content)>> {
-    let (model, start) = model(packing, choices, cost);
+) -> Option<Vec<usize>> {
+    let (model, start) = model(packing, choices, wanted);
     let start = choices.iter().any(|c| c.known).then_some(start.as_slice());
     let values = crate::highs::solve(model, start, limits).values?;
-    let chosen = choices.iter().zip(values).filter(|(_, v)| *v > 0.5);
-    Some(named(packing, chosen.map(|(choice, _)| choice)))
+    let chosen = (0..choices.len()).filter(|c| values[*c] > 0.5);
+    Some(chosen.collect())
 }
 
 /// Gives hosts to patterns that any of their class will do for.
-fn named<'c>(packing: &Packing, chosen: impl Iterator<Item = &'c Choice>) -> Vec<(usize, Content)> {
+pub(super) fn named<'c>(
+    packing: &Packing,
+    chosen: impl Iterator<Item = &'c Choice>,
+) -> Vec<(usize, Content)> {
     let (named, others): (Vec<&Choice>, Vec<&Choice>) = chosen.partition(|c| c.host.is_some());
     let mut contents: BTreeMap<usize, Content> = BTreeMap::new();
     for choice in named {

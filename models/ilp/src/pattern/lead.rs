@@ -17,11 +17,12 @@
 
 use std::collections::BTreeSet;
 
-use super::choose::{Choice, Settled};
+use super::choose::Choice;
 use super::master::of_count;
 use super::price::Content;
 use super::proof::whole;
 use super::stay::{Stay, Value};
+use crate::Limits;
 use crate::highs::lp::{Column, Failure, Lp, Solution};
 use crate::model::float;
 
@@ -54,34 +55,38 @@ pub(super) struct Led {
     pub(super) weights: Vec<i64>,
     /// Patterns met, those first that cost the linear program least.
     pub(super) choices: Vec<Choice>,
-    /// Those of them that are left where many are settled.
-    pub(super) settled: Vec<Choice>,
+    /// Those of them that make a placement, if one was found.
+    pub(super) chosen: Option<Vec<Choice>>,
 }
 
 /// Leads the weights by what `value` says of them with the slack of each host, until that says no more.
-/// `is_enough` judges a bound. Until `end`, where hosts are many, patterns are then settled (`settle.rs`).
+/// `is_enough` judges a bound. Within the limits patterns are then settled (`settle.rs`).
 pub(super) fn lead(
     stay: &Stay,
     cost: i64,
     value: &mut dyn FnMut(&[i64], i64) -> Option<Value>,
     is_enough: &dyn Fn(i64) -> bool,
     stop: &dyn Fn() -> bool,
-    end: &dyn Fn() -> bool,
+    limits: &Limits,
 ) -> Led {
     let mut lead = Lead::new(stay, cost);
-    let mut led = || -> Result<Vec<Choice>, Failure> {
+    let mut led = || -> Result<Option<Vec<Met>>, Failure> {
         let mut lp = lead.program(value, stop)?;
         if let Err(failure) = lead.run(&mut lp, value, is_enough, stop) {
             tracing::debug!(why = failure.0, "the linear program of who stays ended");
         }
         if lead.bound.is_some_and(is_enough) {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        lead.settle(&mut lp, end)
+        lead.settle(&mut lp, limits)
     };
-    let settled = led().unwrap_or_default();
+    let chosen = led().unwrap_or_else(|failure| {
+        tracing::debug!(why = failure.0, "settling patterns ended");
+        None
+    });
+    let chosen = chosen.map(|mets| mets.iter().map(|met| lead.choice(met, true)).collect());
     Led {
-        settled,
+        chosen,
         ..lead.end()
     }
 }
@@ -93,7 +98,7 @@ pub(super) struct Lead<'s, 'a> {
     pub(super) scale: f64,
     /// The weights that prove most, in mean prices.
     pub(super) center: Vec<f64>,
-    bound: Option<i64>,
+    pub(super) bound: Option<i64>,
     /// A column each, after those of what is missed.
     pub(super) met: Vec<Met>,
     seen: BTreeSet<(usize, Option<usize>, Content)>,
@@ -102,16 +107,17 @@ pub(super) struct Lead<'s, 'a> {
 }
 
 /// A pattern met.
+#[derive(Clone)]
 pub(super) struct Met {
     pub(super) class: usize,
     pub(super) site: Option<usize>,
     pub(super) content: Content,
     /// What stays, in units of the prices' divisor.
-    stays: i64,
+    pub(super) stays: i64,
 }
 
 impl<'s, 'a> Lead<'s, 'a> {
-    fn new(stay: &'s Stay<'a>, cost: i64) -> Self {
+    pub(super) fn new(stay: &'s Stay<'a>, cost: i64) -> Self {
         let items: usize = stay.counts.iter().sum();
         Self {
             stay,
@@ -249,7 +255,7 @@ impl<'s, 'a> Lead<'s, 'a> {
     }
 
     /// The rows and the columns of what is missed.
-    fn rows(&self) -> Result<Lp, Failure> {
+    pub(super) fn rows(&self) -> Result<Lp, Failure> {
         let (stay, inf) = (self.stay, f64::INFINITY);
         let mut rows: Vec<(f64, f64)> = stay
             .counts
@@ -307,19 +313,38 @@ impl<'s, 'a> Lead<'s, 'a> {
         lp: &mut Lp,
         contents: &[(usize, Content)],
     ) -> Result<usize, Failure> {
-        let mut columns = Vec::new();
+        let mut gaining = Vec::new();
         for (s, content) in contents {
-            let of = &self.stay.sites[*s];
-            let stays = self.stay.stays(of, content);
-            let met = Met {
-                class: of.class,
-                site: (stays > 0).then_some(*s),
-                content: content.clone(),
-                stays,
-            };
-            if content.is_empty() || !self.duals.is_empty() && self.gain(&met) <= EPSILON {
-                continue;
+            let met = self.met_of(self.stay.sites[*s].class, Some(*s), content.clone());
+            let gains = self.duals.is_empty() || self.gain(&met) > EPSILON;
+            if !content.is_empty() && gains {
+                gaining.push(met);
             }
+        }
+        self.add(lp, gaining)
+    }
+
+    /// A pattern of a site, or of any host of its class.
+    pub(super) fn met_of(&self, class: usize, site: Option<usize>, content: Content) -> Met {
+        let stays = site.map_or(0, |s| self.stay.stays(&self.stay.sites[s], &content));
+        Met {
+            class,
+            site: site.filter(|_| stays > 0),
+            content,
+            stays,
+        }
+    }
+
+    /// Copies of an item that run on a site now.
+    pub(super) fn own(&self, site: usize, item: usize) -> usize {
+        let homes = self.stay.sites[site].homes.iter();
+        homes.filter(|(i, _)| *i == item).count()
+    }
+
+    /// Adds those patterns that are new. Returns how many.
+    pub(super) fn add(&mut self, lp: &mut Lp, patterns: Vec<Met>) -> Result<usize, Failure> {
+        let mut columns = Vec::new();
+        for met in patterns {
             if self.seen.insert((met.class, met.site, met.content.clone())) {
                 let entries = self.entries(&met);
                 columns.push(Column {
@@ -357,7 +382,7 @@ impl<'s, 'a> Lead<'s, 'a> {
     }
 
     /// By how much a pattern is worth more than it costs at the duals.
-    fn gain(&self, met: &Met) -> f64 {
+    pub(super) fn gain(&self, met: &Met) -> f64 {
         let entries = self.entries(met);
         let paid = entries
             .iter()
@@ -370,15 +395,22 @@ impl<'s, 'a> Lead<'s, 'a> {
         weights.map(|w| whole(w * self.scale).max(1)).collect()
     }
 
-    pub(super) fn choice(&self, m: usize) -> Choice {
-        let met = &self.met[m];
+    /// Keeps patterns that were met elsewhere; there is no column for them.
+    pub(super) fn keep(&mut self, patterns: Vec<Met>) {
+        for met in patterns {
+            if self.seen.insert((met.class, met.site, met.content.clone())) {
+                self.met.push(met);
+            }
+        }
+    }
+
+    pub(super) fn choice(&self, met: &Met, known: bool) -> Choice {
         Choice {
             class: met.class,
             host: met.site.map(|s| self.stay.sites[s].host),
             content: met.content.clone(),
             stays: met.stays,
-            known: false,
-            settled: Settled::No,
+            known,
         }
     }
 
@@ -392,8 +424,11 @@ impl<'s, 'a> Lead<'s, 'a> {
         Led {
             bound: self.bound,
             weights: self.whole(&self.center),
-            choices: order.into_iter().map(|(_, m)| self.choice(m)).collect(),
-            settled: Vec::new(),
+            choices: order
+                .into_iter()
+                .map(|(_, m)| self.choice(&self.met[m], false))
+                .collect(),
+            chosen: None,
         }
     }
 }

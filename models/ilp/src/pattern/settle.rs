@@ -1,16 +1,19 @@
 //! A placement from the linear program of who stays (`lead.rs`): patterns that it uses most are settled, the rest
 //! solved anew with patterns of what is left, and so on until few hosts are left, which are then
-//! chosen for at once (`choose.rs`). A dive without steps back, as `dive.rs` is for stage 1: there a pattern
-//! belongs to a class of hosts, here to a host of which some stay.
+//! chosen for at once. A dive without steps back, as `dive.rs` is for stage 1: there a pattern
+//! belongs to a class of hosts, here to a host of which some stay. What is found, with what is missing, is made better
+//! part by part (`part.rs`).
 
-use super::choose::{Choice, Settled};
-use super::lead::{Lead, MISSED};
+use super::lead::{Lead, MISSED, Met};
 use super::master::of_count;
+use super::part::Plan;
 use super::proof::whole;
+use super::stay::Stay;
+use crate::Limits;
 use crate::highs::lp::{Failure, Lp, Solution};
 
 /// Hosts that are left to be chosen for at once.
-const REST: usize = 30;
+const REST: usize = 16;
 /// Patterns are settled that are used by more than this, and otherwise the part of the rest used most.
 const SURE: f64 = 0.9;
 const PART: usize = 15;
@@ -21,42 +24,38 @@ const SLACK: f64 = 1e-2;
 const DEAR: f64 = 3.0;
 
 /// What is not settled yet.
-struct Rest {
-    counts: Vec<usize>,
+pub(super) struct Rest {
+    pub(super) counts: Vec<usize>,
     /// By site.
     open: Vec<bool>,
     /// By class.
-    hosts: Vec<usize>,
-    cost: i64,
-    /// By pattern met.
-    settled: Vec<usize>,
+    pub(super) hosts: Vec<usize>,
+    /// Without what forced hosts cost.
+    pub(super) cost: i64,
 }
 
 impl Lead<'_, '_> {
-    /// Settles patterns until few hosts are left. Returns patterns to choose from, some settled.
+    /// Settles patterns until few hosts are left, chooses for these, and makes the plan better. Returns the patterns of
+    /// the hosts in use, if nothing is missing.
     pub(super) fn settle(
         &mut self,
         lp: &mut Lp,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<Vec<Choice>, Failure> {
+        limits: &Limits,
+    ) -> Result<Option<Vec<Met>>, Failure> {
+        let stop = limits.stop;
         let packing = self.stay.packing;
-        let mut rest = Rest {
-            counts: self.stay.counts.clone(),
-            open: vec![true; self.stay.sites.len()],
-            hosts: packing.hosts.iter().map(super::HostClass::count).collect(),
-            cost: self.cost - packing.forced_cost(),
-            settled: Vec::new(),
-        };
-        let less = self.center.iter().map(|v| v + DEAR);
-        let charges: Vec<f64> = less.chain(self.center.iter().map(|_| 0.0)).collect();
-        lp.charge(&charges)?;
+        let mut rest = Rest::new(self);
+        let mut settled = Vec::new();
+        self.charge_missed(lp, DEAR)?;
         let mut solution = lp.run(stop)?;
         while self.learn(&solution).1 > MISSED && self.price(lp, &rest, stop)? > 0 {
             solution = lp.run(stop)?;
         }
         let dearest = packing.hosts.iter().map(|k| k.cost).max().unwrap_or(0);
         while rest.cost > dearest * i64::try_from(REST).unwrap_or(i64::MAX) {
-            if !self.fix(&mut rest, &solution) {
+            let before = settled.len();
+            self.fix(&mut rest, &mut settled, &solution);
+            if settled.len() == before {
                 break;
             }
             self.close(lp, &rest)?;
@@ -66,7 +65,7 @@ impl Lead<'_, '_> {
                 let (_, missed) = self.learn(&solution);
                 let added = self.price(lp, &rest, stop)?;
                 tracing::trace!(
-                    settled = rest.settled.len(),
+                    settled = settled.len(),
                     missed,
                     added,
                     objective = solution.objective,
@@ -79,21 +78,19 @@ impl Lead<'_, '_> {
                 solution = lp.run(stop)?;
             }
         }
-        let mut choices = Vec::new();
-        for m in 0..self.met.len() {
-            let settled = rest.settled.contains(&m);
-            if settled || self.is_open(m, &rest) {
-                choices.push(Choice {
-                    settled: if settled { Settled::Yes } else { Settled::No },
-                    ..self.choice(m)
-                });
-            }
-        }
-        Ok(choices)
+        let plan = self.mend(Plan::new(self, settled), limits);
+        Ok(plan.is_whole().then_some(plan.used))
     }
 
-    /// Settles what the solution uses most. Whether there was anything.
-    fn fix(&self, rest: &mut Rest, solution: &Solution) -> bool {
+    /// Charges what is missed so much more than its weight, and nothing for what is exceeded.
+    pub(super) fn charge_missed(&self, lp: &mut Lp, dear: f64) -> Result<(), Failure> {
+        let less = self.center.iter().map(|v| v + dear);
+        let charges: Vec<f64> = less.chain(self.center.iter().map(|_| 0.0)).collect();
+        lp.charge(&charges)
+    }
+
+    /// Settles what the solution uses most.
+    fn fix(&self, rest: &mut Rest, settled: &mut Vec<Met>, solution: &Solution) {
         let columns = solution.values[2 * self.center.len()..].iter().enumerate();
         let mut used: Vec<(f64, usize)> = columns
             .filter(|(_, value)| **value > 1e-6)
@@ -102,22 +99,21 @@ impl Lead<'_, '_> {
         used.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         let hosts = used.iter().map(|(value, _)| value).sum::<f64>();
         let least = usize::try_from(whole(hosts)).unwrap_or(0) / PART;
-        let before = rest.settled.len();
+        let before = settled.len();
         for (value, m) in used {
-            let fixed = rest.settled.len() - before;
-            if value < SURE && fixed > least {
+            if value < SURE && settled.len() - before > least {
                 break;
             }
-            if self.is_open(m, rest) {
-                rest.take(self, m);
+            let met = &self.met[m];
+            if self.is_open(met, rest) {
+                rest.take(self.stay, met);
+                settled.push(met.clone());
             }
         }
-        rest.settled.len() > before
     }
 
     /// Whether the pattern may still be taken.
-    fn is_open(&self, m: usize, rest: &Rest) -> bool {
-        let met = &self.met[m];
+    pub(super) fn is_open(&self, met: &Met, rest: &Rest) -> bool {
         met.site.is_none_or(|s| rest.open[s])
             && rest.hosts[met.class] > 0
             && self.stay.packing.price(met.class, 1) <= rest.cost
@@ -128,7 +124,7 @@ impl Lead<'_, '_> {
     }
 
     /// Tells the linear program what is left.
-    fn close(&self, lp: &mut Lp, rest: &Rest) -> Result<(), Failure> {
+    pub(super) fn close(&self, lp: &mut Lp, rest: &Rest) -> Result<(), Failure> {
         let (items, sites) = (rest.counts.len(), rest.open.len());
         for (i, n) in rest.counts.iter().enumerate() {
             lp.range(i, of_count(*n), of_count(*n))?;
@@ -141,13 +137,13 @@ impl Lead<'_, '_> {
         }
         let cost = crate::model::float(rest.cost) / 1000.0;
         lp.range(items + sites + rest.hosts.len(), f64::NEG_INFINITY, cost)?;
-        let closed = (0..self.met.len()).filter(|m| !self.is_open(*m, rest));
+        let closed = (0..self.met.len()).filter(|m| !self.is_open(&self.met[*m], rest));
         let closed: Vec<usize> = closed.map(|m| 2 * items + m).collect();
         lp.cap(&closed, 0.0)
     }
 
     /// Adds patterns of what is left that gain. Returns how many.
-    fn price(
+    pub(super) fn price(
         &mut self,
         lp: &mut Lp,
         rest: &Rest,
@@ -160,7 +156,7 @@ impl Lead<'_, '_> {
                 .contents_of(&weights, &rest.counts, &rest.open, (self.cost, slack), stop);
         let before = self.met.len();
         self.take(lp, &contents)?;
-        let closed = (before..self.met.len()).filter(|m| !self.is_open(*m, rest));
+        let closed = (before..self.met.len()).filter(|m| !self.is_open(&self.met[*m], rest));
         let closed: Vec<usize> = closed.map(|m| 2 * self.center.len() + m).collect();
         lp.cap(&closed, 0.0)?;
         Ok(self.met.len() - before - closed.len())
@@ -168,8 +164,17 @@ impl Lead<'_, '_> {
 }
 
 impl Rest {
-    fn take(&mut self, lead: &Lead, m: usize) {
-        let met = &lead.met[m];
+    pub(super) fn new(lead: &Lead) -> Self {
+        let packing = lead.stay.packing;
+        Self {
+            counts: lead.stay.counts.clone(),
+            open: vec![true; lead.stay.sites.len()],
+            hosts: packing.hosts.iter().map(super::HostClass::count).collect(),
+            cost: lead.cost - packing.forced_cost(),
+        }
+    }
+
+    pub(super) fn take(&mut self, stay: &Stay, met: &Met) {
         for (i, copies) in &met.content {
             self.counts[*i] -= copies;
         }
@@ -177,7 +182,6 @@ impl Rest {
             self.open[s] = false;
         }
         self.hosts[met.class] -= 1;
-        self.cost -= lead.stay.packing.price(met.class, 1);
-        self.settled.push(m);
+        self.cost -= stay.packing.price(met.class, 1);
     }
 }

@@ -26,11 +26,9 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use vmpack_domain::units::Micros;
-
 use super::ascent::Ascent;
 use super::cells::{Cells, Filled, Table};
-use super::choose::{self, Choice, Settled};
+use super::choose::{self, Choice, Wanted};
 use super::compose::Composer;
 use super::fill::{Found, fill};
 use super::lead::{self, Led};
@@ -126,7 +124,7 @@ pub fn moves(
     };
     let is_enough = |bound: i64| stay.rounded(bound) >= known.upper.max(known.lower);
     let led = if stay.is_led(cost) {
-        lead::lead(stay, cost, &mut value, &is_enough, &ended, limits.stop)
+        lead::lead(stay, cost, &mut value, &is_enough, &ended, limits)
     } else {
         stay.climb(cost, goal, &mut value, &is_enough)
     };
@@ -136,7 +134,7 @@ pub fn moves(
         least,
         origin: format!("patterns with who stays, {parts:.1} rounded up"),
     });
-    let open = least.max(known.lower) < known.upper && !(limits.stop)();
+    let open = least.max(known.lower) < known.upper;
     let placement = open
         .then(|| stay.chosen(&led, cost, incumbent, limits))
         .flatten();
@@ -347,7 +345,7 @@ impl<'a> Stay<'a> {
             bound: best,
             weights: ascent.best_weights(),
             choices: Vec::new(),
-            settled: Vec::new(),
+            chosen: None,
         }
     }
 
@@ -423,8 +421,7 @@ impl<'a> Stay<'a> {
             .collect()
     }
 
-    /// A placement made of patterns: of those that are left where many are settled, then, where hosts are few, of
-    /// all from that one on.
+    /// A placement made of patterns: of those settled, then, where hosts are few, of all from that one on.
     fn chosen(
         &self,
         led: &Led,
@@ -432,21 +429,26 @@ impl<'a> Stay<'a> {
         incumbent: &[usize],
         limits: &Limits,
     ) -> Option<Vec<usize>> {
-        let solve = |choices: &[Choice], limits: &Limits| {
-            let some = !choices.is_empty() && !(limits.stop)();
-            let contents = some.then(|| choose::solve(self.packing, choices, cost, limits));
-            self.seated(&contents.flatten()?)
-        };
-        let part = Limits {
-            time: Micros(limits.time.0 / 2),
-            ..*limits
-        };
-        let first = solve(&led.settled, &part);
-        if self.used_at_most(cost) > AT_ONCE && first.is_some() {
+        let packing = self.packing;
+        let settled = led.chosen.as_ref();
+        let first = settled.and_then(|c| self.seated(&choose::named(packing, c.iter())));
+        if self.used_at_most(cost) > AT_ONCE && first.is_some() || (limits.stop)() {
             return first;
         }
-        let from = first.as_deref().unwrap_or(incumbent);
-        solve(&self.choices(&led.choices, from), limits).or(first)
+        let choices = self.choices(&led.choices, first.as_deref().unwrap_or(incumbent));
+        if choices.is_empty() {
+            return first;
+        }
+        let hosts: Vec<usize> = packing.hosts.iter().map(super::HostClass::count).collect();
+        let wanted = Wanted {
+            counts: &self.counts,
+            hosts: &hosts,
+            cost: cost - packing.forced_cost(),
+            missed: &[],
+        };
+        let chosen = choose::solve(packing, &choices, &wanted, limits);
+        let chosen = chosen.map(|c| choose::named(packing, c.iter().map(|c| &choices[*c])));
+        chosen.and_then(|c| self.seated(&c)).or(first)
     }
 
     /// Of patterns, those first that cost least, as many as are chosen from, and those of the placement.
@@ -463,7 +465,6 @@ impl<'a> Stay<'a> {
                 stays: self.stays(&self.sites[s], &content),
                 content,
                 known: true,
-                settled: Settled::No,
             })
             .collect();
         choices.extend(led.iter().take(CHOICES).cloned());
