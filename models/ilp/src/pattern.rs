@@ -170,7 +170,7 @@ impl<'a> Effort<'a> {
 }
 
 /// Dives, at most.
-const DIVES: u64 = 6;
+const DIVES: u64 = 40;
 /// Classes of items above which the LP of all of them is out of reach.
 const MANY: usize = 2000;
 /// Items up to which the patterns at hand are tried as an integer program.
@@ -229,6 +229,7 @@ pub fn solve(
     } else {
         Master::new(packing, incumbent, &effort).and_then(|mut master| {
             let ended = master.converge(&known, &mut proof).and_then(|()| {
+                master.tell("the pattern LP ended", &proof);
                 for turn in 0..DIVES {
                     let closed = proof.cost.max(lower);
                     if closed >= upper || effort.ended(master.rounds, master.steps) {
@@ -253,6 +254,7 @@ pub fn solve(
                         effort.again.set(true);
                         known.upper = upper;
                         master.converge(&known, &mut proof)?;
+                        master.tell("the pattern LP went on", &proof);
                     }
                 }
                 Ok(())

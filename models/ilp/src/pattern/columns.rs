@@ -1,8 +1,9 @@
 //! Column generation: patterns of use for the LP of `master.rs`, until a bound is proven.
 //!
-//! Duals are smoothed towards those of the best bound so far (Wentges 1997), at first a guess; where
+//! Duals are smoothed towards those that promise most so far (Wentges 1997), at first a guess; where
 //! that finds no column, less so, until the LP's own duals are priced. While quick contents with each
-//! of the items are many, the best one is not asked for.
+//! of the items are many, the best one is not asked for: then the best of the quick ones tells what duals
+//! promise, else a guess that says little would hold the first exact rounds back.
 
 use super::Pattern;
 use super::master::{Duals, Known, Master, of_count, round_up};
@@ -16,7 +17,26 @@ struct Round {
     added: usize,
     /// Whether every pricing was finished.
     closed: bool,
+    /// What the duals prove if no content is worth more than the best that was found.
+    estimate: f64,
     proof: Proof,
+}
+
+/// How the quick columns of a round were.
+struct Quick {
+    added: usize,
+    /// As in [`Round`].
+    estimate: f64,
+}
+
+/// Duals that others are drawn to.
+#[derive(Debug, Clone)]
+pub(super) struct Center {
+    duals: Duals,
+    /// What they prove, as far as is known: an estimate of a [`Round`].
+    value: f64,
+    /// Whether the best content was searched for, and not only contents with each of the items.
+    searched: bool,
 }
 
 /// How far duals are drawn to the best ones.
@@ -35,6 +55,18 @@ const NEAR: f64 = 0.125;
 const EPSILON: f64 = 1e-6;
 
 impl Master<'_> {
+    /// Where column generation stands, for who follows it.
+    pub(super) fn tell(&self, what: &str, proof: &Proof) {
+        tracing::debug!(
+            rounds = self.rounds,
+            steps = self.steps,
+            value = self.worth() / self.top,
+            bound = proof.value / self.top,
+            columns = self.pool.len(),
+            "{what}"
+        );
+    }
+
     /// Both phases: with the exchange columns, then without.
     pub(super) fn converge(&mut self, known: &Known, best: &mut Proof) -> Result<(), Failure> {
         self.generate(known, best)?;
@@ -58,7 +90,7 @@ impl Master<'_> {
                 self.rounds += 1;
                 let own = self.duals(&solution);
                 let priced = own.towards(&center, SMOOTHING);
-                if self.quick(&priced, &own)? <= self.left.len() / 20 {
+                if self.quick(&priced, &own)?.added <= self.left.len() / 20 {
                     break;
                 }
             }
@@ -70,16 +102,18 @@ impl Master<'_> {
     /// effort ends. The best proof found replaces `best` where it is better.
     fn generate(&mut self, known: &Known, best: &mut Proof) -> Result<(), Failure> {
         let forced = self.packing.forced_cost();
-        let (mut center, mut center_value) = self.center.take().unwrap_or((self.guess(), 0.0));
-        if center_value <= 0.0 && !self.effort.sufficed(self.rounds, self.steps) {
-            let round = self.round(&center, &center, 0.0, FIRST, -NEAR)?;
-            center_value = round.proof.value;
-            self.center = Some((center.clone(), center_value));
+        let mut center = self.center.take().unwrap_or_else(|| Center {
+            duals: self.guess(),
+            value: 0.0,
+            searched: false,
+        });
+        if center.value <= 0.0 && !self.effort.sufficed(self.rounds, self.steps) {
+            let round = self.round(&center.duals, &center.duals, 0.0, FIRST, -NEAR)?;
+            center.value = round.estimate;
             if round.proof.cost > best.cost {
                 *best = round.proof;
             }
         }
-        self.center = Some((center.clone(), center_value));
         let mut missed = 0.0;
         let mut quickly = true;
         let mut hopeless = false;
@@ -97,10 +131,13 @@ impl Master<'_> {
             }
             let own = self.duals(&solution);
             let alpha = (1.0 - (missed + 1.0) * (1.0 - SMOOTHING)).max(0.0);
-            let priced = own.towards(&center, alpha);
+            let priced = own.towards(&center.duals, alpha);
             if quickly {
-                let added = self.quick(&priced, &own)?;
-                if added > self.left.len() / 20 {
+                let quick = self.quick(&priced, &own)?;
+                if !center.searched && quick.estimate > center.value {
+                    (center.duals, center.value) = (priced.clone(), quick.estimate);
+                }
+                if quick.added > self.left.len() / 20 {
                     continue;
                 }
             }
@@ -115,14 +152,18 @@ impl Master<'_> {
                 rounds = self.rounds,
                 value = self.value,
                 bound = round.proof.value / self.top,
+                estimate = round.estimate / self.top,
                 added = round.added,
                 steps = self.steps,
+                closed = round.closed,
                 "pattern LP"
             );
-            if round.proof.value > center_value {
-                center_value = round.proof.value;
-                center = priced;
-                self.center = Some((center.clone(), center_value));
+            if !center.searched || round.estimate > center.value {
+                center = Center {
+                    duals: priced,
+                    value: round.estimate,
+                    searched: true,
+                };
             }
             if round.proof.cost > best.cost {
                 *best = round.proof;
@@ -143,23 +184,24 @@ impl Master<'_> {
                 break;
             }
         }
+        self.center = Some(center);
         Ok(())
     }
 
     /// Quick pricing at the LP's own duals, for what is left. Returns the columns added.
     pub(super) fn complete(&mut self, solution: &Solution) -> Result<usize, Failure> {
         let own = self.duals(solution);
-        self.offer(&own, &own, 1.0, EPSILON)
+        Ok(self.offer(&own, &own, 1.0, EPSILON)?.added)
     }
 
     /// Quick contents at `priced` that are of use at `own`, and where they are few, at `own`. Returns
     /// the columns added.
-    fn quick(&mut self, priced: &Duals, own: &Duals) -> Result<usize, Failure> {
-        let added = self.offer(priced, own, 0.97, EPSILON)?;
-        if added < self.left.len() / 10 {
-            return Ok(added + self.offer(own, own, 1.0, EPSILON)?);
+    fn quick(&mut self, priced: &Duals, own: &Duals) -> Result<Quick, Failure> {
+        let mut quick = self.offer(priced, own, 0.97, EPSILON)?;
+        if quick.added < self.left.len() / 10 {
+            quick.added += self.offer(own, own, 1.0, EPSILON)?.added;
         }
-        Ok(added)
+        Ok(quick)
     }
 
     /// Contents worth that share of their price at `priced`, with each item in turn, those that gain
@@ -170,9 +212,10 @@ impl Master<'_> {
         own: &Duals,
         share: f64,
         least: f64,
-    ) -> Result<usize, Failure> {
+    ) -> Result<Quick, Failure> {
         let values: Vec<i64> = priced.items.iter().map(|d| integer(*d)).collect();
         let mut offers: Vec<(f64, Pattern)> = Vec::new();
+        let mut most = Vec::new();
         for k in 0..self.pricers.len() {
             let price = self.cost(k) - priced.hosts[k];
             let reach = Reach {
@@ -184,9 +227,13 @@ impl Master<'_> {
             };
             let found = self.pricers[k].price(&values, &self.left, &reach);
             self.steps += found.steps;
+            most.push(found.found.first().map_or(0, |f| f.0).max(reach.floor));
             self.offers(k, found.found, own, least, &mut offers);
         }
-        self.take(offers)
+        Ok(Quick {
+            added: self.take(offers)?,
+            estimate: super::proof::value(self.packing, &values, &most),
+        })
     }
 
     /// The contents of class `k` that gain more than `least` at `own`.
@@ -257,7 +304,7 @@ impl Master<'_> {
             0.0
         };
         let slack = slack.clamp(EPSILON, 1.0);
-        let mut most = Vec::new();
+        let (mut most, mut likely) = (Vec::new(), Vec::new());
         let mut closed = true;
         let mut offers: Vec<(f64, Pattern)> = Vec::new();
         for k in 0..self.pricers.len() {
@@ -272,14 +319,18 @@ impl Master<'_> {
             let found = self.pricers[k].price(&values, &self.left, &reach);
             self.steps += found.steps;
             closed &= found.finished;
+            let best = found.found.first().map_or(0, |f| f.0);
+            likely.push(if best > reach.floor { best } else { found.most });
             most.push(found.most);
             self.offers(k, found.found, own, least, &mut offers);
         }
         let added = self.take(offers)?;
+        let estimate = super::proof::value(self.packing, &values, &likely);
         let proof = Proof::new(self.packing, values, most);
         Ok(Round {
             added,
             closed,
+            estimate,
             proof,
         })
     }

@@ -59,6 +59,7 @@ impl Master<'_> {
         let mut goal = self.rest(known, &solution).saturating_add(*spent);
         let mut avoided = Vec::new();
         let (mut batch, mut steps_back) = (usize::MAX, 0);
+        let from = self.rounds;
         while self.left.iter().any(|c| *c > 0) {
             self.rounds += 1;
             if self.effort.ended(self.rounds, self.steps)
@@ -107,6 +108,15 @@ impl Master<'_> {
             self.lp.cap(&all, f64::INFINITY)?;
             solution = self.again(known, goal - *spent, &avoided, hosts)?;
         }
+        tracing::debug!(
+            turn,
+            fixings = self.rounds - from,
+            steps_back,
+            spent = *spent,
+            least = spent.saturating_add(self.rest(known, &solution)),
+            left = self.left.iter().sum::<usize>(),
+            "a dive ended"
+        );
         Ok(())
     }
 

@@ -18,6 +18,7 @@
 
 use std::collections::BTreeSet;
 
+use super::columns::Center;
 use super::packing::Packing;
 use super::price::Pricer;
 use super::{Effort, Pattern};
@@ -91,8 +92,8 @@ pub(super) struct Master<'a> {
     pub(super) top: f64,
     /// Items still to be packed; less than their counts while diving.
     pub(super) left: Vec<usize>,
-    /// The duals of the best bound, with its value.
-    pub(super) center: Option<(Duals, f64)>,
+    /// The duals that promise most so far.
+    pub(super) center: Option<Center>,
     pub(super) rounds: u64,
     pub(super) steps: u64,
     /// The last optimum of the LP, without the forced hosts' cost.

@@ -55,23 +55,7 @@ impl Proof {
 
     /// What the weights prove. `most` is to be proven by the caller.
     pub(super) fn new(packing: &Packing, weights: Vec<i64>, most: Vec<i64>) -> Self {
-        let demand: i128 = packing
-            .items
-            .iter()
-            .zip(&weights)
-            .map(|(i, w)| i128::from(*w) * i128::try_from(i.count()).unwrap_or(i128::MAX))
-            .sum();
-        let kinds: Vec<Kind> = packing
-            .hosts
-            .iter()
-            .zip(&most)
-            .map(|(host, most)| Kind {
-                count: host.count(),
-                cost: host.cost,
-                weight: i128::from(*most),
-                forced: host.forced,
-            })
-            .collect();
+        let (demand, kinds) = covering(packing, &weights, &most);
         let least = cover_within(&kinds, demand, THOROUGH);
         let unit = packing.unit();
         let (cost, hosts) = least.map_or((i64::MAX, packing.host_count() + 1), |least| {
@@ -126,6 +110,28 @@ impl Proof {
             columns,
         }
     }
+}
+
+/// The linear relaxation of the covering row that these weights make, in thousandths.
+pub(super) fn value(packing: &Packing, weights: &[i64], most: &[i64]) -> f64 {
+    let (demand, kinds) = covering(packing, weights, most);
+    fraction(&kinds, demand)
+}
+
+/// The covering row: the weight of all items, and what hosts carry of it at most.
+fn covering(packing: &Packing, weights: &[i64], most: &[i64]) -> (i128, Vec<Kind>) {
+    let items = packing.items.iter().zip(weights);
+    let demand = items
+        .map(|(i, w)| i128::from(*w) * i128::try_from(i.count()).unwrap_or(i128::MAX))
+        .sum();
+    let hosts = packing.hosts.iter().zip(most);
+    let kinds = hosts.map(|(host, most)| Kind {
+        count: host.count(),
+        cost: host.cost,
+        weight: i128::from(*most),
+        forced: host.forced,
+    });
+    (demand, kinds.collect())
 }
 
 /// The covering row's linear relaxation, in floating point.
