@@ -16,7 +16,8 @@
 //!    `pattern/cells.rs` where sizes are few, `pattern/compose.rs` and `pattern/ceiling.rs` where hosts carry few
 //!    guests), at weights led by subgradients (`pattern/ascent.rs`), or by a linear program (`pattern/lead.rs`).
 //! 2. From the patterns met a placement is chosen (`pattern/choose.rs`), after a dive where hosts are many
-//!    (`pattern/settle.rs`, as `pattern/dive.rs` does for stage 1), and made better part by part (`pattern/part.rs`).
+//!    (`pattern/settle.rs`, as `pattern/dive.rs` does for stage 1), and made better part by part
+//!    (`pattern/part.rs`); where those patterns are few that a better one has, among all these (`pattern/near.rs`).
 //! 3. [`stay::refilled`] fills hosts that are kept anew where sizes are few: which are kept (`pattern/kept.rs`),
 //!    what each carries (`pattern/refill.rs`, `pattern/filling.rs`, `pattern/block.rs`, `pattern/content.rs`),
 //!    exchanges between two hosts (`pattern/swap.rs`), and who of a class has which seat under the rules
@@ -42,6 +43,7 @@ mod lanes;
 mod lead;
 mod master;
 mod mend;
+mod near;
 pub mod packing;
 mod part;
 mod price;

@@ -447,7 +447,7 @@ fn check(world: &World, pick: usize, block: u8) -> Result<(), TestCaseError> {
             // Whether contents are found at once or by search.
             let mut found = pattern::stay::Stayed::default();
             for stay in [stay().searched(), stay()] {
-                found = pattern::stay::moves(&stay, budget, known, &warm, &limits(), &|| false);
+                found = pattern::stay::moves(&stay, budget, known, &limits(), &|| false);
                 prop_assert!(
                     found.bound.as_ref().is_none_or(|b| b.least <= least),
                     "{found:?} above {least}"

@@ -253,7 +253,6 @@ fn prove(
         stay,
         best.budget,
         known,
-        &best.inst.placement(&best.packed.at),
         &Limits {
             stop: &effort.alarm(shares.0),
             ..effort.limits(policy, shares.0)

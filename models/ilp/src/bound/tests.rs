@@ -259,10 +259,9 @@ fn who_stays_must_leave_room_for_who_comes() {
     };
     let known = |lower| crate::pattern::stay::Between { lower, upper: 8 };
     let packing = crate::pattern::Packing::of(&p);
-    let now = [0, 1, 2, 2];
     let by_patterns = |lower| {
         let stay = crate::pattern::stay::Stay::new(&p, &packing).unwrap();
-        crate::pattern::stay::moves(&stay, 2000, known(lower), &now, &limits, &never)
+        crate::pattern::stay::moves(&stay, 2000, known(lower), &limits, &never)
     };
     assert_eq!(by_patterns(6).bound.map(|b| b.least), Some(8));
     assert_eq!(by_patterns(8).bound, None, "nothing is left to prove");

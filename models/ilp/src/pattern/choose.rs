@@ -103,18 +103,33 @@ fn model(packing: &Packing, choices: &[Choice], wanted: &Wanted) -> (HighsProble
     (model, start)
 }
 
-/// The choice of patterns that keeps most where it is, by their places; `None` where none was found.
+/// What was chosen.
+pub(super) struct Chosen {
+    /// The choice of patterns that keeps most where it is, by their places; `None` where none was found.
+    pub(super) places: Option<Vec<usize>>,
+    /// No choice has a higher objective, where something is proven; only where nothing may be missing.
+    pub(super) most: Option<i64>,
+}
+
+/// Chooses patterns.
 pub(super) fn solve(
     packing: &Packing,
     choices: &[Choice],
     wanted: &Wanted,
     limits: &Limits,
-) -> Option<Vec<usize>> {
+) -> Chosen {
     let (model, start) = model(packing, choices, wanted);
     let start = choices.iter().any(|c| c.known).then_some(start.as_slice());
-    let values = crate::highs::solve(model, start, limits).values?;
-    let chosen = (0..choices.len()).filter(|c| values[*c] > 0.5);
-    Some(chosen.collect())
+    let answer = crate::highs::solve(model, start, limits);
+    let most = answer.proves().filter(|_| wanted.missed.is_empty());
+    let places = answer.values.map(|values| {
+        let chosen = (0..choices.len()).filter(|c| values[*c] > 0.5);
+        chosen.collect()
+    });
+    Chosen {
+        places,
+        most: most.map(|least| -least),
+    }
 }
 
 /// Gives hosts to patterns that any of their class will do for.

@@ -20,15 +20,15 @@ const CHOICES: u64 = 1 << 10;
 
 /// Finds the contents of hosts of a class.
 pub(super) struct Composer<'a> {
-    search: Search<'a>,
+    pub(super) search: Search<'a>,
     /// Where the search has each item.
-    place: Vec<Option<usize>>,
+    pub(super) place: Vec<Option<usize>>,
     /// Items, those first that need most of the row that weighs most.
-    order: Vec<usize>,
+    pub(super) order: Vec<usize>,
     /// That row, and what each of `order` needs of it.
     main: Option<usize>,
     needs: Vec<i64>,
-    ceiling: Ceiling,
+    pub(super) ceiling: Ceiling,
     slack: i64,
     /// What a host carries best on which nobody stays.
     vacant: Found,

@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 
 use super::choose::Choice;
 use super::master::of_count;
+use super::part::Plan;
 use super::price::Content;
 use super::proof::whole;
 use super::stay::{Stay, Value};
@@ -53,9 +54,9 @@ pub(super) struct Led {
     pub(super) bound: Option<i64>,
     /// What proves it.
     pub(super) weights: Vec<i64>,
-    /// Patterns met, those first that cost the linear program least.
-    pub(super) choices: Vec<Choice>,
-    /// Those of them that make a placement, if one was found.
+    /// A bound in prices that rests on HiGHS's branch and bound.
+    pub(super) searched: Option<i64>,
+    /// Patterns that make a placement, if one was found.
     pub(super) chosen: Option<Vec<Choice>>,
 }
 
@@ -70,7 +71,7 @@ pub(super) fn lead(
     limits: &Limits,
 ) -> Led {
     let mut lead = Lead::new(stay, cost);
-    let mut led = || -> Result<Option<Vec<Met>>, Failure> {
+    let mut led = || -> Result<Option<Plan>, Failure> {
         let mut lp = lead.program(value, stop)?;
         if let Err(failure) = lead.run(&mut lp, value, is_enough, stop) {
             tracing::debug!(why = failure.0, "the linear program of who stays ended");
@@ -80,14 +81,17 @@ pub(super) fn lead(
         }
         lead.settle(&mut lp, limits)
     };
-    let chosen = led().unwrap_or_else(|failure| {
+    let mut plan = led().unwrap_or_else(|failure| {
         tracing::debug!(why = failure.0, "settling patterns ended");
         None
     });
-    let chosen = chosen.map(|mets| mets.iter().map(|met| lead.choice(met, true)).collect());
+    let searched = plan.as_mut().and_then(|plan| lead.close_in(plan, limits));
+    let chosen = plan.map(|plan| plan.used.iter().map(|m| lead.choice(m, true)).collect());
     Led {
+        bound: lead.bound,
+        weights: lead.whole(&lead.center),
+        searched,
         chosen,
-        ..lead.end()
     }
 }
 
@@ -411,24 +415,6 @@ impl<'s, 'a> Lead<'s, 'a> {
             content: met.content.clone(),
             stays: met.stays,
             known,
-        }
-    }
-
-    fn end(self) -> Led {
-        let cost = |m: usize| match self.duals.is_empty() {
-            true => 0,
-            false => whole((-self.gain(&self.met[m])).max(0.0) * 1e6),
-        };
-        let mut order: Vec<(i64, usize)> = (0..self.met.len()).map(|m| (cost(m), m)).collect();
-        order.sort_unstable();
-        Led {
-            bound: self.bound,
-            weights: self.whole(&self.center),
-            choices: order
-                .into_iter()
-                .map(|(_, m)| self.choice(&self.met[m], false))
-                .collect(),
-            chosen: None,
         }
     }
 }

@@ -28,6 +28,10 @@ const IDLE: usize = 2;
 const ROUNDS: usize = 12;
 /// The part of the time for one choice, at most.
 const SLICE: u64 = 30;
+/// Patterns near the best that are chosen from at once, at most, in turn; and how often what they may cost more than
+/// the bound is halved for that.
+const NEAR: [usize; 4] = [2_000, 6_000, 12_000, 24_000];
+const HALVES: u32 = 6;
 /// What an item costs that is missing, in mean prices above its weight.
 const DEAR: f64 = 24.0;
 
@@ -83,7 +87,7 @@ impl Plan {
         self.missing.iter().all(|n| *n == 0)
     }
 
-    fn stays(&self) -> i64 {
+    pub(super) fn stays(&self) -> i64 {
         self.used.iter().map(|met| met.stays).sum()
     }
 }
@@ -101,11 +105,11 @@ impl Lead<'_, '_> {
     fn in_parts(&mut self, plan: &mut Plan, limits: &Limits) -> Result<(), Failure> {
         self.anew(plan, &[], limits)?;
         let most = limits.nodes.unwrap_or(u64::MAX);
-        let largest = MOST.min(MORE * plan.used.len().max(HOSTS));
+        let largest = MOST.min(plan.used.len().max(HOSTS));
         let (mut size, mut idle) = (HOSTS, 0);
         for turn in 1..=most {
-            let turns = IDLE * plan.used.len().div_ceil(size);
-            if idle >= turns {
+            let parts = plan.used.len().div_ceil(size);
+            if idle >= if parts > 1 { IDLE * parts } else { 1 } {
                 size *= MORE;
                 idle = 0;
             }
@@ -279,7 +283,7 @@ impl Lead<'_, '_> {
             ..*limits
         };
         let chosen = choose::solve(self.stay.packing, &offered, &wanted, &limits);
-        let Some(chosen) = chosen else {
+        let Some(chosen) = chosen.places else {
             return Ok(false);
         };
         let chosen = chosen.into_iter().map(|c| sub.met[choices[c]].clone());
@@ -301,5 +305,66 @@ impl Lead<'_, '_> {
         }
         self.keep(sub.met);
         Ok(gained)
+    }
+
+    /// Chooses among all patterns of plans that move less (`near.rs`), or at first of those that move least, where all are
+    /// too many. Returns what is proven thereby, in prices.
+    pub(super) fn close_in(&mut self, plan: &mut Plan, limits: &Limits) -> Option<i64> {
+        let stay = self.stay;
+        let unit = stay.unit * stay.parts;
+        let weights = self.whole(&self.center);
+        let margins = stay.margins(&weights, self.cost, limits.stop)?;
+        let (mut proven, mut last) = (None, self.bound?);
+        for most in NEAR {
+            let upper = stay.all - plan.stays() * unit - unit;
+            let halves = (0..HALVES).map(|half| last + ((upper - last) >> half));
+            let near = halves.filter(|cut| *cut > last).find_map(|cut| {
+                let near = stay.near(&margins, cut, most, limits.stop)?;
+                Some((cut, near))
+            });
+            let Some((cut, near)) = near else { continue };
+            let near = near.into_iter();
+            let near = near.map(|(class, site, content)| self.met_of(class, site, content));
+            let patterns: Vec<Met> = plan.used.iter().cloned().chain(near).collect();
+            let chosen = self.choose_all(&patterns, plan.used.len(), limits);
+            tracing::debug!(
+                patterns = patterns.len(),
+                cut,
+                upper,
+                "all patterns near the best"
+            );
+            if let Some(places) = chosen.places {
+                let used = places.into_iter().map(|m| patterns[m].clone());
+                let new = Plan::new(self, used.collect());
+                if new.is_whole() && new.stays() > plan.stays() {
+                    *plan = new;
+                }
+            }
+            let Some(stays) = chosen.most else { break };
+            let least = stay
+                .rounded(stay.all - stays * unit)
+                .min(stay.rounded(cut + 1));
+            proven = proven.max(Some(least));
+            if least >= (stay.all - plan.stays() * unit) / stay.parts || (limits.stop)() {
+                break;
+            }
+            last = last.max(cut);
+        }
+        proven
+    }
+
+    fn choose_all(&self, patterns: &[Met], known: usize, limits: &Limits) -> choose::Chosen {
+        let offered = patterns.iter().enumerate();
+        let offered: Vec<_> = offered
+            .map(|(m, met)| self.choice(met, m < known))
+            .collect();
+        let all = Rest::new(self);
+        let wanted = Wanted {
+            counts: &all.counts,
+            hosts: &all.hosts,
+            cost: all.cost,
+            missed: &[],
+        };
+        choose::solve(self.stay.packing, &offered, &wanted, limits)
     }
 }

@@ -35,13 +35,9 @@ pub(super) struct Rest {
 }
 
 impl Lead<'_, '_> {
-    /// Settles patterns until few hosts are left, chooses for these, and makes the plan better. Returns the patterns of
-    /// the hosts in use, if nothing is missing.
-    pub(super) fn settle(
-        &mut self,
-        lp: &mut Lp,
-        limits: &Limits,
-    ) -> Result<Option<Vec<Met>>, Failure> {
+    /// Settles patterns until few hosts are left, chooses for these, and makes the plan better. Returns the plan, if
+    /// nothing is missing.
+    pub(super) fn settle(&mut self, lp: &mut Lp, limits: &Limits) -> Result<Option<Plan>, Failure> {
         let stop = limits.stop;
         let packing = self.stay.packing;
         let mut rest = Rest::new(self);
@@ -79,7 +75,7 @@ impl Lead<'_, '_> {
             }
         }
         let plan = self.mend(Plan::new(self, settled), limits);
-        Ok(plan.is_whole().then_some(plan.used))
+        Ok(plan.is_whole().then_some(plan))
     }
 
     /// Charges what is missed so much more than its weight, and nothing for what is exceeded.

@@ -24,11 +24,11 @@
 //! floating point, and no bound rests on that.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::ascent::Ascent;
 use super::cells::{Cells, Filled, Table};
-use super::choose::{self, Choice, Wanted};
+use super::choose;
 use super::compose::Composer;
 use super::fill::{Found, fill};
 use super::lead::{self, Led};
@@ -50,10 +50,6 @@ const PARTS: i64 = 1 << 16;
 const STARTS: [f64; 9] = [0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0];
 /// Items that a host in use carries, in the mean, at most, where patterns are chosen from.
 const EACH: usize = 6;
-/// Hosts in use of which all patterns are chosen from at once, at most.
-const AT_ONCE: i64 = 100;
-/// Contents chosen from, at most.
-const CHOICES: usize = 15_000;
 /// The part of the best bound by which the next is to be better.
 const NEAR: i64 = 64;
 /// Evaluations, at most.
@@ -99,7 +95,7 @@ pub fn refilled(
 }
 
 /// Bounds what moving guests costs with hosts in use that cost at most `cost`, and where hosts carry
-/// few guests chooses among the patterns met, from the placement `incumbent` on. The bound is sought until `enough` says so.
+/// few guests chooses among the patterns met. The bound is sought until `enough` says so.
 ///
 /// With a limit on nodes it repeats exactly: a node is an evaluation. Time counts through
 /// `limits.stop` alone, of which the choice has what is left.
@@ -108,7 +104,6 @@ pub fn moves(
     stay: &Stay,
     cost: i64,
     known: Between,
-    incumbent: &[usize],
     limits: &Limits,
     enough: &dyn Fn() -> bool,
 ) -> Stayed {
@@ -130,14 +125,18 @@ pub fn moves(
     };
     let least = stay.rounded(led.bound.unwrap_or(0));
     let parts = float(led.bound.unwrap_or(0)) / float(stay.parts);
-    let bound = (least > known.lower).then(|| MovesBound {
-        least,
-        origin: format!("patterns with who stays, {parts:.1} rounded up"),
-    });
-    let open = least.max(known.lower) < known.upper;
-    let placement = open
-        .then(|| stay.chosen(&led, cost, incumbent, limits))
-        .flatten();
+    let bound = match led.searched {
+        Some(searched) if searched > least.max(known.lower) => Some(MovesBound {
+            least: searched,
+            origin: "ILP over patterns with who stays".into(),
+        }),
+        _ => (least > known.lower).then(|| MovesBound {
+            least,
+            origin: format!("patterns with who stays, {parts:.1} rounded up"),
+        }),
+    };
+    let chosen = led.chosen.map(|c| choose::named(packing, c.iter()));
+    let placement = chosen.and_then(|c| stay.seated(&c));
     let mut weights = vec![0; p.guests.len()];
     for (item, weight) in packing.items.iter().zip(led.weights) {
         let firsts = item.members.iter().filter_map(|m| m.first());
@@ -344,7 +343,7 @@ impl<'a> Stay<'a> {
         Led {
             bound: best,
             weights: ascent.best_weights(),
-            choices: Vec::new(),
+            searched: None,
             chosen: None,
         }
     }
@@ -371,7 +370,7 @@ impl<'a> Stay<'a> {
     }
 
     /// A bound in parts as a bound in prices.
-    fn rounded(&self, bound: i64) -> i64 {
+    pub(super) fn rounded(&self, bound: i64) -> i64 {
         ceil_div(ceil_div(bound, self.parts), self.unit) * self.unit
     }
 
@@ -400,77 +399,6 @@ impl<'a> Stay<'a> {
         (cost / cheapest.unwrap_or(1)).min(hosts)
     }
 
-    /// The contents of a placement's hosts, by site.
-    fn contents(&self, p: &Problem, placement: &[usize]) -> BTreeSet<(usize, Content)> {
-        let mut site = vec![None; p.hosts.len()];
-        for (s, of) in self.sites.iter().enumerate() {
-            site[of.host] = Some(s);
-        }
-        let mut contents: BTreeMap<usize, BTreeMap<usize, usize>> = BTreeMap::new();
-        for (i, item) in self.packing.items.iter().enumerate() {
-            for members in &item.members {
-                let at = members.first().and_then(|g| placement.get(*g));
-                if let Some(s) = at.and_then(|h| site[*h]) {
-                    *contents.entry(s).or_default().entry(i).or_default() += 1;
-                }
-            }
-        }
-        let contents = contents.into_iter();
-        contents
-            .map(|(s, content)| (s, content.into_iter().collect()))
-            .collect()
-    }
-
-    /// A placement made of patterns: of those settled, then, where hosts are few, of all from that one on.
-    fn chosen(
-        &self,
-        led: &Led,
-        cost: i64,
-        incumbent: &[usize],
-        limits: &Limits,
-    ) -> Option<Vec<usize>> {
-        let packing = self.packing;
-        let settled = led.chosen.as_ref();
-        let first = settled.and_then(|c| self.seated(&choose::named(packing, c.iter())));
-        if self.used_at_most(cost) > AT_ONCE && first.is_some() || (limits.stop)() {
-            return first;
-        }
-        let choices = self.choices(&led.choices, first.as_deref().unwrap_or(incumbent));
-        if choices.is_empty() {
-            return first;
-        }
-        let hosts: Vec<usize> = packing.hosts.iter().map(super::HostClass::count).collect();
-        let wanted = Wanted {
-            counts: &self.counts,
-            hosts: &hosts,
-            cost: cost - packing.forced_cost(),
-            missed: &[],
-        };
-        let chosen = choose::solve(packing, &choices, &wanted, limits);
-        let chosen = chosen.map(|c| choose::named(packing, c.iter().map(|c| &choices[*c])));
-        chosen.and_then(|c| self.seated(&c)).or(first)
-    }
-
-    /// Of patterns, those first that cost least, as many as are chosen from, and those of the placement.
-    fn choices(&self, led: &[Choice], incumbent: &[usize]) -> Vec<Choice> {
-        if led.is_empty() {
-            return Vec::new();
-        }
-        let known = self.contents(self.p, incumbent);
-        let mut choices: Vec<Choice> = known
-            .into_iter()
-            .map(|(s, content)| Choice {
-                class: self.sites[s].class,
-                host: Some(self.sites[s].host),
-                stays: self.stays(&self.sites[s], &content),
-                content,
-                known: true,
-            })
-            .collect();
-        choices.extend(led.iter().take(CHOICES).cloned());
-        choices
-    }
-
     /// What finds the best content of each class's hosts.
     fn fillers(
         &self,
@@ -481,17 +409,39 @@ impl<'a> Stay<'a> {
         let filler = |k: usize| match &self.cells {
             Some(cells) => Filler::Exact(cells[k].table(weights, counts)),
             None => {
-                let mut search = Search::new(&self.pricers[k], weights, counts);
-                let mut place = vec![None; self.counts.len()];
-                (0..search.n()).for_each(|at| place[search.item(at)] = Some(at));
                 if self.is_led(cost) {
-                    return Filler::Few(Box::new(Composer::new(search, place, slack)));
+                    return Filler::Few(Box::new(self.composer(k, weights, counts, slack)));
                 }
+                let (mut search, place) = self.search(k, weights, counts);
                 search.tabulate(CELLS);
                 Filler::Search(Box::new(search), place, slack)
             }
         };
         (0..self.packing.hosts.len()).map(filler).collect()
+    }
+
+    /// A search for contents of a class's hosts, and where it has each item.
+    fn search(
+        &self,
+        k: usize,
+        weights: &[i64],
+        counts: &[usize],
+    ) -> (Search<'_>, Vec<Option<usize>>) {
+        let search = Search::new(&self.pricers[k], weights, counts);
+        let mut place = vec![None; self.counts.len()];
+        (0..search.n()).for_each(|at| place[search.item(at)] = Some(at));
+        (search, place)
+    }
+
+    pub(super) fn composer(
+        &self,
+        k: usize,
+        weights: &[i64],
+        counts: &[usize],
+        slack: i64,
+    ) -> Composer<'_> {
+        let (search, place) = self.search(k, weights, counts);
+        Composer::new(search, place, slack)
     }
 
     /// Contents of open sites that are worth most by the weights, of so many copies of each item; `(cost, slack)` as

@@ -5,6 +5,7 @@ use vmpack_domain::check::certificate::{Piece, Room, prove};
 use vmpack_domain::units::Micros;
 
 use super::compose::Composer;
+use super::near::All;
 use super::price::{Pricer, Reach, Search};
 use super::*;
 
@@ -387,6 +388,24 @@ fn check_composing(
         let mut copies = vec![0; counts.len()];
         found.content.iter().for_each(|(i, c)| copies[*i] = *c);
         prop_assert!(worth(&copies) + slack >= best);
+
+        // Whatever is near the best is part of a content that is found with all of them.
+        let least = best - 3 * slack;
+        let (mut steps, all) = (u64::MAX, |homes: &[(usize, i64)]| {
+            All::new(&composer, homes, weights, least)
+        });
+        let mut near = all(&homes[..]).find(false, &mut steps).unwrap();
+        near.append(&mut all(&[]).find(true, &mut steps).unwrap());
+        for content in contents(p, k).iter().filter(|c| worth(c) >= least) {
+            let within = |near: &Content| {
+                let of = |i: usize| near.iter().find(|n| n.0 == i).map_or(0, |n| n.1);
+                content
+                    .iter()
+                    .enumerate()
+                    .all(|(i, copies)| *copies <= of(i))
+            };
+            prop_assert!(near.iter().any(within), "{content:?} in {near:?}");
+        }
     }
     Ok(())
 }
