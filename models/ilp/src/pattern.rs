@@ -69,6 +69,7 @@ use vmpack_domain::units::Micros;
 use crate::Limits;
 use crate::highs::mps::Wording;
 use master::{Known, Master};
+use mend::Guide;
 use proof::Proof;
 
 /// What one host carries.
@@ -172,7 +173,7 @@ impl<'a> Effort<'a> {
 }
 
 /// Dives, at most.
-const DIVES: u64 = 40;
+const DIVES: u64 = 6;
 /// Classes of items above which the LP of all of them is out of reach.
 const MANY: usize = 2000;
 /// Items up to which the patterns at hand are tried as an integer program.
@@ -224,7 +225,7 @@ pub fn solve(
     let mut known = Known::new(packing, lower, upper);
     let mut proof = Proof::trivial(packing);
     let mut packed: Option<Packed> = None;
-    let (mut pool, mut value) = (Vec::new(), 0.0);
+    let (mut pool, mut duals, mut value) = (Vec::new(), None, 0.0);
     let mut rounds = 0;
     let ended = if packing.is_large() {
         Ok(())
@@ -262,6 +263,7 @@ pub fn solve(
                 Ok(())
             });
             value = master.worth();
+            duals = master.promising().cloned();
             (pool, rounds) = (master.pool, master.rounds);
             ended
         })
@@ -273,7 +275,9 @@ pub fn solve(
     let whole = packed.as_ref().filter(|p| p.left.is_empty());
     let hosts = whole.map_or_else(|| incumbent.to_vec(), Packed::each);
     if closed < upper && !hosts.is_empty() {
-        let found = mend::mend(packing, hosts, closed, &effort, &mut rounds);
+        let pool = &pool;
+        let guide = duals.map(|duals| Guide { duals, pool });
+        let found = mend::mend(packing, hosts, guide.as_ref(), closed, &effort, &mut rounds);
         keep(&mut packed, &mut upper, found);
     }
     Answer {

@@ -67,6 +67,11 @@ impl Master<'_> {
         );
     }
 
+    /// The duals that promise most so far.
+    pub(super) fn promising(&self) -> Option<&Duals> {
+        self.center.as_ref().map(|c| &c.duals)
+    }
+
     /// Both phases: with the exchange columns, then without.
     pub(super) fn converge(&mut self, known: &Known, best: &mut Proof) -> Result<(), Failure> {
         self.generate(known, best)?;
@@ -77,9 +82,9 @@ impl Master<'_> {
         Ok(())
     }
 
-    /// Both phases with quick columns alone, while there are many.
-    pub(super) fn approach(&mut self) -> Result<(), Failure> {
-        let center = self.guess();
+    /// Both phases with quick columns alone, while there are many; `guide` is known of the duals.
+    pub(super) fn approach(&mut self, guide: Option<Duals>) -> Result<(), Failure> {
+        let center = guide.unwrap_or_else(|| self.guess());
         self.offer(&center, &center, 1.0 - NEAR, -NEAR)?;
         for phase in 0..2 {
             if phase == 1 {

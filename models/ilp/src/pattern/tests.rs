@@ -513,6 +513,36 @@ fn an_lp_that_was_ended_for_a_dive_goes_on() {
 
 /// Above so many classes parts of the incumbent are packed anew.
 #[test]
+fn parts_mended_by_what_the_lp_knows_pack_all_that_they_packed() {
+    let p = measured(40);
+    let alone = |i: usize| Pattern {
+        host: 0,
+        content: vec![(i, 1)],
+    };
+    let hosts: Vec<Pattern> = (0..p.items.len()).map(alone).collect();
+    let limits = limits(Some(200));
+    let pool = solve(&p, &[], 0, i64::MAX, &limits, NEVER).packed.unwrap();
+    let guide = Guide {
+        duals: master::Duals {
+            items: vec![0.4; p.items.len()],
+            hosts: vec![0.0],
+        },
+        pool: &pool.each(),
+    };
+    let effort = Effort::of(&limits);
+    let mended = mend::mend(&p, hosts.clone(), Some(&guide), 0, &effort, &mut 0);
+    let mut packed = vec![0; p.items.len()];
+    for pattern in mended.each() {
+        let mut copies = vec![0; p.items.len()];
+        pattern.content.iter().for_each(|(i, c)| copies[*i] += c);
+        assert!(fits(&p, pattern.host, &copies), "{pattern:?}");
+        packed.iter_mut().zip(copies).for_each(|(n, c)| *n += c);
+    }
+    assert_eq!(packed, vec![1; p.items.len()]);
+    assert!(mended.left.is_empty() && mended.each().len() < hosts.len());
+}
+
+#[test]
 fn parts_of_a_packing_of_many_classes_are_mended() {
     let mut p = measured(i64::try_from(MANY).unwrap() + 50);
     p.hosts[0].members = (0..p.items.len()).collect();
