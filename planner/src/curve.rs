@@ -14,7 +14,7 @@ use crate::effort::Effort;
 use crate::explain;
 use crate::instance::Instance;
 use crate::moves;
-use crate::pack::{self, Answer, Packed};
+use crate::pack::{Answer, Packed};
 use crate::schedule::migrations::migrations;
 use crate::schedule::{Order, order};
 use crate::search::{Search, Step};
@@ -77,10 +77,7 @@ pub fn curve(
         Err(reasons) => return Outcome::Infeasible(reasons),
     };
     (search.report)(Step::Phase("pack"));
-    let mut effort = Effort::share(search, policy, 300);
-    let packed = windows.packed(&whole, |inst| {
-        pack::pack(inst, &mut bound, policy, &mut effort, search.report)
-    });
+    let packed = windows.packed(&whole, &mut bound, 300, policy, search);
     let mut packed = match packed {
         Answer::Found(packed) => packed,
         Answer::Impossible => {

@@ -2,7 +2,7 @@
 
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::pattern::{self, Packing};
-use vmpack_ilp::{assignment, bound, moves};
+use vmpack_ilp::{Limits, assignment, bound, moves};
 
 use crate::effort::Effort;
 use crate::explain;
@@ -67,7 +67,11 @@ pub fn mps(
     let text = match formulation {
         Formulation::Assignment => assignment::mps(&problem, bound.cost, relaxed),
         Formulation::Pattern => {
-            let limits = effort.limits(policy, 1000);
+            let alarm = effort.alarm(1000);
+            let limits = Limits {
+                stop: &alarm,
+                ..effort.limits(policy, 1000)
+            };
             // Where windows are exempt patterns speak of a problem that allows more.
             pattern::mps(&Packing::of(&plain), relaxed, &limits)
         }

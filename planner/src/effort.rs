@@ -46,6 +46,14 @@ impl<'a> Effort<'a> {
             rounds: policy.limits.nodes,
         }
     }
+    /// A phase that ends when `permille` of what is left of this one has passed, with as many rounds.
+    pub(crate) fn part(&self, permille: u64) -> Self {
+        let end = match self.rounds {
+            Some(_) => self.end,
+            None => (self.elapsed)() + part(self.left(), permille),
+        };
+        Self { end, ..*self }
+    }
     /// Whether nothing is left.
     pub(crate) fn spent(&self) -> bool {
         self.rounds == Some(0) || self.cut_off()

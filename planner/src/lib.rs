@@ -74,14 +74,7 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
         // Pack
         (search.report)(Step::Phase("pack"));
         let mut proven = bound.clone();
-        let mut effort = Effort::share(search, policy, 450);
-        let packed = windows.packed(&whole, |inst| {
-            // What is only a bound for the whole leaves it a share of its own.
-            let mut part = Effort::share(search, policy, 100);
-            let seen_only = inst.is_plain() && !whole.is_plain();
-            let effort = if seen_only { &mut part } else { &mut effort };
-            pack::pack(inst, &mut proven, policy, effort, search.report)
-        });
+        let packed = windows.packed(&whole, &mut proven, 450, policy, search);
         let packed = match packed {
             Answer::Found(packed) => packed,
             Answer::Impossible if reach.is_whole() => {

@@ -6,16 +6,21 @@
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use vmpack_ilp::bound::MovesBound;
+use vmpack_domain::Policy;
+use vmpack_ilp::bound::{Bound, MovesBound};
 use vmpack_ilp::problem::{CLUSTER_RESOURCES, Problem};
 
+use crate::effort::Effort;
 use crate::instance::{Instance, State};
-use crate::pack::{Answer, Packed};
+use crate::pack::{self, Answer, Packed};
+use crate::search::Search;
 
 /// So many resources are seen at once from the start.
 const FIRST: usize = 12;
 /// So often are cheaper moves sought by less than all windows.
 const TRIES: usize = 8;
+/// Thousandths of the time left for parts of the windows that one part may take.
+const PART: u64 = 500;
 /// The most sets of windows that are seen.
 const SETS: usize = 24;
 
@@ -81,27 +86,52 @@ impl Windows {
         Cow::Owned(problem.with_resources(&seen))
     }
 
-    /// Packs by what is seen until the answer holds in every window.
+    /// Packs by what is seen until the answer holds in every window and costs no more there, for at most
+    /// `share` thousandths of the time left, and for as much of what is left then by all windows, where that
+    /// has found nothing.
     pub(crate) fn packed(
         &mut self,
         whole: &Instance,
-        mut pack: impl FnMut(&Instance) -> Answer,
+        bound: &mut Bound,
+        share: u64,
+        policy: &Policy,
+        search: &mut Search,
     ) -> Answer {
-        while !self.sees_all(whole.problem) {
+        let parts = Effort::share(search, policy, share);
+        let ended = parts.alarm(1000);
+        let mut dearer = None;
+        while !self.sees_all(whole.problem) && !ended() {
             let seen = self.seen(whole.problem);
             let Ok(inst) = Instance::build(&seen) else {
                 break;
             };
-            match pack(&inst) {
+            let mut effort = parts.part(PART);
+            let answer = pack::pack(&inst, bound, policy, &mut effort, search.report);
+            match answer {
                 Answer::Found(found) => match Packed::of(whole, &found.at) {
-                    Some(packed) => return Answer::Found(packed),
+                    Some(packed) if packed.cost <= found.cost => return Answer::Found(packed),
+                    // What counts beside the windows, such as spare room, was not seen.
+                    Some(packed) => {
+                        dearer = Some(packed);
+                        break;
+                    }
                     None if self.learn(whole, &found.at) => {}
                     None => break,
                 },
-                other => return other,
+                Answer::Impossible => return Answer::Impossible,
+                // What is not found with fewer windows may be found with all, in time of its own.
+                Answer::Nothing(_) => break,
             }
         }
-        pack(whole)
+        let mut effort = Effort::share(search, policy, share);
+        let answer = pack::pack(whole, bound, policy, &mut effort, search.report);
+        match (answer, dearer) {
+            (Answer::Found(found), Some(dearer)) if dearer.cost < found.cost => {
+                Answer::Found(dearer)
+            }
+            (Answer::Nothing(_), Some(dearer)) => Answer::Found(dearer),
+            (answer, _) => answer,
+        }
     }
 
     /// Seeks cheaper moves by what is seen, until they hold in every window or it was tried often.

@@ -295,7 +295,7 @@ pub fn mps(packing: &Packing, relaxed: bool, limits: &Limits) -> Result<String, 
     let wording = Wording {
         relaxed,
         unit: packing.unit(),
-        constant: 0,
+        constant: packing.forced_cost(),
         names: BTreeMap::new(),
         notes: vec!["a column is how many hosts of a class hold one pattern".to_owned()],
     };

@@ -321,7 +321,11 @@ impl Problem {
             if permitted.is_empty() {
                 reasons.push(nowhere(guest, choice.taken_by(g), names.current[g], &hosts));
             } else if allowed.is_empty() {
-                reasons.push(too_large(guest, demand, &need, &permitted, &hosts));
+                let cpu = windows.as_ref().map_or_else(
+                    || format!("its demand of {} ({})", demand.cpu, demand.basis),
+                    |windows| windows.wanted(g, exempt),
+                );
+                reasons.push(too_large(guest, (&cpu, exempt), &need, &permitted, &hosts));
             }
             guests.push(GuestItem {
                 name: guest.name.clone(),
@@ -531,10 +535,11 @@ fn nowhere(
     format!("guest {} may run on no host: {by}{drains}", guest.name)
 }
 
-/// Why a guest fits none of the hosts that it may run on.
+/// Why a guest fits none of the hosts that it may run on; its CPU in words, and the windows in which it
+/// may want more.
 fn too_large(
     guest: &Guest,
-    demand: &Demand,
+    (cpu, exempt): (&str, usize),
     need: &Amounts,
     permitted: &[usize],
     hosts: &[HostSlot],
@@ -550,11 +555,10 @@ fn too_large(
             .unwrap_or(0)
     };
     let mut lacks = Vec::new();
-    if need[0] > most(0) {
+    let above = (0..need.len()).filter(|r| is_cpu(*r) && need[*r] > most(*r));
+    if above.count() > exempt {
         lacks.push(format!(
-            "its demand of {} ({}) is above the {} that any of them offers",
-            demand.cpu,
-            demand.basis,
+            "{cpu} is above the {} that any of them offers",
             MilliCores(unsigned(most(0)))
         ));
     }

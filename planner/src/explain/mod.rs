@@ -115,8 +115,15 @@ pub(crate) fn bundle_without_host(problem: &Problem, guests: &[usize]) -> String
     if hosts.is_empty() {
         return format!("rule {rules} puts {who} on one host, and no host may take them all");
     }
-    let lacks = (0..problem.resources.len()).filter_map(|r| {
-        let need: i64 = guests.iter().map(|g| problem.guests[*g].need[r]).sum();
+    let need = |r: usize| -> i64 { guests.iter().map(|g| problem.guests[*g].need[r]).sum() };
+    // The windows in which they want most may be exempt.
+    let (mut cpu, mut counted): (Vec<usize>, Vec<usize>) =
+        (0..problem.resources.len()).partition(|r| ![1, 2].contains(r));
+    cpu.sort_by_key(|r| (std::cmp::Reverse(need(*r)), *r));
+    counted.extend(cpu.into_iter().skip(problem.exempt));
+    counted.sort_unstable();
+    let lacks = counted.into_iter().filter_map(|r| {
+        let need = need(r);
         let most = hosts.iter().map(|h| problem.hosts[*h].room[r]).max()?;
         (need > most).then(|| {
             format!(

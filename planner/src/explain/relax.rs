@@ -371,9 +371,16 @@ fn too_large(cluster: &Cluster, load: &Load, policy: &Policy) -> Vec<(u64, u64, 
     let single = demands(cluster, load, policy);
     let guests = cluster.guests.iter().zip(single).enumerate();
     let needs = guests.map(|(g, (guest, demand))| {
-        let most = joint.as_ref().and_then(|j| j.of[g].iter().max());
+        let most = joint.as_ref().and_then(|j| {
+            let mut wants = j.of[g].clone();
+            wants.sort_unstable();
+            wants
+                .len()
+                .checked_sub(policy.demand.exempt(wants.len()) + 1)
+                .map(|last| wants[last])
+        });
         let memory = guest.memory + policy.overhead.memory;
-        let cpu = most.copied().unwrap_or(demand.cpu);
+        let cpu = most.unwrap_or(demand.cpu);
         (cpu.0, memory.0, u64::from(guest.vcpus) * 1000)
     });
     let fits = |need: &(u64, u64, u64)| {

@@ -472,3 +472,56 @@ fn what_no_single_change_ends_is_ended_by_several() {
         .collect();
     assert_eq!(ways, ["together: drop rule apart; `limits.moves` 0 → 1"]);
 }
+
+#[test]
+fn spare_room_is_no_reason_for_dear_hosts_where_windows_are_exempt() {
+    let host = |name: &str, cores: &str| {
+        format!(
+            "  - {{ name: {name}, cpu: {cores}cores, memory: 64GiB, network: 1GiB/s, state: on }}\n"
+        )
+    };
+    let text = format!(
+        "hosts:\n{}{}{}guests:\n  - {{ name: g, vcpus: 4, memory: 1GiB, host: h3 }}\n",
+        host("h1", "8"),
+        host("h2", "6.5"),
+        host("h3", "3"),
+    );
+    let load = "guests:\n  g: { cpu: { windows: { start: 2026-01-05T00:00:00Z, step: 1h, values: [0.5, 0.5, 4.0] } } }\n";
+    let policy = "demand: { joint: true, overload: 34% }\nheadroom: { cpu: 0%, memory: 0% }\noverhead: { memory: 0MiB }\nover-commit: { cpu: 8 }\nrules: [{ kind: spare, name: r, room: 1 }]\n";
+    let (cluster, load, policy) = read(&text, load, policy);
+    let outcome = solve(&cluster, &load, &policy);
+    let plan = planned(&outcome);
+    assert_eq!(
+        (plan.hosts.after.len(), plan.status),
+        (2, PlanStatus::Optimal)
+    );
+}
+
+#[test]
+fn a_guest_too_large_is_told_the_window_that_counts() {
+    let text = "hosts:\n  - { name: h0, cpu: 4cores, memory: 16GiB, network: 1GiB/s, state: on }\nguests:\n  - { name: g0, vcpus: 8, memory: 1GiB, host: h0 }\n";
+    let load = "guests:\n  g0: { cpu: { p95: 0.5cores, windows: { start: 2026-01-05T00:00:00Z, step: 1h, values: [0.5, 0.5, 6, 5] } } }\n";
+    let said = |overload: &str, text: &str| {
+        let policy = format!("{PLAIN}demand: {{ joint: true, overload: {overload} }}\n");
+        let (cluster, load, policy) = read(text, load, &policy);
+        match solve(&cluster, &load, &policy) {
+            Outcome::Infeasible(reasons) => reasons.join("; "),
+            other => panic!("{other:?}"),
+        }
+    };
+    let all = said("0%", text);
+    assert!(
+        all.contains("its 6cores of cpu at 2026-01-05T02:00:00Z is above the 4cores"),
+        "{all}"
+    );
+    let one = said("25%", text);
+    assert!(
+        one.contains("its 5cores of cpu at 2026-01-05T03:00:00Z (after the 1 exempt)"),
+        "{one}"
+    );
+    let memory = said("50%", &text.replace("memory: 1GiB", "memory: 20GiB"));
+    assert!(
+        memory.contains("20GiB") && !memory.contains("cores"),
+        "{memory}"
+    );
+}

@@ -36,6 +36,18 @@ impl Windows {
             more: others.map(window).collect(),
         })
     }
+    /// What a guest wants of CPU where it wants most, but for the windows exempt, in words.
+    pub(super) fn wanted(&self, guest: usize, exempt: usize) -> String {
+        let mut windows: Vec<&Window> = std::iter::once(&self.first).chain(&self.more).collect();
+        windows.sort_by_key(|w| std::cmp::Reverse(w.of[guest]));
+        windows.get(exempt).map_or_else(String::new, |window| {
+            let wants = window.of[guest];
+            match exempt {
+                0 => format!("its {} of {}", wants, window.name),
+                k => format!("its {wants} of {} (after the {k} exempt)", window.name),
+            }
+        })
+    }
 }
 
 /// What a guest takes.
