@@ -15,8 +15,9 @@ use super::price::{Content, Search};
 const STEPS: u64 = 2_000;
 /// Choices of who stays are of interest where they are worth less than the best by at most this part.
 const NEAR: i64 = 8;
-/// Choices looked at on a host, at most.
+/// Choices looked at on a host, at most, and nodes of all their searches.
 const CHOICES: u64 = 1 << 10;
+const ALL_STEPS: u64 = 16 * STEPS;
 
 /// Finds the contents of hosts of a class.
 pub(super) struct Composer<'a> {
@@ -73,15 +74,27 @@ impl<'a> Composer<'a> {
     }
 }
 
+/// Σ price of those who may stay, from each on.
+pub(super) fn prices_from(stays: &[(usize, i64)]) -> Vec<i64> {
+    let mut sums = vec![0i64; stays.len() + 1];
+    for (j, (_, price)) in stays.iter().enumerate().rev() {
+        sums[j] = sums[j + 1].saturating_add(*price);
+    }
+    sums
+}
+
 struct Walk<'s, 'a> {
     of: &'s Composer<'a>,
     /// Copies that may stay, by place, with their prices; copies of an item together, the dearest first.
     stays: Vec<(usize, i64)>,
+    /// Σ price from each on.
+    prices_from: Vec<i64>,
     /// Copies of each item that may come or have come.
     left: Vec<usize>,
     used: Vec<bool>,
     rest: Vec<i64>,
     steps: u64,
+    all_steps: u64,
     choices: u64,
     /// Of this choice of who stays.
     local: i64,
@@ -102,11 +115,13 @@ impl<'s, 'a> Walk<'s, 'a> {
         }
         Self {
             of,
+            prices_from: prices_from(&stays),
             stays,
             left,
             used: vec![false; search.pricer.sets],
             rest: search.pricer.room.clone(),
             steps: 0,
+            all_steps: 0,
             choices: 0,
             local: 0,
             taken: Vec::new(),
@@ -139,6 +154,14 @@ impl<'s, 'a> Walk<'s, 'a> {
     /// looked at once for all.
     fn stay(&mut self, j: usize, value: i64) {
         let vacant = self.stays.is_empty();
+        // All who stay and all who come fit together, by what they are worth without the prices.
+        let bound = value
+            .saturating_add(self.of.ceiling.most(&self.rest))
+            .saturating_add(self.prices_from[j]);
+        if self.is_far(bound) {
+            self.unseen = self.unseen.max(bound);
+            return;
+        }
         let Some((k, price)) = self.stays.get(j).copied() else {
             if vacant || !self.taken.is_empty() {
                 self.choose(value);
@@ -157,21 +180,26 @@ impl<'s, 'a> Walk<'s, 'a> {
 
     /// The best beside those who stay now, together worth `value`.
     fn choose(&mut self, value: i64) {
-        let bound = value.saturating_add(self.of.ceiling.most(&self.rest));
-        let near = self.best - self.best / NEAR;
         self.choices += 1;
-        if bound <= near || self.choices > CHOICES {
-            self.unseen = self.unseen.max(bound);
-            return;
-        }
         self.steps = 0;
-        self.local = near.max(0);
+        self.local = self.near().max(0);
         self.content.clear();
         self.come(0, value);
+        self.all_steps += self.steps;
         if !self.content.is_empty() {
             self.contents.push((self.local, self.content.clone()));
             self.best = self.best.max(self.local);
         }
+    }
+
+    /// Contents worth less are of no interest.
+    fn near(&self) -> i64 {
+        self.best - self.best / NEAR
+    }
+
+    /// Whether what is worth at most `bound` is not looked at.
+    fn is_far(&self, bound: i64) -> bool {
+        bound <= self.near() || self.choices > CHOICES || self.all_steps > ALL_STEPS
     }
 
     /// Adds others, from the `from`-th in order on.

@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compose::Composer;
+use super::compose::{Composer, prices_from};
 use super::fill::staying;
 use super::price::{Content, count};
 use super::stay::Stay;
@@ -148,18 +148,14 @@ impl<'s, 'a> All<'s, 'a> {
     ) -> Self {
         let search = &of.search;
         let stays = staying(search, &of.place, homes, weights);
-        let mut prices_from = vec![0; stays.len() + 1];
-        for (j, (_, price)) in stays.iter().enumerate().rev() {
-            prices_from[j] = prices_from[j + 1] + price;
-        }
         let mut come = search.copies.clone();
         stays
             .iter()
             .for_each(|(k, _)| come[*k] = come[*k].saturating_sub(1));
         Self {
             of,
+            prices_from: prices_from(&stays),
             stays,
-            prices_from,
             come,
             left: search.copies.clone(),
             used: vec![false; search.pricer.sets],
@@ -177,6 +173,7 @@ impl<'s, 'a> All<'s, 'a> {
     }
 
     fn stay(&mut self, j: usize, value: i64, vacant: bool, steps: &mut u64) -> Option<()> {
+        *steps = steps.checked_sub(1)?;
         let come = self.of.ceiling.most(&self.rest);
         if value
             .saturating_add(come)

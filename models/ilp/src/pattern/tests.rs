@@ -415,6 +415,36 @@ fn alike(room: &[i64], hosts: usize, items: &[(&[i64], usize)]) -> Packing {
     packing((items.collect(), vec![(room.to_vec(), 1000, hosts, false)]))
 }
 
+/// Whoever has many guests that may all stay is not asked which of them do in every way.
+#[test]
+fn many_who_may_stay_are_searched_in_bounded_steps() {
+    let items: Vec<(Vec<i64>, usize, u8, u8)> = (0..48)
+        .map(|i| (vec![20 + i, 30 + i % 7], 1, 7, 0))
+        .collect();
+    let p = packing((items, vec![(vec![1_000, 1_000], 1000, 2, false)]));
+    let homes: Vec<(usize, i64)> = (0..48)
+        .map(|i| (i, 100 + i64::try_from(i).unwrap()))
+        .collect();
+    let weights: Vec<i64> = (0..48).map(|i| 50 + i % 11).collect();
+    let pricer = Pricer::new(&p, 0);
+    let counts = vec![1; 48];
+    let search = Search::new(&pricer, &weights, &counts);
+    let mut place = vec![None; counts.len()];
+    (0..search.n()).for_each(|at| place[search.item(at)] = Some(at));
+    let found = Composer::new(search, place, 0).fill(&homes, &weights);
+    // Some content that fits, and no content is worth more than is said.
+    let content: i64 = found
+        .content
+        .iter()
+        .map(|(i, _)| weights[*i] + homes[*i].1)
+        .sum();
+    assert!(
+        content > 0 && content <= found.most,
+        "{content} of {}",
+        found.most
+    );
+}
+
 #[test]
 fn patterns_see_what_no_single_resource_shows() {
     // Two of 4 in 10, and never one of the first with one of the second kind.
