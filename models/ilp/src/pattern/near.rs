@@ -82,25 +82,26 @@ impl Stay<'_> {
             return Some(found);
         }
         let (composers, weights) = (&margins.composers, &margins.weights);
-        let mut steps = STEPS;
+        let mut left = Left {
+            steps: STEPS,
+            contents: limit,
+            stop,
+        };
         let mut vacant: Vec<Option<i64>> = vec![None; composers.len()];
         for (s, site) in self.sites.iter().enumerate() {
             let least = margins.best[s].saturating_sub(gap);
             let any = vacant[site.class].get_or_insert(least);
             *any = least.min(*any);
             let all = All::new(&composers[site.class], &site.homes, weights, least);
-            let contents = all.find(false, &mut steps)?;
+            let contents = all.find(false, &mut left)?;
             found.extend(contents.into_iter().map(|c| (site.class, Some(s), c)));
-            if found.len() > limit || stop() {
-                return None;
-            }
         }
         for (k, least) in vacant.into_iter().enumerate() {
             let Some(least) = least else { continue };
-            let contents = All::new(&composers[k], &[], weights, least).find(true, &mut steps)?;
+            let contents = All::new(&composers[k], &[], weights, least).find(true, &mut left)?;
             found.extend(contents.into_iter().map(|c| (k, None, c)));
         }
-        (found.len() <= limit).then_some(found)
+        Some(found)
     }
 
     /// What a unit of cost is worth, about: of the last host that is paid for.
@@ -119,6 +120,22 @@ impl Stay<'_> {
             }
         }
         0
+    }
+}
+
+/// How far the search for contents goes, over all hosts.
+pub(super) struct Left<'a> {
+    pub(super) steps: u64,
+    pub(super) contents: usize,
+    pub(super) stop: &'a dyn Fn() -> bool,
+}
+
+impl Left<'_> {
+    /// `None` where it is over.
+    fn step(&mut self) -> Option<()> {
+        self.steps = self.steps.checked_sub(1)?;
+        let looks = self.steps % 1024 == 0;
+        (!(looks && (self.stop)())).then_some(())
     }
 }
 
@@ -167,13 +184,13 @@ impl<'s, 'a> All<'s, 'a> {
     }
 
     /// The contents on which somebody stays, or on which nobody does; `None` where that takes too many steps.
-    pub(super) fn find(mut self, vacant: bool, steps: &mut u64) -> Option<BTreeSet<Content>> {
-        self.stay(0, 0, vacant, steps)?;
+    pub(super) fn find(mut self, vacant: bool, left: &mut Left) -> Option<BTreeSet<Content>> {
+        self.stay(0, 0, vacant, left)?;
         Some(self.found)
     }
 
-    fn stay(&mut self, j: usize, value: i64, vacant: bool, steps: &mut u64) -> Option<()> {
-        *steps = steps.checked_sub(1)?;
+    fn stay(&mut self, j: usize, value: i64, vacant: bool, left: &mut Left) -> Option<()> {
+        left.step()?;
         let come = self.of.ceiling.most(&self.rest);
         if value
             .saturating_add(come)
@@ -184,28 +201,23 @@ impl<'s, 'a> All<'s, 'a> {
         }
         let Some((k, price)) = self.stays.get(j).copied() else {
             if vacant == self.taken.is_empty() {
-                self.come(0, value, steps)?;
+                self.come(0, value, left)?;
             }
             return Some(());
         };
         if self.fits(k) {
             self.take(k);
-            self.stay(
-                j + 1,
-                value + self.of.search.value[k] + price,
-                vacant,
-                steps,
-            )?;
+            self.stay(j + 1, value + self.of.search.value[k] + price, vacant, left)?;
             self.give(k);
         }
         // The dearer of two alike stays rather.
         let alike = self.stays[j..].iter().take_while(|s| s.0 == k).count();
-        self.stay(j + alike, value, vacant, steps)
+        self.stay(j + alike, value, vacant, left)
     }
 
     /// Adds others, from the `from`-th in order on.
-    fn come(&mut self, from: usize, value: i64, steps: &mut u64) -> Option<()> {
-        *steps = steps.checked_sub(1)?;
+    fn come(&mut self, from: usize, value: i64, left: &mut Left) -> Option<()> {
+        left.step()?;
         let of = self.of;
         let mut is_last = true;
         for at in from..of.order.len() {
@@ -218,7 +230,7 @@ impl<'s, 'a> All<'s, 'a> {
             let value = value + of.search.value[k];
             if value.saturating_add(of.ceiling.most(&self.rest)) >= self.least {
                 self.come[k] -= 1;
-                self.come(at, value, steps)?;
+                self.come(at, value, left)?;
                 self.come[k] += 1;
             }
             self.give(k);
@@ -229,7 +241,9 @@ impl<'s, 'a> All<'s, 'a> {
             for k in &self.taken {
                 *content.entry(of.search.item(*k)).or_default() += 1;
             }
-            self.found.insert(content.into_iter().collect());
+            if self.found.insert(content.into_iter().collect()) {
+                left.contents = left.contents.checked_sub(1)?;
+            }
         }
         Some(())
     }

@@ -316,6 +316,9 @@ impl Lead<'_, '_> {
         let margins = stay.margins(&weights, self.cost, limits.stop)?;
         let (mut proven, mut last) = (None, self.bound?);
         for most in NEAR {
+            if (limits.stop)() {
+                break;
+            }
             let upper = stay.all - plan.stays() * unit - unit;
             let halves = (0..HALVES).map(|half| last + ((upper - last) >> half));
             let near = halves.filter(|cut| *cut > last).find_map(|cut| {

@@ -5,7 +5,7 @@ use vmpack_domain::check::certificate::{Piece, Room, prove};
 use vmpack_domain::units::Micros;
 
 use super::compose::Composer;
-use super::near::All;
+use super::near::{All, Left};
 use super::price::{Pricer, Reach, Search};
 use super::*;
 
@@ -391,11 +391,14 @@ fn check_composing(
 
         // Whatever is near the best is part of a content that is found with all of them.
         let least = best - 3 * slack;
-        let (mut steps, all) = (u64::MAX, |homes: &[(usize, i64)]| {
-            All::new(&composer, homes, weights, least)
-        });
-        let mut near = all(&homes[..]).find(false, &mut steps).unwrap();
-        near.append(&mut all(&[]).find(true, &mut steps).unwrap());
+        let mut left = Left {
+            steps: u64::MAX,
+            contents: usize::MAX,
+            stop: &|| false,
+        };
+        let all = |homes: &[(usize, i64)]| All::new(&composer, homes, weights, least);
+        let mut near = all(&homes[..]).find(false, &mut left).unwrap();
+        near.append(&mut all(&[]).find(true, &mut left).unwrap());
         for content in contents(p, k).iter().filter(|c| worth(c) >= least) {
             let within = |near: &Content| {
                 let of = |i: usize| near.iter().find(|n| n.0 == i).map_or(0, |n| n.1);
