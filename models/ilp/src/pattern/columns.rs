@@ -115,6 +115,8 @@ impl Master<'_> {
         if center.value <= 0.0 && !self.effort.sufficed(self.rounds, self.steps) {
             let round = self.round(&center.duals, &center.duals, 0.0, FIRST, -NEAR)?;
             center.value = round.estimate;
+            // What is known of the guess is given up for what is known to be better only.
+            center.searched = round.closed;
             if round.proof.cost > best.cost {
                 *best = round.proof;
             }
