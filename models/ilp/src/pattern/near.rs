@@ -134,7 +134,7 @@ impl Left<'_> {
     /// `None` where it is over.
     fn step(&mut self) -> Option<()> {
         self.steps = self.steps.checked_sub(1)?;
-        let looks = self.steps % 1024 == 0;
+        let looks = self.steps.is_multiple_of(1024);
         (!(looks && (self.stop)())).then_some(())
     }
 }
