@@ -98,9 +98,8 @@ impl Windows {
         search: &mut Search,
     ) -> Answer {
         let parts = Effort::share(search, policy, share);
-        let ended = parts.alarm(1000);
         let mut dearer = None;
-        while !self.sees_all(whole.problem) && !ended() {
+        while !self.sees_all(whole.problem) && !parts.cut_off() {
             let seen = self.seen(whole.problem);
             let Ok(inst) = Instance::build(&seen) else {
                 break;

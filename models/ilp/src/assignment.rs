@@ -18,7 +18,6 @@ use good_lp::solvers::highs::{HighsProblem, highs};
 
 use crate::answer::{Known, conclude};
 use crate::grid::{Frame, Grid};
-use crate::highs::mps::Wording;
 use crate::model::{Columns, gcd};
 use crate::problem::{GroupKind, Problem};
 use crate::rule::{holds, spare};
@@ -126,14 +125,7 @@ pub fn solve(
 /// That the solver refused the model, in words.
 pub fn mps(p: &Problem, lower: i64, relaxed: bool) -> Result<String, String> {
     let made = formulation(p, None, lower);
-    let (names, notes) = made.grid.names(p);
-    let wording = Wording {
-        relaxed,
-        unit: made.unit,
-        constant: made.constant,
-        names,
-        notes,
-    };
+    let wording = made.grid.wording(p, relaxed, (made.unit, made.constant));
     crate::highs::mps::mps("assignment", made.model, &wording)
 }
 

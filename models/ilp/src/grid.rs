@@ -37,6 +37,7 @@ use std::collections::BTreeMap;
 use good_lp::Constraint;
 
 use crate::bound::reach;
+use crate::highs::mps::Wording;
 use crate::model::{Column, Columns, Sum, Term};
 use crate::problem::{GroupKind, Problem, is_cpu};
 
@@ -292,8 +293,14 @@ impl Grid {
         sum
     }
 
-    /// Names of the columns for other solvers, by numbers of guests and hosts, and who has which number.
-    pub(crate) fn names(&self, p: &Problem) -> (BTreeMap<usize, String>, Vec<String>) {
+    /// What a text for other solvers says beside the model: columns named by numbers of guests and hosts, and
+    /// who has which number. The objective is in `unit`, less `constant`.
+    pub(crate) fn wording(
+        &self,
+        p: &Problem,
+        relaxed: bool,
+        (unit, constant): (i64, i64),
+    ) -> Wording {
         let mut names = BTreeMap::new();
         for (g, spots) in self.open() {
             for (h, column) in spots {
@@ -311,7 +318,13 @@ impl Grid {
         let hosts = hosts.map(|(h, host)| format!("host {h}: {}", host.name));
         let head = "x_g_h: guest g runs on host h; y_h: host h is in use".to_owned();
         let notes = std::iter::once(head).chain(guests).chain(hosts);
-        (names, notes.collect())
+        Wording {
+            relaxed,
+            unit,
+            constant,
+            names,
+            notes: notes.collect(),
+        }
     }
 
     /// The placement in the solver's values; `None` when a guest is nowhere.

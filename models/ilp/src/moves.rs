@@ -24,7 +24,6 @@ use good_lp::solvers::highs::{HighsProblem, highs};
 
 use crate::answer::{Known, conclude};
 use crate::grid::{Frame, Grid, Settled};
-use crate::highs::mps::Wording;
 use crate::model::{Columns, Sum, Term, gcd};
 use crate::problem::Problem;
 use crate::rule::{holds, spare};
@@ -188,14 +187,7 @@ pub fn mps(p: &Problem, cost: i64, relaxed: bool) -> Result<String, String> {
         apart: &apart,
     };
     let made = formulation(p, &frame, cost, unit);
-    let (names, notes) = made.grid.names(p);
-    let wording = Wording {
-        relaxed,
-        unit,
-        constant: 0,
-        names,
-        notes,
-    };
+    let wording = made.grid.wording(p, relaxed, (unit, 0));
     crate::highs::mps::mps("moves", made.model, &wording)
 }
 
