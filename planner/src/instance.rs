@@ -13,7 +13,7 @@ pub(crate) use state::State;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vmpack_ilp::problem::{Amounts, CLUSTER_RESOURCES, GroupKind, Problem};
+use vmpack_ilp::problem::{Amounts, CLUSTER_RESOURCES, GroupKind, Problem, is_cpu};
 
 /// Not placed.
 pub(crate) const NOWHERE: usize = usize::MAX;
@@ -236,7 +236,7 @@ impl<'p> Instance<'p> {
         }
         if problem.exempt > 0 {
             // A window may want more than all rooms; nothing is lost by not looking.
-            let windows = (0..floor.len()).filter(|r| ![1, 2].contains(r));
+            let windows = (0..floor.len()).filter(|r| is_cpu(*r));
             windows.for_each(|r| floor[r] = 0);
         }
         if reasons.is_empty() {
@@ -289,7 +289,7 @@ impl<'p> Instance<'p> {
         let mut windows = Vec::new();
         for (r, scale) in self.scale.iter().enumerate() {
             let over = load[r] - room[r];
-            if over > 0 && [1, 2].contains(&r) {
+            if over > 0 && !is_cpu(r) {
                 sum += over as f64 * scale;
             } else if over > 0 {
                 windows.push(over as f64 * scale);

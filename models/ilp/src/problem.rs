@@ -25,7 +25,7 @@ use vmpack_domain::rule::{self, Over, Rule, RuleKind};
 use vmpack_domain::{GuestName, HostName, units};
 
 use crate::rule::{Choice, ban, fence, pin, spare};
-pub(crate) use room::is_cpu;
+pub use room::is_cpu;
 use room::{Sizes, fits};
 
 use taken::{Windows, keep_load, need};

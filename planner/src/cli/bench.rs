@@ -203,9 +203,9 @@ fn resumed(path: &PathBuf) -> Result<(BTreeSet<String>, std::fs::File), Failure>
             path.display()
         )));
     }
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+    let text = match path.try_exists() {
+        Ok(true) => sources::open(path)?.text,
+        Ok(false) => String::new(),
         Err(e) => return Err(failed(e)),
     };
     let whole = text.rfind('\n').map_or(0, |end| end + 1);

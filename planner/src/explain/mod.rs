@@ -14,7 +14,7 @@ use vmpack_domain::plan::TradeClaim;
 use vmpack_domain::units::{MiB, MilliCores, Ratio, count};
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::bound::Bound;
-use vmpack_ilp::problem::{GroupKind, GroupRule, Problem};
+use vmpack_ilp::problem::{GroupKind, GroupRule, Problem, is_cpu};
 
 use crate::instance::Instance;
 use crate::schedule::reach::Route;
@@ -118,7 +118,7 @@ pub(crate) fn bundle_without_host(problem: &Problem, guests: &[usize]) -> String
     let need = |r: usize| -> i64 { guests.iter().map(|g| problem.guests[*g].need[r]).sum() };
     // The windows in which they want most may be exempt.
     let (mut cpu, mut counted): (Vec<usize>, Vec<usize>) =
-        (0..problem.resources.len()).partition(|r| ![1, 2].contains(r));
+        (0..problem.resources.len()).partition(|r| is_cpu(*r));
     cpu.sort_by_key(|r| (std::cmp::Reverse(need(*r)), *r));
     counted.extend(cpu.into_iter().skip(problem.exempt));
     counted.sort_unstable();

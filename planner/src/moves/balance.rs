@@ -8,6 +8,8 @@
 //! moves less memory is better. Then each guest that moved for it is put back and the best that could go
 //! in its place is tried, until no such exchange gains.
 
+use vmpack_ilp::problem::is_cpu;
+
 use crate::instance::{Instance, State};
 
 /// Most passes over what has been moved.
@@ -85,11 +87,6 @@ impl<'a> Shares<'a> {
     fn now(&self, state: &State) -> f64 {
         self.after(state, self.awake[0], self.awake[0], |_| 0)
     }
-}
-
-/// Of the resources, the second is memory and the third vCPUs; the others are CPU, in a window each.
-fn is_cpu(resource: usize) -> bool {
-    resource != 1 && resource != 2
 }
 
 /// A move, or a swap with another bundle.

@@ -13,6 +13,9 @@ fn a_file_that_is_no_record_stays_as_it_is() {
         let kept = std::fs::read_to_string(desk.path("own.json")).unwrap();
         assert_eq!(kept, text);
     }
+    std::fs::write(desk.path("own.json"), b"{\xff").unwrap();
+    let line = "bench pack one.vbp --nodes 10 --record own.json";
+    desk.check(line, 3, &["own.json:1:2: read byte 0xff"]);
     desk.check(
         "bench pack one.vbp --record /dev/null",
         2,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Amounts, CLUSTER_RESOURCES, HostSlot};
 
 /// Whether a resource of a cluster is CPU, once or in a window.
-pub(crate) fn is_cpu(resource: usize) -> bool {
+pub fn is_cpu(resource: usize) -> bool {
     resource == 0 || resource >= CLUSTER_RESOURCES.len()
 }
 

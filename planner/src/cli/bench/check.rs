@@ -39,10 +39,11 @@ pub(super) fn run(arguments: &BenchCheckArguments, session: &mut Session) -> Res
         let (packing, digest) = instance(path, arguments.format, session)?;
         let began = std::time::Instant::now();
         let beside = certificate_path(&arguments.certificates, path, &digest);
-        let text = std::fs::read_to_string(&beside).map_err(|e| {
-            let failure = sources::unreadable(&beside, &e);
-            failure.hint("`vmpack bench pack --certificates` writes one for each instance")
-        })?;
+        let text = sources::open(&beside)
+            .map_err(|failure| {
+                failure.hint("`vmpack bench pack --certificates` writes one for each instance")
+            })?
+            .text;
         let stated: PackingCertificate = serde_json::from_str(&text)
             .map_err(|e| Failure::input(format!("{}: {e}", beside.display())))?;
         let violations = violations(&packing, &digest, &stated, arguments.steps);
