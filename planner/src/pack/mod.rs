@@ -1,6 +1,6 @@
 //! Stage 1: the fewest hosts, that is the least Σ cost of hosts in use.
 //!
-//! Constructive placements first and the pattern LP of single resources, then annealing towards the
+//! Constructive placements and the pattern LP of single resources first, then annealing towards the
 //! bound; where a gap is left, the whole pattern LP with packings from its columns, and the
 //! assignment ILP if the instance is small enough for it. Where guests are of few sizes the whole
 //! pattern LP is quick and comes before everything.
@@ -10,6 +10,7 @@ mod divide;
 mod exchange;
 pub(crate) mod fit;
 mod patterns;
+mod scarce;
 
 use vmpack_domain::Policy;
 use vmpack_ilp::bound::Bound;
@@ -18,6 +19,7 @@ use vmpack_ilp::{Solved, assignment, in_use};
 
 use crate::effort::Effort;
 use crate::instance::{Instance, NOWHERE, State};
+use crate::rng::Rng;
 use crate::search::Step;
 
 /// A feasible placement of bundles and what its hosts cost.
@@ -134,20 +136,21 @@ pub(crate) fn pack(
     {
         return Answer::Impossible;
     }
-    construct(&mut best, &now, bound, effort);
-    for (sizes, rounds) in [(patterns::FEW, 0..1), (patterns::MORE, 1..ROUNDS)] {
-        if let Some(packing) = &packing
-            && patterns::single(&mut best, packing, sizes, bound, effort, policy)
-        {
-            return Answer::Impossible;
-        }
-        // Where much is wasted, packing parts anew gains more than annealing on.
-        if rounds.start == 0
-            || !best.wastes(bound)
-            || !packing.as_ref().is_some_and(Packing::is_large)
-        {
-            descend::descend(&mut best, bound, effort, seed, rounds);
-        }
+    if let Some(packing) = &packing
+        && patterns::single(&mut best, packing, patterns::FEW, bound, effort, policy)
+    {
+        return Answer::Impossible;
+    }
+    construct(&mut best, &now, bound, effort, seed);
+    descend::descend(&mut best, bound, effort, seed, 0..1);
+    if let Some(packing) = &packing
+        && patterns::single(&mut best, packing, patterns::MORE, bound, effort, policy)
+    {
+        return Answer::Impossible;
+    }
+    // Where much is wasted, packing parts anew gains more than annealing on.
+    if !best.wastes(bound) || !packing.as_ref().is_some_and(Packing::is_large) {
+        descend::descend(&mut best, bound, effort, seed, 1..ROUNDS);
     }
     if let Some(packing) = &packing
         && coarse.is_none()
@@ -185,7 +188,7 @@ pub(crate) fn any(inst: &Instance, policy: &Policy, effort: &Effort) -> Answer {
     };
     let now = settled(inst);
     best.offer(&now.at);
-    construct(&mut best, &now, &any, effort);
+    construct(&mut best, &now, &any, effort, policy.limits.seed);
     if best.packed.is_none() && inst.pairs() <= WHOLE {
         let mut bound = vmpack_ilp::bound::hosts(&inst.problem.plain());
         if exact(&mut best, &mut bound, effort, policy) {
@@ -239,7 +242,7 @@ fn exact(best: &mut Best, bound: &mut Bound, effort: &Effort, policy: &Policy) -
 }
 
 /// Hosts emptied from where guests are, and fits from nothing.
-fn construct(best: &mut Best, now: &State, bound: &Bound, effort: &Effort) {
+fn construct(best: &mut Best, now: &State, bound: &Bound, effort: &Effort, seed: u64) {
     let inst = best.inst;
     let order = by_worth(inst);
     let tries = LOOKS / inst.bundles.len().saturating_mul(order.len()).max(1);
@@ -254,6 +257,12 @@ fn construct(best: &mut Best, now: &State, bound: &Bound, effort: &Effort) {
         }
         let mut state = now.clone();
         fit::shrink(&mut state, by);
+        best.offer(&state.at);
+    }
+    if best.reaches(bound) || effort.cut_off() {
+        return;
+    }
+    if let Some(state) = scarce::scarce(inst, &order, effort, &mut Rng::new(seed, 901)) {
         best.offer(&state.at);
     }
     for recipe in fit::Recipe::all().take(tries.max(2)) {
