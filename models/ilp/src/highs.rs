@@ -13,7 +13,7 @@ use std::ffi::{c_char, c_int, c_void};
 use std::thread::ThreadId;
 
 use good_lp::solvers::highs::HighsProblem;
-use highs::{HighsModelStatus, Model};
+use highs::{HighsModelStatus, Model, TrySetOptionError};
 use highs_sys::{HighsCallbackDataIn, HighsCallbackDataOut};
 use vmpack_domain::units::Micros;
 
@@ -77,6 +77,16 @@ thread_local! {
 /// Minimises a model whose columns are all binary and whose objective is an integer at every
 /// integer point. `start` gives every column's value in a known answer. Nothing is printed.
 pub(crate) fn solve(model: HighsProblem, start: Option<&[f64]>, limits: &Limits) -> Answer {
+    run(model, start, limits, false)
+}
+
+/// The same without HiGHS's own searches for answers and without beginning anew, where `start` is near the best
+/// already, so that most of the time goes into the proof.
+pub(crate) fn prove(model: HighsProblem, start: Option<&[f64]>, limits: &Limits) -> Answer {
+    run(model, start, limits, true)
+}
+
+fn run(model: HighsProblem, start: Option<&[f64]>, limits: &Limits, proves: bool) -> Answer {
     let failed = |why: &str, columns| Answer {
         end: End::Limit(format!("the solver failed: {why}")),
         values: None,
@@ -91,7 +101,11 @@ pub(crate) fn solve(model: HighsProblem, start: Option<&[f64]>, limits: &Limits)
     let columns = model.num_cols();
     let threads = limits.threads.clamp(1, 1024);
     resize_pool(threads);
-    if set_options(&mut model, limits, threads).is_err() {
+    let set = set_options(&mut model, limits, threads).and_then(|()| match proves {
+        true => search_less(&mut model),
+        false => Ok(()),
+    });
+    if set.is_err() {
         return failed("an option was refused", columns);
     }
     if let Some(start) = start
@@ -155,11 +169,7 @@ fn resize_pool(threads: u32) {
     });
 }
 
-fn set_options(
-    model: &mut Model,
-    limits: &Limits,
-    threads: u32,
-) -> Result<(), impl std::fmt::Debug + use<>> {
+fn set_options(model: &mut Model, limits: &Limits, threads: u32) -> Result<(), TrySetOptionError> {
     let int = |v: u64| i32::try_from(v).unwrap_or(i32::MAX);
     model.make_quiet();
     model.try_set_option("threads", int(threads.into()))?;
@@ -172,6 +182,15 @@ fn set_options(
     // The objective is an integer: less than one apart is closed.
     model.try_set_option("mip_rel_gap", 0.0)?;
     model.try_set_option("mip_abs_gap", 0.9)
+}
+
+/// Leaves out what [`prove`] does without.
+fn search_less(model: &mut Model) -> Result<(), TrySetOptionError> {
+    model.try_set_option("mip_heuristic_effort", 0.0)?;
+    for kind in ["rins", "rens", "root_reduced_cost"] {
+        model.try_set_option(format!("mip_heuristic_run_{kind}"), false)?;
+    }
+    model.try_set_option("mip_allow_restart", false)
 }
 
 /// In seconds, as HiGHS takes it.

@@ -120,8 +120,12 @@ pub(super) fn solve(
 ) -> Chosen {
     let (model, start) = model(packing, choices, wanted);
     let start = choices.iter().any(|c| c.known).then_some(start.as_slice());
-    let answer = crate::highs::solve(model, start, limits);
-    let most = answer.proves().filter(|_| wanted.missed.is_empty());
+    let is_proof = wanted.missed.is_empty();
+    let answer = match is_proof {
+        true => crate::highs::prove(model, start, limits),
+        false => crate::highs::solve(model, start, limits),
+    };
+    let most = answer.proves().filter(|_| is_proof);
     let places = answer.values.map(|values| {
         let chosen = (0..choices.len()).filter(|c| values[*c] > 0.5);
         chosen.collect()
