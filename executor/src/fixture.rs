@@ -7,7 +7,7 @@ use vmpack_domain::plan::{
     Base, Claim, HostChange, Mode, Move, MoveClaim, MoveId, Plan, PlanStatus, TimeClaim,
 };
 use vmpack_domain::policy::Policy;
-use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, Ratio};
+use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, Ratio, Sum};
 use vmpack_hypervisor::{GuestState, Sighting};
 
 pub(crate) fn host(name: &str) -> Host {
@@ -89,8 +89,8 @@ pub(crate) fn plan(cluster: &Cluster, moves: Vec<Move>) -> Plan {
         policy: Policy::default(),
         status: PlanStatus::Optimal,
         claim: Claim {
-            objective: Ratio(u64::from(hosts) * 1000),
-            bound: Ratio(u64::from(hosts) * 1000),
+            objective: Sum(u64::from(hosts) * 1000),
+            bound: Sum(u64::from(hosts) * 1000),
             origin: "test".to_owned(),
             hosts_bound: hosts,
         },

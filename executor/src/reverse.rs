@@ -12,7 +12,7 @@ use vmpack_domain::journal::{Event, MoveState};
 use vmpack_domain::plan::{
     Base, Claim, HostChange, Move, MoveClaim, MoveId, Plan, PlanStatus, TimeClaim,
 };
-use vmpack_domain::units::{MiB, Micros, Ratio};
+use vmpack_domain::units::{MiB, Micros, Sum};
 use vmpack_domain::{Cluster, GuestName, Load, digest};
 
 use crate::journal::Run;
@@ -80,8 +80,8 @@ pub fn reverse(chain: &[Run], now: &Cluster, load: &Load) -> Result<Plan, String
         },
         status: PlanStatus::Feasible,
         claim: Claim {
-            objective: Ratio(cost),
-            bound: Ratio(0),
+            objective: Sum(cost),
+            bound: Sum(0),
             origin: origin.clone(),
             hosts_bound: 0,
         },

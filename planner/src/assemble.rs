@@ -2,7 +2,7 @@
 
 use vmpack_domain::digest::digest;
 use vmpack_domain::plan::{Base, Claim, HostChange, MoveClaim, Plan, PlanStatus, Start};
-use vmpack_domain::units::{MiB, Ratio};
+use vmpack_domain::units::{MiB, Sum};
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::agree;
 use vmpack_ilp::bound::{self, Bound, MovesBound};
@@ -90,8 +90,8 @@ pub(crate) fn assemble(
             PlanStatus::Feasible
         },
         claim: Claim {
-            objective: Ratio(unsigned(route.cost)),
-            bound: Ratio(unsigned(bound.cost)),
+            objective: Sum(unsigned(route.cost)),
+            bound: Sum(unsigned(bound.cost)),
             origin: bound.origin.clone(),
             hosts_bound: u32::try_from(bound.hosts).unwrap_or(u32::MAX),
         },

@@ -7,7 +7,7 @@ use vmpack_domain::certificate::{
     Uncertified, base,
 };
 use vmpack_domain::check::certificate::by_rules;
-use vmpack_domain::units::Ratio;
+use vmpack_domain::units::Sum;
 use vmpack_domain::{Cluster, GuestName, Load, Policy};
 use vmpack_ilp::bound::{Bound, Certified};
 use vmpack_ilp::pattern::Weights;
@@ -67,7 +67,7 @@ pub(crate) fn certificate(
 
 fn bound_of(cost: i64, hosts: usize) -> CertifiedBound {
     CertifiedBound {
-        cost: Ratio(unsigned(cost)),
+        cost: Sum(unsigned(cost)),
         hosts: u32::try_from(hosts).unwrap_or(u32::MAX),
     }
 }

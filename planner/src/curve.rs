@@ -68,7 +68,9 @@ pub fn curve(
 ) -> Outcome<Curve> {
     let problem = match explain::contradiction(cluster, load, policy) {
         Ok(problem) => problem,
-        Err(reasons) => return Outcome::Infeasible(reasons),
+        Err(told) => {
+            return Outcome::Infeasible(explain::counted(told, cluster, load, policy, search));
+        }
     };
     let mut windows = Windows::first(&problem);
     let mut bound = bound::hosts(&windows.seen(&problem));

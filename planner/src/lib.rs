@@ -55,7 +55,9 @@ pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search
     // Demand
     let problem = match explain::contradiction(cluster, load, policy) {
         Ok(problem) => problem,
-        Err(reasons) => return Outcome::Infeasible(reasons),
+        Err(told) => {
+            return Outcome::Infeasible(explain::counted(told, cluster, load, policy, search));
+        }
     };
     // Bound
     let mut windows = Windows::first(&problem);

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vmpack_domain::demand::{demands, joint};
 use vmpack_domain::plan::{Mode, Outcome, Plan, PlanStatus, Start};
-use vmpack_domain::units::{MilliCores, Ratio};
+use vmpack_domain::units::{MilliCores, Sum};
 use vmpack_domain::{Cluster, GuestName, HostName, HostState, Load, Policy};
 use vmpack_ilp::problem::room;
 
@@ -154,7 +154,7 @@ pub fn summary(
     debug_assert!(
         plan.is_none_or(|p| (p.status == PlanStatus::Optimal) == (status == Status::Optimal))
     );
-    let plain = |r: Ratio| r.0 as f64 / 1000.0;
+    let plain = |r: Sum| r.0 as f64 / 1000.0;
     Summary {
         status,
         hosts_before: cluster.hosts_in_use().len(),

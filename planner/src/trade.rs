@@ -8,7 +8,7 @@
 
 use vmpack_domain::objective::Objective;
 use vmpack_domain::plan::TradeClaim;
-use vmpack_domain::units::{Price, Ratio};
+use vmpack_domain::units::Sum;
 use vmpack_ilp::agree;
 use vmpack_ilp::bound::{self, MovesBound};
 use vmpack_ilp::problem::Problem;
@@ -25,7 +25,7 @@ const COSTS: i64 = 4096;
 
 /// What hosts of that cost (thousandths) cost over the horizon.
 fn hosts(objective: &Objective, cost: i64) -> i64 {
-    i64::try_from(objective.hosts(Ratio(unsigned(cost)))).unwrap_or(i64::MAX / 4)
+    i64::try_from(objective.hosts(Sum(unsigned(cost)))).unwrap_or(i64::MAX / 4)
 }
 
 /// What hosts of that cost and moving to that placement of guests cost together.
@@ -132,7 +132,7 @@ pub(crate) fn claim(
         least = stay.min(found);
     }
     // Rounded down to thousandths, all alike.
-    let price = |millionths: i64| Price(unsigned(millionths) / 1000);
+    let price = |millionths: i64| Sum(unsigned(millionths) / 1000);
     TradeClaim {
         objective: price(found),
         bound: price(least),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use vmpack_domain::plan::{Base, Claim, HostChange, MoveClaim, Plan, PlanStatus, TimeClaim};
 use vmpack_domain::relief::{Flight, Relief};
-use vmpack_domain::units::{MiB, Micros, Ratio};
+use vmpack_domain::units::{MiB, Micros, Sum};
 use vmpack_domain::{Cluster, HostName, Load, Policy, digest::digest};
 
 /// The plan that makes those moves at once: as many at a host as relief may, and as full as relief fills
@@ -36,7 +36,7 @@ pub fn plan(
         .map(|m| m.duration)
         .max()
         .unwrap_or(Micros::ZERO);
-    let cost = Ratio(after.iter().map(|h| policy.costs.of(h).0).sum());
+    let cost = Sum(after.iter().map(|h| policy.costs.of(h).0).sum());
     let mut policy = policy.clone();
     policy.migrations.per_host = policy.relief.per_host;
     policy.headroom = policy.overload();
@@ -51,7 +51,7 @@ pub fn plan(
         status: PlanStatus::Feasible,
         claim: Claim {
             objective: cost,
-            bound: Ratio(0),
+            bound: Sum(0),
             origin: origin.into(),
             hosts_bound: 0,
         },

@@ -7,7 +7,7 @@ use vmpack_domain::plan::{
     Base, Claim, HostChange, Move, MoveClaim, MoveId, Plan, PlanStatus, TimeClaim,
 };
 use vmpack_domain::policy::{Headroom, Migrations, Overhead, Policy};
-use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, PagesPerSec, Permille, Ratio};
+use vmpack_domain::units::{MiB, MiBPerSec, Micros, MilliCores, PagesPerSec, Permille, Ratio, Sum};
 use vmpack_domain::{Cluster, Guest, GuestLoad, GuestName, Host, HostName, HostState, Load, Mode};
 use vmpack_hypervisor::sim::{Fault, Options, Phase, Trouble, When};
 
@@ -467,7 +467,6 @@ impl History {
 }
 
 fn plan_of(target: BTreeMap<GuestName, HostName>, moves: Vec<Move>, split: u32) -> Plan {
-    let one = Ratio::ONE;
     let most = std::num::NonZeroU32::new(split);
     let migrations = Migrations {
         split_at_once: most.map(|n| ("host".to_owned(), n)).into_iter().collect(),
@@ -492,8 +491,8 @@ fn plan_of(target: BTreeMap<GuestName, HostName>, moves: Vec<Move>, split: u32) 
         policy,
         status: PlanStatus::Optimal,
         claim: Claim {
-            objective: one,
-            bound: one,
+            objective: Sum(1000),
+            bound: Sum(1000),
             origin: origin(),
             hosts_bound: 1,
         },

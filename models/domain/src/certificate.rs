@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::digest::digest;
 use crate::name::{GuestName, HostName};
 use crate::policy::{Limits, Policy};
-use crate::units::Ratio;
+use crate::units::Sum;
 use crate::{Cluster, Load};
 
 /// A certificate as its file holds it.
@@ -59,7 +59,7 @@ pub struct Uncertified {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct CertifiedBound {
     /// On Σ cost of the hosts in use, as a plan claims it.
-    pub cost: Ratio,
+    pub cost: Sum,
     /// On their number.
     pub hosts: u32,
 }

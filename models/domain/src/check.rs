@@ -32,7 +32,7 @@ use crate::load::Load;
 use crate::name::{GuestName, HostName};
 use crate::plan::{MoveId, Plan, PlanStatus};
 use crate::policy::{Headroom, Policy};
-use crate::units::{MiB, MilliCores, Ratio, count};
+use crate::units::{MiB, MilliCores, Sum, count};
 
 pub use certificate::certificate;
 pub use later::{Busy, later};
@@ -445,7 +445,7 @@ fn claims(world: &World, plan: &Plan, awake: &BTreeSet<&HostName>) -> Vec<Violat
         format!(
             "the hosts in use are said to cost {}, they cost {}",
             plan.claim.objective,
-            Ratio(cost)
+            Sum(cost)
         ),
     );
     claim(

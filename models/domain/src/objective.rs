@@ -15,7 +15,7 @@ use crate::cluster::{Cluster, Guest};
 use crate::load::Load;
 use crate::migration::choose;
 use crate::policy::Policy;
-use crate::units::{Micros, Price, Ratio};
+use crate::units::{Micros, Price, Sum};
 
 /// The trade of hosts against migrations. With it a plan does not use the fewest hosts but those
 /// that cost least together with the migrations that lead there.
@@ -76,7 +76,7 @@ impl Objective {
     }
     /// Of hosts of that cost in use over the horizon, in millionths, rounded down.
     #[must_use]
-    pub fn hosts(&self, cost: Ratio) -> u64 {
+    pub fn hosts(&self, cost: Sum) -> u64 {
         let hour = u128::from(Micros::secs(3600).0);
         // Thousandths of a host times thousandths of a price.
         let millionths = u128::from(cost.0) * u128::from(self.host_hour.0);
@@ -116,7 +116,7 @@ mod tests {
             min_gain: Price::ZERO,
         };
         // 2.5 an hour × 2 h × 3 hosts.
-        assert_eq!(objective.hosts(Ratio(3000)), 15_000_000);
+        assert_eq!(objective.hosts(Sum(3000)), 15_000_000);
         let text = "apiVersion: vmpack/v1\nkind: Cluster\nhosts:\n  - { name: h, cpu: 4cores, \
                     memory: 8GiB, network: 512MiB/s, state: on }\nguests:\n  - { name: g, vcpus: 1, \
                     memory: 2GiB, host: h }\n";

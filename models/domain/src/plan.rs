@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::name::{GuestName, HostName, NameError, accept};
 use crate::policy::Policy;
-use crate::units::{MiB, MiBPerSec, Micros, MilliCores, Price, Ratio};
+use crate::units::{MiB, MiBPerSec, Micros, MilliCores, Sum};
 
 /// What a search came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,9 +88,9 @@ pub enum PlanStatus {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Claim {
     /// Σ cost of the hosts in use afterwards.
-    pub objective: Ratio,
+    pub objective: Sum,
     /// No placement under this policy costs less.
-    pub bound: Ratio,
+    pub bound: Sum,
     /// How the bound was found, such as `volume (memory)` or `assignment ILP`.
     pub origin: String,
     /// At least so many hosts are in use in any placement.
@@ -126,12 +126,12 @@ pub struct TimeClaim {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct TradeClaim {
     /// Of the hosts in use over the horizon and of the guests that change their host, rounded down.
-    pub objective: Price,
+    pub objective: Sum,
     /// No plan under this policy costs less.
-    pub bound: Price,
+    pub bound: Sum,
     /// Of moving no guest; absent when something is wrong with where guests run now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stay: Option<Price>,
+    pub stay: Option<Sum>,
 }
 
 /// Hosts in use before and after.

@@ -213,7 +213,7 @@ macro_rules! quantity {
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
                 if Self::BARE {
-                    #[expect(clippy::cast_precision_loss, reason = "at most 2^43 thousandths")]
+                    #[expect(clippy::cast_precision_loss, reason = "at most 10^15 thousandths, and 2^53 is exact")]
                     return s.serialize_f64(self.0 as f64 / 1000.0);
                 }
                 s.collect_str(self)
@@ -354,6 +354,27 @@ quantity!(
         write_decimal(f, value, 1000)
     }
 );
+
+quantity!(
+    /// A sum of hosts' costs or of prices, in thousandths.
+    Sum, "a plain number from 0 to 1000000000000 such as `12.5`", r"^[0-9]+(\.[0-9]+)?$",
+    bare: true,
+    read(text, rounding) {
+        match split_unit(text) {
+            (n, "") => decimal(n, (1000, 1), rounding).filter(|v| *v <= 1_000_000_000_000_000),
+            _ => None,
+        }
+    },
+    write(f, value) {
+        write_decimal(f, value, 1000)
+    }
+);
+
+impl From<Price> for Sum {
+    fn from(price: Price) -> Self {
+        Self(price.0)
+    }
+}
 
 quantity!(
     /// A length of time in microseconds (the probe's windows are 16.777 ms long).
@@ -512,6 +533,11 @@ mod tests {
         check::<PagesPerSec>("1200pages/s", "1200pages/s");
         check::<Permille>("12.5%", "12.5%");
         check::<Ratio>("4.0", "4");
+        check::<Sum>("1200000", "1200000");
+        assert_eq!(
+            serde_json::to_string(&Sum(1_000_000_000_000_000)).unwrap(),
+            "1000000000000.0"
+        );
         check::<Micros>("16.777ms", "16.777ms");
         check::<Micros>("300s", "300s");
         check::<Micros>("24h", "24h");

@@ -257,11 +257,11 @@ fn shortfall(
 mod tests {
     use super::*;
     use vmpack_domain::certificate::Uncertified;
-    use vmpack_domain::units::Ratio;
+    use vmpack_domain::units::Sum;
 
     fn bound(hosts: u32) -> CertifiedBound {
         CertifiedBound {
-            cost: Ratio(u64::from(hosts) * 1000),
+            cost: Sum(u64::from(hosts) * 1000),
             hosts,
         }
     }
@@ -269,7 +269,7 @@ mod tests {
     /// What is short of a plan that claims so many hosts, where three are proven.
     fn short(claimed: u32, origin: &str, beyond: Option<u32>) -> Option<Short> {
         let claim = Claim {
-            objective: Ratio(9000),
+            objective: Sum(9000),
             bound: bound(claimed).cost,
             origin: origin.into(),
             hosts_bound: claimed,

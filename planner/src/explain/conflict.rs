@@ -32,27 +32,60 @@ pub(crate) fn conflict(
         search,
         certain: true,
     };
-    let (rules, hard): (Vec<Change>, Vec<Change>) = Change::soft(cluster, policy)
-        .into_iter()
-        .partition(|c| matches!(c, Change::Drop { .. }));
-    // The limit on moves is left out first: the user would rather move more than drop a rule.
-    let mut soft = rules.clone();
-    soft.extend(Change::all_moves(cluster, policy));
+    let (soft, hard) = demands(cluster, policy);
     let in_the_way = filter.needed(&soft, &[]);
     let mut told = if in_the_way.is_empty() {
         vec![whatever_the_rules(&mut filter, &hard, &soft)]
     } else {
         let named: Vec<String> = in_the_way.iter().filter_map(demand).collect();
-        let what = match named.as_slice() {
-            [one] => format!("{one} cannot hold"),
-            many => format!("{} cannot all hold", many.join(" and ")),
-        };
-        vec![format!("{what}, whatever the other rules")]
+        vec![cannot_hold(&named)]
     };
     if !filter.certain {
         told.push("some of these may be innocent: a limit ended the search for the cause".into());
     }
     told
+}
+
+/// What counting told of why there is no placement, and the rules in conflict where that does not name them
+/// all: a fence or a ban may be why the guests of another rule have no place.
+pub(crate) fn counted(
+    told: Vec<String>,
+    cluster: &Cluster,
+    load: &Load,
+    policy: &Policy,
+    search: &Search,
+) -> Vec<String> {
+    let mut filter = Filter {
+        input: (cluster, load, policy),
+        search,
+        certain: true,
+    };
+    let in_the_way = filter.needed(&demands(cluster, policy).0, &[]);
+    let named: Vec<String> = in_the_way.iter().filter_map(demand).collect();
+    let mut reasons = told;
+    let is_told = |name: &String| reasons.iter().any(|reason| reason.contains(name.as_str()));
+    if filter.certain && named.len() > 1 && !named.iter().all(is_told) {
+        reasons.push(cannot_hold(&named));
+    }
+    reasons
+}
+
+/// The changes that drop a rule or the limit on moves, and all others. The limit on moves is left out
+/// first: the user would rather move more than drop a rule.
+fn demands(cluster: &Cluster, policy: &Policy) -> (Vec<Change>, Vec<Change>) {
+    let (mut soft, hard): (Vec<Change>, Vec<Change>) = Change::soft(cluster, policy)
+        .into_iter()
+        .partition(|c| matches!(c, Change::Drop { .. }));
+    soft.extend(Change::all_moves(cluster, policy));
+    (soft, hard)
+}
+
+fn cannot_hold(named: &[String]) -> String {
+    let what = match named {
+        [one] => format!("{one} cannot hold"),
+        many => format!("{} cannot all hold", many.join(" and ")),
+    };
+    format!("{what}, whatever the other rules")
 }
 
 /// What a change would take out of the way.

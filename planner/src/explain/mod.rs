@@ -5,13 +5,13 @@ mod conflict;
 mod moves;
 pub(crate) mod relax;
 
-pub(crate) use conflict::conflict;
+pub(crate) use conflict::{conflict, counted};
 pub(crate) use moves::Motives;
 
 use std::collections::BTreeSet;
 
 use vmpack_domain::plan::TradeClaim;
-use vmpack_domain::units::{MiB, MilliCores, Ratio, count};
+use vmpack_domain::units::{MiB, MilliCores, Sum, count};
 use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::bound::Bound;
 use vmpack_ilp::problem::{GroupKind, GroupRule, Problem, is_cpu};
@@ -28,7 +28,7 @@ pub(crate) fn plan(
     trade: Option<&TradeClaim>,
 ) -> Vec<String> {
     let mut reasons = problem.warnings.clone();
-    let plain = |cost: i64| Ratio(u64::try_from(cost).unwrap_or(0));
+    let plain = |cost: i64| Sum(u64::try_from(cost).unwrap_or(0));
     if let (Some(claim), Some(objective)) = (trade, &policy.objective) {
         let stay = match claim.stay {
             Some(stay) => format!("; moving nothing costs {stay}"),
@@ -140,7 +140,7 @@ pub(crate) fn bundle_without_host(problem: &Problem, guests: &[usize]) -> String
     } else {
         lacks.join("; ")
     };
-    format!("rule {rules} puts {who} on one host, and none has room for them: {lacks}")
+    format!("rule {rules} puts {who} on one host, and none that may take them has room: {lacks}")
 }
 
 /// A rule as the user knows it.

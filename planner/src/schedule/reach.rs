@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use vmpack_domain::Policy;
 use vmpack_domain::objective::Objective;
-use vmpack_domain::units::{Micros, Ratio, count};
+use vmpack_domain::units::{Micros, Sum, count};
 use vmpack_ilp::bound::{self, MovesBound};
 use vmpack_ilp::problem::Problem;
 
@@ -148,7 +148,7 @@ impl<'p> Reach<'p> {
                 if self.is_whole() {
                     self.beyond = Some(format!(
                         "hosts that cost {} would do, but {} on the way there {} for room that others have, {} among them",
-                        Ratio(u64::try_from(packed.cost).unwrap_or(0)),
+                        Sum(u64::try_from(packed.cost).unwrap_or(0)),
                         count(waiting.len(), "guest"),
                         if waiting.len() == 1 { "waits" } else { "wait" },
                         waiting

@@ -347,12 +347,17 @@ fn why_rules_cannot_hold_is_said_in_their_names() {
         (
             3,
             "{ kind: gather, name: g, guests: [a, b, c] }",
-            "rule g puts a, b, c on one host, and none has room for them: their memory is 12GiB, at most 8GiB is offered",
+            "rule g puts a, b, c on one host, and none that may take them has room: their memory is 12GiB, at most 8GiB is offered",
         ),
         (
             3,
             "{ kind: fence, name: f, guests: [a], hosts: [h1] }, { kind: ban, name: x, guests: [a], hosts: [h1] }",
             "guest a may run on no host: rule f and rule x",
+        ),
+        (
+            3,
+            "{ kind: spread, name: s, guests: [a, b] }, { kind: fence, name: f, guests: [a, b], hosts: [h1] }",
+            "rule s and rule f cannot all hold",
         ),
         (
             2,

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use vmpack_domain::objective::Objective;
 use vmpack_domain::plan::Outcome;
-use vmpack_domain::units::{Micros, Price, Ratio};
+use vmpack_domain::units::{Micros, Price, Sum};
 use vmpack_domain::{GuestName, HostName};
 
 use super::random::{inputs, placements};
@@ -56,13 +56,13 @@ proptest! {
         policy.objective = Some(objective);
         policy.limits.nodes = Some(20);
         // Every guest's memory is whole GiB.
-        let total = |cost, mib: u64| objective.hosts(Ratio(cost)) / 1000 + gib * 100 * mib / 1024;
-        let least = all.iter().map(|(cost, memory)| Price(total(*cost, *memory))).min();
+        let total = |cost, mib: u64| objective.hosts(Sum(cost)) / 1000 + gib * 100 * mib / 1024;
+        let least = all.iter().map(|(cost, memory)| Sum(total(*cost, *memory))).min();
         if let Outcome::Optimal(plan) | Outcome::Feasible(plan) = solve(&cluster, &load, &policy) {
             let claim = plan.trade_claim.unwrap();
             // Where nothing gains enough, staying is all that is left.
             let least = match (least, claim.stay) {
-                (Some(least), Some(stay)) if least + objective.min_gain > stay => Some(stay),
+                (Some(least), Some(stay)) if least + objective.min_gain.into() > stay => Some(stay),
                 _ => least,
             };
             prop_assert!(least >= Some(claim.bound) && least <= Some(claim.objective));

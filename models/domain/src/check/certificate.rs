@@ -27,7 +27,7 @@ use serde::Serialize;
 use super::{Violation, World, violation};
 use crate::certificate::{Certificate, CertificatePart, CertifiedBound, base};
 use crate::name::{GuestName, HostName};
-use crate::units::Ratio;
+use crate::units::Sum;
 use crate::{Cluster, Load, Policy};
 
 use choice::Choices;
@@ -114,8 +114,8 @@ pub fn certificate(
         ("a cost of", claim.cost, proven.cost),
         (
             "a number of",
-            Ratio(u64::from(claim.hosts) * 1000),
-            Ratio(u64::from(proven.hosts) * 1000),
+            Sum(u64::from(claim.hosts) * 1000),
+            Sum(u64::from(proven.hosts) * 1000),
         ),
     ] {
         if claimed > proven {
@@ -143,7 +143,7 @@ pub fn by_rules(cluster: &Cluster, load: &Load, policy: &Policy) -> Option<Certi
 
 fn bound_of(least: Least) -> CertifiedBound {
     CertifiedBound {
-        cost: Ratio(u64::try_from(least.cost).unwrap_or(u64::MAX)),
+        cost: Sum(u64::try_from(least.cost).unwrap_or(u64::MAX)),
         hosts: u32::try_from(least.hosts).unwrap_or(u32::MAX),
     }
 }

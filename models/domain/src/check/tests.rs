@@ -1,7 +1,7 @@
 use super::*;
 use crate::file::{Source, read_inputs};
 use crate::plan::{Base, Claim, HostChange, Mode, Move, MoveClaim, Start, TimeClaim};
-use crate::units::{MiBPerSec, Micros};
+use crate::units::{MiBPerSec, Micros, Sum};
 
 fn inputs(cluster: &str, policy: &str) -> (Cluster, Load, Policy) {
     loaded(cluster, "guests: {}\n", policy)
@@ -78,8 +78,8 @@ fn plan_of(
         policy: policy.clone(),
         status: PlanStatus::Optimal,
         claim: Claim {
-            objective: Ratio(cost),
-            bound: Ratio(cost),
+            objective: Sum(cost),
+            bound: Sum(cost),
             origin: String::new(),
             hosts_bound: 1,
         },
@@ -130,9 +130,9 @@ fn a_good_plan_is_clean_and_each_law_is_seen_when_it_is_broken() {
     type Change = fn(&mut Plan);
     let changes: &[(&str, Change)] = &[
         ("base", |p| p.base.load = "sha256:0".into()),
-        ("claim", |p| p.claim.objective = Ratio(1000)),
+        ("claim", |p| p.claim.objective = Sum(1000)),
         ("claim", |p| p.status = PlanStatus::Feasible),
-        ("claim", |p| p.claim.bound = Ratio(1)),
+        ("claim", |p| p.claim.bound = Sum(1)),
         ("claim", |p| p.move_claim.objective = MiB(1)),
         ("claim", |p| p.move_claim.bound = MiB(999_999)),
         ("claim", |p| p.time_claim.objective = Micros::ZERO),

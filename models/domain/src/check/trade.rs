@@ -7,7 +7,7 @@ use crate::load::Load;
 use crate::name::HostName;
 use crate::plan::Plan;
 use crate::rule::RuleKind;
-use crate::units::{Price, Ratio};
+use crate::units::Sum;
 
 /// The claim recomputed, and whether moving guests pays.
 pub(super) fn judge(
@@ -31,13 +31,13 @@ pub(super) fn judge(
     };
     let hosts = |names: &BTreeSet<&HostName>| {
         let cost = names.iter().map(|h| world.policy.costs.of(h).0).sum();
-        u128::from(objective.hosts(Ratio(cost)))
+        u128::from(objective.hosts(Sum(cost)))
     };
     let moved = world.cluster.guests.iter();
     let moved = moved
         .filter(|g| moves_of(world, g, plan))
         .map(|g| u128::from(objective.migration(g, world.cluster, world.policy, load)));
-    let price = |millionths: u128| Price(u64::try_from(millionths / 1000).unwrap_or(u64::MAX));
+    let price = |millionths: u128| Sum(u64::try_from(millionths / 1000).unwrap_or(u64::MAX));
     let is = price(hosts(awake) + moved.sum::<u128>());
     claim(
         trade.objective == is,
@@ -81,7 +81,7 @@ pub(super) fn judge(
         format!("staying is said to cost {stay}, it costs {most} at most"),
     );
     claim(
-        plan.moves.is_empty() || trade.objective + objective.min_gain <= stay,
+        plan.moves.is_empty() || trade.objective + objective.min_gain.into() <= stay,
         "min-gain",
         format!(
             "guests are moved for a plan that costs {}, staying costs {stay}, and at least {} is to be gained",

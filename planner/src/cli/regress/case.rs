@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use vmpack_domain::file::{
     InputError, Inputs, Kind, Source, parse, read_inputs, write_cluster, write_load, write_policy,
 };
-use vmpack_domain::units::{MiB, Micros, Ratio};
+use vmpack_domain::units::{MiB, Micros, Sum};
 use vmpack_domain::{Cluster, GuestName, HostName, Load, Mode, Policy};
 
 use crate::cli::example::fleet::{Size, fleet};
@@ -56,13 +56,13 @@ pub(crate) struct Expect {
     pub(crate) hosts_at_most: Option<u32>,
     /// Cost of the hosts in use afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) cost: Option<Ratio>,
+    pub(crate) cost: Option<Sum>,
     /// The proven bound on the cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) bound: Option<Ratio>,
+    pub(crate) bound: Option<Sum>,
     /// The proven bound on the cost is at least this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) bound_at_least: Option<Ratio>,
+    pub(crate) bound_at_least: Option<Sum>,
     /// How many migrations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) moves: Option<u32>,

@@ -147,7 +147,7 @@ fn run_case(name: &str, case: &Case, session: &Session) -> CaseResult {
     let faults = verdict::faults(&case.expect, &ending, &judged);
     let plan = ending.as_ref().ok().and_then(plan_of);
     #[expect(clippy::cast_precision_loss, reason = "a small number of hosts")]
-    let plain = |r: vmpack_domain::units::Ratio| r.0 as f64 / 1000.0;
+    let plain = |r: vmpack_domain::units::Sum| r.0 as f64 / 1000.0;
     CaseResult {
         case: name.to_owned(),
         ok: faults.is_empty(),

@@ -53,7 +53,7 @@ fn of(world: &World3, cost: u64, hosts: u32, parts: Vec<CertificatePart>) -> Cer
     Certificate {
         base: base(&world.0, &world.1, &world.2),
         bound: CertifiedBound {
-            cost: Ratio(cost),
+            cost: Sum(cost),
             hosts,
         },
         origin: "by hand".into(),
@@ -213,7 +213,7 @@ costs: { hosts: { h1: 3, h3: 0.5 } }
     // 3 + 1 for the first, h3 as the only one for c and h4 that never sleeps.
     let verdict = check(&world, &of(&world, 5500, 4, parts));
     assert!(verdict.ok(), "{verdict:?}");
-    assert_eq!(verdict.proven.unwrap().cost, Ratio(5500));
+    assert_eq!(verdict.proven.unwrap().cost, Sum(5500));
 }
 
 #[test]
@@ -530,7 +530,7 @@ proptest! {
                 prop_assert!(check(&world, &good).ok());
                 good.bound.hosts += 1;
                 prop_assert!(!check(&world, &good).ok());
-                good.bound = CertifiedBound { cost: Ratio(proven.cost.0 + 1), ..proven };
+                good.bound = CertifiedBound { cost: Sum(proven.cost.0 + 1), ..proven };
                 prop_assert!(!check(&world, &good).ok());
             }
             (None, Some(_)) => prop_assert!(!verdict.no_placement),
