@@ -129,6 +129,17 @@ pub struct Answer {
     pub packed: Option<Packed>,
 }
 
+/// Where the LP stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stand {
+    /// What is proven is far below its value.
+    Far,
+    /// It is near.
+    Near,
+    /// It is run again, after a dive.
+    Again,
+}
+
 /// How far column generation goes.
 struct Effort<'a> {
     /// Runs of the LP, at most.
@@ -139,10 +150,9 @@ struct Effort<'a> {
     total: u64,
     /// Asked often.
     stop: &'a dyn Fn() -> bool,
-    /// Asked often by the LP, which ends then, when it is run first and when it is run again.
-    enough: [&'a dyn Fn() -> bool; 2],
-    /// Whether it is run again.
-    again: Cell<bool>,
+    /// Asked often by the LP, which ends then, by where it stands.
+    enough: [&'a dyn Fn() -> bool; 3],
+    stand: Cell<Stand>,
 }
 
 impl<'a> Effort<'a> {
@@ -153,18 +163,26 @@ impl<'a> Effort<'a> {
             steps: limits.nodes.map_or(1 << 32, |n| n.saturating_mul(100_000)),
             total: limits.nodes.map_or(u64::MAX, |n| n.saturating_mul(100_000)),
             stop: limits.stop,
-            enough: [&|| false; 2],
-            again: Cell::new(false),
+            enough: [&|| false; 3],
+            stand: Cell::new(Stand::Far),
         }
     }
 
     fn sufficed(&self, rounds: u64, steps: u64) -> bool {
-        let part = self.rounds / 4 * if self.again.get() { 3 } else { 2 };
+        let part = match self.stand.get() {
+            Stand::Far | Stand::Near => self.rounds / 4 * 2,
+            Stand::Again => self.rounds / 4 * 3,
+        };
         rounds >= part || self.ended(rounds, steps) || self.enough()
     }
 
     fn enough(&self) -> bool {
-        self.enough[usize::from(self.again.get())]()
+        let [far, near, again] = self.enough;
+        match self.stand.get() {
+            Stand::Far => far(),
+            Stand::Near => near(),
+            Stand::Again => again(),
+        }
     }
 
     fn ended(&self, rounds: u64, steps: u64) -> bool {
@@ -208,7 +226,8 @@ pub fn bound(
 
 /// The bound of the pattern LP, and packings from its columns where the bound leaves room for one
 /// that is cheaper than `upper`, else from parts of the incumbent. The LP ends when the first of `enough`
-/// says so, or half of the nodes are used; after the first dive it goes on until the second says so.
+/// says so, where little is missing to prove its value the second, or half of the nodes are used; after
+/// the first dive it goes on until the third says so.
 #[must_use]
 pub fn solve(
     packing: &Packing,
@@ -216,7 +235,7 @@ pub fn solve(
     lower: i64,
     mut upper: i64,
     limits: &Limits,
-    enough: [&dyn Fn() -> bool; 2],
+    enough: [&dyn Fn() -> bool; 3],
 ) -> Answer {
     let effort = Effort {
         enough,
@@ -254,7 +273,7 @@ pub fn solve(
                     }
                     if turn == 0 {
                         // What is packed may be as good as a better bound shows.
-                        effort.again.set(true);
+                        effort.stand.set(Stand::Again);
                         known.upper = upper;
                         master.converge(&known, &mut proof)?;
                         master.tell("the pattern LP went on", &proof);

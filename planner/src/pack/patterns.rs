@@ -77,16 +77,16 @@ pub(super) fn whole(
         .map(|p| patterns(packing, &inst.placement(&p.at)))
         .unwrap_or_default();
     let upper = upper(best);
-    let (first, second) = (effort.alarm(450), effort.alarm(700));
-    let share = if packing.is_large() { 950 } else { 850 };
-    let answer = limited(effort, policy, share, |limits| {
+    // A dive needs some time: it waits where the bound is as good as proven.
+    let [far, near, again] = [450, 650, 800].map(|permille| effort.alarm(permille));
+    let answer = limited(effort, policy, 950, |limits| {
         pattern::solve(
             packing,
             &incumbent,
             bound.cost,
             upper,
             limits,
-            [&first, &second],
+            [&far, &near, &again],
         )
     });
     let origin = answer.bound.origin.clone();

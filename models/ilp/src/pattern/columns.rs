@@ -5,10 +5,10 @@
 //! of the items are many, the best one is not asked for: then the best of the quick ones tells what duals
 //! promise, else a guess that says little would hold the first exact rounds back.
 
-use super::Pattern;
 use super::master::{Duals, Known, Master, of_count, round_up};
 use super::price::{Content, Reach};
 use super::proof::{Proof, SCALE, integer};
+use super::{Pattern, Stand};
 use crate::highs::lp::{Failure, Solution};
 use crate::model::float;
 
@@ -51,6 +51,8 @@ const FEW: u64 = 1 << 14;
 const SEEDS: u64 = 300;
 /// Contents that are worth less than their price by up to this share may be of use at other duals.
 const NEAR: f64 = 0.125;
+/// The share of the LP's value that is missing where it is nearly proven.
+const CLOSE: f64 = 0.01;
 /// Reduced costs below this are none.
 const EPSILON: f64 = 1e-6;
 
@@ -171,6 +173,12 @@ impl Master<'_> {
                     value: round.estimate,
                     searched: true,
                 };
+            }
+            if self.effort.stand.get() != Stand::Again {
+                let near = center.searched && center.value >= (1.0 - CLOSE) * self.worth();
+                self.effort
+                    .stand
+                    .set(if near { Stand::Near } else { Stand::Far });
             }
             if round.proof.cost > best.cost {
                 *best = round.proof;

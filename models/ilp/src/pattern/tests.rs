@@ -134,7 +134,7 @@ fn optimum(p: &Packing) -> Option<i64> {
 }
 
 /// The LP is not ended early.
-const NEVER: [&dyn Fn() -> bool; 2] = [&|| false; 2];
+const NEVER: [&dyn Fn() -> bool; 3] = [&|| false; 3];
 
 fn limits(nodes: Option<u64>) -> Limits<'static> {
     Limits {
@@ -421,13 +421,19 @@ fn a_solve_repeats_and_closes_the_gap_of_fifty_guests() {
     assert_eq!(bound(&p, &[], 0, i64::MAX, &stopped).cost, 0);
 }
 
-/// The packing as the judge takes it, with weights and what hosts hold as they are stated.
 /// What ends the LP before the first dive does not end it after.
 #[test]
 fn an_lp_that_was_ended_for_a_dive_goes_on() {
     let p = measured(50);
     let whole = solve(&p, &[], 0, i64::MAX, &limits(None), NEVER);
-    let twice = solve(&p, &[], 0, i64::MAX, &limits(None), [&|| true, &|| false]);
+    let twice = solve(
+        &p,
+        &[],
+        0,
+        i64::MAX,
+        &limits(None),
+        [&|| true, &|| true, &|| false],
+    );
     assert_eq!(twice.bound.cost, whole.bound.cost);
     assert!(twice.packed.unwrap().left.is_empty());
 }
