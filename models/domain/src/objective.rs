@@ -59,8 +59,9 @@ impl Default for Objective {
     }
 }
 
-/// Prices are added up in millionths. No sum is larger, so that it fits an `i64` with room to spare.
-const MOST: u128 = 1 << 60;
+/// Prices are added up in millionths. That of the hosts is no larger, and that of all migrations, so that both
+/// together are a [`Sum`].
+const MOST: u128 = 500_000_000_000_000_000;
 
 fn capped(value: u128) -> u64 {
     u64::try_from(value.min(MOST)).unwrap_or(u64::MAX)
@@ -83,7 +84,7 @@ impl Objective {
         capped(millionths.saturating_mul(u128::from(self.horizon.0)) / hour)
     }
     /// Of moving the guest away from where it runs, in millionths, rounded up. It is at most
-    /// 2^60 ÷ 10^6, so that the sum over a million guests fits.
+    /// 5 × 10^11, so that the sum over a million guests fits.
     #[must_use]
     pub fn migration(&self, guest: &Guest, cluster: &Cluster, policy: &Policy, load: &Load) -> u64 {
         let from = guest.host.as_ref().and_then(|h| cluster.host(h));
@@ -132,6 +133,6 @@ mod tests {
         let of = |guest: &Guest| objective.migration(guest, &cluster, &policy, &Load::default());
         assert_eq!(of(&guest), 124_600);
         guest.memory = MiB(1 << 43);
-        assert_eq!(of(&guest), (1 << 60) / 1_000_000);
+        assert_eq!(of(&guest), 500_000_000_000);
     }
 }

@@ -28,9 +28,14 @@ enum Rounding {
     Down,
 }
 
+/// As [`unbounded`], where a sum of a million such values stays inside an `i64`: at most `i64::MAX` / 2^20.
+fn decimal(text: &str, scale: (u128, u128), rounding: Rounding) -> Option<u64> {
+    unbounded(text, scale, rounding).filter(|v| *v <= 1 << 43)
+}
+
 /// `text` × `scale` as an integer, or `None` when it is no plain decimal number or does not fit.
 /// `scale` is a fraction (numerator, denominator).
-fn decimal(text: &str, scale: (u128, u128), rounding: Rounding) -> Option<u64> {
+fn unbounded(text: &str, scale: (u128, u128), rounding: Rounding) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(fraction) || text.len() > 30 {
@@ -54,8 +59,7 @@ fn decimal(text: &str, scale: (u128, u128), rounding: Rounding) -> Option<u64> {
         Rounding::Up => numerator.div_ceil(denominator),
         Rounding::Down => numerator / denominator,
     };
-    // i64::MAX / 2^20 keeps every sum of a million such values inside an i64.
-    u64::try_from(value).ok().filter(|v| *v <= 1 << 43)
+    u64::try_from(value).ok()
 }
 
 /// Splits `2.5cores` into (`2.5`, `cores`).
@@ -361,7 +365,7 @@ quantity!(
     bare: true,
     read(text, rounding) {
         match split_unit(text) {
-            (n, "") => decimal(n, (1000, 1), rounding).filter(|v| *v <= 1_000_000_000_000_000),
+            (n, "") => unbounded(n, (1000, 1), rounding).filter(|v| *v <= 1_000_000_000_000_000),
             _ => None,
         }
     },
@@ -533,11 +537,11 @@ mod tests {
         check::<PagesPerSec>("1200pages/s", "1200pages/s");
         check::<Permille>("12.5%", "12.5%");
         check::<Ratio>("4.0", "4");
-        check::<Sum>("1200000", "1200000");
-        assert_eq!(
-            serde_json::to_string(&Sum(1_000_000_000_000_000)).unwrap(),
-            "1000000000000.0"
-        );
+        check::<Sum>("1000000000000", "1000000000000");
+        assert!("1000000000000.001".parse::<Sum>().is_err());
+        let most = Sum(1_000_000_000_000_000);
+        let written = serde_json::to_string(&most).unwrap();
+        assert_eq!(serde_json::from_str::<Sum>(&written).unwrap(), most);
         check::<Micros>("16.777ms", "16.777ms");
         check::<Micros>("300s", "300s");
         check::<Micros>("24h", "24h");

@@ -80,7 +80,7 @@ pub(crate) fn solve(model: HighsProblem, start: Option<&[f64]>, limits: &Limits)
     run(model, start, limits, false)
 }
 
-/// The same without HiGHS's own searches for answers and without beginning anew, where `start` is near the best
+/// The same without most of HiGHS's own searches for answers and without beginning anew, where `start` is near the best
 /// already, so that most of the time goes into the proof.
 pub(crate) fn prove(model: HighsProblem, start: Option<&[f64]>, limits: &Limits) -> Answer {
     run(model, start, limits, true)
@@ -294,9 +294,11 @@ mod tests {
         }
     }
 
+    type Solve = fn(HighsProblem, Option<&[f64]>, &Limits) -> Answer;
+
     #[test]
     fn a_closed_search_proves_its_answer() {
-        for threads in [1, 2, 1] {
+        for (threads, solve) in [(1, solve as Solve), (2, solve), (1, solve), (1, prove)] {
             let (model, start) = circle(11);
             let answer = solve(
                 model,

@@ -132,9 +132,9 @@ pub struct Answer {
 /// Where the LP stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stand {
-    /// What is proven is far below its value.
+    /// Its duals promise a bound far below its value.
     Far,
-    /// It is near.
+    /// They promise one near it; where the best pattern is not found to be the best, it is not proven.
     Near,
     /// It is run again, after a dive.
     Again,

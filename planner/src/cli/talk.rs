@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tracing_subscriber::EnvFilter;
-use vmpack_domain::units::{MiB, Ratio};
+use vmpack_domain::units::{MiB, Sum};
 use vmpack_planner::search::Step;
 
 use super::screen;
@@ -120,8 +120,8 @@ impl Progress {
 }
 
 /// Thousandths as a plain number.
-fn plain(thousandths: i64) -> Ratio {
-    Ratio(u64::try_from(thousandths).unwrap_or(0))
+fn plain(thousandths: i64) -> Sum {
+    Sum(u64::try_from(thousandths).unwrap_or(0))
 }
 
 #[cfg(test)]

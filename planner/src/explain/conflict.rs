@@ -17,6 +17,8 @@ use crate::search::Search;
 struct Filter<'a, 's> {
     input: (&'a Cluster, &'a Load, &'a Policy),
     search: &'a Search<'s>,
+    /// Of the time left, for each try, in thousandths.
+    share: u64,
     certain: bool,
 }
 
@@ -30,6 +32,7 @@ pub(crate) fn conflict(
     let mut filter = Filter {
         input: (cluster, load, policy),
         search,
+        share: 300,
         certain: true,
     };
     let (soft, hard) = demands(cluster, policy);
@@ -58,12 +61,13 @@ pub(crate) fn counted(
     let mut filter = Filter {
         input: (cluster, load, policy),
         search,
+        share: 20,
         certain: true,
     };
     let in_the_way = filter.needed(&demands(cluster, policy).0, &[]);
     let named: Vec<String> = in_the_way.iter().filter_map(demand).collect();
     let mut reasons = told;
-    let is_told = |name: &String| reasons.iter().any(|reason| reason.contains(name.as_str()));
+    let is_told = |name: &String| reasons.iter().any(|reason| names(reason, name));
     if filter.certain && named.len() > 1 && !named.iter().all(is_told) {
         reasons.push(cannot_hold(&named));
     }
@@ -78,6 +82,15 @@ fn demands(cluster: &Cluster, policy: &Policy) -> (Vec<Change>, Vec<Change>) {
         .partition(|c| matches!(c, Change::Drop { .. }));
     soft.extend(Change::all_moves(cluster, policy));
     (soft, hard)
+}
+
+/// Whether a sentence has that name, and not only one that begins with it.
+fn names(reason: &str, name: &str) -> bool {
+    let mut ends = reason.match_indices(name).map(|(at, name)| at + name.len());
+    ends.any(|end| {
+        let next = reason.get(end..).and_then(|rest| rest.chars().next());
+        next.is_none_or(|c| c.is_whitespace() || c == ',')
+    })
 }
 
 fn cannot_hold(named: &[String]) -> String {
@@ -164,7 +177,11 @@ impl Filter<'_, '_> {
             return Some(false);
         };
         let inst = Instance::build(&problem).ok()?;
-        match any(&inst, &policy, &Effort::share(self.search, &policy, 300)) {
+        match any(
+            &inst,
+            &policy,
+            &Effort::share(self.search, &policy, self.share),
+        ) {
             Answer::Found(_) => Some(true),
             Answer::Impossible => Some(false),
             Answer::Nothing(_) => None,

@@ -16,7 +16,7 @@ const LOOKS: usize = 400;
 /// Rounds over all broken rules, at most.
 const ROUNDS: usize = 40;
 /// What counts as a change: less is rounding.
-const LITTLE: f64 = 1e-9;
+pub(super) const LITTLE: f64 = 1e-9;
 
 /// Exchanges guests of one size until no rule over several guests is broken, or a round mends nothing.
 pub(super) fn exchange(state: &mut State, effort: &Effort, rng: &mut Rng) {

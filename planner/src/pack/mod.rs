@@ -241,7 +241,7 @@ fn exact(best: &mut Best, bound: &mut Bound, effort: &Effort, policy: &Policy) -
     false
 }
 
-/// Hosts emptied from where guests are, and fits from nothing.
+/// Hosts emptied from where guests are, and fits from nothing, the first by the scarce resource alone.
 fn construct(best: &mut Best, now: &State, bound: &Bound, effort: &Effort, seed: u64) {
     let inst = best.inst;
     let order = by_worth(inst);
@@ -262,7 +262,7 @@ fn construct(best: &mut Best, now: &State, bound: &Bound, effort: &Effort, seed:
     if best.reaches(bound) || effort.cut_off() {
         return;
     }
-    if let Some(state) = scarce::scarce(inst, &order, effort, &mut Rng::new(seed, 901)) {
+    if let Some(state) = scarce::scarce(inst, &order, &effort.part(100), &mut Rng::new(seed, 901)) {
         best.offer(&state.at);
     }
     for recipe in fit::Recipe::all().take(tries.max(2)) {

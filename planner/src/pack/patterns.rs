@@ -77,9 +77,15 @@ pub(super) fn whole(
         .map(|p| patterns(packing, &inst.placement(&p.at)))
         .unwrap_or_default();
     let upper = upper(best);
-    // A dive needs some time: it waits where the bound is as good as proven.
+    // A dive waits where the LP is about to prove its value.
     let [far, near, again] = [450, 650, 800].map(|permille| effort.alarm(permille));
-    let answer = limited(effort, policy, 950, |limits| {
+    // Without any placement yet the other ways need their time.
+    let share = if packing.is_large() || best.packed.is_some() {
+        950
+    } else {
+        850
+    };
+    let answer = limited(effort, policy, share, |limits| {
         pattern::solve(
             packing,
             &incumbent,

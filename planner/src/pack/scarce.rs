@@ -5,6 +5,7 @@
 //! resources too, and annealing, leave room that no size fills. Guests alike in the scarce resource then
 //! change places at no cost to it.
 
+use super::exchange::LITTLE;
 use super::fit::need_weights;
 use crate::effort::Effort;
 use crate::instance::{Instance, NOWHERE, State};
@@ -59,8 +60,8 @@ fn first_fit<'i, 'p>(
     Some(state)
 }
 
-/// Guests of overloaded hosts change places with any others while that adds no overload, and none of the
-/// scarce resource anywhere.
+/// Guests of overloaded hosts change places with any others while that makes overload and broken rules
+/// together no worse, and overloads the scarce resource nowhere.
 fn exchange(state: &mut State, scarce: usize, effort: &Effort, rng: &mut Rng) {
     const LOOK: usize = 1024;
     let inst = state.inst;
@@ -87,7 +88,7 @@ fn exchange(state: &mut State, scarce: usize, effort: &Effort, rng: &mut Rng) {
         if change <= 0.0 {
             state.shift(bundle, to, Some(other));
         }
-        if change < 0.0 {
+        if change < -LITTLE {
             idle = 0;
         }
     }

@@ -356,8 +356,8 @@ fn why_rules_cannot_hold_is_said_in_their_names() {
         ),
         (
             3,
-            "{ kind: spread, name: s, guests: [a, b] }, { kind: fence, name: f, guests: [a, b], hosts: [h1] }",
-            "rule s and rule f cannot all hold",
+            "{ kind: spread, name: fa, guests: [a, b] }, { kind: fence, name: f, guests: [a, b], hosts: [h1] }",
+            "rule fa and rule f cannot all hold",
         ),
         (
             2,

@@ -51,7 +51,7 @@ const FEW: u64 = 1 << 14;
 const SEEDS: u64 = 300;
 /// Contents that are worth less than their price by up to this share may be of use at other duals.
 const NEAR: f64 = 0.125;
-/// The share of the LP's value that is missing where it is nearly proven.
+/// The share of the LP's value by which the bound that its duals promise is below it where it is near.
 const CLOSE: f64 = 0.01;
 /// Reduced costs below this are none.
 const EPSILON: f64 = 1e-6;

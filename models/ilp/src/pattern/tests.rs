@@ -421,6 +421,26 @@ fn a_solve_repeats_and_closes_the_gap_of_fifty_guests() {
     assert_eq!(bound(&p, &[], 0, i64::MAX, &stopped).cost, 0);
 }
 
+/// An LP that comes near its value goes on until the second says that it is enough, not the first.
+#[test]
+fn an_lp_near_its_value_has_more_time() {
+    let mut p = measured(400);
+    p.hosts[0].members = (0..400).collect();
+    let near = Cell::new(0);
+    let asked = || {
+        near.set(near.get() + 1);
+        true
+    };
+    let enough: [&dyn Fn() -> bool; 3] = [&|| false, &asked, &|| true];
+    assert!(
+        solve(&p, &[], 0, i64::MAX, &limits(None), enough)
+            .bound
+            .cost
+            > 0
+    );
+    assert!(near.get() > 0);
+}
+
 /// What ends the LP before the first dive does not end it after.
 #[test]
 fn an_lp_that_was_ended_for_a_dive_goes_on() {

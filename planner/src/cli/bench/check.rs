@@ -40,8 +40,11 @@ pub(super) fn run(arguments: &BenchCheckArguments, session: &mut Session) -> Res
         let began = std::time::Instant::now();
         let beside = certificate_path(&arguments.certificates, path, &digest);
         let text = sources::open(&beside)
-            .map_err(|failure| {
-                failure.hint("`vmpack bench pack --certificates` writes one for each instance")
+            .map_err(|failure| match beside.exists() {
+                true => failure,
+                false => {
+                    failure.hint("`vmpack bench pack --certificates` writes one for each instance")
+                }
             })?
             .text;
         let stated: PackingCertificate = serde_json::from_str(&text)
