@@ -66,11 +66,9 @@ pub fn curve(
     more: usize,
     search: &mut Search,
 ) -> Outcome<Curve> {
-    let problem = match explain::contradiction(cluster, load, policy) {
+    let problem = match explain::problem(cluster, load, policy, search) {
         Ok(problem) => problem,
-        Err(told) => {
-            return Outcome::Infeasible(explain::counted(told, cluster, load, policy, search));
-        }
+        Err(reasons) => return Outcome::Infeasible(reasons),
     };
     let mut windows = Windows::first(&problem);
     let mut bound = bound::hosts(&windows.seen(&problem));

@@ -53,11 +53,9 @@ use windows::Windows;
 /// When the checker refuses the plan found: a bug, and no plan to be shown to anybody.
 pub fn plan(cluster: &Cluster, load: &Load, policy: &Policy, search: &mut Search) -> Outcome<Plan> {
     // Demand
-    let problem = match explain::contradiction(cluster, load, policy) {
+    let problem = match explain::problem(cluster, load, policy, search) {
         Ok(problem) => problem,
-        Err(told) => {
-            return Outcome::Infeasible(explain::counted(told, cluster, load, policy, search));
-        }
+        Err(reasons) => return Outcome::Infeasible(reasons),
     };
     // Bound
     let mut windows = Windows::first(&problem);

@@ -62,6 +62,13 @@ fn unbounded(text: &str, scale: (u128, u128), rounding: Rounding) -> Option<u64>
     u64::try_from(value).ok()
 }
 
+/// A plain number in thousandths, at most so many.
+fn thousandths(text: &str, rounding: Rounding, most: u64) -> Option<u64> {
+    let (n, unit) = split_unit(text);
+    let value = unbounded(n, (1000, 1), rounding)?;
+    (unit.is_empty() && value <= most).then_some(value)
+}
+
 /// Splits `2.5cores` into (`2.5`, `cores`).
 fn split_unit(text: &str) -> (&str, &str) {
     let text = text.trim();
@@ -334,10 +341,7 @@ quantity!(
     Ratio, "a plain number from 0 to 1000000 such as `1.2`", r"^[0-9]+(\.[0-9]+)?$",
     bare: true,
     read(text, rounding) {
-        match split_unit(text) {
-            (n, "") => decimal(n, (1000, 1), rounding).filter(|v| *v <= 1_000_000_000),
-            _ => None,
-        }
+        thousandths(text, rounding, 1_000_000_000)
     },
     write(f, value) {
         write_decimal(f, value, 1000)
@@ -349,10 +353,7 @@ quantity!(
     Price, "a plain number from 0 to 1000000000 such as `12.5`", r"^[0-9]+(\.[0-9]+)?$",
     bare: true,
     read(text, rounding) {
-        match split_unit(text) {
-            (n, "") => decimal(n, (1000, 1), rounding).filter(|v| *v <= 1_000_000_000_000),
-            _ => None,
-        }
+        thousandths(text, rounding, 1_000_000_000_000)
     },
     write(f, value) {
         write_decimal(f, value, 1000)
@@ -364,10 +365,7 @@ quantity!(
     Sum, "a plain number from 0 to 1000000000000 such as `12.5`", r"^[0-9]+(\.[0-9]+)?$",
     bare: true,
     read(text, rounding) {
-        match split_unit(text) {
-            (n, "") => unbounded(n, (1000, 1), rounding).filter(|v| *v <= 1_000_000_000_000_000),
-            _ => None,
-        }
+        thousandths(text, rounding, 1_000_000_000_000_000)
     },
     write(f, value) {
         write_decimal(f, value, 1000)

@@ -29,12 +29,7 @@ pub(crate) fn conflict(
     policy: &Policy,
     search: &Search,
 ) -> Vec<String> {
-    let mut filter = Filter {
-        input: (cluster, load, policy),
-        search,
-        share: 300,
-        certain: true,
-    };
+    let mut filter = Filter::new((cluster, load, policy), search, 300);
     let (soft, hard) = demands(cluster, policy);
     let in_the_way = filter.needed(&soft, &[]);
     let mut told = if in_the_way.is_empty() {
@@ -51,27 +46,19 @@ pub(crate) fn conflict(
 
 /// What counting told of why there is no placement, and the rules in conflict where that does not name them
 /// all: a fence or a ban may be why the guests of another rule have no place.
-pub(crate) fn counted(
-    told: Vec<String>,
-    cluster: &Cluster,
-    load: &Load,
-    policy: &Policy,
+pub(super) fn counted(
+    mut told: Vec<String>,
+    (cluster, load, policy): (&Cluster, &Load, &Policy),
     search: &Search,
 ) -> Vec<String> {
-    let mut filter = Filter {
-        input: (cluster, load, policy),
-        search,
-        share: 20,
-        certain: true,
-    };
+    let mut filter = Filter::new((cluster, load, policy), search, 20);
     let in_the_way = filter.needed(&demands(cluster, policy).0, &[]);
     let named: Vec<String> = in_the_way.iter().filter_map(demand).collect();
-    let mut reasons = told;
-    let is_told = |name: &String| reasons.iter().any(|reason| names(reason, name));
+    let is_told = |name: &String| told.iter().any(|reason| names(reason, name));
     if filter.certain && named.len() > 1 && !named.iter().all(is_told) {
-        reasons.push(cannot_hold(&named));
+        told.push(cannot_hold(&named));
     }
-    reasons
+    told
 }
 
 /// The changes that drop a rule or the limit on moves, and all others. The limit on moves is left out
@@ -144,7 +131,15 @@ fn whatever_the_rules(filter: &mut Filter, hard: &[Change], soft: &[Change]) -> 
     )
 }
 
-impl Filter<'_, '_> {
+impl<'a, 's> Filter<'a, 's> {
+    fn new(input: (&'a Cluster, &'a Load, &'a Policy), search: &'a Search<'s>, share: u64) -> Self {
+        Self {
+            input,
+            search,
+            share,
+            certain: true,
+        }
+    }
     /// Those of the changes without any of which there is a placement, each of the others and of `gone`
     /// made: what they would take out of the way are enough for a conflict.
     fn needed(&mut self, changes: &[Change], gone: &[Change]) -> Vec<Change> {

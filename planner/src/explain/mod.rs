@@ -5,7 +5,7 @@ mod conflict;
 mod moves;
 pub(crate) mod relax;
 
-pub(crate) use conflict::{conflict, counted};
+pub(crate) use conflict::conflict;
 pub(crate) use moves::Motives;
 
 use std::collections::BTreeSet;
@@ -16,8 +16,10 @@ use vmpack_domain::{Cluster, Load, Policy};
 use vmpack_ilp::bound::Bound;
 use vmpack_ilp::problem::{GroupKind, GroupRule, Problem, is_cpu};
 
+use crate::assemble::unsigned;
 use crate::instance::Instance;
 use crate::schedule::reach::Route;
+use crate::search::Search;
 
 /// What the reader of a plan should know.
 pub(crate) fn plan(
@@ -28,7 +30,7 @@ pub(crate) fn plan(
     trade: Option<&TradeClaim>,
 ) -> Vec<String> {
     let mut reasons = problem.warnings.clone();
-    let plain = |cost: i64| Sum(u64::try_from(cost).unwrap_or(0));
+    let plain = |cost: i64| Sum(unsigned(cost));
     if let (Some(claim), Some(objective)) = (trade, &policy.objective) {
         let stay = match claim.stay {
             Some(stay) => format!("; moving nothing costs {stay}"),
@@ -74,6 +76,20 @@ pub(crate) fn contradiction(
     } else {
         Err(reasons)
     }
+}
+
+/// The problem of a cluster as [`contradiction`] has it, the rules in conflict told where it has no answer.
+///
+/// # Errors
+/// Why no placement can exist.
+pub(crate) fn problem(
+    cluster: &Cluster,
+    load: &Load,
+    policy: &Policy,
+    search: &Search,
+) -> Result<Problem, Vec<String>> {
+    contradiction(cluster, load, policy)
+        .map_err(|told| conflict::counted(told, (cluster, load, policy), search))
 }
 
 /// Names, at most three of them.

@@ -14,6 +14,7 @@ use vmpack_ilp::problem::Problem;
 
 use super::walk::walk;
 use super::{Hop, Order, order};
+use crate::assemble::unsigned;
 use crate::effort::Effort;
 use crate::instance::{Instance, NOWHERE, State};
 use crate::moves::{balance, level};
@@ -148,7 +149,7 @@ impl<'p> Reach<'p> {
                 if self.is_whole() {
                     self.beyond = Some(format!(
                         "hosts that cost {} would do, but {} on the way there {} for room that others have, {} among them",
-                        Sum(u64::try_from(packed.cost).unwrap_or(0)),
+                        Sum(unsigned(packed.cost)),
                         count(waiting.len(), "guest"),
                         if waiting.len() == 1 { "waits" } else { "wait" },
                         waiting
