@@ -2,6 +2,10 @@
 //! the guests on it weigh at most. Then the hosts in use satisfy Σ most ≥ Σ weights, and the least
 //! cost of such hosts is the bound. [`crate::check::certificate`] proves it again, from the inputs.
 //!
+//! Where that is too little, a tree of cases: each branch says of two guests that they share a host or
+//! that they do not, or of a host that it is used or that it is not, so that every placement is in one
+//! case, and the least of what the cases prove is proven.
+//!
 //! What follows from limits on moves, spare room and the places of guests apart needs no weights: the
 //! judge finds it from the inputs alone, so that a certificate may claim it and name nothing.
 
@@ -29,6 +33,9 @@ pub struct Certificate {
     /// Another proof, where other weights prove more of the number of hosts than of their cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub number: Option<NumberProof>,
+    /// Another proof by cases, where weights prove more of each case than of all placements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tree: Option<TreeProof>,
     /// What was found beyond that in a way that nothing here proves; nothing rests on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertified: Option<Uncertified>,
@@ -42,6 +49,68 @@ pub struct NumberProof {
     pub origin: String,
     /// As those of the certificate.
     pub parts: Vec<CertificatePart>,
+}
+
+/// What proves both by cases: the leaves of a tree of branches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TreeProof {
+    /// How it was found; nothing rests on it.
+    pub origin: String,
+    /// Leaves that start alike and then differ are on either side of one branch, and each branch has
+    /// leaves on both sides.
+    pub leaves: Vec<TreeLeaf>,
+}
+
+/// One case, and what proves the bound of the placements in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct TreeLeaf {
+    /// What holds in this case, from the root of the tree on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<Given>,
+    /// As those of the certificate, for placements in which that holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<CertificatePart>,
+}
+
+/// One side of a branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum Given {
+    /// These two share no host.
+    Apart {
+        /// Who.
+        guests: [GuestName; 2],
+    },
+    /// The other side: these two share a host.
+    Together {
+        /// Who.
+        guests: [GuestName; 2],
+    },
+    /// This host is not in use.
+    Idle {
+        /// Which.
+        host: HostName,
+    },
+    /// The other side: it is, and is paid.
+    Used {
+        /// Which.
+        host: HostName,
+    },
+}
+
+impl Given {
+    /// What holds wherever this does not.
+    #[must_use]
+    pub fn opposite(&self) -> Self {
+        match self.clone() {
+            Self::Apart { guests } => Self::Together { guests },
+            Self::Together { guests } => Self::Apart { guests },
+            Self::Idle { host } => Self::Used { host },
+            Self::Used { host } => Self::Idle { host },
+        }
+    }
 }
 
 /// A bound without a proof.

@@ -280,6 +280,7 @@ mod tests {
             origin: "pattern LP".into(),
             parts: Vec::new(),
             number: None,
+            tree: None,
             uncertified: beyond.map(|hosts| Uncertified {
                 bound: bound(hosts),
                 origin: "assignment ILP".into(),

@@ -9,7 +9,8 @@
 //! bounds add up, with the hosts outside them that are in use whatever happens.
 //!
 //! Limits on moves, spare room and places of guests apart bound the hosts in use by themselves
-//! (`certificate/ruled.rs`); the largest of what is proven holds. Other rules are left out, which can
+//! (`certificate/ruled.rs`); the largest of what is proven holds. A tree of cases proves the least of
+//! what is proven in each, by the same means (`certificate/tree.rs`). Other rules are left out, which can
 //! only lower what is proven.
 
 mod axis;
@@ -19,6 +20,7 @@ mod fill;
 mod price;
 mod proof;
 mod ruled;
+mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -87,7 +89,7 @@ pub fn certificate(
         verdict.violations.push(violation("bound", detail.into()));
         return verdict;
     }
-    let choices = match Choices::of(&world) {
+    let choices = match Choices::of(&world, &[]) {
         Ok(choices) => choices,
         Err(unknown) => {
             verdict.violations.push(unknown);
@@ -98,6 +100,12 @@ pub fn certificate(
     let number = certificate.number.iter().map(|n| &n.parts);
     for parts in std::iter::once(&certificate.parts).chain(number) {
         match weighed_parts(&choices, parts, &mut steps) {
+            Ok(least) => proven = larger(proven, least),
+            Err(found) => verdict.violations.extend(found),
+        }
+    }
+    if let Some(tree) = &certificate.tree {
+        match tree::least(&world, &tree.leaves, &mut steps) {
             Ok(least) => proven = larger(proven, least),
             Err(found) => verdict.violations.extend(found),
         }
@@ -135,7 +143,7 @@ pub fn certificate(
 pub fn by_rules(cluster: &Cluster, load: &Load, policy: &Policy) -> Option<CertifiedBound> {
     let world = World::new(cluster, load, policy);
     let windows = world.joint.as_ref().map_or(0, |(j, _)| j.starts.len());
-    let choices = Choices::of(&world).ok();
+    let choices = Choices::of(&world, &[]).ok();
     let choices = choices.filter(|_| policy.demand.exempt(windows) == 0);
     let least = choices.map_or(Some(Least::default()), |c| ruled::least(&world, &c));
     least.map(bound_of)
@@ -324,7 +332,7 @@ impl<'a> Proving<'a> {
         let mut like: BTreeMap<_, Vec<&HostName>> = BTreeMap::new();
         for (h, most) in hosts {
             // Hosts that take no guests are in use in no placement.
-            if choices.hosts[*h].state.takes_guests() {
+            if choices.takes_guests(*h) {
                 let takes = on.remove(h).unwrap_or_default();
                 let key = (
                     &choices.rooms[*h],

@@ -1,9 +1,11 @@
 //! Where each guest can be, as the judge sees it: hosts that take guests, `requires`, fence, ban,
-//! pin, what may not be moved, and room for the guest with all that are gathered with it.
+//! pin, what may not be moved, room for the guest with all that are gathered with it, and the branches of
+//! a case.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::{Violation, World, in_use_always, resting, running_on, violation};
+use crate::certificate::Given;
 use crate::cluster::{Guest, Host, HostState};
 use crate::name::{GuestName, HostName};
 use crate::rule::{Names, Over, RuleKind};
@@ -19,6 +21,8 @@ pub(super) struct Choices<'a> {
     pub(super) cost: Vec<u64>,
     /// In use whatever happens: it never sleeps, or is the only one for some guest.
     pub(super) forced: Vec<bool>,
+    /// Not in use, by what is given.
+    pub(super) idle: Vec<bool>,
     /// Distinct sets of hosts that guests may be on, ascending.
     pub(super) sets: Vec<Vec<usize>>,
     /// What each guest takes.
@@ -54,9 +58,11 @@ fn is_each_its_own(hosts: &[Host], over: &Over) -> bool {
 }
 
 impl<'a> Choices<'a> {
+    /// In the placements in which so much is given.
+    ///
     /// # Errors
-    /// The rule that names what is not in the cluster.
-    pub(super) fn of(world: &World<'a>) -> Result<Self, Violation> {
+    /// The rule, or what is given, that names what is not in the cluster.
+    pub(super) fn of(world: &World<'a>, given: &[Given]) -> Result<Self, Violation> {
         let cluster = world.cluster;
         let hosts = cluster.hosts.as_slice();
         let host_index: BTreeMap<_, _> = hosts.iter().map(|h| &h.name).zip(0..).collect();
@@ -112,6 +118,31 @@ impl<'a> Choices<'a> {
             }
             leaves.push(left);
         }
+        let mut forced: Vec<bool> = hosts.iter().map(in_use_always).collect();
+        let mut idle = vec![false; hosts.len()];
+        for (number, side) in given.iter().enumerate() {
+            let unknown = |name: &str| {
+                let detail = format!("`{name}` of a branch is not in the cluster");
+                violation("tree", detail)
+            };
+            let guest = |g: &GuestName| guest_index.get(g).copied();
+            let guest = |g: &GuestName| guest(g).ok_or_else(|| unknown(g.as_str()));
+            let host = |h: &HostName| host_index.get(h).copied();
+            let host = |h: &HostName| host(h).ok_or_else(|| unknown(h.as_str()));
+            match side {
+                Given::Apart { guests: [a, b] } => {
+                    let set = world.policy.rules.len() + number;
+                    apart[guest(a)?].push(set);
+                    apart[guest(b)?].push(set);
+                }
+                Given::Together { guests: [a, b] } => {
+                    let (a, b) = (root(&together, guest(a)?), root(&together, guest(b)?));
+                    together[a.max(b)] = a.min(b);
+                }
+                Given::Idle { host: name } => idle[host(name)?] = true,
+                Given::Used { host: name } => forced[host(name)?] = true,
+            }
+        }
         let together: Vec<usize> = (0..n).map(|g| root(&together, g)).collect();
         let mut choices = Self {
             hosts,
@@ -120,7 +151,8 @@ impl<'a> Choices<'a> {
                 .iter()
                 .map(|h| world.policy.costs.of(&h.name).0)
                 .collect(),
-            forced: hosts.iter().map(in_use_always).collect(),
+            forced,
+            idle,
             sets: Vec::new(),
             needs: cluster
                 .guests
@@ -156,6 +188,9 @@ impl<'a> Choices<'a> {
         }
         let kinds: BTreeMap<&Vec<u64>, usize> = self.rooms.iter().zip(0..).collect();
         let kind: Vec<usize> = self.rooms.iter().map(|r| kinds[r]).collect();
+        let open: Vec<bool> = (0..self.hosts.len())
+            .map(|h| self.takes_guests(h))
+            .collect();
         let mut known = BTreeMap::new();
         for guests in bundles.values() {
             let need = self.sum(guests);
@@ -167,7 +202,7 @@ impl<'a> Choices<'a> {
             let bound: BTreeSet<&Ties> = guests.iter().map(|g| &ties[*g]).collect();
             let may = |h: &usize| {
                 let host = &world.cluster.hosts[*h];
-                host.state.takes_guests()
+                open[*h]
                     && roomy.contains(&kind[*h])
                     && bound.iter().all(|(_, rules, here)| {
                         here.is_none_or(|here| here == *h)
@@ -190,6 +225,11 @@ impl<'a> Choices<'a> {
                 self.set[*g] = set;
             }
         }
+    }
+
+    /// Whether the host may carry any guest.
+    pub(super) fn takes_guests(&self, host: usize) -> bool {
+        self.hosts[host].state.takes_guests() && !self.idle[host]
     }
 
     fn sum(&self, guests: &[usize]) -> Vec<u64> {

@@ -71,7 +71,7 @@ pub(super) fn least(world: &World, choices: &Choices) -> Option<Least> {
 
 /// The hosts that a placement may use.
 fn usable(choices: &Choices) -> impl Iterator<Item = usize> {
-    (0..choices.hosts.len()).filter(|h| choices.hosts[*h].state.takes_guests())
+    (0..choices.hosts.len()).filter(|h| choices.takes_guests(*h))
 }
 
 /// The least hosts of which something sums to the demand.

@@ -1,6 +1,8 @@
 //! Certificates of small clusters against all placements, judged one by one; and each number of a
 //! certificate changed for the worse.
 
+mod tree;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -59,6 +61,7 @@ fn of(world: &World3, cost: u64, hosts: u32, parts: Vec<CertificatePart>) -> Cer
         origin: "by hand".into(),
         parts,
         number: None,
+        tree: None,
         uncertified: None,
     }
 }

@@ -1,0 +1,98 @@
+//! A bound by cases: the leaves of a tree whose branches leave no placement out. Each leaf is proven as a
+//! certificate is, in the placements of its case (`choice.rs`), and the least of the leaves holds.
+//!
+//! Of two guests: in every placement they share a host or do not (Ryan and Foster 1981). Of a host: it is in
+//! use or is not.
+
+use super::super::{Violation, World, violation};
+use super::choice::Choices;
+use super::{Least, larger, ruled, weighed_parts};
+use crate::certificate::TreeLeaf;
+
+/// What so many guests on so many hosts take of the steps, for what is looked up in each leaf.
+fn looks(world: &World) -> u64 {
+    let (guests, hosts) = (world.cluster.guests.len(), world.cluster.hosts.len());
+    let pairs = guests.saturating_mul(hosts) / 64;
+    u64::try_from(guests + hosts + pairs + 1).unwrap_or(u64::MAX)
+}
+
+/// The least of all leaves; `None` where each proves that there is no placement in its case.
+///
+/// # Errors
+/// That the leaves are not those of a tree, or what is wrong with the first that is not proven.
+pub(super) fn least(
+    world: &World,
+    leaves: &[TreeLeaf],
+    steps: &mut u64,
+) -> Result<Option<Least>, Vec<Violation>> {
+    whole(leaves).map_err(|why| vec![violation("tree", why)])?;
+    let mut least: Option<Least> = None;
+    for (number, leaf) in leaves.iter().enumerate() {
+        let named = |found: Violation| Violation {
+            detail: format!("leaf {}: {}", number + 1, found.detail),
+            ..found
+        };
+        let Some(left) = steps.checked_sub(looks(world)) else {
+            let detail = "it is not looked at within the steps";
+            return Err(vec![named(violation("tree", detail.into()))]);
+        };
+        *steps = left;
+        let choices = Choices::of(world, &leaf.given).map_err(|found| vec![named(found)])?;
+        let weighed = weighed_parts(&choices, &leaf.parts, steps)
+            .map_err(|found| found.into_iter().map(named).collect::<Vec<_>>())?;
+        if let Some(proven) = larger(ruled::least(world, &choices), weighed) {
+            let so_far = least.unwrap_or(proven);
+            least = Some(Least {
+                cost: so_far.cost.min(proven.cost),
+                hosts: so_far.hosts.min(proven.hosts),
+            });
+        }
+    }
+    Ok(least)
+}
+
+/// That every placement is in the case of some leaf.
+///
+/// # Errors
+/// Where not.
+fn whole(leaves: &[TreeLeaf]) -> Result<(), String> {
+    let mut open: Vec<(Vec<usize>, usize)> = vec![((0..leaves.len()).collect(), 0)];
+    while let Some((group, depth)) = open.pop() {
+        let Some(first) = group.first().copied() else {
+            return Err("it has no leaves".into());
+        };
+        let Some(side) = leaves[first].given.get(depth) else {
+            if let Some(other) = group.get(1) {
+                return Err(beside(first, *other, depth));
+            }
+            continue;
+        };
+        let opposite = side.opposite();
+        let (mut same, mut others) = (Vec::new(), Vec::new());
+        for leaf in group {
+            match leaves[leaf].given.get(depth) {
+                Some(given) if given == side => same.push(leaf),
+                Some(given) if *given == opposite => others.push(leaf),
+                _ => return Err(beside(first, leaf, depth)),
+            }
+        }
+        if others.is_empty() {
+            return Err(format!(
+                "branch {} of leaf {} has no leaf on its other side",
+                depth + 1,
+                first + 1
+            ));
+        }
+        open.extend([(same, depth + 1), (others, depth + 1)]);
+    }
+    Ok(())
+}
+
+fn beside(first: usize, other: usize, depth: usize) -> String {
+    format!(
+        "leaves {} and {} are not on the sides of one branch, which is number {}",
+        first + 1,
+        other + 1,
+        depth + 1
+    )
+}
