@@ -33,6 +33,7 @@ pub(crate) fn agreed(bound: Bound, cost: i64, hosts: usize) -> Bound {
         origin: "none: one was found that is wrong".into(),
         certified: None,
         counted: None,
+        branched: None,
     }
 }
 
@@ -133,6 +134,7 @@ mod tests {
             origin: "by hand".into(),
             certified: None,
             counted: None,
+            branched: None,
         }
     }
 

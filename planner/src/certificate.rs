@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 
 use vmpack_domain::certificate::{
-    Certificate, CertificatePart, CertifiedBound, GroupWeight, GuestWeight, HostMost, NumberProof,
-    Uncertified, base,
+    Certificate, CertificatePart, CertifiedBound, Given, GroupWeight, GuestWeight, HostMost,
+    NumberProof, TreeLeaf, TreeProof, Uncertified, base,
 };
 use vmpack_domain::check::certificate::by_rules;
 use vmpack_domain::units::Sum;
 use vmpack_domain::{Cluster, GuestName, Load, Policy};
 use vmpack_ilp::bound::{Bound, Certified};
 use vmpack_ilp::pattern::Weights;
+use vmpack_ilp::pattern::tree::{Branched, Side};
 use vmpack_ilp::problem::Problem;
 
 use crate::assemble::unsigned;
@@ -35,34 +36,70 @@ pub(crate) fn certificate(
         hosts: rules.hosts.min(whole.hosts),
     });
     let by_cost = weighed(certified);
-    let known = by_cost.hosts.max(rules.hosts);
-    let counted = bound.counted.as_ref();
-    let counted = counted.filter(|c| weighed(c).hosts > known);
-    let proven = CertifiedBound {
+    let known = CertifiedBound {
         cost: by_cost.cost.max(rules.cost),
-        hosts: counted.map_or(known, |c| weighed(c).hosts),
+        hosts: by_cost.hosts.max(rules.hosts),
     };
+    let counted = bound.counted.as_ref();
+    let counted = counted.filter(|c| weighed(c).hosts > known.hosts);
+    let number = counted.map_or(known.hosts, |c| weighed(c).hosts);
+    let branched = bound
+        .branched
+        .as_ref()
+        .map(|b| (b, bound_of(b.cost, b.hosts)));
+    let branched = branched.filter(|(_, by)| by.cost > known.cost || by.hosts > number);
+    let by_cases = branched.map(|(_, by)| by);
+    let proven = CertifiedBound {
+        cost: by_cases.map_or(known.cost, |by| known.cost.max(by.cost)),
+        hosts: by_cases.map_or(number, |by| number.max(by.hosts)),
+    };
+    let counted = counted.filter(|c| by_cases.is_none_or(|by| weighed(c).hosts > by.hosts));
     let beyond = whole.cost > proven.cost || whole.hosts > proven.hosts;
-    // Weights that prove no more than the rules do would only be one more thing to be proven.
-    let needed = by_cost.cost > rules.cost || by_cost.hosts > rules.hosts;
+    // Weights that prove no more than the rules or the cases do would only be one more thing to be proven.
+    let more = |other: CertifiedBound| by_cost.cost > other.cost || by_cost.hosts > other.hosts;
+    let needed = more(rules) && by_cases.is_none_or(more);
     Some(Certificate {
         base: base(cluster, load, policy),
         bound: proven,
-        origin: if rules.cost > by_cost.cost && !beyond {
-            bound.origin.clone()
-        } else {
-            certified.origin.clone()
+        origin: match branched {
+            Some((b, by)) if by.cost > known.cost => b.origin.clone(),
+            _ if rules.cost > by_cost.cost && !beyond => bound.origin.clone(),
+            _ => certified.origin.clone(),
         },
         parts: if needed { parts(certified) } else { Vec::new() },
         number: counted.map(|c| NumberProof {
             origin: c.origin.clone(),
             parts: parts(c),
         }),
+        tree: branched.map(|(b, _)| tree(problem, b)),
         uncertified: beyond.then(|| Uncertified {
             bound: whole,
             origin: bound.origin.clone(),
         }),
     })
+}
+
+fn tree(problem: &Problem, branched: &Branched) -> TreeProof {
+    let guest = |g: usize| problem.guests[g].name.clone();
+    let host = |h: usize| problem.hosts[h].name.clone();
+    let given = |side: &Side| match *side {
+        Side::Apart(a, b) => Given::Apart {
+            guests: [guest(a), guest(b)],
+        },
+        Side::Together(a, b) => Given::Together {
+            guests: [guest(a), guest(b)],
+        },
+        Side::Idle(h) => Given::Idle { host: host(h) },
+        Side::Used(h) => Given::Used { host: host(h) },
+    };
+    let leaves = branched.leaves.iter().map(|(sides, parts)| TreeLeaf {
+        given: sides.iter().map(given).collect(),
+        parts: parts.iter().map(|w| part(problem, w)).collect(),
+    });
+    TreeProof {
+        origin: branched.origin.clone(),
+        leaves: leaves.collect(),
+    }
 }
 
 fn bound_of(cost: i64, hosts: usize) -> CertifiedBound {

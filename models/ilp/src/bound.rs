@@ -24,6 +24,7 @@ use part::Part;
 
 use crate::model::ceil_div;
 use crate::pattern::Weights;
+use crate::pattern::tree::Branched;
 use crate::problem::Problem;
 
 /// A lower bound on the hosts in use.
@@ -39,6 +40,8 @@ pub struct Bound {
     pub certified: Option<Certified>,
     /// The best bound on the number that weights prove.
     pub counted: Option<Certified>,
+    /// What is proven by cases.
+    pub branched: Option<Branched>,
 }
 
 impl Bound {
@@ -115,6 +118,7 @@ pub fn hosts(p: &Problem) -> Bound {
             origin: best.origin,
             certified: best.certified.map(rounded),
             counted: best.counted.map(rounded),
+            branched: None,
         },
         None => Bound {
             cost: whole.all().cost.saturating_add(unit),
@@ -122,6 +126,7 @@ pub fn hosts(p: &Problem) -> Bound {
             origin: best.origin,
             certified: None,
             counted: None,
+            branched: None,
         },
     }
 }

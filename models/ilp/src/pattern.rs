@@ -9,6 +9,8 @@
 //!    at hand as an integer program (`pattern/restricted.rs`); then, and alone where items are many,
 //!    parts of a packing are packed anew (`pattern/mend.rs`). A [`Packed`] names classes;
 //!    [`Packed::place`] names guests and hosts. Rules that a packing drops are the caller's to check.
+//! 4. [`tree::Tree`] branches where the LP proves too little, and solves it anew in each case
+//!    (`pattern/branch.rs`).
 //!
 //! Stage 2, the cheapest moves, by the same patterns with what stays on each host (`pattern/stay.rs`):
 //!
@@ -29,6 +31,7 @@
 
 mod ascent;
 mod block;
+mod branch;
 mod ceiling;
 mod cells;
 mod choose;
@@ -56,6 +59,7 @@ pub mod stay;
 mod surrogate;
 mod swap;
 mod table;
+pub mod tree;
 mod walk;
 
 pub use packing::{HostClass, Item, Packing};

@@ -1,10 +1,11 @@
 //! Stage 1: the fewest hosts, that is the least Σ cost of hosts in use.
 //!
 //! Constructive placements and the pattern LP of single resources first, then annealing towards the
-//! bound; where a gap is left, the whole pattern LP with packings from its columns, and the
-//! assignment ILP if the instance is small enough for it. Where guests are of few sizes the whole
+//! bound; where a gap is left, the whole pattern LP with packings from its columns, then its cases by
+//! branch and price and the assignment ILP if the instance is small enough for them. Where guests are of few sizes the whole
 //! pattern LP is quick and comes before everything.
 
+mod branch;
 pub(crate) mod descend;
 mod divide;
 mod exchange;
@@ -103,6 +104,8 @@ const WHOLE: usize = 12_000;
 /// Guests tried on hosts in all fits together, about, and in all of the emptying; some is made in any
 /// case.
 const LOOKS: usize = 60_000_000;
+/// The part of the effort left that branching has, in thousandths, before HiGHS.
+const BRANCHING: u64 = 250;
 /// Rounds of annealing before the whole pattern LP, which has most of the time.
 const ROUNDS: u64 = 2;
 
@@ -159,7 +162,24 @@ pub(crate) fn pack(
     {
         return Answer::Impossible;
     }
+    let mut tree = match &packing {
+        Some(packing) if !best.reaches(bound) => branch::begin(&best, packing, bound),
+        _ => None,
+    };
+    if let Some(tree) = &mut tree
+        && branch::grow(&mut best, tree, BRANCHING, bound, effort, policy)
+    {
+        return Answer::Impossible;
+    }
+    let proven = bound.cost;
     if inst.pairs() <= WHOLE && !best.reaches(bound) && exact(&mut best, bound, effort, policy) {
+        return Answer::Impossible;
+    }
+    // What HiGHS proves has no certificate; with its placement, branching may prove as much.
+    if let Some(tree) = &mut tree
+        && bound.cost > proven
+        && branch::grow(&mut best, tree, 2 * BRANCHING, bound, effort, policy)
+    {
         return Answer::Impossible;
     }
     descend::descend(&mut best, bound, effort, seed, ROUNDS..u64::MAX);
@@ -185,6 +205,7 @@ pub(crate) fn any(inst: &Instance, policy: &Policy, effort: &Effort) -> Answer {
         origin: String::new(),
         certified: None,
         counted: None,
+        branched: None,
     };
     let now = settled(inst);
     best.offer(&now.at);

@@ -121,7 +121,7 @@ pub(super) fn whole(
 }
 
 /// The cost of the best placement, or of all hosts.
-fn upper(best: &Best) -> i64 {
+pub(super) fn upper(best: &Best) -> i64 {
     let all = || {
         let hosts = best.inst.problem.hosts.iter().filter(|h| h.open);
         hosts.map(|h| h.cost).sum::<i64>().saturating_add(1)
@@ -130,7 +130,7 @@ fn upper(best: &Best) -> i64 {
 }
 
 /// Runs the solver with a part of the time left; it has no clock but `stop`.
-fn limited<T>(
+pub(super) fn limited<T>(
     effort: &Effort,
     policy: &Policy,
     permille: u64,
@@ -144,7 +144,7 @@ fn limited<T>(
     run(&limits)
 }
 
-/// Takes a better bound over; `true` when it exceeds all hosts together, and nothing is packed.
+/// Takes a better bound over; `true` when there is no placement.
 fn raise(best: &mut Best, bound: &mut Bound, found: PatternBound, origin: String) -> bool {
     if let Some(packed) = &best.packed
         && agree(found.cost, packed.cost, &origin).is_none()
@@ -166,6 +166,11 @@ fn raise(best: &mut Best, bound: &mut Bound, found: PatternBound, origin: String
             origin: bound.origin.clone(),
         });
     }
+    exceeds_all(best, bound)
+}
+
+/// Whether nothing is packed, and nothing can be: the bound exceeds all hosts together.
+pub(super) fn exceeds_all(best: &Best, bound: &Bound) -> bool {
     let hosts = best.inst.problem.hosts.iter();
     let all: i64 = hosts.filter(|h| h.open || h.always).map(|h| h.cost).sum();
     best.packed.is_none() && bound.cost > all

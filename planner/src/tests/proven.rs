@@ -112,3 +112,20 @@ fn hosts_of_different_cost_are_proven() {
     let (cluster, load, policy) = read(&cluster, "", &format!("{PLAIN}{costs}"));
     let _ = planned(&solve(&cluster, &load, &policy));
 }
+
+/// Guests for the pairs of six, those that share nobody apart: three hosts suffice fractionally.
+#[test]
+fn what_only_cases_prove_is_proven() {
+    let pairs: Vec<(usize, usize)> = (0..6)
+        .flat_map(|a| (a + 1..6).map(move |b| (a, b)))
+        .collect();
+    let mut rules = String::from("rules:\n");
+    for (i, (a, b)) in pairs.iter().enumerate() {
+        for (j, (c, d)) in pairs.iter().enumerate().take(i) {
+            if [c, d].iter().all(|x| *x != a && *x != b) {
+                rules += &format!("  - {{ kind: spread, name: s{j}-{i}, guests: [g{j}, g{i}] }}\n");
+            }
+        }
+    }
+    check(&[(64, 64); 6], &[(1, 1); 15], &rules, 4000, 4);
+}
