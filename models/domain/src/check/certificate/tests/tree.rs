@@ -219,7 +219,7 @@ fn a_host_that_is_given_to_be_in_use_is_paid() {
     let world = inputs(THREE, &format!("{PLAIN}costs: {{ hosts: {{ h1: 3 }} }}\n"));
     let least = |given: Given| {
         let leaves = vec![
-            leaf(&[given.clone()], vec![]),
+            leaf(std::slice::from_ref(&given), vec![]),
             leaf(&[given.opposite()], vec![]),
         ];
         check(&world, &by_cases(&world, 0, 0, leaves))
