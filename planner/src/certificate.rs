@@ -81,16 +81,26 @@ pub(crate) fn certificate(
 
 fn tree(problem: &Problem, branched: &Branched) -> TreeProof {
     let guest = |g: usize| problem.guests[g].name.clone();
-    let host = |h: usize| problem.hosts[h].name.clone();
-    let given = |side: &Side| match *side {
+    let hosts = |hosts: &[usize]| {
+        let names = hosts.iter().map(|h| problem.hosts[*h].name.clone());
+        names.collect()
+    };
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let given = |side: &Side| match side {
         Side::Apart(a, b) => Given::Apart {
-            guests: [guest(a), guest(b)],
+            guests: [guest(*a), guest(*b)],
         },
         Side::Together(a, b) => Given::Together {
-            guests: [guest(a), guest(b)],
+            guests: [guest(*a), guest(*b)],
         },
-        Side::Idle(h) => Given::Idle { host: host(h) },
-        Side::Used(h) => Given::Used { host: host(h) },
+        Side::AtMost(number, of) => Given::AtMost {
+            number: count(*number),
+            hosts: hosts(of),
+        },
+        Side::AtLeast(number, of) => Given::AtLeast {
+            number: count(*number),
+            hosts: hosts(of),
+        },
     };
     let leaves = branched.leaves.iter().map(|(sides, parts)| TreeLeaf {
         given: sides.iter().map(given).collect(),

@@ -3,8 +3,8 @@
 //! cost of such hosts is the bound. [`crate::check::certificate`] proves it again, from the inputs.
 //!
 //! Where that is too little, a tree of cases: each branch says of two guests that they share a host or
-//! that they do not, or of a host that it is used or that it is not, so that every placement is in one
-//! case, and the least of what the cases prove is proven.
+//! that they do not, or of some hosts that at most so many are in use or that more are, so that every
+//! placement is in one case, and the least of what the cases prove is proven.
 //!
 //! What follows from limits on moves, spare room and the places of guests apart needs no weights: the
 //! judge finds it from the inputs alone, so that a certificate may claim it and name nothing.
@@ -88,15 +88,19 @@ pub enum Given {
         /// Who.
         guests: [GuestName; 2],
     },
-    /// This host is not in use.
-    Idle {
+    /// At most so many of these hosts are in use.
+    AtMost {
+        /// How many.
+        number: u32,
         /// Which.
-        host: HostName,
+        hosts: Vec<HostName>,
     },
-    /// The other side: it is, and is paid.
-    Used {
+    /// The other side, with one more: at least so many of them are, and are paid.
+    AtLeast {
+        /// How many.
+        number: u32,
         /// Which.
-        host: HostName,
+        hosts: Vec<HostName>,
     },
 }
 
@@ -107,8 +111,14 @@ impl Given {
         match self.clone() {
             Self::Apart { guests } => Self::Together { guests },
             Self::Together { guests } => Self::Apart { guests },
-            Self::Idle { host } => Self::Used { host },
-            Self::Used { host } => Self::Idle { host },
+            Self::AtMost { number, hosts } => Self::AtLeast {
+                number: number.saturating_add(1),
+                hosts,
+            },
+            Self::AtLeast { number, hosts } => Self::AtMost {
+                number: number.saturating_sub(1),
+                hosts,
+            },
         }
     }
 }

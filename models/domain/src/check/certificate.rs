@@ -329,7 +329,7 @@ impl<'a> Proving<'a> {
             });
             guests.push(members);
         }
-        let mut like: BTreeMap<_, Vec<&HostName>> = BTreeMap::new();
+        let mut like: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (h, most) in hosts {
             // Hosts that take no guests are in use in no placement.
             if choices.takes_guests(*h) {
@@ -341,20 +341,30 @@ impl<'a> Proving<'a> {
                     choices.cost[*h],
                     choices.forced[*h],
                 );
-                like.entry(key).or_default().push(&choices.hosts[*h].name);
+                like.entry(key).or_default().push(*h);
             }
         }
         let (mut rooms, mut names) = (Vec::new(), Vec::new());
-        for ((room, takes, most, cost, always), hosts) in like {
-            rooms.push(Room {
-                room: room.clone(),
-                cost,
-                count: hosts.len() as u64,
-                most,
-                always,
-                takes: Some(takes),
-            });
-            names.push(hosts);
+        for ((room, takes, most, cost, forced), hosts) in like {
+            let (least, all) = if forced {
+                (hosts.len() as u64, hosts.len() as u64)
+            } else {
+                choices.in_use(&hosts)
+            };
+            let named: Vec<&HostName> = hosts.iter().map(|h| &choices.hosts[*h].name).collect();
+            for (count, always) in [(least, true), (all - least, false)] {
+                if count > 0 {
+                    rooms.push(Room {
+                        room: room.clone(),
+                        cost,
+                        count,
+                        most,
+                        always,
+                        takes: Some(takes.clone()),
+                    });
+                    names.push(named.clone());
+                }
+            }
         }
         Self {
             pieces,

@@ -1,11 +1,11 @@
 //! The pattern LP of one case of a tree (`tree.rs`): its bound, what its solution is in two minds about,
 //! and the contents that its children start from.
 //!
-//! With λ a solution: a host of a class of its own is used Σ_p λ_p times; two units are together
+//! With λ a solution: Σ_p λ_p hosts of a class are used; two units are together
 //! Σ_p a_ip·a_jp·λ_p times (Ryan and Foster 1981), where units of a class are many, so often in all their
 //! pairs together. What is nearest to a half is branched on, hosts before pairs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::master::{Known, Master, of_count};
 use super::packing::{Item, Packing};
@@ -16,8 +16,8 @@ use crate::Limits;
 /// What is branched on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Split {
-    /// Whether the host is in use.
-    Host(usize),
+    /// Whether at most so many of the hosts like this one are in use, or more.
+    Hosts(usize, usize),
     /// Whether the guests share a host.
     Pair(usize, usize),
 }
@@ -41,13 +41,14 @@ const NEAR: f64 = 0.05;
 /// Values as near as that to an integer are whole.
 const WHOLE: f64 = 1e-4;
 
-/// Solves the LP of a case from what is known to be carried in its parent. `turn` counts dives.
+/// Solves the LP of a case from what is known to be carried in its parent. Hosts of one `kind` are alike,
+/// but for what is given of their number. `turn` counts dives, where one is made.
 pub(super) fn solve(
-    packing: &Packing,
+    (packing, kind): (&Packing, &[usize]),
     carried: &[Carried],
     (lower, upper): (i64, i64),
     limits: &Limits,
-    turn: u64,
+    turn: Option<u64>,
 ) -> Node {
     let mut proof = nowhere(packing).unwrap_or_else(|| Proof::trivial(packing));
     let mut node = Node {
@@ -61,7 +62,7 @@ pub(super) fn solve(
     if proof.cost < upper {
         let effort = Effort::of(limits);
         let known = Known::new(packing, lower, upper);
-        let start = patterns(packing, carried);
+        let start = patterns(packing, kind, carried);
         let ended = Master::new(packing, &start, &effort).and_then(|mut master| {
             let ended = master.converge(&known, &mut proof).and_then(|()| {
                 value = master.worth();
@@ -74,11 +75,13 @@ pub(super) fn solve(
                     .map(|(column, pattern)| (pattern, solution.values[column]))
                     .filter(|(_, value)| *value > 1e-9)
                     .collect();
-                node.split = split(packing, &used);
+                node.split = split(packing, kind, &used);
                 let near =
                     (master.patterns()).filter(|(column, _)| solution.reduced[*column] < NEAR);
                 node.carried = guests(packing, near.map(|(_, pattern)| pattern));
-                node.packed = Some(master.dive(&known, upper, turn)?);
+                if let Some(turn) = turn {
+                    node.packed = Some(master.dive(&known, upper, turn)?);
+                }
                 Ok(())
             });
             node.rounds += master.rounds;
@@ -102,7 +105,7 @@ fn nowhere(packing: &Packing) -> Option<Proof> {
 }
 
 /// What the solution is least decided about.
-fn split(packing: &Packing, used: &[(&Pattern, f64)]) -> Option<Split> {
+fn split(packing: &Packing, kind: &[usize], used: &[(&Pattern, f64)]) -> Option<Split> {
     let mut hosts: BTreeMap<usize, f64> = BTreeMap::new();
     let mut pairs: BTreeMap<(usize, usize), f64> = BTreeMap::new();
     for (pattern, value) in used {
@@ -117,13 +120,26 @@ fn split(packing: &Packing, used: &[(&Pattern, f64)]) -> Option<Split> {
             }
         }
     }
-    let single = |k: &usize| packing.hosts[*k].count() == 1 && !packing.hosts[*k].forced;
+    let of = |k: usize| packing.hosts[k].members.first().map(|h| kind[*h]);
+    // The number of hosts that are all alike is that which the bound is rounded up to.
+    let kinds: BTreeSet<usize> = (0..packing.hosts.len()).filter_map(of).collect();
     let host = hosts
         .iter()
-        .filter(|(k, value)| single(k) && !is_whole(**value))
+        .filter(|(k, value)| !packing.hosts[**k].forced && !is_whole(**value) && kinds.len() > 1)
         .min_by(|a, b| undecided(*a.1).total_cmp(&undecided(*b.1)));
-    if let Some((k, _)) = host {
-        return packing.hosts[*k].members.first().map(|h| Split::Host(*h));
+    if let Some((k, value)) = host {
+        let forced = packing
+            .hosts
+            .iter()
+            .enumerate()
+            .filter(|(_, host)| host.forced);
+        let forced = forced.filter(|(f, _)| of(*f) == of(*k));
+        let forced: usize = forced.map(|(_, host)| host.count()).sum();
+        let below = (1..=packing.hosts[*k].count())
+            .filter(|n| of_count(*n) < *value)
+            .count();
+        let first = packing.hosts[*k].members.first();
+        return first.map(|h| Split::Hosts(*h, forced + below));
     }
     if used.iter().all(|(_, value)| is_whole(*value)) {
         return None;
@@ -176,17 +192,18 @@ fn guests<'a>(packing: &Packing, patterns: impl Iterator<Item = &'a Pattern>) ->
 }
 
 /// What of it a host of the case can carry, in its classes.
-fn patterns(packing: &Packing, carried: &[Carried]) -> Vec<Pattern> {
-    let mut class = BTreeMap::new();
+fn patterns(packing: &Packing, kind: &[usize], carried: &[Carried]) -> Vec<Pattern> {
+    let mut classes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for (k, host) in packing.hosts.iter().enumerate() {
-        class.extend(host.members.iter().map(|h| (*h, k)));
+        if let Some(h) = host.members.first() {
+            classes.entry(kind[*h]).or_default().push(k);
+        }
     }
     let mut unit = BTreeMap::new();
     for (i, item) in packing.items.iter().enumerate() {
         unit.extend((item.members.iter()).filter_map(|m| Some((*m.first()?, (i, m)))));
     }
-    let of = |(host, guests): &Carried| {
-        let host = *class.get(host)?;
+    let of = |host: usize, guests: &[usize]| {
         let mut content: BTreeMap<usize, usize> = BTreeMap::new();
         let mut taken = vec![false; packing.apart.len()];
         for (i, members) in guests.iter().filter_map(|g| unit.get(g)) {
@@ -198,10 +215,14 @@ fn patterns(packing: &Packing, carried: &[Carried]) -> Vec<Pattern> {
                 *content.entry(*i).or_default() += 1;
             }
         }
-        Some(Pattern {
+        Pattern {
             host,
             content: content.into_iter().collect(),
-        })
+        }
     };
-    carried.iter().filter_map(of).collect()
+    let each = carried.iter().flat_map(|(host, guests)| {
+        let alike = classes.get(&kind[*host]).into_iter().flatten();
+        alike.map(move |k| (*k, guests))
+    });
+    each.map(|(k, guests)| of(k, guests)).collect()
 }

@@ -1,8 +1,8 @@
 //! Branch and price: the pattern LP in cases, until no case has a placement cheaper than the best known.
 //!
-//! A branch says of two guests that they share a host or that they do not (Ryan and Foster 1981), or of a host
-//! that it is in use or that it is not. So much is given as a rule of an ordinary problem, whose patterns keep
-//! it, and every placement is in one of both. The least of the bounds of all leaves holds, each proven by
+//! A branch says of two guests that they share a host or that they do not (Ryan and Foster 1981), or of hosts
+//! that are alike that at most so many are in use, or more: as they are alike, the first of them. So much is
+//! given as a rule of an ordinary problem, whose patterns keep it, and every placement is in one of both. The least of the bounds of all leaves holds, each proven by
 //! weights of its own ([`Tree::proven`]): what was proven of a parent holds in its children.
 //!
 //! The case of the least bound is branched first, of those the deepest (`branch.rs` solves and chooses).
@@ -19,16 +19,16 @@ use crate::bound::Certified;
 use crate::problem::{GroupKind, GroupRule, Problem};
 
 /// One side of a branch; guests and hosts by index.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Side {
     /// These two share no host.
     Apart(usize, usize),
     /// These two share a host.
     Together(usize, usize),
-    /// This host is not in use.
-    Idle(usize),
-    /// This host is in use.
-    Used(usize),
+    /// At most so many of these hosts are in use.
+    AtMost(usize, Arc<[usize]>),
+    /// At least so many of these hosts are in use.
+    AtLeast(usize, Arc<[usize]>),
 }
 
 /// A bound by cases.
@@ -69,6 +69,9 @@ enum Then {
 /// The cases so far.
 pub struct Tree<'p> {
     problem: &'p Problem,
+    /// Hosts that are alike, and in which of these sets each is.
+    alike: Vec<Arc<[usize]>>,
+    kind: Vec<usize>,
     cases: Vec<Case>,
     /// Cases to go on with: the least bound first, the deepest first, the newest first.
     open: BTreeSet<(i64, Reverse<usize>, Reverse<usize>)>,
@@ -78,6 +81,8 @@ pub struct Tree<'p> {
     rounds: u64,
 }
 
+/// Each of so many cases dives for a packing, and of more each so many-th.
+const OFTEN: usize = 8;
 /// Cases at most: so many are proven again in a few seconds.
 const MOST: usize = 4000;
 
@@ -97,8 +102,17 @@ impl<'p> Tree<'p> {
             parts: Arc::new(proven.map(|c| c.parts.clone()).unwrap_or_default()),
             then: Then::Solve(Arc::new(carried)),
         };
+        let classes = Packing::of(problem).hosts.into_iter().map(|k| k.members);
+        let alike: Vec<Arc<[usize]>> = classes.map(Arc::from).collect();
+        // Those that take no guests are of no class.
+        let mut kind = vec![alike.len(); problem.hosts.len()];
+        for (k, hosts) in alike.iter().enumerate() {
+            hosts.iter().for_each(|h| kind[*h] = k);
+        }
         let mut tree = Self {
             problem,
+            alike,
+            kind,
             cases: vec![root],
             open: BTreeSet::new(),
             closed: i64::MAX,
@@ -156,13 +170,19 @@ impl<'p> Tree<'p> {
     fn branch(&mut self, parent: usize, split: Split, carried: &Arc<Vec<Carried>>) {
         let sides = match split {
             Split::Pair(a, b) => [Side::Apart(a, b), Side::Together(a, b)],
-            Split::Host(h) => [Side::Used(h), Side::Idle(h)],
+            Split::Hosts(h, number) => {
+                let hosts = &self.alike[self.kind[h]];
+                [
+                    Side::AtLeast(number + 1, Arc::clone(hosts)),
+                    Side::AtMost(number, Arc::clone(hosts)),
+                ]
+            }
         };
         let numbers = sides.map(|side| {
             let from = &self.cases[parent];
             // What is proven of the parent is proven of it.
             let case = Case {
-                given: from.given.iter().copied().chain([side]).collect(),
+                given: from.given.iter().cloned().chain([side]).collect(),
                 cost: from.cost,
                 hosts: from.hosts,
                 parts: Arc::clone(&from.parts),
@@ -192,8 +212,10 @@ impl<'p> Tree<'p> {
             nodes: limits.nodes.map(|n| n.saturating_sub(self.rounds)),
             ..*limits
         };
-        let turn = u64::try_from(number).unwrap_or(0);
-        let node = branch::solve(&packing, &carried, (case.cost, *upper), &rest, turn);
+        let dives = number < OFTEN || number.is_multiple_of(OFTEN);
+        let turn = u64::try_from(number).ok().filter(|_| dives);
+        let known = (case.cost, *upper);
+        let node = branch::solve((&packing, &self.kind), &carried, known, &rest, turn);
         self.rounds += node.rounds;
         if let Some(packed) = &node.packed {
             *upper = offer(&packed.place(&packing, problem.guests.len())).min(*upper);
@@ -203,7 +225,8 @@ impl<'p> Tree<'p> {
         if (node.bound.cost, node.bound.hosts) > (case.cost, case.hosts) {
             case.cost = node.bound.cost;
             case.hosts = node.bound.hosts;
-            case.parts = Arc::new(vec![node.bound.weights]);
+            let weights = of_all(node.bound.weights, &case.given);
+            case.parts = Arc::new(vec![weights]);
         }
         let closed = case.cost >= *upper;
         match node.split {
@@ -251,27 +274,34 @@ fn narrowed(problem: &Problem, given: &[Side]) -> Problem {
     let mut narrowed = problem.clone();
     let each: Arc<[usize]> = (0..problem.hosts.len()).collect();
     for side in given {
-        let kind = match *side {
+        let kind = match side {
             Side::Apart(a, b) => GroupKind::Spread {
-                guests: vec![a, b],
+                guests: vec![*a, *b],
                 place: Arc::clone(&each),
             },
             Side::Together(a, b) => GroupKind::Gather {
-                guests: vec![a, b],
+                guests: vec![*a, *b],
                 place: Arc::clone(&each),
             },
-            Side::Idle(h) => {
-                narrowed.hosts[h].open = false;
-                for guest in &mut narrowed.guests {
-                    if guest.allowed.binary_search(&h).is_ok() {
-                        let allowed = guest.allowed.iter().filter(|a| **a != h);
-                        guest.allowed = allowed.copied().collect();
+            Side::AtMost(number, hosts) => {
+                hosts[*number..]
+                    .iter()
+                    .for_each(|h| narrowed.hosts[*h].open = false);
+                if *number == 0 {
+                    let among = |h: &usize| hosts.binary_search(h).is_ok();
+                    for guest in &mut narrowed.guests {
+                        if guest.allowed.iter().any(among) {
+                            let allowed = guest.allowed.iter().filter(|h| !among(h));
+                            guest.allowed = allowed.copied().collect();
+                        }
                     }
                 }
                 continue;
             }
-            Side::Used(h) => {
-                narrowed.hosts[h].always = true;
+            Side::AtLeast(number, hosts) => {
+                hosts[..*number]
+                    .iter()
+                    .for_each(|h| narrowed.hosts[*h].always = true);
                 continue;
             }
         };
@@ -279,6 +309,27 @@ fn narrowed(problem: &Problem, given: &[Side]) -> Problem {
         narrowed.rules.push(GroupRule { name, kind });
     }
     narrowed
+}
+
+/// The weights with all hosts of those of which so many are used: what the first of them carry at most, the
+/// others do, and the least that is proven of any is proven of all.
+fn of_all(mut weights: Weights, given: &[Side]) -> Weights {
+    for side in given {
+        let (Side::AtMost(_, alike) | Side::AtLeast(_, alike)) = side else {
+            continue;
+        };
+        let among = |(hosts, _): &(Vec<usize>, i64)| hosts.iter().any(|h| alike.contains(h));
+        let most = weights
+            .hosts
+            .iter()
+            .filter(|h| among(h))
+            .map(|(_, most)| *most);
+        if let Some(most) = most.min() {
+            weights.hosts.retain(|hosts| !among(hosts));
+            weights.hosts.push((alike.to_vec(), most));
+        }
+    }
+    weights
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub(super) struct Choices<'a> {
     pub(super) forced: Vec<bool>,
     /// Not in use, by what is given.
     pub(super) idle: Vec<bool>,
+    /// How many of some hosts are in use, by what is given.
+    caps: Vec<Cap>,
     /// Distinct sets of hosts that guests may be on, ascending.
     pub(super) sets: Vec<Vec<usize>>,
     /// What each guest takes.
@@ -43,6 +45,13 @@ pub(super) struct Unit {
     pub(super) apart: Vec<usize>,
     /// Where they can be.
     pub(super) set: usize,
+}
+
+/// So many of these hosts are in use.
+struct Cap {
+    least: usize,
+    most: usize,
+    hosts: BTreeSet<usize>,
 }
 
 /// All that decides where a guest can be, but for its size.
@@ -120,6 +129,7 @@ impl<'a> Choices<'a> {
         }
         let mut forced: Vec<bool> = hosts.iter().map(in_use_always).collect();
         let mut idle = vec![false; hosts.len()];
+        let mut caps = Vec::new();
         for (number, side) in given.iter().enumerate() {
             let unknown = |name: &str| {
                 let detail = format!("`{name}` of a branch is not in the cluster");
@@ -129,6 +139,8 @@ impl<'a> Choices<'a> {
             let guest = |g: &GuestName| guest(g).ok_or_else(|| unknown(g.as_str()));
             let host = |h: &HostName| host_index.get(h).copied();
             let host = |h: &HostName| host(h).ok_or_else(|| unknown(h.as_str()));
+            let all =
+                |hosts: &[HostName]| hosts.iter().map(host).collect::<Result<BTreeSet<_>, _>>();
             match side {
                 Given::Apart { guests: [a, b] } => {
                     let set = world.policy.rules.len() + number;
@@ -139,8 +151,27 @@ impl<'a> Choices<'a> {
                     let (a, b) = (root(&together, guest(a)?), root(&together, guest(b)?));
                     together[a.max(b)] = a.min(b);
                 }
-                Given::Idle { host: name } => idle[host(name)?] = true,
-                Given::Used { host: name } => forced[host(name)?] = true,
+                Given::AtMost { number, hosts } => {
+                    let hosts = all(hosts)?;
+                    let most = usize::try_from(*number).unwrap_or(usize::MAX);
+                    hosts.iter().for_each(|h| idle[*h] |= most == 0);
+                    caps.push(Cap {
+                        least: 0,
+                        most,
+                        hosts,
+                    });
+                }
+                Given::AtLeast { number, hosts } => {
+                    let hosts = all(hosts)?;
+                    let least = usize::try_from(*number).unwrap_or(usize::MAX);
+                    let every = least >= hosts.len();
+                    hosts.iter().for_each(|h| forced[*h] |= every);
+                    caps.push(Cap {
+                        least,
+                        most: hosts.len(),
+                        hosts,
+                    });
+                }
             }
         }
         let together: Vec<usize> = (0..n).map(|g| root(&together, g)).collect();
@@ -153,6 +184,7 @@ impl<'a> Choices<'a> {
                 .collect(),
             forced,
             idle,
+            caps,
             sets: Vec::new(),
             needs: cluster
                 .guests
@@ -225,6 +257,17 @@ impl<'a> Choices<'a> {
                 self.set[*g] = set;
             }
         }
+    }
+
+    /// How many of these hosts are in use, at least and at most, whatever the others are.
+    pub(super) fn in_use(&self, hosts: &[usize]) -> (u64, u64) {
+        let (mut least, mut most) = (0, hosts.len());
+        for cap in &self.caps {
+            let inside = hosts.iter().filter(|h| cap.hosts.contains(h)).count();
+            least = least.max(cap.least.saturating_sub(cap.hosts.len() - inside));
+            most = most.min(cap.most.saturating_add(hosts.len() - inside));
+        }
+        (least.min(most) as u64, most as u64)
     }
 
     /// Whether the host may carry any guest.

@@ -1,8 +1,8 @@
 //! A bound by cases: the leaves of a tree whose branches leave no placement out. Each leaf is proven as a
 //! certificate is, in the placements of its case (`choice.rs`), and the least of the leaves holds.
 //!
-//! Of two guests: in every placement they share a host or do not (Ryan and Foster 1981). Of a host: it is in
-//! use or is not.
+//! Of two guests: in every placement they share a host or do not (Ryan and Foster 1981). Of some hosts: at
+//! most so many are in use, or more.
 
 use super::super::{Violation, World, violation};
 use super::choice::Choices;

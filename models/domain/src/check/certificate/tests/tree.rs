@@ -10,10 +10,15 @@ fn apart(a: &str, b: &str) -> Given {
     }
 }
 
-fn idle(host: &str) -> Given {
-    Given::Idle {
-        host: host.parse().unwrap(),
+fn at_most(number: u32, hosts: &[&str]) -> Given {
+    Given::AtMost {
+        number,
+        hosts: named(hosts),
     }
+}
+
+fn idle(host: &str) -> Given {
+    at_most(0, &[host])
 }
 
 fn leaf(given: &[Given], parts: Vec<CertificatePart>) -> TreeLeaf {
@@ -255,11 +260,12 @@ fn narrowed(world: &World3, given: &[Given]) -> World3 {
                 guests: names(guests),
                 over: Over::Host,
             },
-            Given::Idle { host } => RuleKind::Ban {
+            Given::AtMost { number: 0, hosts } => RuleKind::Ban {
                 guests: vec!["*".into()],
-                hosts: vec![host.to_string()],
+                hosts: hosts.iter().map(ToString::to_string).collect(),
             },
-            Given::Used { .. } => continue,
+            // Of what fits on one host they say nothing.
+            Given::AtMost { .. } | Given::AtLeast { .. } => continue,
         };
         policy.rules.push(Rule {
             name: format!("given{number}"),
@@ -269,7 +275,7 @@ fn narrowed(world: &World3, given: &[Given]) -> World3 {
     (cluster, load, policy)
 }
 
-/// A branch by numbers: of two of the guests, or of one of the hosts.
+/// A branch by numbers: of two of the guests, or of some of the hosts.
 fn branch((kind, a, b): (bool, usize, usize), world: &World3) -> Given {
     let (guests, hosts) = (&world.0.guests, &world.0.hosts);
     let first = a % guests.len();
@@ -279,8 +285,11 @@ fn branch((kind, a, b): (bool, usize, usize), world: &World3) -> Given {
             guests: [guests[first].name.clone(), guests[second].name.clone()],
         }
     } else {
-        Given::Idle {
-            host: hosts[a % hosts.len()].name.clone(),
+        let some = hosts.iter().cycle().skip(a).take(1 + b % hosts.len());
+        let number = (a + b) % (1 + b % hosts.len());
+        Given::AtMost {
+            number: u32::try_from(number).unwrap(),
+            hosts: some.map(|h| h.name.clone()).collect(),
         }
     }
 }
@@ -365,8 +374,8 @@ proptest! {
                 let other = match side.clone() {
                     Given::Apart { guests: [one, two] } => Given::Apart { guests: [two, one] },
                     Given::Together { guests: [one, two] } => Given::Together { guests: [two, one] },
-                    Given::Idle { .. } => branch((true, b, l), &world),
-                    Given::Used { .. } => branch((true, l, b), &world),
+                    Given::AtMost { .. } => branch((true, b, l), &world),
+                    Given::AtLeast { number, hosts } => Given::AtLeast { number: number + 1, hosts },
                 };
                 prop_assert!(refused(&|worse| worse[l].given[b] = other.clone()), "branch {} of {}", b, l);
             }
@@ -376,4 +385,40 @@ proptest! {
             }
         }
     }
+}
+
+/// Of hosts that are alike, so many are paid, and no more carry anything.
+#[test]
+fn the_number_of_hosts_of_a_kind_is_branched_on() {
+    let alike = THREE.replace("7GiB", "8GiB").replace("4GiB", "5GiB");
+    let world = inputs(&alike, PLAIN);
+    let all: &[&str] = &["h1", "h2", "h3"];
+    // Each of the two weighs a half more than a host's share.
+    let weighed = || vec![part(&[(2, &["a", "b"]), (1, &["c"])], &[(3, all)])];
+    let leaves = |number| {
+        let most = at_most(number, all);
+        vec![
+            leaf(std::slice::from_ref(&most), weighed()),
+            leaf(&[most.opposite()], weighed()),
+        ]
+    };
+    // With one host there is no placement, and two are paid where two are used.
+    let verdict = check(&world, &by_cases(&world, 2000, 2, leaves(1)));
+    assert!(verdict.ok(), "{verdict:?}");
+    assert!(!check(&world, &by_cases(&world, 3000, 3, leaves(1))).ok());
+    let paid = |number, hosts: &[&str]| {
+        let nothing = || vec![part(&[], &[(0, all)])];
+        let most = at_most(number, hosts);
+        let both = vec![
+            leaf(std::slice::from_ref(&most), weighed()),
+            leaf(&[most.opposite()], nothing()),
+        ];
+        check(&world, &by_cases(&world, 0, 0, both))
+            .proven
+            .unwrap()
+            .hosts
+    };
+    assert_eq!(paid(1, all), 2);
+    // At least two of these and one more: one of three that are alike at least.
+    assert_eq!(paid(0, &["h1", "h2"]), 1);
 }
