@@ -28,6 +28,8 @@ pub(super) type Carried = (usize, Vec<usize>);
 /// What the LP of a case tells.
 pub(super) struct Node {
     pub(super) bound: PatternBound,
+    /// Whether there is no placement in the case.
+    pub(super) empty: bool,
     /// Nothing where it was not solved, or its solution is whole.
     pub(super) split: Option<Split>,
     pub(super) packed: Option<Packed>,
@@ -53,6 +55,7 @@ pub(super) fn solve(
     let mut proof = nowhere(packing).unwrap_or_else(|| Proof::trivial(packing));
     let mut node = Node {
         bound: Proof::trivial(packing).conclude(packing, 0, 0.0),
+        empty: false,
         split: None,
         packed: None,
         carried: Vec::new(),
@@ -91,6 +94,7 @@ pub(super) fn solve(
             tracing::debug!(?failure, "the pattern LP of a case ended early");
         }
     }
+    node.empty = proof.cost == i64::MAX;
     node.bound = proof.conclude(packing, 0, value);
     node
 }

@@ -215,10 +215,16 @@ impl<'p> Tree<'p> {
         let dives = number < OFTEN || number.is_multiple_of(OFTEN);
         let turn = u64::try_from(number).ok().filter(|_| dives);
         let known = (case.cost, *upper);
-        let node = branch::solve((&packing, &self.kind), &carried, known, &rest, turn);
+        let mut node = branch::solve((&packing, &self.kind), &carried, known, &rest, turn);
         self.rounds += node.rounds;
         if let Some(packed) = &node.packed {
             *upper = offer(&packed.place(&packing, problem.guests.len())).min(*upper);
+        }
+        if node.empty {
+            // More than all hosts, not only those of the case.
+            let each = self.problem.hosts.iter().map(|h| h.cost);
+            node.bound.cost = each.fold(packing.unit(), i64::saturating_add);
+            node.bound.hosts = self.problem.hosts.len() + 1;
         }
         let ended = self.ended(limits);
         let case = &mut self.cases[number];
