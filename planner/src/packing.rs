@@ -8,8 +8,10 @@ pub use format::{Format, FormatError, read, read_current};
 use std::sync::Arc;
 
 use vmpack_domain::Policy;
-use vmpack_domain::check::packing::PackingCertificate;
+use vmpack_domain::check::packing::{PackingCase, PackingCertificate, Pair};
 use vmpack_ilp::bound::{self, Certified};
+use vmpack_ilp::pattern::Weights;
+use vmpack_ilp::pattern::tree::{Branched, Side};
 use vmpack_ilp::problem::{Amounts, GuestItem, HostSlot, Problem};
 
 use crate::assemble::{agreed, unsigned};
@@ -46,6 +48,8 @@ pub struct Packed {
     pub origin: String,
     /// The best bound that weights prove.
     pub certified: Option<Certified>,
+    /// What is proven by cases.
+    pub branched: Option<Branched>,
 }
 
 /// The cheapest moves found to a packing on so many hosts.
@@ -83,23 +87,59 @@ impl Packed {
             origin: self.origin.clone(),
             weights: vec![0; self.at.len()],
             most: 0,
+            cases: Vec::new(),
         };
-        // All hosts are alike and take all items: they are not parted.
-        if let Some(certified) = &self.certified
-            && let [weights] = &certified.parts[..]
+        let by_all = self.certified.as_ref().map_or(0, |c| c.hosts);
+        let cases = self.branched.as_ref().filter(|b| b.hosts > by_all);
+        let cases = cases.and_then(|b| Some((b, cases_of(b, self.at.len())?)));
+        if let Some((branched, cases)) = cases {
+            certificate.bound = whole(branched.hosts);
+            certificate.origin.clone_from(&branched.origin);
+            certificate.cases = cases;
+        } else if let Some(certified) = &self.certified
+            && let Some((weights, most)) = weighed(&certified.parts, self.at.len())
         {
             certificate.bound = whole(certified.hosts);
             certificate.origin.clone_from(&certified.origin);
-            for (items, weight) in &weights.guests {
-                items
-                    .iter()
-                    .for_each(|i| certificate.weights[*i] = unsigned(*weight));
-            }
-            let most = weights.hosts.iter().map(|(_, most)| unsigned(*most)).max();
-            certificate.most = most.unwrap_or(0);
+            (certificate.weights, certificate.most) = (weights, most);
         }
         certificate
     }
+}
+
+/// What each of so many items weighs, and those in one host at most. All hosts are alike and take all items:
+/// they are not parted.
+fn weighed(parts: &[Weights], items: usize) -> Option<(Vec<u64>, u64)> {
+    let [weights] = parts else {
+        return None;
+    };
+    let mut each = vec![0; items];
+    // Items that are together weigh as one.
+    for (group, weight) in &weights.guests {
+        if let Some(first) = group.first() {
+            each[*first] = unsigned(*weight);
+        }
+    }
+    let most = weights.hosts.iter().map(|(_, most)| unsigned(*most)).max();
+    Some((each, most.unwrap_or(0)))
+}
+
+/// The cases in the items' numbers; nothing where they are not of pairs alone.
+fn cases_of(branched: &Branched, items: usize) -> Option<Vec<PackingCase>> {
+    let pair = |side: &Side| match side {
+        Side::Apart(a, b) => Some(Pair::Apart([*a, *b])),
+        Side::Together(a, b) => Some(Pair::Together([*a, *b])),
+        Side::AtMost(..) | Side::AtLeast(..) => None,
+    };
+    let case = |(sides, parts): &(Vec<Side>, Vec<Weights>)| {
+        let (weights, most) = weighed(parts, items)?;
+        Some(PackingCase {
+            given: sides.iter().map(pair).collect::<Option<_>>()?,
+            weights,
+            most,
+        })
+    };
+    branched.leaves.iter().map(case).collect()
 }
 
 impl Packing {
@@ -131,6 +171,7 @@ impl Packing {
             bound: bound.hosts,
             origin: bound.origin,
             certified: bound.certified,
+            branched: bound.branched,
         }
     }
 
@@ -162,6 +203,7 @@ impl Packing {
             bound: bound.hosts,
             origin: bound.origin,
             certified: bound.certified,
+            branched: bound.branched,
         };
         let mut effort = Effort::share(search, policy, 1000);
         let budget = fewest.cost + COST * i64::try_from(more).unwrap_or(0);

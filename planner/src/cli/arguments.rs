@@ -93,7 +93,7 @@ Examples:
 
 A certificate proves the bound on the hosts: it is proven again, in integers and without a solver.
 Exits with 8 when something is violated or refused, and with 5 when all is well but for a part of the
-bound of which there is no certificate (HiGHS's branching). The judge shares neither search nor formulation
+bound of which there is no certificate (HiGHS's own branching). The judge shares neither search nor formulation
 with the planner.")]
     Check(CheckArguments),
 

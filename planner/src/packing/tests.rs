@@ -40,8 +40,12 @@ fn a_mistake_is_told_with_its_line() {
 }
 
 fn pack(packing: &Packing) -> Packed {
+    pack_within(packing, 50)
+}
+
+fn pack_within(packing: &Packing, nodes: u64) -> Packed {
     let mut policy = Policy::default();
-    policy.limits.nodes = Some(50);
+    policy.limits.nodes = Some(nodes);
     policy.limits.prefer_nodes();
     packing.pack(
         &policy,
@@ -166,6 +170,71 @@ proptest! {
     }
 }
 
+/// Items for the pairs of six, those that share nobody too large for one host in a resource of their own:
+/// three hosts suffice fractionally, and four are needed.
+#[test]
+fn what_only_cases_prove_is_proven_again() {
+    let pairs: Vec<[usize; 2]> = (0..6)
+        .flat_map(|a| (a + 1..6).map(move |b| [a, b]))
+        .collect();
+    let strangers: Vec<(usize, usize)> = (0..pairs.len())
+        .flat_map(|i| (0..i).map(move |j| (i, j)))
+        .filter(|(i, j)| pairs[*i].iter().all(|x| !pairs[*j].contains(x)))
+        .collect();
+    let needs = |i: usize| {
+        strangers
+            .iter()
+            .map(move |(a, b)| i64::from(*a == i || *b == i))
+    };
+    let packing = Packing {
+        room: vec![1; strangers.len()],
+        items: (0..pairs.len()).map(|i| needs(i).collect()).collect(),
+    };
+    let packed = pack_within(&packing, 1000);
+    assert_eq!((packed.hosts, packed.bound), (4, 4), "{}", packed.origin);
+    let stated = packed.certificate("here");
+    assert!(stated.bound == 4 && stated.cases.len() > 1, "{stated:?}");
+    check_certificate(&packing, &packed).unwrap();
+
+    let whole = |amounts: &Vec<i64>| amounts.iter().map(|a| unsigned(*a)).collect::<Vec<u64>>();
+    let items: Vec<Vec<u64>> = packing.items.iter().map(whole).collect();
+    let room = whole(&packing.room);
+    let refused = |change: &dyn Fn(&mut PackingCertificate), law: &str, says: &str| {
+        let mut other = stated.clone();
+        change(&mut other);
+        let found = check::packing(("here", &room, &items), &other, 1_000_000);
+        let [only] = &found[..] else {
+            panic!("{law} {says}: {found:?} of {other:?}");
+        };
+        assert!(only.law == law && only.detail.contains(says), "{only:?}");
+    };
+    let claimed = "4 rooms at least are claimed, 0 are proven";
+    refused(&|c| c.cases.clear(), "bound", claimed);
+    refused(
+        &|c| drop(c.cases.pop()),
+        "cases",
+        "no leaf on its other side",
+    );
+    refused(
+        &|c| c.cases[0].most /= 2,
+        "cases",
+        "leaf 1: room 0 can hold pieces that weigh",
+    );
+    refused(
+        &|c| c.cases[0].weights.truncate(14),
+        "cases",
+        "14 weights for 15 items",
+    );
+    refused(&|c| c.cases[0].weights.fill(0), "bound", "are proven");
+    let far = |c: &mut PackingCertificate| {
+        for case in &mut c.cases {
+            let (Pair::Apart(of) | Pair::Together(of)) = &mut case.given[0];
+            *of = [0, 15];
+        }
+    };
+    refused(&far, "cases", "leaf 1: item 15 of 15");
+}
+
 /// The judge accepts the certificate, and refuses it with anything changed for the better.
 fn check_certificate(packing: &Packing, packed: &Packed) -> Result<(), TestCaseError> {
     let whole = |amounts: &Vec<i64>| amounts.iter().map(|a| unsigned(*a)).collect::<Vec<u64>>();
@@ -181,7 +250,7 @@ fn check_certificate(packing: &Packing, packed: &Packed) -> Result<(), TestCaseE
     };
     let stated = packed.certificate("here");
     let none: Vec<String> = Vec::new();
-    prop_assert_eq!(refused(&stated), none);
+    prop_assert_eq!(refused(&stated), none, "{:?}", stated);
     let changed = |change: &dyn Fn(&mut PackingCertificate)| {
         let mut other = stated.clone();
         change(&mut other);

@@ -127,5 +127,15 @@ fn what_only_cases_prove_is_proven() {
             }
         }
     }
-    check(&[(64, 64); 6], &[(1, 1); 15], &rules, 4000, 4);
+    let (hosts_, guests_) = ([(64, 64); 6], [(1, 1); 15]);
+    check(&hosts_, &guests_, &rules, 4000, 4);
+
+    let cluster = hosts(&hosts_) + &guests(&guests_, hosts_.len());
+    let limits = "limits: { nodes: 1000 }\n";
+    let (cluster, load, policy) = read(&cluster, "", &format!("{PLAIN}{limits}{rules}"));
+    let origin = &planned(&solve(&cluster, &load, &policy))
+        .claim
+        .origin
+        .clone();
+    assert!(origin.starts_with("branch and price"), "{origin}");
 }

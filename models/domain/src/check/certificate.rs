@@ -33,7 +33,9 @@ use crate::units::Sum;
 use crate::{Cluster, Load, Policy};
 
 use choice::Choices;
+pub(super) use choice::root;
 pub use proof::{Least, Piece, Refusal, Room, prove};
+pub(super) use tree::whole;
 
 /// What is left of a certificate when it is proven again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

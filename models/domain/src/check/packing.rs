@@ -1,11 +1,11 @@
 //! The second checker of a packed instance: alike rooms, items that must each be in one. It adds up
-//! what each room holds, and proves the bound again from the items' weights (`certificate/proof.rs`).
+//! what each room holds, and proves the bound again from the items' weights (`certificate/proof.rs`), in every case where there are cases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::certificate::{Piece, Room, prove};
+use super::certificate::{Piece, Refusal, Room, prove, root, whole};
 use super::{Violation, violation};
 
 /// A packing and the proof of a bound on its rooms, as a file holds them.
@@ -26,6 +26,46 @@ pub struct PackingCertificate {
     pub weights: Vec<u64>,
     /// Items that fit into a room together weigh at most so much.
     pub most: u64,
+    /// The bound by cases, where that proves more: the leaves of a tree, each branch of which has leaves
+    /// on both sides.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cases: Vec<PackingCase>,
+}
+
+/// The packings in which so much is given, and what proves the bound of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct PackingCase {
+    /// What holds in this case, from the root of the tree on.
+    pub given: Vec<Pair>,
+    /// What each item weighs in it.
+    pub weights: Vec<u64>,
+    /// Items that fit into a room together in it weigh at most so much.
+    pub most: u64,
+}
+
+/// One side of a branch: of two items, by numbers from 0.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pair {
+    /// They share no room.
+    Apart([usize; 2]),
+    /// They share a room.
+    Together([usize; 2]),
+}
+
+impl Pair {
+    fn opposite(&self) -> Self {
+        match self {
+            Self::Apart(of) => Self::Together(*of),
+            Self::Together(of) => Self::Apart(*of),
+        }
+    }
+
+    fn items(&self) -> &[usize; 2] {
+        let (Self::Apart(of) | Self::Together(of)) = self;
+        of
+    }
 }
 
 /// What is wrong with a certificate of the instance with that digest, rooms and items. A bound that is
@@ -72,36 +112,115 @@ pub fn packing(
         let detail = format!("{used} rooms are used, {} are claimed", stated.hosts);
         found.push(violation("hosts", detail));
     }
-    let mut like: BTreeMap<(&[u64], u64), u64> = BTreeMap::new();
-    for (item, weight) in items.iter().zip(&stated.weights) {
-        *like.entry((item, *weight)).or_default() += 1;
+    if let Err(wrong) = proven(room, items, stated, &mut steps) {
+        found.push(wrong);
     }
-    let weighed = like.into_iter().filter(|((_, weight), _)| *weight > 0);
-    let pieces: Vec<Piece> = weighed
-        .map(|((need, weight), count)| Piece {
-            need: need.to_vec(),
+    found
+}
+
+/// That the bound is proven, by all items or by cases.
+///
+/// # Errors
+/// What is not.
+fn proven(
+    room: &[u64],
+    items: &[Vec<u64>],
+    stated: &PackingCertificate,
+    steps: &mut u64,
+) -> Result<(), Violation> {
+    let bound = u128::from(stated.bound);
+    let by_all = least(room, items, &stated.weights, stated.most, &[], steps)
+        .map_err(|refusal| violation("most", refusal.to_string()))?;
+    // Each item fits a room of its own, or no packing is right.
+    let Some(by_all) = by_all.filter(|least| *least < bound) else {
+        return Ok(());
+    };
+    let paths: Vec<&[Pair]> = stated.cases.iter().map(|c| c.given.as_slice()).collect();
+    if !paths.is_empty() {
+        whole(&paths, Pair::opposite).map_err(|why| violation("cases", why))?;
+    }
+    let mut by_cases = stated.cases.is_empty().then_some(by_all);
+    for (number, case) in stated.cases.iter().enumerate() {
+        let named = |why: String| violation("cases", format!("leaf {}: {why}", number + 1));
+        let number_of = case.weights.len();
+        if number_of != items.len() {
+            return Err(named(format!(
+                "{number_of} weights for {} items",
+                items.len()
+            )));
+        }
+        let items_of = case.given.iter().flat_map(Pair::items);
+        if let Some(beyond) = items_of.copied().find(|i| *i >= items.len()) {
+            return Err(named(format!("item {beyond} of {}", items.len())));
+        }
+        let found = least(room, items, &case.weights, case.most, &case.given, steps)
+            .map_err(|refusal| named(refusal.to_string()))?;
+        if let Some(found) = found {
+            by_cases = Some(by_cases.map_or(found, |least| least.min(found)));
+        }
+    }
+    match by_cases.map(|found| found.max(by_all)) {
+        Some(proven) if proven < bound => {
+            let detail = format!("{bound} rooms at least are claimed, {proven} are proven");
+            Err(violation("bound", detail))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The rooms that are needed where so much is given; `None` where there is no packing.
+fn least(
+    room: &[u64],
+    items: &[Vec<u64>],
+    weights: &[u64],
+    most: u64,
+    given: &[Pair],
+    steps: &mut u64,
+) -> Result<Option<u128>, Refusal> {
+    let mut together: Vec<usize> = (0..items.len()).collect();
+    let mut apart: Vec<Vec<usize>> = vec![Vec::new(); items.len()];
+    for (number, pair) in given.iter().enumerate() {
+        match pair {
+            Pair::Apart(of) => of.iter().for_each(|i| apart[*i].push(number)),
+            Pair::Together([a, b]) => {
+                let (a, b) = (root(&together, *a), root(&together, *b));
+                together[a.max(b)] = a.min(b);
+            }
+        }
+    }
+    let mut groups: BTreeMap<usize, (Vec<u64>, u64, BTreeSet<usize>)> = BTreeMap::new();
+    for (i, (item, weight)) in items.iter().zip(weights).enumerate() {
+        let empty = || (vec![0; item.len()], 0, BTreeSet::new());
+        let (need, sum, sets) = groups.entry(root(&together, i)).or_insert_with(empty);
+        for (all, one) in need.iter_mut().zip(item) {
+            *all = all.saturating_add(*one);
+        }
+        let Some(weighed) = sum.checked_add(*weight) else {
+            return Err(Refusal::Malformed("the weights sum to 2^64 or more"));
+        };
+        *sum = weighed;
+        sets.extend(&apart[i]);
+    }
+    let mut like: BTreeMap<_, u64> = BTreeMap::new();
+    for group in groups.into_values().filter(|(_, weight, _)| *weight > 0) {
+        *like.entry(group).or_default() += 1;
+    }
+    let pieces: Vec<Piece> = like
+        .into_iter()
+        .map(|((need, weight, sets), count)| Piece {
+            need,
             count,
             weight,
-            apart: Vec::new(),
+            apart: sets.into_iter().collect(),
         })
         .collect();
     let rooms = [Room {
         room: room.to_vec(),
         cost: 1,
         count: u64::try_from(items.len()).unwrap_or(u64::MAX),
-        most: stated.most,
+        most,
         always: false,
         takes: None,
     }];
-    match prove(&pieces, &rooms, &mut steps) {
-        Ok(Some(least)) if least.hosts < u128::from(stated.bound) => {
-            let (claimed, proven) = (stated.bound, least.hosts);
-            let detail = format!("{claimed} rooms at least are claimed, {proven} are proven");
-            found.push(violation("bound", detail));
-        }
-        // Each item fits a room of its own, or no packing is right.
-        Ok(_) => {}
-        Err(refusal) => found.push(violation("most", refusal.to_string())),
-    }
-    found
+    Ok(prove(&pieces, &rooms, steps)?.map(|least| least.hosts))
 }

@@ -325,7 +325,8 @@ impl<'a> Choices<'a> {
     }
 }
 
-fn root(of: &[usize], mut g: usize) -> usize {
+/// The first of those that are gathered with it.
+pub(in crate::check) fn root(of: &[usize], mut g: usize) -> usize {
     while of[g] != g {
         g = of[g];
     }

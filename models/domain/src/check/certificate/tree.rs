@@ -7,7 +7,7 @@
 use super::super::{Violation, World, violation};
 use super::choice::Choices;
 use super::{Least, larger, ruled, weighed_parts};
-use crate::certificate::TreeLeaf;
+use crate::certificate::{Given, TreeLeaf};
 
 /// What so many guests on so many hosts take of the steps, for what is looked up in each leaf.
 fn looks(world: &World) -> u64 {
@@ -25,7 +25,8 @@ pub(super) fn least(
     leaves: &[TreeLeaf],
     steps: &mut u64,
 ) -> Result<Option<Least>, Vec<Violation>> {
-    whole(leaves).map_err(|why| vec![violation("tree", why)])?;
+    let paths: Vec<&[Given]> = leaves.iter().map(|l| l.given.as_slice()).collect();
+    whole(&paths, Given::opposite).map_err(|why| vec![violation("tree", why)])?;
     let mut least: Option<Least> = None;
     for (number, leaf) in leaves.iter().enumerate() {
         let named = |found: Violation| Violation {
@@ -51,28 +52,31 @@ pub(super) fn least(
     Ok(least)
 }
 
-/// That every placement is in the case of some leaf.
+/// That every placement is in the case of some leaf, of which these are the paths from the root.
 ///
 /// # Errors
 /// Where not.
-fn whole(leaves: &[TreeLeaf]) -> Result<(), String> {
+pub(in crate::check) fn whole<S: PartialEq>(
+    leaves: &[&[S]],
+    opposite: impl Fn(&S) -> S,
+) -> Result<(), String> {
     let mut open: Vec<(Vec<usize>, usize)> = vec![((0..leaves.len()).collect(), 0)];
     while let Some((group, depth)) = open.pop() {
         let Some(first) = group.first().copied() else {
             return Err("it has no leaves".into());
         };
-        let Some(side) = leaves[first].given.get(depth) else {
+        let Some(side) = leaves[first].get(depth) else {
             if let Some(other) = group.get(1) {
                 return Err(beside(first, *other, depth));
             }
             continue;
         };
-        let opposite = side.opposite();
+        let other_side = opposite(side);
         let (mut same, mut others) = (Vec::new(), Vec::new());
         for leaf in group {
-            match leaves[leaf].given.get(depth) {
+            match leaves[leaf].get(depth) {
                 Some(given) if given == side => same.push(leaf),
-                Some(given) if *given == opposite => others.push(leaf),
+                Some(given) if *given == other_side => others.push(leaf),
                 _ => return Err(beside(first, leaf, depth)),
             }
         }
