@@ -35,48 +35,65 @@ pub(crate) fn certificate(
         cost: rules.cost.min(whole.cost),
         hosts: rules.hosts.min(whole.hosts),
     });
-    let by_cost = weighed(certified);
-    let known = CertifiedBound {
-        cost: by_cost.cost.max(rules.cost),
-        hosts: by_cost.hosts.max(rules.hosts),
+    let nothing = CertifiedBound {
+        cost: Sum(0),
+        hosts: 0,
     };
     let counted = bound.counted.as_ref();
-    let counted = counted.filter(|c| weighed(c).hosts > known.hosts);
-    let number = counted.map_or(known.hosts, |c| weighed(c).hosts);
-    let branched = bound
-        .branched
-        .as_ref()
-        .map(|b| (b, bound_of(b.cost, b.hosts)));
-    let branched = branched.filter(|(_, by)| by.cost > known.cost || by.hosts > number);
-    let by_cases = branched.map(|(_, by)| by);
-    let proven = CertifiedBound {
-        cost: by_cases.map_or(known.cost, |by| known.cost.max(by.cost)),
-        hosts: by_cases.map_or(number, |by| number.max(by.hosts)),
+    let branched = bound.branched.as_ref();
+    let all = [
+        weighed(certified),
+        counted.map_or(nothing, weighed),
+        branched.map_or(nothing, |b| bound_of(b.cost, b.hosts)),
+    ];
+    let together = |needed: [bool; 3]| {
+        let of = all.iter().zip(needed).filter(|(_, needed)| *needed);
+        of.fold(rules, |most, (by, _)| larger(most, *by))
     };
-    let counted = counted.filter(|c| by_cases.is_none_or(|by| weighed(c).hosts > by.hosts));
+    let proven = together([true; 3]);
+    // What proves no more than the others do would only be one more thing to be proven.
+    let mut needed = [true; 3];
+    for one in [2, 1, 0] {
+        let mut fewer = needed;
+        fewer[one] = false;
+        if together(fewer) == proven {
+            needed = fewer;
+        }
+    }
+    let [by_weights, by_number, by_cases] = needed;
+    let branched = branched.filter(|_| by_cases);
     let beyond = whole.cost > proven.cost || whole.hosts > proven.hosts;
-    // Weights that prove no more than the rules or the cases do would only be one more thing to be proven.
-    let more = |other: CertifiedBound| by_cost.cost > other.cost || by_cost.hosts > other.hosts;
-    let needed = more(rules) && by_cases.is_none_or(more);
     Some(Certificate {
         base: base(cluster, load, policy),
         bound: proven,
         origin: match branched {
-            Some((b, by)) if by.cost > known.cost => b.origin.clone(),
-            _ if rules.cost > by_cost.cost && !beyond => bound.origin.clone(),
+            Some(b) if together([true, true, false]).cost < proven.cost => b.origin.clone(),
+            _ if rules.cost > all[0].cost && !beyond => bound.origin.clone(),
             _ => certified.origin.clone(),
         },
-        parts: if needed { parts(certified) } else { Vec::new() },
-        number: counted.map(|c| NumberProof {
+        parts: if by_weights {
+            parts(certified)
+        } else {
+            Vec::new()
+        },
+        number: counted.filter(|_| by_number).map(|c| NumberProof {
             origin: c.origin.clone(),
             parts: parts(c),
         }),
-        tree: branched.map(|(b, _)| tree(problem, b)),
+        tree: branched.map(|b| tree(problem, b)),
         uncertified: beyond.then(|| Uncertified {
             bound: whole,
             origin: bound.origin.clone(),
         }),
     })
+}
+
+/// Both hold.
+fn larger(a: CertifiedBound, b: CertifiedBound) -> CertifiedBound {
+    CertifiedBound {
+        cost: a.cost.max(b.cost),
+        hosts: a.hosts.max(b.hosts),
+    }
 }
 
 fn tree(problem: &Problem, branched: &Branched) -> TreeProof {

@@ -95,7 +95,7 @@ pub enum Given {
         /// Which.
         hosts: Vec<HostName>,
     },
-    /// The other side, with one more: at least so many of them are, and are paid.
+    /// At least so many of these hosts are in use, and are paid: the other side of at most one less.
     AtLeast {
         /// How many.
         number: u32,

@@ -159,13 +159,16 @@ struct Effort<'a> {
     stand: Cell<Stand>,
 }
 
+/// Nodes of pricing that count as a run of the LP.
+const STEPS: u64 = 100_000;
+
 impl<'a> Effort<'a> {
-    /// A run of the LP is a node, with 100,000 nodes of pricing.
+    /// A run of the LP is a node, with [`STEPS`] nodes of pricing.
     fn of(limits: &Limits<'a>) -> Self {
         Self {
             rounds: limits.nodes.unwrap_or(u64::MAX),
-            steps: limits.nodes.map_or(1 << 32, |n| n.saturating_mul(100_000)),
-            total: limits.nodes.map_or(u64::MAX, |n| n.saturating_mul(100_000)),
+            steps: limits.nodes.map_or(1 << 32, |n| n.saturating_mul(STEPS)),
+            total: limits.nodes.map_or(u64::MAX, |n| n.saturating_mul(STEPS)),
             stop: limits.stop,
             enough: [&|| false; 3],
             stand: Cell::new(Stand::Far),

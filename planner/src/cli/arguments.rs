@@ -269,7 +269,7 @@ pub(crate) struct CheckArguments {
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 10_000_000,
+        default_value_t = 100_000_000,
         requires = "certificate"
     )]
     pub(crate) steps: u64,

@@ -1,5 +1,6 @@
 //! Branch and price on an instance: where the pattern LP leaves a gap, its bound in cases, each proven by
-//! weights, and packings from each. Only where guests are so few that the LP of a case is quick.
+//! weights, and packings from each. Only where guests are so few that the LP of a case is quick and a pair
+//! of them says much.
 
 use vmpack_domain::Policy;
 use vmpack_ilp::bound::Bound;
@@ -8,12 +9,11 @@ use vmpack_ilp::pattern::tree::Tree;
 use vmpack_ilp::{Limits, agree};
 
 use super::Best;
-use super::patterns::{exceeds_all, limited, upper};
+use super::patterns::{limited, raise_to, upper};
 use crate::effort::Effort;
 use crate::instance::NOWHERE;
-use crate::search::Step;
 
-/// Classes of items up to which the LP of a case is quick.
+/// Guests, gathered ones as one, up to which it is tried.
 const FEW: usize = 300;
 
 /// All placements as one case, where the instance is small.
@@ -23,8 +23,8 @@ pub(super) fn begin<'p>(
     bound: &Bound,
 ) -> Option<Tree<'p>> {
     let known = best.packed.as_ref().map(|p| best.inst.placement(&p.at));
-    let small = !packing.items.is_empty() && packing.items.len() <= FEW;
-    small.then(|| {
+    let units: usize = packing.items.iter().map(|i| i.count()).sum();
+    (1..=FEW).contains(&units).then(|| {
         Tree::new(
             best.inst.problem,
             bound.certified.as_ref(),
@@ -65,18 +65,10 @@ pub(super) fn grow(
     {
         return false;
     }
-    bound.hosts = bound.hosts.max(found.hosts);
-    if found.cost > bound.cost {
-        bound.cost = found.cost;
-        bound.origin.clone_from(&found.origin);
-        (best.report)(Step::Bound {
-            cost: bound.cost,
-            origin: bound.origin.clone(),
-        });
-    }
+    let none = raise_to(best, bound, (found.cost, found.hosts), &found.origin);
     let known = bound.branched.as_ref().map(|b| (b.cost, b.hosts));
     if known < Some((found.cost, found.hosts)) {
         bound.branched = Some(found);
     }
-    exceeds_all(best, bound)
+    none
 }

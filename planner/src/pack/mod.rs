@@ -2,8 +2,8 @@
 //!
 //! Constructive placements and the pattern LP of single resources first, then annealing towards the
 //! bound; where a gap is left, the whole pattern LP with packings from its columns, then its cases by
-//! branch and price and the assignment ILP if the instance is small enough for them. Where guests are of few sizes the whole
-//! pattern LP is quick and comes before everything.
+//! branch and price and the assignment ILP if the instance is small enough for them. Where guests are of
+//! few sizes the whole pattern LP is quick and comes before everything.
 
 mod branch;
 pub(crate) mod descend;
@@ -106,10 +106,12 @@ const WHOLE: usize = 12_000;
 const LOOKS: usize = 60_000_000;
 /// The part of the effort left that branching has, in thousandths, before HiGHS.
 const BRANCHING: u64 = 250;
+/// The same after HiGHS, for a certificate of what it proved.
+const CERTIFYING: u64 = 100;
 /// Rounds of annealing before the whole pattern LP, which has most of the time.
 const ROUNDS: u64 = 2;
 
-/// The cheapest placement that the effort affords. `bound` rises when the ILP proves more.
+/// The cheapest placement that the effort affords. `bound` rises when more is proven.
 pub(crate) fn pack(
     inst: &Instance,
     bound: &mut Bound,
@@ -178,7 +180,7 @@ pub(crate) fn pack(
     // What HiGHS proves has no certificate; with its placement, branching may prove as much.
     if let Some(tree) = &mut tree
         && bound.cost > proven
-        && branch::grow(&mut best, tree, 2 * BRANCHING, bound, effort, policy)
+        && branch::grow(&mut best, tree, CERTIFYING, bound, effort, policy)
     {
         return Answer::Impossible;
     }

@@ -157,20 +157,26 @@ fn raise(best: &mut Best, bound: &mut Bound, found: PatternBound, origin: String
         origin: origin.clone(),
         parts: vec![found.weights],
     });
-    bound.hosts = bound.hosts.max(found.hosts);
-    if found.cost > bound.cost {
-        bound.cost = found.cost;
-        bound.origin = origin;
+    raise_to(best, bound, (found.cost, found.hosts), &origin)
+}
+
+/// Raises the bound and tells of it; `true` where it exceeds all hosts together, so that there is no
+/// placement.
+pub(super) fn raise_to(
+    best: &mut Best,
+    bound: &mut Bound,
+    (cost, number): (i64, usize),
+    origin: &str,
+) -> bool {
+    bound.hosts = bound.hosts.max(number);
+    if cost > bound.cost {
+        bound.cost = cost;
+        origin.clone_into(&mut bound.origin);
         (best.report)(Step::Bound {
-            cost: bound.cost,
+            cost,
             origin: bound.origin.clone(),
         });
     }
-    exceeds_all(best, bound)
-}
-
-/// Whether nothing is packed, and nothing can be: the bound exceeds all hosts together.
-pub(super) fn exceeds_all(best: &Best, bound: &Bound) -> bool {
     let hosts = best.inst.problem.hosts.iter();
     let all: i64 = hosts.filter(|h| h.open || h.always).map(|h| h.cost).sum();
     best.packed.is_none() && bound.cost > all

@@ -61,7 +61,7 @@ pub(crate) fn solve(cluster: &Cluster, load: &Load, policy: &Policy) -> Outcome<
         assert_eq!(check::plan(cluster, load, &policy, plan), []);
         assert!(plan.claim.bound <= plan.claim.objective);
         if let Some(certificate) = certificate {
-            let verdict = check::certificate(cluster, load, &policy, &certificate, 1_000_000);
+            let verdict = check::certificate(cluster, load, &policy, &certificate, 100_000_000);
             assert!(verdict.ok(), "{verdict:?} of {certificate:?}");
             // Nothing is claimed without a proof, but by HiGHS's branching.
             let claimed = (plan.claim.bound, plan.claim.hosts_bound);

@@ -1,6 +1,8 @@
 //! What a plan claims of its hosts is what its certificate proves: [`super::solve`] asserts that of every
 //! plan, and these are made so that one proof alone, or weights alone, would fall short.
 
+use proptest::prelude::*;
+
 use super::{planned, read, solve};
 
 fn hosts(each: &[(u64, u64)]) -> String {
@@ -138,4 +140,44 @@ fn what_only_cases_prove_is_proven() {
         .origin
         .clone();
     assert!(origin.starts_with("branch and price"), "{origin}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    /// Hosts that differ only in who may be there, or in that they never sleep.
+    #[test]
+    fn what_is_branched_on_is_proven_of_hosts_of_several_kinds(
+        hosts in prop::collection::vec((prop::bool::ANY, prop::bool::weighted(0.3), 1u64..=3), 3..=7),
+        guests in prop::collection::vec((2u64..=6, 2u64..=6), 5..=12),
+        fenced in prop::collection::vec((0usize..12, 0usize..7, 0usize..7), 0..3),
+        apart in prop::collection::vec((0usize..12, 0usize..12), 0..8),
+    ) {
+        let mut cluster = "hosts:\n".to_owned();
+        let mut costs = Vec::new();
+        for (i, (large, awake, cost)) in hosts.iter().enumerate() {
+            let cores = if *large { 12 } else { 9 };
+            cluster += &format!("  - {{ name: h{i}, cpu: {cores}cores, memory: 10GiB, network: 1GiB/s, ");
+            cluster += &format!("state: on, never-sleep: {awake} }}\n");
+            costs.push(format!("h{i}: {}", if *large { *cost } else { 1 }));
+        }
+        cluster += &self::guests(&guests, 0);
+        let mut rules = "rules:\n".to_owned();
+        let (g, h) = (guests.len(), hosts.len());
+        for (i, (guest, one, other)) in fenced.iter().enumerate() {
+            let (guest, one, other) = (guest % g, one % h, other % h);
+            let kind = if i == 0 { "fence" } else { "ban" };
+            let on = if one == other { format!("h{one}") } else { format!("h{one}, h{other}") };
+            let of = format!("guests: [g{guest}], hosts: [{on}]");
+            rules += &format!("  - {{ kind: {kind}, name: f{i}, {of} }}\n");
+        }
+        let apart = apart.iter().map(|(a, b)| (a % g, b % g)).filter(|(a, b)| a != b);
+        for (i, (a, b)) in apart.enumerate() {
+            rules += &format!("  - {{ kind: spread, name: s{i}, guests: [g{a}, g{b}] }}\n");
+        }
+        let rules = if rules == "rules:\n" { String::new() } else { rules };
+        let costs = format!("costs: {{ hosts: {{ {} }} }}\n", costs.join(", "));
+        let policy = format!("{PLAIN}limits: {{ nodes: 400 }}\n{costs}{rules}");
+        let (cluster, load, policy) = read(&cluster, "", &policy);
+        let _ = solve(&cluster, &load, &policy);
+    }
 }

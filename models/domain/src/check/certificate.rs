@@ -342,12 +342,13 @@ impl<'a> Proving<'a> {
                     *most,
                     choices.cost[*h],
                     choices.forced[*h],
+                    choices.counting(*h),
                 );
                 like.entry(key).or_default().push(*h);
             }
         }
         let (mut rooms, mut names) = (Vec::new(), Vec::new());
-        for ((room, takes, most, cost, forced), hosts) in like {
+        for ((room, takes, most, cost, forced, _), hosts) in like {
             let (least, all) = if forced {
                 (hosts.len() as u64, hosts.len() as u64)
             } else {

@@ -1,5 +1,6 @@
 //! The second checker of a packed instance: alike rooms, items that must each be in one. It adds up
-//! what each room holds, and proves the bound again from the items' weights (`certificate/proof.rs`), in every case where there are cases.
+//! what each room holds, and proves the bound again from the items' weights (`certificate/proof.rs`), in
+//! every case where there are cases.
 
 use std::collections::{BTreeMap, BTreeSet};
 

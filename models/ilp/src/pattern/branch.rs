@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::master::{Known, Master, of_count};
 use super::packing::{Item, Packing};
 use super::proof::Proof;
-use super::{Effort, Packed, Pattern, PatternBound};
+use super::{Effort, Packed, Pattern, PatternBound, STEPS};
 use crate::Limits;
 
 /// What is branched on.
@@ -34,7 +34,7 @@ pub(super) struct Node {
     pub(super) split: Option<Split>,
     pub(super) packed: Option<Packed>,
     pub(super) carried: Vec<Carried>,
-    /// Runs of the LP.
+    /// Runs of the LP, and what is priced in the place of one.
     pub(super) rounds: u64,
 }
 
@@ -87,7 +87,7 @@ pub(super) fn solve(
                 }
                 Ok(())
             });
-            node.rounds += master.rounds;
+            node.rounds += master.rounds + master.steps / STEPS;
             ended
         });
         if let Err(failure) = ended {
@@ -124,26 +124,28 @@ fn split(packing: &Packing, kind: &[usize], used: &[(&Pattern, f64)]) -> Option<
             }
         }
     }
-    let of = |k: usize| packing.hosts[k].members.first().map(|h| kind[*h]);
     // The number of hosts that are all alike is that which the bound is rounded up to.
-    let kinds: BTreeSet<usize> = (0..packing.hosts.len()).filter_map(of).collect();
+    let members = || packing.hosts.iter().flat_map(|k| &k.members);
+    let kinds: BTreeSet<usize> = members().map(|h| kind[*h]).collect();
+    // What is given may make hosts of several kinds alike: the number of them all is not one of a kind.
+    let pure = |k: usize| {
+        let class = &packing.hosts[k];
+        let first = class.members.first().map(|h| kind[*h]);
+        !class.forced && class.members.iter().all(|h| Some(kind[*h]) == first)
+    };
     let host = hosts
         .iter()
-        .filter(|(k, value)| !packing.hosts[**k].forced && !is_whole(**value) && kinds.len() > 1)
+        .filter(|(k, value)| kinds.len() > 1 && !is_whole(**value) && pure(**k))
         .min_by(|a, b| undecided(*a.1).total_cmp(&undecided(*b.1)));
     if let Some((k, value)) = host {
-        let forced = packing
-            .hosts
-            .iter()
-            .enumerate()
-            .filter(|(_, host)| host.forced);
-        let forced = forced.filter(|(f, _)| of(*f) == of(*k));
-        let forced: usize = forced.map(|(_, host)| host.count()).sum();
-        let below = (1..=packing.hosts[*k].count())
+        let first = *packing.hosts[*k].members.first()?;
+        let forced = packing.hosts.iter().filter(|class| class.forced);
+        let forced = forced.flat_map(|class| &class.members);
+        let forced = forced.filter(|h| kind[**h] == kind[first]).count();
+        let below = (1..packing.hosts[*k].count())
             .filter(|n| of_count(*n) < *value)
             .count();
-        let first = packing.hosts[*k].members.first();
-        return first.map(|h| Split::Hosts(*h, forced + below));
+        return Some(Split::Hosts(first, forced + below));
     }
     if used.iter().all(|(_, value)| is_whole(*value)) {
         return None;
@@ -197,10 +199,10 @@ fn guests<'a>(packing: &Packing, patterns: impl Iterator<Item = &'a Pattern>) ->
 
 /// What of it a host of the case can carry, in its classes.
 fn patterns(packing: &Packing, kind: &[usize], carried: &[Carried]) -> Vec<Pattern> {
-    let mut classes: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut classes: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     for (k, host) in packing.hosts.iter().enumerate() {
-        if let Some(h) = host.members.first() {
-            classes.entry(kind[*h]).or_default().push(k);
+        for h in &host.members {
+            classes.entry(kind[*h]).or_default().insert(k);
         }
     }
     let mut unit = BTreeMap::new();

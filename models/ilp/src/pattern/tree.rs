@@ -1,9 +1,10 @@
 //! Branch and price: the pattern LP in cases, until no case has a placement cheaper than the best known.
 //!
 //! A branch says of two guests that they share a host or that they do not (Ryan and Foster 1981), or of hosts
-//! that are alike that at most so many are in use, or more: as they are alike, the first of them. So much is
-//! given as a rule of an ordinary problem, whose patterns keep it, and every placement is in one of both. The least of the bounds of all leaves holds, each proven by
-//! weights of its own ([`Tree::proven`]): what was proven of a parent holds in its children.
+//! that are alike that at most so many are in use, or more; which of them makes no difference, so it is the
+//! first. So much is given as a rule of an ordinary problem, whose patterns keep it, and every placement is
+//! in one of both. The least of the bounds of all leaves holds, each proven by weights of its own
+//! ([`Tree::proven`]): what was proven of a parent holds in its children.
 //!
 //! The case of the least bound is branched first, of those the deepest (`branch.rs` solves and chooses).
 
@@ -77,14 +78,14 @@ pub struct Tree<'p> {
     open: BTreeSet<(i64, Reverse<usize>, Reverse<usize>)>,
     /// The least bound of those that are closed.
     closed: i64,
-    /// Runs of the LP.
+    /// Runs of the LP, and what is priced in the place of one.
     rounds: u64,
 }
 
 /// Each of so many cases dives for a packing, and of more each so many-th.
 const OFTEN: usize = 8;
-/// Cases at most: so many are proven again in a few seconds.
-const MOST: usize = 4000;
+/// Cases at most: a certificate of so many leaves can still be proven again.
+const MOST: usize = 1000;
 
 impl<'p> Tree<'p> {
     /// All placements as one case, of which so much is proven; `known` is a placement.
@@ -317,8 +318,9 @@ fn narrowed(problem: &Problem, given: &[Side]) -> Problem {
     narrowed
 }
 
-/// The weights with all hosts of those of which so many are used: what the first of them carry at most, the
-/// others do, and the least that is proven of any is proven of all.
+/// The weights with all hosts of each kind of which so many are used: what the first of them carry at most,
+/// the others do, and the least that is proven of any is proven of all. What is given may have put hosts of
+/// another kind in a class with them; those keep what is proven of them.
 fn of_all(mut weights: Weights, given: &[Side]) -> Weights {
     for side in given {
         let (Side::AtMost(_, alike) | Side::AtLeast(_, alike)) = side else {
@@ -331,7 +333,10 @@ fn of_all(mut weights: Weights, given: &[Side]) -> Weights {
             .filter(|h| among(h))
             .map(|(_, most)| *most);
         if let Some(most) = most.min() {
-            weights.hosts.retain(|hosts| !among(hosts));
+            for (hosts, _) in &mut weights.hosts {
+                hosts.retain(|h| !alike.contains(h));
+            }
+            weights.hosts.retain(|(hosts, _)| !hosts.is_empty());
             weights.hosts.push((alike.to_vec(), most));
         }
     }

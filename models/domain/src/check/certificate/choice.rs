@@ -19,10 +19,10 @@ pub(super) struct Choices<'a> {
     pub(super) rooms: Vec<Vec<u64>>,
     /// In thousandths.
     pub(super) cost: Vec<u64>,
-    /// In use whatever happens: it never sleeps, or is the only one for some guest.
+    /// In use whatever happens: it never sleeps, is the only one for some guest, or is given to be.
     pub(super) forced: Vec<bool>,
     /// Not in use, by what is given.
-    pub(super) idle: Vec<bool>,
+    idle: Vec<bool>,
     /// How many of some hosts are in use, by what is given.
     caps: Vec<Cap>,
     /// Distinct sets of hosts that guests may be on, ascending.
@@ -31,9 +31,9 @@ pub(super) struct Choices<'a> {
     pub(super) needs: Vec<Vec<u64>>,
     /// Each guest's set.
     pub(super) set: Vec<usize>,
-    /// The spread rules over each guest.
+    /// The spread rules over each guest, and the branches that keep it apart.
     apart: Vec<Vec<usize>>,
-    /// Guests with the same one are gathered on one host.
+    /// Guests with the same one are gathered on one host, by a rule or a branch.
     together: Vec<usize>,
 }
 
@@ -41,13 +41,13 @@ pub(super) struct Choices<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Unit {
     pub(super) need: Vec<u64>,
-    /// The spread rules over any of them, ascending.
+    /// The spread rules and branches over any of them, ascending.
     pub(super) apart: Vec<usize>,
     /// Where they can be.
     pub(super) set: usize,
 }
 
-/// So many of these hosts are in use.
+/// Of these hosts, at least and at most so many are in use.
 struct Cap {
     least: usize,
     most: usize,
@@ -259,6 +259,13 @@ impl<'a> Choices<'a> {
         }
     }
 
+    /// Which branches count this host. Of hosts that the same ones count, [`Self::in_use`] leaves nothing out.
+    pub(super) fn counting(&self, host: usize) -> Vec<usize> {
+        let caps = self.caps.iter().enumerate();
+        let of = caps.filter(|(_, cap)| cap.hosts.contains(&host));
+        of.map(|(number, _)| number).collect()
+    }
+
     /// How many of these hosts are in use, at least and at most, whatever the others are.
     pub(super) fn in_use(&self, hosts: &[usize]) -> (u64, u64) {
         let (mut least, mut most) = (0, hosts.len());
@@ -304,7 +311,7 @@ impl<'a> Choices<'a> {
             .any(|g| self.together[*g] != self.together[first])
         {
             return Err(Some(format!(
-                "guests {} are weighed as one, and no gather rule over hosts keeps them together",
+                "guests {} are weighed as one, and neither a gather rule over hosts nor a branch keeps them together",
                 names
                     .iter()
                     .map(|g| g.as_str())

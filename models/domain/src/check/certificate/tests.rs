@@ -159,7 +159,7 @@ fn a_certificate_is_proven_and_each_worse_number_is_refused() {
         ("certificate", "host z is not in", |c| {
             c.parts[0].most[0].hosts.extend(named::<HostName>(&["z"]));
         }),
-        ("certificate", "no gather rule", |c| {
+        ("certificate", "neither a gather rule", |c| {
             c.parts[0].groups.push(GroupWeight {
                 weight: 1,
                 gathered: named(&["b", "d"]),

@@ -9,11 +9,12 @@ use super::choice::Choices;
 use super::{Least, larger, ruled, weighed_parts};
 use crate::certificate::{Given, TreeLeaf};
 
-/// What so many guests on so many hosts take of the steps, for what is looked up in each leaf.
-fn looks(world: &World) -> u64 {
+/// What so many guests, hosts, rules and branches take of the steps, for what is looked up in a leaf.
+fn looks(world: &World, given: usize) -> u64 {
     let (guests, hosts) = (world.cluster.guests.len(), world.cluster.hosts.len());
-    let pairs = guests.saturating_mul(hosts) / 64;
-    u64::try_from(guests + hosts + pairs + 1).unwrap_or(u64::MAX)
+    let rules = world.policy.rules.len() + given;
+    let pairs = guests.saturating_mul(hosts) + rules.saturating_mul(guests + hosts);
+    u64::try_from(guests + hosts + pairs / 64 + 1).unwrap_or(u64::MAX)
 }
 
 /// The least of all leaves; `None` where each proves that there is no placement in its case.
@@ -33,7 +34,7 @@ pub(super) fn least(
             detail: format!("leaf {}: {}", number + 1, found.detail),
             ..found
         };
-        let Some(left) = steps.checked_sub(looks(world)) else {
+        let Some(left) = steps.checked_sub(looks(world, leaf.given.len())) else {
             let detail = "it is not looked at within the steps";
             return Err(vec![named(violation("tree", detail.into()))]);
         };

@@ -419,6 +419,38 @@ fn the_number_of_hosts_of_a_kind_is_branched_on() {
             .hosts
     };
     assert_eq!(paid(1, all), 2);
-    // At least two of these and one more: one of three that are alike at least.
+    // At least one of these two.
     assert_eq!(paid(0, &["h1", "h2"]), 1);
+}
+
+#[test]
+fn numbers_of_different_hosts_add_up_where_nothing_else_tells_them_apart() {
+    let mut cluster = String::from("hosts:\n");
+    for h in 1..=4 {
+        cluster += &format!(
+            "  - {{ name: h{h}, cpu: 8cores, memory: 8GiB, network: 100MiB/s, state: on }}\n"
+        );
+    }
+    cluster += "guests:\n";
+    for g in ["a", "b", "c"] {
+        cluster += &format!("  - {{ name: {g}, vcpus: 1, memory: 5GiB, host: null }}\n");
+    }
+    let world = inputs(&cluster, PLAIN);
+    let (left, right) = (at_most(0, &["h1", "h2"]), at_most(0, &["h3", "h4"]));
+    // Each host carries one of the three: two hosts are too few.
+    let weighed = || {
+        vec![part(
+            &[(1, &["a", "b", "c"])],
+            &[(1, &["h1", "h2", "h3", "h4"])],
+        )]
+    };
+    let nothing = vec![part(&[], &[(0, &["h1", "h2", "h3", "h4"])])];
+    let leaves = vec![
+        leaf(std::slice::from_ref(&left), weighed()),
+        leaf(&[left.opposite(), right.clone()], weighed()),
+        leaf(&[left.opposite(), right.opposite()], nothing),
+    ];
+    let proven = check(&world, &by_cases(&world, 2000, 2, leaves));
+    assert!(proven.ok(), "{proven:?}");
+    assert_eq!(proven.proven.unwrap().hosts, 2);
 }
