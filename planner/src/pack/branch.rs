@@ -3,13 +3,13 @@
 //! of them says much.
 
 use vmpack_domain::Policy;
+use vmpack_ilp::Limits;
 use vmpack_ilp::bound::Bound;
 use vmpack_ilp::pattern::Packing;
 use vmpack_ilp::pattern::tree::Tree;
-use vmpack_ilp::{Limits, agree};
 
 use super::Best;
-use super::patterns::{limited, raise_to, upper};
+use super::patterns::{is_sound, limited, raise_to, upper};
 use crate::effort::Effort;
 use crate::instance::NOWHERE;
 
@@ -60,9 +60,7 @@ pub(super) fn grow(
     let Some(found) = tree.proven() else {
         return false;
     };
-    if let Some(packed) = &best.packed
-        && agree(found.cost, packed.cost, &found.origin).is_none()
-    {
+    if !is_sound(best, found.cost, &found.origin) {
         return false;
     }
     let none = raise_to(best, bound, (found.cost, found.hosts), &found.origin);

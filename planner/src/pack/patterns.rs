@@ -146,9 +146,7 @@ pub(super) fn limited<T>(
 
 /// Takes a better bound over; `true` when there is no placement.
 fn raise(best: &mut Best, bound: &mut Bound, found: PatternBound, origin: String) -> bool {
-    if let Some(packed) = &best.packed
-        && agree(found.cost, packed.cost, &origin).is_none()
-    {
+    if !is_sound(best, found.cost, &origin) {
         return false;
     }
     bound.certify(&Certified {
@@ -158,6 +156,12 @@ fn raise(best: &mut Best, bound: &mut Bound, found: PatternBound, origin: String
         parts: vec![found.weights],
     });
     raise_to(best, bound, (found.cost, found.hosts), &origin)
+}
+
+/// Whether a bound on the cost does not exceed what is packed.
+pub(super) fn is_sound(best: &Best, cost: i64, origin: &str) -> bool {
+    let packed = best.packed.as_ref();
+    packed.is_none_or(|packed| agree(cost, packed.cost, origin).is_some())
 }
 
 /// Raises the bound and tells of it; `true` where it exceeds all hosts together, so that there is no

@@ -3,6 +3,7 @@ use vmpack_domain::check;
 use vmpack_domain::units::Micros;
 
 use super::*;
+use crate::tests::strangers;
 
 #[test]
 fn instances_are_read_with_their_counts() {
@@ -170,17 +171,10 @@ proptest! {
     }
 }
 
-/// Items for the pairs of six, those that share nobody too large for one host in a resource of their own:
-/// three hosts suffice fractionally, and four are needed.
+/// Items of which some are too large for one host together, in a resource of their own.
 #[test]
 fn what_only_cases_prove_is_proven_again() {
-    let pairs: Vec<[usize; 2]> = (0..6)
-        .flat_map(|a| (a + 1..6).map(move |b| [a, b]))
-        .collect();
-    let strangers: Vec<(usize, usize)> = (0..pairs.len())
-        .flat_map(|i| (0..i).map(move |j| (i, j)))
-        .filter(|(i, j)| pairs[*i].iter().all(|x| !pairs[*j].contains(x)))
-        .collect();
+    let strangers = strangers();
     let needs = |i: usize| {
         strangers
             .iter()
@@ -188,7 +182,7 @@ fn what_only_cases_prove_is_proven_again() {
     };
     let packing = Packing {
         room: vec![1; strangers.len()],
-        items: (0..pairs.len()).map(|i| needs(i).collect()).collect(),
+        items: (0..15).map(|i| needs(i).collect()).collect(),
     };
     let packed = pack_within(&packing, 1000);
     assert_eq!((packed.hosts, packed.bound), (4, 4), "{}", packed.origin);
@@ -196,13 +190,10 @@ fn what_only_cases_prove_is_proven_again() {
     assert!(stated.bound == 4 && stated.cases.len() > 1, "{stated:?}");
     check_certificate(&packing, &packed).unwrap();
 
-    let whole = |amounts: &Vec<i64>| amounts.iter().map(|a| unsigned(*a)).collect::<Vec<u64>>();
-    let items: Vec<Vec<u64>> = packing.items.iter().map(whole).collect();
-    let room = whole(&packing.room);
     let refused = |change: &dyn Fn(&mut PackingCertificate), law: &str, says: &str| {
         let mut other = stated.clone();
         change(&mut other);
-        let found = check::packing(("here", &room, &items), &other, 1_000_000);
+        let found = judged(&packing, &other);
         let [only] = &found[..] else {
             panic!("{law} {says}: {found:?} of {other:?}");
         };
@@ -235,18 +226,22 @@ fn what_only_cases_prove_is_proven_again() {
     refused(&far, "cases", "leaf 1: item 15 of 15");
 }
 
+/// What the judge finds wrong with a certificate.
+fn judged(packing: &Packing, certificate: &PackingCertificate) -> Vec<check::Violation> {
+    let whole = |amounts: &Vec<i64>| amounts.iter().map(|a| unsigned(*a)).collect::<Vec<u64>>();
+    let items: Vec<Vec<u64>> = packing.items.iter().map(whole).collect();
+    check::packing(
+        ("here", &whole(&packing.room), &items),
+        certificate,
+        1_000_000,
+    )
+}
+
 /// The judge accepts the certificate, and refuses it with anything changed for the better.
 fn check_certificate(packing: &Packing, packed: &Packed) -> Result<(), TestCaseError> {
-    let whole = |amounts: &Vec<i64>| amounts.iter().map(|a| unsigned(*a)).collect::<Vec<u64>>();
-    let (room, items) = (
-        whole(&packing.room),
-        packing.items.iter().map(whole).collect::<Vec<_>>(),
-    );
     let refused = |c: &PackingCertificate| {
-        check::packing(("here", &room, &items), c, 1_000_000)
-            .into_iter()
-            .map(|v| v.law)
-            .collect::<Vec<_>>()
+        let found = judged(packing, c).into_iter();
+        found.map(|v| v.law).collect::<Vec<_>>()
     };
     let stated = packed.certificate("here");
     let none: Vec<String> = Vec::new();

@@ -104,6 +104,18 @@ fn planned(outcome: &Outcome<Plan>) -> &Plan {
     }
 }
 
+/// Of guests for the pairs of six, numbered from 0 to 14, those that share nobody, the larger first. Where
+/// they are apart, three hosts suffice fractionally, and four are needed (Kneser graphs, Lovász 1978).
+pub(crate) fn strangers() -> Vec<(usize, usize)> {
+    let pairs: Vec<[usize; 2]> = (0..6)
+        .flat_map(|a| (a + 1..6).map(move |b| [a, b]))
+        .collect();
+    (0..pairs.len())
+        .flat_map(|i| (0..i).map(move |j| (i, j)))
+        .filter(|(i, j)| pairs[*i].iter().all(|x| !pairs[*j].contains(x)))
+        .collect()
+}
+
 /// How many times each guest moves.
 fn moves_each(plan: &Plan) -> BTreeMap<&str, usize> {
     let mut moves = BTreeMap::new();

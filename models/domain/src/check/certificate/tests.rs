@@ -500,6 +500,54 @@ fn optimum(world: &World3) -> Option<(u64, usize)> {
     best
 }
 
+/// Each guest and each host by itself.
+fn weighed(world: &World3, weights: &[u64], most: &[u64]) -> CertificatePart {
+    CertificatePart {
+        weights: (world.0.guests.iter().zip(weights))
+            .map(|(g, w)| GuestWeight {
+                weight: *w,
+                guests: vec![g.name.clone()],
+            })
+            .collect(),
+        groups: Vec::new(),
+        most: (world.0.hosts.iter().zip(most))
+            .map(|(h, m)| HostMost {
+                most: *m,
+                hosts: vec![h.name.clone()],
+            })
+            .collect(),
+    }
+}
+
+/// What the certificate proves is at most what the best placement has, and no more can be claimed. Where
+/// `gathered` guests are weighed one by one, the checker may see more fit than do, and refuse it.
+fn holds(
+    world: &World3,
+    mut good: Certificate,
+    gathered: bool,
+    best: Option<(u64, usize)>,
+) -> Result<(), TestCaseError> {
+    let verdict = check(world, &good);
+    prop_assert!(verdict.ok() || gathered, "{:?}", verdict);
+    match (verdict.proven, best) {
+        (Some(proven), Some((cost, number))) => {
+            prop_assert!(proven.cost.0 <= cost && proven.hosts as usize <= number);
+            good.bound = proven;
+            prop_assert!(check(world, &good).ok());
+            good.bound.hosts += 1;
+            prop_assert!(!check(world, &good).ok());
+            good.bound = CertifiedBound {
+                cost: Sum(proven.cost.0 + 1),
+                ..proven
+            };
+            prop_assert!(!check(world, &good).ok());
+        }
+        (None, Some(_)) => prop_assert!(!verdict.no_placement),
+        (_, None) => {}
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
     #[test]
@@ -507,44 +555,16 @@ proptest! {
         (cluster, policy, weights) in cluster(),
     ) {
         let world = inputs(&cluster, &policy);
-        let (guests, hosts) = (&world.0.guests, &world.0.hosts);
         let most = heaviest(&world, &weights);
-        let stated = |weights: &[u64], most: &[u64]| of(&world, 0, 0, vec![CertificatePart {
-            weights: guests.iter().zip(weights).map(|(g, w)| GuestWeight {
-                weight: *w,
-                guests: vec![g.name.clone()],
-            }).collect(),
-            groups: Vec::new(),
-            most: hosts.iter().zip(most).map(|(h, m)| HostMost {
-                most: *m,
-                hosts: vec![h.name.clone()],
-            }).collect(),
-        }]);
+        let stated = |weights: &[u64], most: &[u64]| of(&world, 0, 0, vec![weighed(&world, weights, most)]);
         let best = optimum(&world);
-        let mut good = stated(&weights, &most);
-        let verdict = check(&world, &good);
-        // Gathered guests are weighed one by one here, so the checker may see more fit than do.
-        let gathers = policy.contains("gather");
-        prop_assert!(verdict.ok() || gathers, "{:?}", verdict);
-        match (verdict.proven, best) {
-            (Some(proven), Some((cost, number))) => {
-                prop_assert!(proven.cost.0 <= cost && proven.hosts as usize <= number);
-                good.bound = proven;
-                prop_assert!(check(&world, &good).ok());
-                good.bound.hosts += 1;
-                prop_assert!(!check(&world, &good).ok());
-                good.bound = CertifiedBound { cost: Sum(proven.cost.0 + 1), ..proven };
-                prop_assert!(!check(&world, &good).ok());
-            }
-            (None, Some(_)) => prop_assert!(!verdict.no_placement),
-            (_, None) => {}
-        }
+        holds(&world, stated(&weights, &most), policy.contains("gather"), best)?;
         for h in (0..most.len()).filter(|h| most[*h] > 0) {
             let mut less = most.clone();
             less[h] -= 1;
             prop_assert!(!check(&world, &stated(&weights, &less)).ok(), "{} lowered", h);
         }
-        for g in 0..guests.len() {
+        for g in 0..world.0.guests.len() {
             let mut more = weights.clone();
             more[g] += 1;
             let verdict = check(&world, &stated(&more, &most));
