@@ -294,6 +294,7 @@ fn narrowed(problem: &Problem, given: &[Side]) -> Problem {
                 hosts[*number..]
                     .iter()
                     .for_each(|h| narrowed.hosts[*h].open = false);
+                // None of them is left to its guests, of which one other may then be the only host.
                 if *number == 0 {
                     let among = |h: &usize| hosts.binary_search(h).is_ok();
                     for guest in &mut narrowed.guests {
